@@ -1,0 +1,1 @@
+"""From an archive to pixels: inventory, recognition by content, decoding, preprocessing."""

@@ -1,0 +1,44 @@
+"""RGB to the model's input: the one function that training, evaluation and scoring share.
+
+Rule `squash-bilinear-antialias`: both sides to 180 pixels whatever the aspect ratio (as the ISIC
+sets of this field are distributed), bilinear with antialiasing, no cropping, no colour change.
+EXIF orientation is not applied, because the training images were not turned either.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from batch.archive import raster
+from batch.errors import FailureReason, ImageFailure, Stage
+
+HEIGHT = WIDTH = 180
+CHANNELS = 3
+RESIZE_RULE = "squash-bilinear-antialias"
+PREPROCESSING_VERSION = "1"
+"""Raised whenever the same file would give other pixels; part of every manifest and row."""
+
+DECODE_AT_LEAST = 2 * HEIGHT
+"""A JPEG may be decoded at reduced scale, down to twice the target: the final resize then still
+averages, and the result stays within the bound that the tests state."""
+
+
+def preprocess(pixels: np.ndarray) -> np.ndarray:
+    """Bring an image to the model's input.
+
+    Args:
+        pixels: (h, w, 3) uint8, RGB.
+
+    Returns:
+        (180, 180, 3) uint8, RGB, contiguous.
+
+    Raises:
+        ImageFailure: MODEL_INPUT_INVALID when shape or dtype is another.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != CHANNELS or pixels.dtype != np.uint8:
+        raise ImageFailure(
+            Stage.DECODE,
+            FailureReason.MODEL_INPUT_INVALID,
+            f"pixels {pixels.shape} {pixels.dtype}; allowed: (h, w, 3) uint8",
+        )
+    return np.ascontiguousarray(raster.resize(pixels, HEIGHT, WIDTH))

@@ -1,0 +1,133 @@
+"""JPEG, PNG, TIFF, BMP, WebP, GIF to RGB pixels. The only importer of Pillow on the scoring path.
+
+Pillow never sees LOAD_TRUNCATED_IMAGES: grey filler would be scored. Its own pixel limit is
+replaced by ours, which is checked from the header before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from batch.archive import jpeg
+from batch.archive.formats import FileFormat
+from batch.archive.limits import Limits
+from batch.errors import FailureReason, ImageFailure, Stage
+
+Image.MAX_IMAGE_PIXELS = None  # Limits.check_size decides, with a reason of ours
+
+_PILLOW_NAMES = {
+    FileFormat.JPEG: ("JPEG", "MPO"),
+    FileFormat.PNG: ("PNG",),
+    FileFormat.TIFF: ("TIFF",),
+    FileFormat.BMP: ("BMP",),
+    FileFormat.WEBP: ("WEBP",),
+    FileFormat.GIF: ("GIF",),
+}
+_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+_ALPHA_MODES = frozenset({"RGBA", "RGBa", "PA"})
+_EXIF_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True, eq=False)
+class RasterImage:
+    """A decoded image. pixels: (h, w, 3) uint8, RGB; rows, columns: of the source.
+
+    h and w are smaller than rows and columns where a JPEG was decoded at reduced scale.
+    """
+
+    pixels: np.ndarray
+    rows: int
+    columns: int
+    flags: tuple[str, ...]
+
+
+def decode(
+    data: bytes,
+    file_format: FileFormat,
+    limits: Limits,
+    at_least: int | None = None,
+    photometric_interpretation: str | None = None,
+) -> RasterImage:
+    """Decode the first frame of a raster file to RGB.
+
+    Args:
+        data: the whole file. file_format: as recognised from its content.
+        at_least: when given, a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as both
+            sides keep at least this many pixels (libjpeg's scaled inverse DCT).
+        photometric_interpretation: of the DICOM header around a JPEG; None for a plain file.
+
+    Raises:
+        ImageFailure: the size is refused, the image has no colour, or decoding failed.
+    """
+    flags: set[str] = set()
+    if file_format == FileFormat.JPEG:
+        data = _settle_jpeg_colour(data, photometric_interpretation, flags)
+    try:
+        with Image.open(io.BytesIO(data), formats=_PILLOW_NAMES[file_format]) as image:
+            columns, rows = image.size
+            limits.check_size(rows, columns)
+            flags |= _header_flags(image, file_format)
+            if at_least is not None and file_format == FileFormat.JPEG:
+                image.draft(None, (at_least, at_least))
+            image.load()
+            rgb = _to_rgb(image, flags)
+    except ImageFailure:
+        raise
+    except Exception as error:  # Pillow's plugins raise whatever their parsers raise
+        raise ImageFailure(
+            Stage.DECODE,
+            FailureReason.DECODE_FAILED,
+            f"{file_format.value}: {type(error).__name__}",
+        ) from error
+    return RasterImage(np.asarray(rgb), rows, columns, tuple(sorted(flags)))
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize (h, w, 3) uint8 to (height, width, 3) uint8: bilinear, antialiased when shrinking.
+
+    The aspect ratio is not kept. Pillow widens the bilinear kernel by the shrink factor, which is
+    what makes it antialiased; TensorFlow's default and OpenCV's do not.
+    """
+    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
+def _settle_jpeg_colour(data: bytes, photometric: str | None, flags: set[str]) -> bytes:
+    header = jpeg.read_header(data)
+    colour, ambiguous = jpeg.stream_colour(header, photometric)
+    if ambiguous:
+        flags.add("colour_ambiguous")
+    return jpeg.state_colour(data, header, colour)
+
+
+def _header_flags(image: Image.Image, file_format: FileFormat) -> set[str]:
+    """What the reader of a score should know of its source; README lists the words."""
+    flags = set()
+    if getattr(image, "n_frames", 1) > 1:
+        flags.add("first_of_many")
+    if image.info.get("icc_profile"):
+        flags.add("icc_present")
+    if image.getexif().get(_EXIF_ORIENTATION, 1) not in (0, 1):
+        flags.add("exif_orientation_ignored")
+    if file_format in (FileFormat.JPEG, FileFormat.WEBP):
+        flags.add("lossy")
+    return flags
+
+
+def _to_rgb(image: Image.Image, flags: set[str]) -> Image.Image:
+    if image.mode in _GREY_MODES:
+        raise ImageFailure(
+            Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
+        )
+    if image.mode in _ALPHA_MODES or (image.mode in ("P", "RGB") and "transparency" in image.info):
+        flags.add("alpha_composited")
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    if image.mode == "CMYK":
+        flags.add("cmyk_converted")
+    return image if image.mode == "RGB" else image.convert("RGB")

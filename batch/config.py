@@ -1,0 +1,73 @@
+"""Options of one run: frozen, checked once; the start time included, no worker asks a clock."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from batch.errors import UsageError
+
+LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+"""Named in full: Beam's `DirectRunner` may try to download another runner, and a hospital's
+machine without network must not see that."""
+
+DEFAULT_SEGMENT_SIZE = 2000
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """What `melanoma-batch score` was asked to do.
+
+    archive, reports: folders. model: bundled id or artifact folder. operating_point: its name;
+    None for the artifact's default. started_at: with time zone, UTC. segment_size: files in one
+    Beam pipeline, 0 for all in one. batch_size: images in one call of the model. decode_threads:
+    of each worker process. max_unscored_rate: share (0..1) of the images found above which the
+    exit code says so. beam_options: passed to the runner as they are.
+    """
+
+    archive: Path
+    reports: Path
+    model: str
+    run_id: str
+    started_at: datetime
+    operating_point: str | None = None
+    segment_size: int = DEFAULT_SEGMENT_SIZE
+    batch_size: int = 32
+    decode_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    max_unscored_rate: float = 0.1
+    beam_options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check ranges and folders.
+
+        Raises:
+            UsageError: says option, value, allowed range.
+        """
+        for option, value, low, high in (
+            ("--segment-size", self.segment_size, 0, None),
+            ("--batch-size", self.batch_size, 1, 1024),
+            ("--decode-threads", self.decode_threads, 1, 256),
+            ("--max-unscored-rate", self.max_unscored_rate, 0, 1),
+        ):
+            if not value >= low or (high is not None and not value <= high):
+                limit = f"{low} to {high}" if high is not None else f"{low} or more"
+                raise UsageError(f"{option}: found {value}; allowed: {limit}.")
+        _check_folders(self.archive, self.reports)
+
+
+def _check_folders(archive: Path, reports: Path) -> None:
+    if not archive.is_dir():
+        kind = "a file" if archive.exists() else "nothing"
+        raise UsageError(f"ARCHIVE: {kind} at {archive}; needed: a folder. Is the archive mounted?")
+    inner, outer = reports.resolve(), archive.resolve()
+    if inner == outer or outer in inner.parents or inner in outer.parents:
+        raise UsageError(
+            f"--output: {reports} and the archive {archive} hold each other; reports would be read "
+            "as archive files. Choose a folder beside the archive."
+        )
+    if reports.exists() and not reports.is_dir():
+        raise UsageError(
+            f"--output: {reports} is a file; needed: a folder, or a name not yet used."
+        )

@@ -1,0 +1,148 @@
+"""What a person and a log file see of a run: progress, lines without patient data, a summary."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import textwrap
+import threading
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from tqdm import tqdm
+
+from batch.night import Night
+from batch.progress import FILES_READ
+from batch.records import FileState
+
+logger = logging.getLogger(__name__)
+BAR_SECONDS = 0.5
+LOG_EVERY = 60
+"""Bar refreshes between two progress lines in the log: one line in half a minute."""
+
+
+def start_log(path: Path) -> None:
+    """Send this program's log lines to a file, and nobody else's anywhere.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    ours = logging.getLogger("batch")
+    ours.handlers = [handler]
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+    # libraries may quote what they were working on, file names and attributes included
+    for library in ("apache_beam", "tensorflow", "absl", "pydicom", "PIL", "root"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+    logging.getLogger().handlers = [logging.NullHandler()]
+
+
+def log_failure(error: BaseException) -> None:
+    """Log where an unexpected error came from, without its message: messages quote values."""
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        places = " < ".join(
+            f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames)
+        )
+        logger.error("%s at %s", type(error).__name__, places)
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+
+
+class Progress:
+    """A bar on a terminal; on anything else silence, and lines in the log in both cases."""
+
+    def __init__(self, visible: bool | None = None) -> None:
+        self._visible = sys.stderr.isatty() if visible is None else visible
+        self._before = FILES_READ.value
+        self._settled = 0
+        self._bar: tqdm | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._bar is not None:
+            self._thread.join()
+            self._bar.close()
+
+    def found(self, files: int) -> None:
+        """The inventory is complete: the bar's length is known."""
+        self._bar = tqdm(total=files, unit="file", disable=not self._visible, smoothing=0.05)
+        self._before = FILES_READ.value
+        self._thread.start()
+
+    def done(self, files: int) -> None:
+        """So many files are settled since the start, at a segment's end."""
+        self._settled = files
+
+    def _follow(self) -> None:
+        assert self._bar is not None
+        ticks, shown = 0, 0
+        while True:
+            ended = self._stop.wait(BAR_SECONDS)
+            done = max(self._settled, FILES_READ.value - self._before)
+            self._bar.update(done - shown)
+            shown = done
+            ticks += 1
+            if ticks % LOG_EVERY == 0:
+                logger.info("%d of %s files read", done, self._bar.total)
+            if ended:
+                return
+
+
+def summary(night: Night) -> str:
+    """The closing summary: what was found, what became of it, where to look."""
+    counts, point = night.counts, night.facts.operating_point
+    lines = [
+        "",
+        f"Found      {counts.files_found:>8} files, {counts.frames} images in them",
+        f"Scored     {counts.predictions:>8} images in {counts.state(FileState.SCORED)} files"
+        f"  ({_rate(night)} images/s)",
+        f"Alerts     {counts.alerts:>8} at {point.name}: score {point.threshold:.3f} or more"
+        " (no alert does not mean cleared)",
+        f"Unscored   {counts.unscored_rows:>8} for a person to look at"
+        + _reasons(counts.unscored_reasons),
+        f"Non-image  {counts.state(FileState.NON_IMAGE):>8}" + _reasons(counts.non_image_reasons),
+    ]
+    if counts.state(FileState.PENDING):
+        lines.append(
+            f"Pending    {counts.state(FileState.PENDING):>8} until the next run"
+            + _reasons(counts.pending_reasons)
+        )
+    lines += [
+        f"Model      {night.facts.model_id} {night.facts.model_version}, sensitivity "
+        f"{point.sensitivity:.2f} and specificity {point.specificity:.2f} on {point.validation_set}"
+        + (" (provisional: few melanomas)" if point.provisional else ""),
+        *_caution(night.artifact.manifest.caution),
+        f"Reports    {night.folder}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _caution(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, 88, initial_indent="Caution    ", subsequent_indent=" " * len("Caution    ")
+    )
+
+
+def _rate(night: Night) -> str:
+    seconds = night.seconds["segments"]
+    return f"{night.counts.frames / seconds:.1f}" if seconds else "n/a"
+
+
+def _reasons(reasons: object) -> str:
+    items = sorted(dict(reasons).items())  # type: ignore[call-overload]
+    return "".join(f"\n           {count:>8}   {reason}" for reason, count in items)

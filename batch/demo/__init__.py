@@ -1,0 +1,1 @@
+"""Generated archives: the demonstration, the golden images, and the tests' source of images."""

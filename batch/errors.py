@@ -1,0 +1,133 @@
+"""Failures and their reasons: the one base class and the closed list of causes.
+
+`BatchError` is for what stops a run; `ImageFailure` is for what costs one image and ends as an
+`Unscored` row. Both carry text that was written by us: never a value taken from a file.
+"""
+
+from enum import IntEnum, StrEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of `melanoma-batch`; README documents each."""
+
+    COMPLETE = 0
+    FAILURE = 1
+    USAGE = 2
+    NO_IMAGES = 3
+    LOCKED = 4
+    ARTIFACT_REFUSED = 5
+    UNSCORED_RATE = 6
+
+
+class BatchError(Exception):
+    """A run cannot go on. The message says what, found, allowed and remedy."""
+
+    exit_code = ExitCode.FAILURE
+
+
+class UsageError(BatchError):
+    """An option or a path given by the caller is not usable."""
+
+    exit_code = ExitCode.USAGE
+
+
+class NoImagesFound(BatchError):
+    """The archive holds no file that is, or claims to be, an image."""
+
+    exit_code = ExitCode.NO_IMAGES
+
+
+class ReportsLocked(BatchError):
+    """Another run holds the lock of the reports folder."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class ArtifactRefused(BatchError):
+    """A model artifact breaks its contract.
+
+    field: dotted name of the offending manifest field, e.g. `output.class_names`.
+    """
+
+    exit_code = ExitCode.ARTIFACT_REFUSED
+
+    def __init__(self, field: str, found: object, allowed: object, remedy: str) -> None:
+        self.field = field
+        super().__init__(
+            f"model artifact refused: field {field}: found {found}; allowed {allowed}. {remedy}"
+        )
+
+
+class LedgerImbalance(BatchError):
+    """The counts of a run do not add up: something was lost or counted twice."""
+
+
+class SchemaMismatch(BatchError):
+    """A row does not have exactly the columns of its published contract."""
+
+
+class Stage(StrEnum):
+    """Where in the pipeline an image failed."""
+
+    READ = "read"
+    IDENTIFY = "identify"
+    DECODE = "decode"
+    SCORE = "score"
+
+
+class FailureReason(StrEnum):
+    """Why an image has no score. Each member has a test that produces it from a real file."""
+
+    EMPTY_FILE = "empty_file"
+    NOT_READABLE = "not_readable"
+    VANISHED = "vanished"
+    NOT_A_REGULAR_FILE = "not_a_regular_file"
+    FILE_TOO_LARGE = "file_too_large"
+    CONTENT_NOT_AN_IMAGE = "content_not_an_image"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    UNSUPPORTED_SOP_CLASS = "unsupported_sop_class"
+    UNSUPPORTED_TRANSFER_SYNTAX = "unsupported_transfer_syntax"
+    UNSUPPORTED_PHOTOMETRIC_INTERPRETATION = "unsupported_photometric_interpretation"
+    DICOM_INVALID = "dicom_invalid"
+    PIXEL_DATA_MISSING = "pixel_data_missing"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_FRAMES = "too_many_frames"
+    HEADER_CONTRADICTS_PIXELS = "header_contradicts_pixels"
+    DECODE_FAILED = "decode_failed"
+    NOT_COLOUR = "not_colour"
+    MODEL_INPUT_INVALID = "model_input_invalid"
+    MODEL_FAILED = "model_failed"
+    SCORE_NOT_FINITE = "score_not_finite"
+
+
+class NonImageReason(StrEnum):
+    """Why a file is stated as a non-image: it was recognised and it is none of our business."""
+
+    OTHER_FILE_TYPE = "other_file_type"
+    DICOM_WITHOUT_PIXELS = "dicom_without_pixels"
+    DICOM_OTHER_KIND = "dicom_other_kind"
+
+
+class PendingReason(StrEnum):
+    """Why a file waits for the next run."""
+
+    CHANGED_WHILE_READ = "changed_while_read"
+
+
+class ImageFailure(Exception):
+    """One image (or one whole file) cannot be scored; ends as an `Unscored` row.
+
+    detail: a short phrase of ours; no path, no value of a dataset, no library message.
+    """
+
+    def __init__(self, stage: Stage, reason: FailureReason, detail: str = "") -> None:
+        self.stage, self.reason, self.detail = stage, reason, detail
+        super().__init__(stage, reason, detail)
+
+
+class NotAnImage(Exception):
+    """The file was recognised as something else than an image."""
+
+    def __init__(self, reason: NonImageReason, detail: str = "") -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(reason, detail)

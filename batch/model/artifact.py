@@ -1,0 +1,236 @@
+"""An artifact on disk: found by id or folder, and checked before the first file is read.
+
+The digest is compared before the model is opened; everything else that could make the score of
+tonight another score than the one that was evaluated is compared after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from batch.archive import preprocess as shared
+from batch.errors import ArtifactRefused, UsageError
+from batch.model.classifier import DEFAULT_BATCH_SIZE, KerasClassifier, load_model
+from batch.model.golden import check_golden
+from batch.model.manifest import MANIFEST_FILE, MODEL_FILE, ModelManifest, read_manifest
+
+_TRAIN_AGAIN = "Train the artifact again with this version, or use the version it was made with."
+
+
+@dataclass(frozen=True)
+class ModelArtifact:
+    """A folder with model.keras, manifest.json, MODEL_CARD.md and golden/."""
+
+    folder: Path
+    manifest: ModelManifest
+
+
+def bundled_model_ids() -> list[str]:
+    """Ids of the artifacts that this installation ships."""
+    root = Path(str(files("model_artifacts")))
+    return sorted(path.parent.name for path in root.glob(f"*/{MANIFEST_FILE}"))
+
+
+def find_artifact(id_or_folder: str) -> ModelArtifact:
+    """Locate an artifact by bundled id or by folder, and check what needs no model.
+
+    Raises:
+        UsageError: neither an id nor a folder. ArtifactRefused: the manifest breaks the contract.
+    """
+    bundled = Path(str(files("model_artifacts"))) / id_or_folder
+    is_bundled = id_or_folder in bundled_model_ids()
+    folder = bundled if is_bundled else Path(id_or_folder)
+    if not folder.is_dir():
+        raise UsageError(
+            f"--model: no model {id_or_folder!r}; allowed: a folder with {MANIFEST_FILE}, or "
+            f"{', '.join(bundled_model_ids())}."
+        )
+    manifest = read_manifest(folder)
+    check_manifest(manifest)
+    return ModelArtifact(folder.resolve(), manifest)
+
+
+def check_manifest(manifest: ModelManifest) -> None:
+    """Check the manifest against itself and against this program's preprocessing.
+
+    Raises:
+        ArtifactRefused: names the field.
+    """
+    rules = (
+        ("input.resize_rule", manifest.input.resize_rule, shared.RESIZE_RULE),
+        (
+            "input.preprocessing_version",
+            manifest.input.preprocessing_version,
+            shared.PREPROCESSING_VERSION,
+        ),
+        ("input.channels", manifest.input.channels, shared.CHANNELS),
+    )
+    for field, found, allowed in rules:
+        if found != allowed:
+            raise ArtifactRefused(field, repr(found), repr(allowed), _TRAIN_AGAIN)
+    _check_input(manifest)
+    _check_classes(manifest)
+    _check_operating_points(manifest)
+    if not manifest.golden:
+        raise ArtifactRefused("golden", "none", "at least one golden case", _TRAIN_AGAIN)
+
+
+def open_model(folder: Path, manifest: ModelManifest) -> Any:
+    """Load the model file after its digest was compared, and check its shapes.
+
+    Raises:
+        ArtifactRefused: digest, input shape, output width or rescaling differ from the manifest.
+    """
+    path = folder / MODEL_FILE
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ArtifactRefused(MODEL_FILE, "no readable file", "a file", _TRAIN_AGAIN) from error
+    if digest != manifest.model_sha256:
+        raise ArtifactRefused(
+            "model_sha256",
+            digest,
+            manifest.model_sha256,
+            "The file is not the one that was judged.",
+        )
+    model = load_model(path)
+    _check_shapes(model, manifest)
+    _check_rescaling(model, manifest)
+    return model
+
+
+_LOADED: dict[tuple[str, str, int], KerasClassifier] = {}
+_LOADING = threading.Lock()
+
+
+def shared_classifier(folder: Path, manifest: ModelManifest, batch_size: int) -> KerasClassifier:
+    """The classifier of an artifact, loaded once a process and shared by its threads.
+
+    The digest in the key makes a swapped artifact a different one.
+    """
+    key = (str(folder), manifest.model_sha256, batch_size)
+    with _LOADING:
+        if key not in _LOADED:
+            _LOADED[key] = KerasClassifier(open_model(folder, manifest), manifest, batch_size)
+        return _LOADED[key]
+
+
+def verify_artifact(
+    artifact: ModelArtifact, batch_size: int = DEFAULT_BATCH_SIZE
+) -> KerasClassifier:
+    """All start-up checks, golden self-test included; the classifier that passed them.
+
+    Raises:
+        ArtifactRefused: names the field.
+    """
+    classifier = shared_classifier(artifact.folder, artifact.manifest, batch_size)
+    check_golden(artifact.folder, classifier)
+    return classifier
+
+
+def _check_input(manifest: ModelManifest) -> None:
+    contract = manifest.input
+    if contract.value_range[0] >= contract.value_range[1]:
+        raise ArtifactRefused(
+            "input.value_range", contract.value_range, "low below high", "Correct the manifest."
+        )
+    takes_raw = contract.rescaling_in_model or contract.dtype == "uint8"
+    if takes_raw and contract.value_range != (0.0, 255.0):
+        raise ArtifactRefused(
+            "input.value_range",
+            contract.value_range,
+            "(0.0, 255.0) for a model that rescales by itself or takes uint8",
+            "Correct the manifest: scaling happens in one place only.",
+        )
+
+
+def _check_classes(manifest: ModelManifest) -> None:
+    output = manifest.output
+    names = output.class_names
+    if len(set(names)) != len(names) or len(names) < 2:
+        raise ArtifactRefused(
+            "output.class_names", names, "two or more different names", "Correct the manifest."
+        )
+    for field, wanted in (
+        ("output.melanoma_class", (output.melanoma_class,)),
+        ("output.malignant_classes", output.malignant_classes),
+    ):
+        if unknown := set(wanted) - set(names):
+            raise ArtifactRefused(field, sorted(unknown), list(names), "Use the class names.")
+    if output.melanoma_class not in output.malignant_classes:
+        raise ArtifactRefused(
+            "output.malignant_classes",
+            list(output.malignant_classes),
+            "melanoma_class among them",
+            "Correct the manifest.",
+        )
+    if not 0 < output.temperature < float("inf"):
+        raise ArtifactRefused(
+            "output.temperature", output.temperature, "a positive number", "Calibrate again."
+        )
+
+
+def _check_operating_points(manifest: ModelManifest) -> None:
+    manifest.operating_point()
+    for index, point in enumerate(manifest.operating_points):
+        if point.model_sha256 != manifest.model_sha256:
+            raise ArtifactRefused(
+                f"operating_points.{index}.model_sha256",
+                point.model_sha256,
+                manifest.model_sha256,
+                "It was measured with another model; choose the operating point again.",
+            )
+        if not 0 <= point.threshold <= 1:
+            raise ArtifactRefused(
+                f"operating_points.{index}.threshold", point.threshold, "0..1", "Choose it again."
+            )
+
+
+def _check_shapes(model: Any, manifest: ModelManifest) -> None:
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ArtifactRefused(
+            "model.keras",
+            f"{len(model.inputs)} inputs and {len(model.outputs)} outputs",
+            "one image in, one vector out",
+            "Wrap the model so that it takes the image alone.",
+        )
+    contract = manifest.input
+    wanted = (None, contract.height, contract.width, contract.channels)
+    found = tuple(model.inputs[0].shape)
+    if found != wanted:
+        raise ArtifactRefused("input", f"model input {found}", wanted, "Correct the manifest.")
+    classes = 1 if manifest.output.kind == "sigmoid" else len(manifest.output.class_names)
+    width = tuple(model.outputs[0].shape)
+    if width != (None, classes):
+        raise ArtifactRefused(
+            "output.class_names",
+            f"model output {width}",
+            (None, classes),
+            "Name every output once.",
+        )
+
+
+def _check_rescaling(model: Any, manifest: ModelManifest) -> None:
+    """A Rescaling layer that the manifest denies would scale twice, and the reverse not at all."""
+    has_layer = any(type(layer).__name__ == "Rescaling" for layer in _layers(model))
+    claims = manifest.input.rescaling_in_model
+    if has_layer and not claims:
+        raise ArtifactRefused(
+            "input.rescaling_in_model",
+            "false, but the model has a Rescaling layer",
+            "true",
+            "Values would be scaled twice; correct the manifest.",
+        )
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """Every layer, those of nested models included."""
+    for layer in getattr(model, "layers", ()):
+        yield layer
+        yield from _layers(layer)

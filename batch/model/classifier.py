@@ -1,0 +1,126 @@
+"""From pixels to class scores. The only importer of TensorFlow and Keras on the scoring path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
+from batch.errors import ArtifactRefused
+from batch.model.manifest import InputContract, ModelManifest, OutputContract
+from batch.quiet import import_tensorflow
+
+DEFAULT_BATCH_SIZE = 32
+"""Throughput of the small CNN is flat from 32 to 64; a larger batch only holds more memory."""
+
+
+class Classifier(Protocol):
+    """What ScoreImages needs of a model."""
+
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        """(N, 180, 180, 3) uint8 RGB to (N, K) float32 class scores, rows adding up to 1."""
+        ...
+
+
+class KerasClassifier:
+    """A loaded `.keras` model behind one `tf.function` with a fixed input signature.
+
+    Batches are padded to one shape, so the graph is compiled once and an image's score does not
+    depend on how many others came with it.
+    """
+
+    def __init__(
+        self, model: Any, manifest: ModelManifest, batch_size: int = DEFAULT_BATCH_SIZE
+    ) -> None:
+        self.manifest = manifest
+        self.batch_size = batch_size
+        self.model = model
+        self._function = _compile(model, manifest, batch_size)
+
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        """See `Classifier.scores`. Not finite values are passed on; the caller checks each row."""
+        parts = [
+            self._padded(pixels[start : start + self.batch_size])
+            for start in range(0, len(pixels), self.batch_size)
+        ]
+        classes = len(self.manifest.output.class_names)
+        return np.concatenate(parts) if parts else np.empty((0, classes), np.float32)
+
+    def _padded(self, pixels: np.ndarray) -> np.ndarray:
+        missing = self.batch_size - len(pixels)
+        if missing:
+            filler = np.zeros((missing, *pixels.shape[1:]), pixels.dtype)
+            return self._function(np.concatenate([pixels, filler])).numpy()[: len(pixels)]
+        return self._function(pixels).numpy()
+
+
+def load_model(path: Path) -> Any:
+    """Load a `.keras` file without running code from it.
+
+    Raises:
+        ArtifactRefused: not a `.keras` file, or Keras refuses it.
+    """
+    import_tensorflow()
+    import keras
+
+    if path.suffix != ".keras":
+        raise ArtifactRefused(
+            "model_file", path.name, "*.keras", "Save with model.save('x.keras')."
+        )
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds for a file it cannot open
+        raise ArtifactRefused(
+            "model.keras",
+            type(error).__name__,
+            "a model that Keras opens in safe mode",
+            "Lambda layers and custom objects are not allowed; train or export the model again.",
+        ) from error
+
+
+def _compile(model: Any, manifest: ModelManifest, batch_size: int) -> Any:
+    import tensorflow as tf
+
+    signature = tf.TensorSpec((batch_size, HEIGHT, WIDTH, CHANNELS), tf.uint8)
+
+    def score(pixels: Any) -> Any:
+        output = model(_to_model_input(pixels, manifest.input), training=False)
+        return _to_scores(output, manifest.output)
+
+    return tf.function(score, input_signature=[signature])
+
+
+def _to_model_input(pixels: Any, contract: InputContract) -> Any:
+    """(N, 180, 180, 3) uint8 tensor to what the manifest says that the model takes."""
+    import tensorflow as tf
+
+    if contract.colour_order == "BGR":
+        pixels = pixels[..., ::-1]
+    if contract.dtype == "uint8":
+        return pixels
+    values = tf.cast(pixels, tf.float32)
+    if (contract.height, contract.width) != tuple(pixels.shape[1:3]):
+        values = tf.image.resize(values, (contract.height, contract.width), antialias=True)
+    low, high = contract.value_range
+    if contract.rescaling_in_model or (low, high) == (0.0, 255.0):
+        return values
+    return values * ((high - low) / 255.0) + low
+
+
+def _to_scores(output: Any, contract: OutputContract) -> Any:
+    """Model output of any kind to (N, K) float32 scores that add up to 1, temperature applied."""
+    import tensorflow as tf
+
+    output = tf.cast(output, tf.float32)
+    if contract.kind == "softmax" and contract.temperature == 1.0:
+        return output
+    if contract.kind == "sigmoid":
+        if contract.temperature == 1.0:
+            return tf.concat([1.0 - output, output], axis=-1)
+        logit = tf.math.log(output) - tf.math.log1p(-output)
+        logits = tf.concat([tf.zeros_like(logit), logit], axis=-1)
+    else:
+        logits = output if contract.kind == "logits" else tf.math.log(output)
+    return tf.nn.softmax(logits / contract.temperature)

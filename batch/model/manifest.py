@@ -1,0 +1,152 @@
+"""`manifest.json`: the contract between the training that made a model and the job that runs it.
+
+Strict: a missing, unknown or mistyped field refuses the artifact and is named. README describes
+every field for those who bring their own model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from batch.errors import ArtifactRefused
+from batch.records import OperatingPoint
+
+MANIFEST_FILE = "manifest.json"
+MODEL_FILE = "model.keras"
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """What the model takes. The job hands over (N, 180, 180, 3) uint8 RGB; the rest is adaptation.
+
+    height, width: of the model's own input layer. value_range: of the numbers that the model
+    expects at its input. rescaling_in_model: the model holds its own scaling from 0..255, so the
+    job must not scale; then value_range is [0, 255].
+    """
+
+    height: int
+    width: int
+    channels: int
+    dtype: Literal["uint8", "float32"]
+    value_range: tuple[float, float]
+    colour_order: Literal["RGB", "BGR"]
+    rescaling_in_model: bool
+    resize_rule: str
+    preprocessing_version: str
+
+
+@dataclass(frozen=True)
+class OutputContract:
+    """What the model gives. class_names: in output order.
+
+    kind: `softmax` (K values that add up to 1), `logits` (K values, softmax to be applied),
+    `sigmoid` (one value: the score of the second of two classes).
+    temperature: divides the logits; 1 leaves the scores as they are.
+    """
+
+    kind: Literal["softmax", "logits", "sigmoid"]
+    class_names: tuple[str, ...]
+    melanoma_class: str
+    malignant_classes: tuple[str, ...]
+    temperature: float
+    calibrated: bool
+
+
+@dataclass(frozen=True)
+class GoldenCase:
+    """A generated image beside the manifest, and what training measured on it.
+
+    file: a source image in `golden/`. input_file: the (180, 180, 3) input as a lossless image.
+    scores: class name to score.
+    """
+
+    file: str
+    input_file: str
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ModelManifest:
+    """The whole contract.
+
+    caution: what a reader of the scores must be told every time, from the measurements; empty
+    when there is nothing. provenance: data, split, recipe, seed, versions, metrics; free in form.
+    """
+
+    manifest_version: Literal[1]
+    model_id: str
+    model_version: str
+    description: str
+    caution: str
+    model_sha256: str
+    input: InputContract
+    output: OutputContract
+    default_operating_point: str
+    operating_points: tuple[OperatingPoint, ...]
+    golden_tolerance: float
+    golden: tuple[GoldenCase, ...]
+    provenance: dict[str, Any]
+
+    def operating_point(self, name: str | None = None) -> OperatingPoint:
+        """The operating point of this name, or the default one.
+
+        Raises:
+            ArtifactRefused: there is none of this name.
+        """
+        wanted = name or self.default_operating_point
+        for point in self.operating_points:
+            if point.name == wanted:
+                return point
+        raise ArtifactRefused(
+            "operating_points",
+            f"none named {wanted!r}",
+            sorted(point.name for point in self.operating_points),
+            "Choose one of these with --operating-point.",
+        )
+
+
+# every part, also the one whose module knows nothing of manifests, is read strictly
+for _part in (InputContract, OutputContract, GoldenCase, ModelManifest, OperatingPoint):
+    setattr(_part, "__pydantic_config__", ConfigDict(strict=True, extra="forbid"))  # noqa: B010
+_ADAPTER = TypeAdapter(ModelManifest)
+
+
+def read_manifest(folder: Path) -> ModelManifest:
+    """Read and check `manifest.json` of an artifact folder.
+
+    Raises:
+        ArtifactRefused: absent, not JSON, or a field missing, unknown or of another type.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ArtifactRefused(
+            MANIFEST_FILE,
+            "no readable file",
+            "a folder that `melanoma-batch train` made",
+            f"Give an artifact folder or a bundled model id; looked in {folder}.",
+        ) from error
+    try:
+        return _ADAPTER.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or MANIFEST_FILE
+        raise ArtifactRefused(
+            field,
+            repr(first["input"])[:80] if first["type"] != "missing" else "nothing",
+            first["msg"],
+            "Train the artifact again, or correct its manifest.",
+        ) from error
+
+
+def write_manifest(manifest: ModelManifest, folder: Path) -> None:
+    """Write `manifest.json`, readable and with a stable order of fields."""
+    text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
+    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,74 @@
+"""A batch of prepared images to predictions: one bad image costs one row, never its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
+from batch.errors import FailureReason, Stage
+from batch.model.classifier import Classifier
+from batch.model.manifest import OutputContract
+from batch.records import ModelInput, Prediction, Unscored
+
+INPUT_SHAPE = (HEIGHT, WIDTH, CHANNELS)
+
+
+def score_batch(
+    classifier: Classifier, output: OutputContract, inputs: Sequence[ModelInput]
+) -> list[Prediction | Unscored]:
+    """Score images together; one result each, in no promised order.
+
+    An image of another shape or type never reaches the model. When the model fails on the batch,
+    its members are scored one by one and only the guilty one is unscored.
+    """
+    fit = [item for item in inputs if _is_fit(item)]
+    unfit = [
+        _unscored(item, FailureReason.MODEL_INPUT_INVALID) for item in inputs if not _is_fit(item)
+    ]
+    return [*unfit, *(_score(classifier, output, fit) if fit else ())]
+
+
+def _score(
+    classifier: Classifier, output: OutputContract, inputs: Sequence[ModelInput]
+) -> list[Prediction | Unscored]:
+    try:
+        scores = classifier.scores(np.stack([item.pixels for item in inputs]))
+        if scores.shape != (len(inputs), len(output.class_names)):
+            raise ValueError("the model gave another number of scores")
+    except Exception as error:  # whatever a model raises, its images are accounted for
+        if len(inputs) == 1:
+            return [_unscored(inputs[0], FailureReason.MODEL_FAILED, type(error).__name__)]
+        return [result for item in inputs for result in _score(classifier, output, [item])]
+    return [conclude(item, row, output) for item, row in zip(inputs, scores, strict=True)]
+
+
+def conclude(item: ModelInput, scores: np.ndarray, output: OutputContract) -> Prediction | Unscored:
+    """One image's scores, (K,) float, to its prediction; unscored when any is not finite."""
+    if not np.all(np.isfinite(scores)):
+        return _unscored(item, FailureReason.SCORE_NOT_FINITE)
+    named = tuple(zip(output.class_names, (float(score) for score in scores), strict=True))
+    return Prediction(
+        record=item.record,
+        class_scores=named,
+        predicted_class=output.class_names[int(np.argmax(scores))],
+        melanoma_score=dict(named)[output.melanoma_class],
+    )
+
+
+def _is_fit(item: ModelInput) -> bool:
+    return item.pixels.shape == INPUT_SHAPE and item.pixels.dtype == np.uint8
+
+
+def _unscored(item: ModelInput, reason: FailureReason, detail: str = "") -> Unscored:
+    record = item.record
+    return Unscored(
+        record.path,
+        Stage.SCORE,
+        reason,
+        detail,
+        record.image_id,
+        record.frame_number,
+        record.content_sha256,
+    )

@@ -1,0 +1,127 @@
+"""One run: lock, inventory, segments, ledger, publication."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from batch.archive.inventory import list_archive
+from batch.archive.limits import Limits
+from batch.archive.preprocess import PREPROCESSING_VERSION
+from batch.config import JobConfig
+from batch.errors import NoImagesFound
+from batch.model.artifact import ModelArtifact, find_artifact, shared_classifier, verify_artifact
+from batch.pipeline import SegmentJob, pipeline_options, run_segment
+from batch.records import ImageLocation
+from batch.reports.counting import gather_night
+from batch.reports.ledger import Counts, check_balance, equation
+from batch.reports.publish import exclusive, publish, start_staging
+from batch.reports.rows import RunFacts
+from batch.reports.run_json import Stopwatch, by_reason, run_json
+
+logger = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """Hears how the run comes along; the console is one."""
+
+    def found(self, files: int) -> None:
+        """The inventory is complete."""
+
+    def done(self, files: int) -> None:
+        """So many files are settled since the start, at a segment's end."""
+
+
+@dataclass(frozen=True)
+class Night:
+    """A published run. seconds: wall time of each part."""
+
+    folder: Path
+    counts: Counts
+    artifact: ModelArtifact
+    facts: RunFacts
+    seconds: dict[str, float]
+
+
+def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], float]) -> Night:
+    """Score the archive and publish the night.
+
+    Args:
+        monotonic: seconds on a clock that never jumps, for the durations in run.json.
+
+    Raises:
+        BatchError: with the exit code of its kind; then nothing new is published.
+    """
+    pipeline_options(config.beam_options)
+    clock = Stopwatch(monotonic)
+    with exclusive(config.reports, config.run_id):
+        artifact, job = _start_model(config)
+        clock.lap("model")
+        locations = list(list_archive(config.archive))
+        clock.lap("inventory")
+        logger.info("%d files found", len(locations))
+        if not locations:
+            raise NoImagesFound(f"ARCHIVE: no file below {config.archive}. Is the archive mounted?")
+        listener.found(len(locations))
+        staging = start_staging(config.reports, config.run_id)
+        _score_segments(config, job, locations, staging, listener)
+        clock.lap("segments")
+        counts = gather_night(staging, len(locations))
+        check_balance(counts)
+        if not counts.files_with_image:
+            raise NoImagesFound(
+                f"ARCHIVE: {len(locations)} files below {config.archive}, none of them an image "
+                f"({by_reason(counts.non_image_reasons)}). Is this the archive's folder?"
+            )
+        clock.lap("reports")
+        summary = run_json(config, artifact.manifest, job.facts, counts, clock)
+        folder = publish(config.reports, staging, summary)
+    logger.info("published: %s", equation(counts))
+    return Night(folder, counts, artifact, job.facts, clock.seconds)
+
+
+def _start_model(config: JobConfig) -> tuple[ModelArtifact, SegmentJob]:
+    artifact = find_artifact(config.model)
+    manifest = artifact.manifest
+    operating_point = manifest.operating_point(config.operating_point)
+    verify_artifact(artifact, config.batch_size)
+    logger.info("model %s %s passed its checks", manifest.model_id, manifest.model_sha256)
+    facts = RunFacts(
+        run_id=config.run_id,
+        started_at=config.started_at,
+        model_id=manifest.model_id,
+        model_version=manifest.model_version,
+        model_sha256=manifest.model_sha256,
+        preprocessing_version=PREPROCESSING_VERSION,
+        operating_point=operating_point,
+    )
+    job = SegmentJob(
+        archive=config.archive.resolve(),
+        load=partial(shared_classifier, artifact.folder, manifest, config.batch_size),
+        output=manifest.output,
+        facts=facts,
+        batch_size=config.batch_size,
+        decode_threads=config.decode_threads,
+        limits=Limits(),
+        beam_options=config.beam_options,
+    )
+    return artifact, job
+
+
+def _score_segments(
+    config: JobConfig,
+    job: SegmentJob,
+    locations: Sequence[ImageLocation],
+    staging: Path,
+    listener: Listener,
+) -> None:
+    size = config.segment_size or len(locations)
+    for number, start in enumerate(range(0, len(locations), size)):
+        segment = locations[start : start + size]
+        run_segment(job, segment, (staging / "segments" / f"{number:06d}").resolve())
+        logger.info("segment %d done: %d of %d files", number, start + len(segment), len(locations))
+        listener.done(start + len(segment))

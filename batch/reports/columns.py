@@ -1,0 +1,120 @@
+"""The published columns: name, type, whether null can occur, meaning. No library.
+
+`schemas/*.json` is written from here (`python -m tests.write_schemas`) and a test keeps both equal.
+Types are Arrow's names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    type: str
+    nullable: bool
+    description: str
+
+
+def _must(name: str, type_: str, description: str) -> Column:
+    return Column(name, type_, False, description)
+
+
+def _may(name: str, type_: str, description: str) -> Column:
+    return Column(name, type_, True, description)
+
+
+_PATH = (
+    _must("path", "string", "file, relative to the archive; bytes that are not UTF-8 as \\xNN"),
+    _may("path_bytes", "binary", "the file name's bytes, only where they are not UTF-8"),
+)
+_SHA = "SHA-256 of the file's bytes"
+_FRAME = _may("frame_number", "int32", "1-based frame of a multi-frame object, else null")
+_RUN = _must("run_id", "string", "the run that wrote this row")
+
+_IMAGE = (
+    _must("image_id", "string", "SOP Instance UID (with #frame), or sha256:<hex> of the file"),
+    *_PATH,
+    _must("content_sha256", "string", _SHA),
+    _must("file_format", "string", "jpeg, png, tiff, bmp, webp, gif or dicom, by content"),
+    _FRAME,
+    _must("rows", "int32", "height of the source in pixels"),
+    _must("columns", "int32", "width of the source in pixels"),
+    _must("flags", "list<string>", "what to know of the source; words in README"),
+    _may("study_instance_uid", "string", "DICOM (0020,000D)"),
+    _may("series_instance_uid", "string", "DICOM (0020,000E)"),
+    _may("sop_instance_uid", "string", "DICOM (0008,0018)"),
+    _may("sop_class_uid", "string", "DICOM (0008,0016)"),
+    _may("modality", "string", "DICOM (0008,0060)"),
+    _may("acquisition_datetime", "string", "ISO 8601, as precise as the source; invalid ones null"),
+    _may("anatomic_region", "string", "AnatomicRegionSequence's meaning, else BodyPartExamined"),
+    _may("laterality", "string", "ImageLaterality, else Laterality"),
+    _may("lesion_id", "string", "DICOM TrackingUID (0062,0021)"),
+    _may("manufacturer", "string", "DICOM (0008,0070)"),
+    _may("manufacturer_model_name", "string", "DICOM (0008,1090)"),
+)
+_SCORE = (
+    _must("class_scores", "map<string, double>", "class name to score; they add up to 1"),
+    _must("predicted_class", "string", "class with the highest score; not what alerts go by"),
+    _must("melanoma_score", "double", "score of the melanoma class, 0..1; not a probability"),
+    _must("is_alert", "bool", "melanoma_score >= threshold; false never means cleared"),
+    _must("operating_point", "string", "name of the operating point in the model's manifest"),
+    _must("threshold", "double", "of the operating point"),
+    _must("model_id", "string", "of the manifest"),
+    _must("model_version", "string", "of the manifest"),
+    _must("model_sha256", "string", "SHA-256 of model.keras"),
+    _must("preprocessing_version", "string", "of the way from pixels to model input"),
+    _RUN,
+    _must("scored_at", "timestamp[us, UTC]", "start of the run that scored the image"),
+)
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "predictions": (*_IMAGE, *_SCORE),
+    "alerts": (
+        *_IMAGE,
+        *_SCORE,
+        _must("sensitivity", "double", "of the operating point on its validation set"),
+        _must("specificity", "double", "of the operating point on its validation set"),
+        _must("validation_set", "string", "where the operating point was measured"),
+        _must("review_status", "string", "UNVERIFIED: no person has looked yet"),
+    ),
+    "unscored": (
+        *_PATH,
+        _may("image_id", "string", "null when the file failed as a whole"),
+        _FRAME,
+        _may("content_sha256", "string", _SHA + "; null when it could not be read"),
+        _must("stage", "string", "read, identify, decode or score"),
+        _must("reason", "string", "why there is no score; words in README"),
+        _must("detail", "string", "short, written by the program; never patient data"),
+        _RUN,
+        _must("recorded_at", "timestamp[us, UTC]", "start of the run"),
+    ),
+    "files": (
+        *_PATH,
+        _must("size", "int64", "bytes, when listed"),
+        _must("mtime_ns", "int64", "modification time, nanoseconds since 1970, when listed"),
+        _may("content_sha256", "string", _SHA + "; null when it could not be read"),
+        _may("file_format", "string", "by content; null when it is not an image"),
+        _must("state", "string", "scored, unchanged, reused, unscored, non_image or pending"),
+        _may("reason", "string", "why, for every state but scored"),
+        _must("detail", "string", "short, written by the program"),
+        _must("frames", "int32", "images in the file; 1 for a file that failed as a whole"),
+        _must("frames_scored", "int32", "of these, with a prediction"),
+        _must("frames_unscored", "int32", "of these, with a row in unscored"),
+        _RUN,
+    ),
+}
+
+
+def contract(table: str) -> dict[str, object]:
+    """The published form of a table's columns."""
+    return {
+        "table": table,
+        "schema_version": SCHEMA_VERSION,
+        "columns": [vars(column) for column in TABLES[table]],
+    }

@@ -1,0 +1,108 @@
+"""Records to rows: what each noun looks like in its table. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from datetime import datetime
+
+from batch.records import Alert, FileOutcome, OperatingPoint, Prediction, Unscored
+from batch.review.alerts import is_alert
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What every row of a run repeats."""
+
+    run_id: str
+    started_at: datetime
+    model_id: str
+    model_version: str
+    model_sha256: str
+    preprocessing_version: str
+    operating_point: OperatingPoint
+
+
+def path_columns(path: str) -> Row:
+    """A file name for people and, where it is not UTF-8, its bytes.
+
+    Args:
+        path: with surrogate escapes for bytes that are not UTF-8 (PEP 383).
+    """
+    raw = os.fsencode(path)
+    try:
+        return {"path": raw.decode("utf-8"), "path_bytes": None}
+    except UnicodeDecodeError:
+        return {"path": raw.decode("utf-8", "backslashreplace"), "path_bytes": raw}
+
+
+def prediction_row(prediction: Prediction, facts: RunFacts) -> Row:
+    """A row of `predictions`."""
+    record = {
+        field.name: getattr(prediction.record, field.name)
+        for field in dataclasses.fields(prediction.record)
+    }
+    return {
+        **record,
+        **path_columns(prediction.record.path),
+        "flags": list(prediction.record.flags),
+        "class_scores": list(prediction.class_scores),
+        "predicted_class": prediction.predicted_class,
+        "melanoma_score": prediction.melanoma_score,
+        "is_alert": is_alert(prediction.melanoma_score, facts.operating_point),
+        "operating_point": facts.operating_point.name,
+        "threshold": facts.operating_point.threshold,
+        "model_id": facts.model_id,
+        "model_version": facts.model_version,
+        "model_sha256": facts.model_sha256,
+        "preprocessing_version": facts.preprocessing_version,
+        "run_id": facts.run_id,
+        "scored_at": facts.started_at,
+    }
+
+
+def alert_row(alert: Alert, facts: RunFacts) -> Row:
+    """A row of `alerts`."""
+    return {
+        **prediction_row(alert.prediction, facts),
+        "sensitivity": alert.operating_point.sensitivity,
+        "specificity": alert.operating_point.specificity,
+        "validation_set": alert.operating_point.validation_set,
+        "review_status": alert.review_status,
+    }
+
+
+def unscored_row(unscored: Unscored, facts: RunFacts) -> Row:
+    """A row of `unscored`."""
+    return {
+        **path_columns(unscored.path),
+        "image_id": unscored.image_id,
+        "frame_number": unscored.frame_number,
+        "content_sha256": unscored.content_sha256,
+        "stage": unscored.stage.value,
+        "reason": unscored.reason.value,
+        "detail": unscored.detail,
+        "run_id": facts.run_id,
+        "recorded_at": facts.started_at,
+    }
+
+
+def file_row(outcome: FileOutcome, facts: RunFacts) -> Row:
+    """A row of `files`."""
+    return {
+        **path_columns(outcome.location.path),
+        "size": outcome.location.size,
+        "mtime_ns": outcome.location.mtime_ns,
+        "content_sha256": outcome.content_sha256,
+        "file_format": outcome.file_format,
+        "state": outcome.state.value,
+        "reason": outcome.reason,
+        "detail": outcome.detail,
+        "frames": outcome.frames,
+        "frames_scored": outcome.frames_scored,
+        "frames_unscored": outcome.frames_unscored,
+        "run_id": facts.run_id,
+    }

@@ -1,0 +1,117 @@
+"""run.json: the equation, times, rates, versions, model and options of one run."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from batch import __version__
+from batch.config import JobConfig
+from batch.model.manifest import ModelManifest
+from batch.reports.columns import SCHEMA_VERSION
+from batch.reports.ledger import Counts, equation
+from batch.reports.rows import RunFacts
+
+_LIBRARIES = (
+    "tensorflow",
+    "keras",
+    "apache-beam",
+    "pyarrow",
+    "pandas",
+    "Pillow",
+    "pydicom",
+    "numpy",
+)
+
+
+class Stopwatch:
+    """Wall seconds of each part of a run, measured on a clock that never jumps."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now, self._start = now, now()
+        self._last = self._start
+        self.seconds: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        """End the part that ran since the last lap."""
+        now = self._now()
+        self.seconds[name] = now - self._last
+        self._last = now
+
+    def total(self) -> float:
+        """Seconds since the start."""
+        return self._now() - self._start
+
+
+def run_json(
+    config: JobConfig, manifest: ModelManifest, facts: RunFacts, counts: Counts, clock: Stopwatch
+) -> dict[str, Any]:
+    """The content of run.json."""
+    scoring = clock.seconds["segments"]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": config.run_id,
+        "started_at": config.started_at.isoformat(),
+        "finished_at": (config.started_at + timedelta(seconds=clock.total())).isoformat(),
+        "seconds": {name: round(value, 3) for name, value in clock.seconds.items()},
+        "images_per_second": round(counts.frames / scoring, 2) if scoring else None,
+        "equation": equation(counts),
+        "frames": {
+            "found": counts.frames,
+            "predictions": counts.predictions,
+            "unscored": counts.unscored_rows,
+        },
+        "alerts": counts.alerts,
+        "unscored_rate": round(counts.unscored_rate, 6),
+        "unscored_by_reason": dict(sorted(counts.unscored_reasons.items())),
+        "non_image_by_reason": dict(sorted(counts.non_image_reasons.items())),
+        "pending_by_reason": dict(sorted(counts.pending_reasons.items())),
+        "model": {
+            "model_id": facts.model_id,
+            "model_version": facts.model_version,
+            "model_sha256": facts.model_sha256,
+            "preprocessing_version": facts.preprocessing_version,
+            "output": {
+                "kind": manifest.output.kind,
+                "class_names": list(manifest.output.class_names),
+                "temperature": manifest.output.temperature,
+                "calibrated": manifest.output.calibrated,
+            },
+            "caution": manifest.caution,
+            "operating_point": vars(facts.operating_point),
+        },
+        "options": _options(config),
+        "versions": _versions(),
+    }
+
+
+def _options(config: JobConfig) -> dict[str, Any]:
+    return {
+        "archive": str(config.archive),
+        "reports": str(config.reports),
+        "model": config.model,
+        "operating_point": config.operating_point,
+        "segment_size": config.segment_size,
+        "batch_size": config.batch_size,
+        "decode_threads": config.decode_threads,
+        "max_unscored_rate": config.max_unscored_rate,
+        "beam_options": list(config.beam_options),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"melanoma-batch": __version__, "python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:  # a repackaged library without metadata
+            found[library] = "unknown"
+    return found
+
+
+def by_reason(reasons: Mapping[str, int]) -> str:
+    """Counts by reason in one line, in the order of their names."""
+    return ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))

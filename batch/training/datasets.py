@@ -1,0 +1,154 @@
+"""Tables of training images: one row an image, with label, lesion, digest and pixels' place.
+
+Folder layout below `--data`: isic9/{Train,Test}/<class>/*.jpg, and where present
+ham10000/{HAM10000_metadata.csv,images/}, isic2017/{metadata.csv,images/},
+isic2019/{ground_truth,metadata}.csv.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from batch.archive.reader import read_image
+from batch.errors import UsageError
+from batch.training.labels import HAM_TO_CODE, Label, resolve
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """table: columns image, file, label, label_origin, lesion_id, content_sha256 (one row an
+    image, in the order of pixels). pixels: (N, 180, 180, 3) uint8. report: what was done.
+    """
+
+    table: pd.DataFrame
+    pixels: np.ndarray
+    report: dict[str, object]
+
+
+def isic9(data: Path) -> Dataset:
+    """The nine-class ISIC set, cleaned: contradicting labels resolved, twins removed.
+
+    Raises:
+        UsageError: the set is not below `data`.
+    """
+    found = _isic9_files(data)
+    folders = {str(image): frozenset(group) for image, group in found.groupby("image")["folder"]}
+    labels = resolve(folders, diagnoses(data))
+    table = found.drop_duplicates("image").drop(columns="folder").reset_index(drop=True)
+    table["label"] = [labels[image].name for image in table["image"]]
+    table["label_origin"] = [labels[image].origin for image in table["image"]]
+    excluded = int(table["label"].isna().sum())
+    table = table.dropna(subset="label").reset_index(drop=True)
+    table["lesion_id"] = table["image"].map(lesion_ids(data))
+    table, pixels = _read(table, data)
+    twins = table.duplicated("content_sha256")
+    origins = Counter(table["label_origin"])
+    report = {
+        "files": len(found),
+        "images": len(folders),
+        "images_in_two_class_folders": sum(len(names) > 1 for names in folders.values()),
+        "relabelled_by_table": int(_relabelled(folders, labels)),
+        "excluded_unresolved": excluded,
+        "identical_files_removed": int(twins.sum()),
+        "labels_by_origin": dict(sorted(origins.items())),
+    }
+    kept = table[~twins].reset_index(drop=True)
+    return Dataset(kept, pixels[~twins.to_numpy()], report)
+
+
+def isic2017(data: Path) -> Dataset | None:
+    """ISIC 2017 training and validation images, melanoma or not; None when not there."""
+    table = _csv(data / "isic2017" / "metadata.csv")
+    if table is None:
+        return None
+    is_melanoma = table["diagnosis"] == "MEL"
+    return _flat_set(table["image"], is_melanoma, data, "isic2017")
+
+
+def ham10000(data: Path) -> Dataset | None:
+    """HAM10000, melanoma or not; None when not there."""
+    table = _csv(data / "ham10000" / "HAM10000_metadata.csv")
+    if table is None:
+        return None
+    return _flat_set(table["image_id"], table["dx"] == "mel", data, "ham10000")
+
+
+def diagnoses(data: Path) -> dict[str, str]:
+    """Image name to diagnosis code, from every authoritative table that is there."""
+    codes: dict[str, str] = {}
+    ham = _csv(data / "ham10000" / "HAM10000_metadata.csv")
+    if ham is not None:
+        codes |= dict(zip(ham["image_id"], ham["dx"].map(HAM_TO_CODE), strict=True))
+    for path in ("isic2017/metadata.csv", "isic2019/ground_truth.csv"):  # the latest has the word
+        table = _csv(data / path)
+        if table is not None:
+            codes |= dict(zip(table["image"], table["diagnosis"], strict=True))
+    return codes
+
+
+def lesion_ids(data: Path) -> dict[str, str]:
+    """Image name to lesion, where a table knows it."""
+    lesions: dict[str, str] = {}
+    for path, column in (
+        ("isic2019/metadata.csv", "image"),
+        ("ham10000/HAM10000_metadata.csv", "image_id"),
+    ):
+        table = _csv(data / path)
+        if table is not None:
+            known = table.dropna(subset="lesion_id")
+            lesions |= dict(zip(known[column], known["lesion_id"], strict=True))
+    return lesions
+
+
+def _isic9_files(data: Path) -> pd.DataFrame:
+    root = data / "isic9"
+    rows = [
+        {"image": path.stem, "file": path.relative_to(data).as_posix(), "folder": path.parent.name}
+        for path in sorted(root.glob("*/*/*.jpg"))
+    ]
+    if not rows:
+        raise UsageError(
+            f"--data: no isic9/{{Train,Test}}/<class>/*.jpg below {data}; see README, 'Training'."
+        )
+    return pd.DataFrame(rows)
+
+
+def _flat_set(images: pd.Series, is_melanoma: pd.Series, data: Path, name: str) -> Dataset:
+    table = pd.DataFrame(
+        {
+            "image": images,
+            "file": [f"{name}/images/{image}.jpg" for image in images],
+            "label": np.where(is_melanoma, "melanoma", "other"),
+            "label_origin": "table",
+        }
+    )
+    there = [(data / file).is_file() for file in table["file"]]
+    listed = len(table)
+    table = table[there].reset_index(drop=True)
+    table["lesion_id"] = table["image"].map(lesion_ids(data))
+    table, pixels = _read(table, data)
+    return Dataset(table, pixels, {"listed": listed, "images": len(table)})
+
+
+def _read(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    inputs = [read_image(data / file) for file in table["file"]]
+    digests = [model_input.record.content_sha256 for model_input in inputs]
+    pixels = np.stack([model_input.pixels for model_input in inputs])
+    return table.assign(content_sha256=digests), pixels
+
+
+def _relabelled(folders: Mapping[str, frozenset[str]], labels: Mapping[str, Label]) -> int:
+    return sum(
+        labels[image].origin == "table" and len(names) == 1 and labels[image].name not in names
+        for image, names in folders.items()
+    )
+
+
+def _csv(path: Path) -> pd.DataFrame | None:
+    return pd.read_csv(path) if path.is_file() else None

@@ -1,0 +1,168 @@
+"""MODEL_CARD.md, written from the manifest alone: no figure that the manifest does not hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batch.model.manifest import ModelManifest
+from batch.records import OperatingPoint
+
+_HEADER = """# Model card: {model_id} {version}
+
+{description}. Digest of model.keras: `{digest}`.
+
+{caution}**Not a medical device, not a diagnosis.** The score ranks images for a person's review. A low
+score never means cleared.
+
+Every figure below was measured by this command, on the file that is shipped:
+
+```
+{command}
+```
+"""
+
+_SOURCE_CAVEAT = (
+    "In isic9 the melanomas come largely from other clinics than most of the other classes, so a",
+    "part of the AUC on its own splits can be recognising the clinic. The sets `without isic9` are",
+    "the better guess for an archive that this model has not seen, and the threshold that was",
+    "chosen on isic9 need not keep its sensitivity there: compare the columns.",
+)
+
+_WHY_LOWER = """## Why these figures are lower than those usually reported
+
+Projects that train this network on the same nine folders report 84 to 96 % accuracy. Their
+figures come from sets whose copies stand on both sides of the split: augmented copies made before
+splitting, {disputed} of {images} images that stand in two class folders (so that "seborrheic
+keratosis" is almost wholly melanoma, and "nevus" holds actinic keratoses), and several photographs
+of one lesion. Here labels were settled by the challenge's own tables, twins were removed, and no
+lesion or near-duplicate stands on two sides. `seborrheic keratosis` has no image left after that:
+the model has the output, but never learned the class.
+"""
+
+
+def model_card(manifest: ModelManifest) -> str:
+    """The card of an artifact."""
+    facts = manifest.provenance
+    cleaning = facts["data"]["cleaning"]
+    return "\n".join(
+        [
+            _HEADER.format(
+                model_id=manifest.model_id,
+                version=manifest.model_version,
+                description=manifest.description[:1].upper() + manifest.description[1:],
+                digest=manifest.model_sha256,
+                caution=f"**{manifest.caution}**\n\n" if manifest.caution else "",
+                command=facts["command"],
+            ),
+            _operating_points(manifest.operating_points),
+            _melanoma_table(facts["metrics"]),
+            _class_table(facts["metrics"]["test"]["classes"]),
+            _WHY_LOWER.format(
+                disputed=cleaning["images_in_two_class_folders"], images=cleaning["images"]
+            ),
+            _data(facts),
+            _limits(),
+        ]
+    )
+
+
+def _operating_points(points: tuple[OperatingPoint, ...]) -> str:
+    lines = ["## Operating points", ""]
+    for point in points:
+        provisional = (
+            f" **Provisional**: {point.melanomas} melanomas are too few for a narrow interval."
+            if point.provisional
+            else ""
+        )
+        lines += [
+            f"`{point.name}`: alert at a melanoma score of {point.threshold:.4f} or more, the "
+            f"highest threshold with a sensitivity of at least {point.target_sensitivity:g} on "
+            f"{point.validation_set} ({point.melanomas} melanomas, {point.others} others): "
+            f"sensitivity {_rate(point.sensitivity, point.sensitivity_interval)}, specificity "
+            f"{_rate(point.specificity, point.specificity_interval)}.{provisional}",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _melanoma_table(metrics: dict[str, Any]) -> str:
+    lines = [
+        "## Melanoma against the rest, at the default operating point",
+        "",
+        "95 % intervals: bootstrap by lesion for the AUC, exact binomial for the rates. `test`",
+        "chose nothing; the sets `without isic9` share no image, lesion or near-duplicate with it.",
+        "",
+        "| set | images | melanomas | AUC | sensitivity | specificity |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, measures in metrics.items():
+        found = measures["melanoma"]
+        at = found["at_operating_point"]
+        lines.append(
+            f"| {name} | {found['images']} | {found['melanomas']} "
+            f"| {_rate(found['melanoma_auc'], found['melanoma_auc_interval'])} "
+            f"| {_rate(at['sensitivity'], at['sensitivity_interval'])} "
+            f"| {_rate(at['specificity'], at['specificity_interval'])} |"
+        )
+    return "\n".join([*lines, "", *_SOURCE_CAVEAT, ""])
+
+
+def _class_table(classes: dict[str, Any]) -> str:
+    lines = [
+        "## By class, test split",
+        "",
+        f"Accuracy {classes['accuracy']:.3f}, balanced accuracy {classes['balanced_accuracy']:.3f} "
+        "(argmax; alerts do not use it).",
+        "",
+        "| class | images | sensitivity |",
+        "|---|---|---|",
+    ]
+    for name, row in classes["per_class"].items():
+        sensitivity = "n/a" if row["sensitivity"] is None else f"{row['sensitivity']:.3f}"
+        lines.append(f"| {name} | {row['images']} | {sensitivity} |")
+    return "\n".join([*lines, ""])
+
+
+def _data(facts: dict[str, Any]) -> str:
+    data, versions = facts["data"], facts["versions"]
+    cleaning = "; ".join(
+        f"{key.replace('_', ' ')}: {value}" for key, value in data["cleaning"].items()
+    )
+    images = "; ".join(
+        f"{name} {sum(counts.values())}" for name, counts in data["images_by_split"].items()
+    )
+    return "\n".join(
+        [
+            "## Data and training",
+            "",
+            f"- Sources: {', '.join(data['sources'])}. No image is shipped.",
+            f"- Cleaning: {cleaning}.",
+            f"- Split ({data['split_rule']}): {images} images. `split.csv` names each.",
+            f"- Recipe `{facts['recipe']['name']}`, seed {facts['seed']}, {facts['epochs_run']} "
+            f"epochs, best {facts['best_epoch']} by validation loss; `history.csv` has each.",
+            "- Versions: "
+            + ", ".join(f"{name} {number}" for name, number in versions.items())
+            + ".",
+            "",
+        ]
+    )
+
+
+def _limits() -> str:
+    return "\n".join(
+        [
+            "## Limits",
+            "",
+            "- Scores are not calibrated probabilities.",
+            "- Trained on dermoscopy of mostly light skin from a few clinics; other skin types,",
+            "  devices, body sites (nails, mucosa) and clinical close-ups were not measured.",
+            "- The image is squashed to a square and EXIF orientation is ignored, as in training.",
+            "",
+        ]
+    )
+
+
+def _rate(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None or interval is None:
+        return "n/a"
+    return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"

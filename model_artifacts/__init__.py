@@ -1,0 +1,1 @@
+"""The model artifacts that this distribution ships, one folder a model."""

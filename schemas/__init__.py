@@ -1,0 +1,1 @@
+"""The published column contracts of the reports, one JSON file a table."""

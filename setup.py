@@ -1,0 +1,64 @@
+"""Packaging of melanoma-batch; tool settings stand in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "batch/__init__.py").read_text())[1]
+
+REQUIRES = [
+    # the five that the job is made of, and what they share
+    "tensorflow>=2.20,<3",
+    "keras>=3.13.1,<4",  # earlier versions could be made to run code from a .keras file
+    "apache-beam>=2.70,<3",
+    "pandas>=2.2",
+    "pyarrow>=18",
+    "Pillow>=12",
+    "pydicom>=3.0.1,<4",
+    "numpy>=2",
+    # strict reading of manifest.json: names the field, the value and what is allowed, where
+    # checks of our own would be longer than the manifest
+    "pydantic>=2.9,<3",
+    # rate and time left on any terminal, nothing when there is none
+    "tqdm>=4.66",
+]
+
+TRAIN = [
+    "scikit-learn>=1.5",  # stratified splits by group, ROC-AUC: not to be written again
+    "scipy>=1.13",  # connected components; exact binomial intervals
+    "ImageHash>=4.3",  # perceptual hashes that find near-duplicates
+]
+
+TEST = [
+    *TRAIN,
+    "pytest>=8",
+    "hypothesis>=6.100",
+    "ruff>=0.12",
+    "mypy>=1.15",
+    "pandas-stubs",
+    "types-tqdm",
+    "setuptools>=77",  # the wheel test builds without network
+    "wheel",
+]
+
+setup(
+    name="melanoma-batch",
+    version=VERSION,
+    description="Batch scorer for dermoscopy archives: Apache Beam, Keras, Parquet",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.14",
+    packages=[*find_packages(include=["batch", "batch.*"]), "schemas", "model_artifacts"],
+    package_data={
+        "schemas": ["*.json", "README.md"],
+        "model_artifacts": ["*/*", "*/golden/*"],
+    },
+    install_requires=REQUIRES,
+    extras_require={"train": TRAIN, "test": TEST},
+    entry_points={"console_scripts": ["melanoma-batch = batch.cli:main"]},
+    zip_safe=False,
+)

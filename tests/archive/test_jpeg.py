@@ -1,0 +1,97 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from batch.archive import jpeg
+from batch.archive.formats import FileFormat
+from batch.archive.jpeg import JpegHeader, StreamColour
+from batch.archive.limits import Limits
+from batch.archive.raster import decode
+from batch.errors import FailureReason, ImageFailure
+
+RED = np.full((32, 32, 3), (255, 0, 0), np.uint8)
+
+
+def header(ids=(1, 2, 3), sampling=((1, 1),) * 3, jfif=False, adobe=None) -> JpegHeader:
+    return JpegHeader(8, 8, 8, ids, sampling, jfif, adobe, ())
+
+
+@pytest.mark.parametrize(
+    ("given_header", "photometric", "expected"),
+    [
+        (header(ids=(82, 71, 66)), "YBR_FULL_422", (StreamColour.RGB, False)),
+        (header(ids=(82, 71, 66), jfif=True), None, (StreamColour.RGB, False)),
+        (header(adobe=0), "YBR_FULL", (StreamColour.RGB, False)),
+        (header(adobe=1), "RGB", (StreamColour.YCBCR, False)),
+        (header(adobe=0, jfif=True), None, (StreamColour.RGB, False)),
+        (header(jfif=True), "RGB", (StreamColour.YCBCR, False)),
+        (header(sampling=((2, 2), (1, 1), (1, 1))), "RGB", (StreamColour.YCBCR, False)),
+        (header(), "RGB", (StreamColour.RGB, True)),
+        (header(), "YBR_FULL", (StreamColour.YCBCR, False)),
+        (header(), None, (StreamColour.YCBCR, False)),
+        (header(ids=(1,), sampling=((1, 1),)), "RGB", (StreamColour.GREY, False)),
+        (header(ids=(1, 2, 3, 4), sampling=((1, 1),) * 4), None, (StreamColour.FOUR, False)),
+    ],
+)
+def test_the_first_rule_that_applies_decides_the_colour(given_header, photometric, expected):
+    assert jpeg.stream_colour(given_header, photometric) == expected
+
+
+def _saved(pixels, **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=95, **options)
+    return buffer.getvalue()
+
+
+def _without(data: bytes, markers: set[int]) -> bytes:
+    found = jpeg.read_header(data)
+    kept = [data[s:e] for m, s, e in found.segments if m not in markers]
+    return data[:2] + b"".join(kept) + data[found.segments[-1][2] :]
+
+
+def test_the_header_of_a_real_jpeg_is_read():
+    found = jpeg.read_header(_saved(np.zeros((30, 50, 3), np.uint8), subsampling=2))
+    assert (found.rows, found.columns, found.precision) == (30, 50, 8)
+    assert found.component_ids == (1, 2, 3)
+    assert found.subsampled
+    assert found.has_jfif
+    assert found.adobe_transform is None
+
+
+def test_a_stream_that_libjpeg_would_read_wrongly_is_decoded_in_its_own_colours():
+    """RGB samples without any marker: libjpeg guesses YCbCr, the DICOM header knows better."""
+    stored = _without(_saved(RED, keep_rgb=True), {0xEE})
+    plain = stored.replace(b"R\x11", b"\x01\x11").replace(b"G\x11", b"\x02\x11")
+    plain = plain.replace(b"B\x11", b"\x03\x11")
+    sos = jpeg.read_header(plain).segments[-1]
+    scan = plain[sos[1] : sos[2]].replace(b"R", b"\x01").replace(b"G", b"\x02")
+    plain = plain[: sos[1]] + scan.replace(b"B", b"\x03") + plain[sos[2] :]
+    decoded = decode(plain, FileFormat.JPEG, Limits(), photometric_interpretation="RGB")
+    assert "colour_ambiguous" in decoded.flags
+    assert np.abs(decoded.pixels.astype(int) - RED).max() <= 3
+    assert np.abs(np.asarray(Image.open(io.BytesIO(plain))).astype(int) - RED).max() > 100
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_an_ordinary_stream_is_left_as_it_is(subsampling):
+    data = _saved(RED, subsampling=subsampling)
+    assert jpeg.state_colour(data, jpeg.read_header(data), StreamColour.YCBCR) is data
+
+
+def test_a_jpeg_without_frame_header_is_a_reason():
+    with pytest.raises(ImageFailure) as failure:
+        jpeg.read_header(b"\xff\xd8\xff\xd9")
+    assert failure.value.reason == FailureReason.DECODE_FAILED
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_give_a_header_or_a_reason(tail):
+    try:
+        found = jpeg.read_header(b"\xff\xd8" + tail)
+    except ImageFailure:
+        return
+    assert all(0 <= s < e <= len(tail) + 2 for _, s, e in found.segments)

@@ -1,0 +1,51 @@
+"""Fixtures shared by all tests; images are generated, nobody's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from batch.demo.archive import write_archive
+from batch.records import ImageLocation
+from tests.support import REPOSITORY, locate
+
+
+@pytest.fixture(scope="session")
+def generated_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demonstration's archive, written once; read only."""
+    root = tmp_path_factory.mktemp("generated") / "archive"
+    write_archive(root, seed=0)
+    return root
+
+
+@pytest.fixture
+def locations(generated_archive: Path) -> list[ImageLocation]:
+    return [
+        locate(generated_archive, path)
+        for path in sorted(generated_archive.rglob("*"))
+        if path.is_file()
+    ]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real ISIC data; only where the environment names it."""
+    folder = os.environ.get("MELANOMA_BATCH_DATA")
+    if not folder:
+        pytest.skip("MELANOMA_BATCH_DATA is not set: no real images here")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def bundled_artifact() -> Path:
+    return REPOSITORY / "model_artifacts" / "isic9-dropout"
+
+
+@pytest.fixture
+def artifact_copy(bundled_artifact: Path, tmp_path: Path) -> Path:
+    """A copy of the bundled artifact that a test may break."""
+    import shutil
+
+    return Path(shutil.copytree(bundled_artifact, tmp_path / "artifact"))
