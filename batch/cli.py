@@ -38,14 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: interrupted; nothing was published.", file=sys.stderr)
         return ExitCode.FAILURE
     except Exception as error:  # no traceback for a user; the log has the places
-        from batch.console import log_failure
+        from batch.console import explain_failure, log_failure
 
         log_failure(error)
-        print(
-            f"{PROGRAM}: unexpected failure ({type(error).__name__}); nothing was published. "
-            "The log file says where.",
-            file=sys.stderr,
-        )
+        print(f"{PROGRAM}: {explain_failure(error)}", file=sys.stderr)
         if os.environ.get("MELANOMA_BATCH_DEBUG"):
             raise
         return ExitCode.FAILURE
@@ -73,11 +69,12 @@ def _run(config: JobConfig, log_file: Path | None) -> int:
     from batch.console import Progress, start_log, summary
     from batch.night import run_night
 
+    option = "--log-file" if log_file else "--output"
     log_file = log_file or config.reports / "logs" / f"{config.run_id}.log"
     try:
         start_log(log_file)
     except OSError as error:
-        raise UsageError(f"--log-file: cannot write {log_file} ({error.strerror}).") from error
+        raise UsageError(f"{option}: cannot write {log_file} ({error.strerror}).") from error
     with Progress() as progress:
         night = run_night(config, progress, time.monotonic)
     print(summary(night), end="")

@@ -58,6 +58,13 @@ class JobConfig:
 
 
 def _check_folders(archive: Path, reports: Path) -> None:
+    for name, folder in (("ARCHIVE", archive), ("--output", reports)):
+        try:
+            folder.exists()
+        except OSError as error:
+            raise UsageError(
+                f"{name}: cannot look into {folder} ({error.strerror}). Check its permissions."
+            ) from error
     if not archive.is_dir():
         kind = "a file" if archive.exists() else "nothing"
         raise UsageError(f"ARCHIVE: {kind} at {archive}; needed: a folder. Is the archive mounted?")

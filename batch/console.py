@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sys
 import textwrap
 import threading
@@ -18,6 +20,9 @@ from batch.records import FileState
 
 logger = logging.getLogger(__name__)
 BAR_SECONDS = 0.5
+_STORAGE_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM}
+)
 LOG_EVERY = 60
 """Bar refreshes between two progress lines in the log: one line in half a minute."""
 
@@ -50,6 +55,23 @@ def log_failure(error: BaseException) -> None:
         )
         logger.error("%s at %s", type(error).__name__, places)
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
+
+
+def explain_failure(error: BaseException) -> str:
+    """One line for the person at the terminal: a failing disk by its name, the rest by the log.
+
+    A storage error can only be of the reports: what fails in the archive is a row of the report.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _STORAGE_ERRORS:
+            return (
+                f"the reports cannot be written ({os.strerror(cause.errno)}); nothing was "
+                "published. Free space or check the disk, then start again."
+            )
+        cause = cause.__cause__ or cause.__context__
+    name = type(error).__name__
+    return f"unexpected failure ({name}); nothing was published. The log file says where."
 
 
 class Progress:

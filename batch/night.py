@@ -19,7 +19,7 @@ from batch.pipeline import SegmentJob, pipeline_options, run_segment
 from batch.records import ImageLocation
 from batch.reports.counting import gather_night
 from batch.reports.ledger import Counts, check_balance, equation
-from batch.reports.publish import exclusive, publish, start_staging
+from batch.reports.publish import discard_staging, exclusive, publish, start_staging
 from batch.reports.rows import RunFacts
 from batch.reports.run_json import Stopwatch, by_reason, run_json
 
@@ -68,18 +68,16 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
             raise NoImagesFound(f"ARCHIVE: no file below {config.archive}. Is the archive mounted?")
         listener.found(len(locations))
         staging = start_staging(config.reports, config.run_id)
-        _score_segments(config, job, locations, staging, listener)
-        clock.lap("segments")
-        counts = gather_night(staging, len(locations))
-        check_balance(counts)
-        if not counts.files_with_image:
-            raise NoImagesFound(
-                f"ARCHIVE: {len(locations)} files below {config.archive}, none of them an image "
-                f"({by_reason(counts.non_image_reasons)}). Is this the archive's folder?"
-            )
-        clock.lap("reports")
-        summary = run_json(config, artifact.manifest, job.facts, counts, clock)
-        folder = publish(config.reports, staging, summary)
+        try:
+            _score_segments(config, job, locations, staging, listener)
+            clock.lap("segments")
+            counts = gather_night(staging, len(locations))
+            _check_counts(config, counts)
+            clock.lap("reports")
+            summary = run_json(config, artifact.manifest, job.facts, counts, clock)
+            folder = publish(config.reports, staging, summary)
+        finally:
+            discard_staging(config.reports)
     logger.info("published: %s", equation(counts))
     return Night(folder, counts, artifact, job.facts, clock.seconds)
 
@@ -110,6 +108,15 @@ def _start_model(config: JobConfig) -> tuple[ModelArtifact, SegmentJob]:
         beam_options=config.beam_options,
     )
     return artifact, job
+
+
+def _check_counts(config: JobConfig, counts: Counts) -> None:
+    check_balance(counts)
+    if not counts.files_with_image:
+        raise NoImagesFound(
+            f"ARCHIVE: {counts.files_found} files below {config.archive}, none of them an image "
+            f"({by_reason(counts.non_image_reasons)}). Is this the archive's folder?"
+        )
 
 
 def _score_segments(

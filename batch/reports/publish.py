@@ -56,10 +56,15 @@ def start_staging(reports: Path, run_id: str) -> Path:
 
     Call it under `exclusive` only.
     """
-    shutil.rmtree(reports / _STAGING, ignore_errors=True)
+    discard_staging(reports)
     staging = reports / _STAGING / run_id
     staging.mkdir(parents=True)
     return staging
+
+
+def discard_staging(reports: Path) -> None:
+    """Remove what is not published, so that a failed run leaves its disk as it found it."""
+    shutil.rmtree(reports / _STAGING, ignore_errors=True)
 
 
 def publish(reports: Path, staging: Path, run_json: dict[str, Any]) -> Path:
@@ -81,7 +86,6 @@ def publish(reports: Path, staging: Path, run_json: dict[str, Any]) -> Path:
     os.symlink(Path("runs") / staging.name, pointer)
     os.replace(pointer, reports / LATEST)
     _sync(reports)
-    shutil.rmtree(reports / _STAGING, ignore_errors=True)
     return night
 
 

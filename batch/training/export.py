@@ -40,7 +40,7 @@ from batch.model.manifest import (
     write_manifest,
 )
 from batch.records import OperatingPoint
-from batch.training import datasets, operating_point
+from batch.training import datasets, networks, operating_point
 from batch.training.datasets import Dataset
 from batch.training.evaluate import class_measures, melanoma_measures
 from batch.training.fit import Fitted
@@ -85,7 +85,7 @@ def export(fitted: Fitted, data: Path, folder: Path, command: str) -> ModelArtif
         folder: empty. command: what reproduces it, for the card.
     """
     path = folder / MODEL_FILE
-    _without_optimizer(fitted.model).save(path)
+    _without_optimizer(fitted).save(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     manifest = _manifest(fitted.recipe, digest, (), (), {})
     classifier = KerasClassifier(load_model(path), manifest)
@@ -112,10 +112,10 @@ def export(fitted: Fitted, data: Path, folder: Path, command: str) -> ModelArtif
     return artifact
 
 
-def _without_optimizer(model: keras.Model) -> keras.Model:
-    """The same model uncompiled: the optimizer's state would triple the file."""
-    bare = keras.models.clone_model(model)
-    bare.set_weights(model.get_weights())
+def _without_optimizer(fitted: Fitted) -> keras.Model:
+    """The same network never compiled: the optimizer's state would triple the file."""
+    bare = networks.build(fitted.recipe)
+    bare.set_weights(fitted.model.get_weights())
     return bare
 
 

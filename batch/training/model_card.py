@@ -11,8 +11,8 @@ _HEADER = """# Model card: {model_id} {version}
 
 {description}. Digest of model.keras: `{digest}`.
 
-{caution}**Not a medical device, not a diagnosis.** The score ranks images for a person's review. A low
-score never means cleared.
+{caution}**Not a medical device, not a diagnosis.** The score ranks images for a person's review.
+A low score never means cleared.
 
 Every figure below was measured by this command, on the file that is shipped:
 

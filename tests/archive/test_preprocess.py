@@ -1,4 +1,4 @@
-"""The one preprocessing function: golden pixels, an independent oracle, and the speed path's bound."""
+"""The one preprocessing function: golden pixels, an independent oracle, the speed path's bound."""
 
 import numpy as np
 import pytest

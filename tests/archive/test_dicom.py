@@ -1,0 +1,195 @@
+"""DICOM identity and colours."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from batch.archive import dicom as reader
+from batch.archive.dicom_objects import ObjectKind, object_kind
+from batch.archive.limits import Limits
+from batch.demo import dicom_writer as dicom
+from batch.demo.lesions import lesion_image
+from tests.support import read
+
+PIXELS = lesion_image(1, 60, 80)
+TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
+
+
+def photograph(jpeg=False, **changes):
+    dataset = dicom.dermoscopic_photograph(PIXELS, 1, 3, 2, jpeg)
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def as_bytes(dataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def identified(dataset):
+    return reader.identify(as_bytes(dataset), Limits())
+
+
+def first_frame(dataset):
+    return reader.decode_frame(identified(dataset), 0, Limits())
+
+
+def test_identity_goes_into_the_record():
+    attributes = identified(photograph()).attributes
+    assert attributes["study_instance_uid"] == dicom.uid("study", 1, 2)
+    assert attributes["lesion_id"] == dicom.uid("lesion", 1, 3)
+    assert attributes["acquisition_datetime"] == "2026-02-01T09:33:00"
+    assert attributes["anatomic_region"] == "Back"
+    assert attributes["laterality"] == "R"
+    assert attributes["modality"] == "DMS"
+
+
+def test_nothing_is_invented_where_the_source_has_none(tmp_path):
+    dataset = photograph()
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "TrackingUID",
+                    "Modality", "ImageLaterality", "AnatomicRegionSequence",
+                    "AcquisitionDateTime", "StudyDate"):  # fmt: skip
+        del dataset[keyword]
+    (tmp_path / "a.dcm").write_bytes(as_bytes(dataset))
+    reading, (result,) = read(tmp_path / "a.dcm")
+    record = result.record
+    assert record.image_id == f"sha256:{reading.content_sha256}"
+    assert {
+        record.study_instance_uid, record.series_instance_uid, record.lesion_id, record.modality,
+        record.laterality, record.anatomic_region, record.acquisition_datetime,
+    } == {None}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("20260102030405.25+0100", "2026-01-02T03:04:05.25+0100"),
+        ("20260102", "2026-01-02"),
+        ("2026", "2026"),
+        ("202613", None),
+        ("20260132", None),
+        ("2026010224", None),
+        ("yesterday", None),
+    ],
+)
+def test_a_time_is_as_precise_as_its_source_and_a_bad_one_is_null(value, expected):
+    dataset = photograph()
+    del dataset.StudyDate
+    dataset.add(pydicom.DataElement("AcquisitionDateTime", "DT", None))
+    dataset["AcquisitionDateTime"]._value = value
+    assert identified(dataset).attributes["acquisition_datetime"] == expected
+
+
+def test_a_bad_acquisition_time_falls_back_to_the_next_date():
+    dataset = photograph(StudyDate="20260203", StudyTime="99")
+    dataset.AcquisitionDateTime = ""
+    assert identified(dataset).attributes["acquisition_datetime"] == "2026-02-03"
+
+
+def test_native_rgb_is_returned_bit_by_bit():
+    pixels, flags = first_frame(photograph())
+    np.testing.assert_array_equal(pixels, PIXELS)
+    assert flags == ()
+
+
+def test_planes_are_put_together():
+    dataset = photograph(PlanarConfiguration=1)
+    dataset.PixelData = PIXELS.transpose(2, 0, 1).tobytes()
+    np.testing.assert_array_equal(first_frame(dataset)[0], PIXELS)
+
+
+@pytest.mark.parametrize("stored", [10, 12, 16])
+def test_more_than_eight_bits_are_scaled_by_what_is_stored(stored):
+    dataset = photograph(BitsAllocated=16, BitsStored=stored, HighBit=stored - 1)
+    wide = np.rint(PIXELS / 255 * (2**stored - 1)).astype("<u2")
+    dataset.PixelData = wide.tobytes()
+    pixels, flags = first_frame(dataset)
+    np.testing.assert_array_equal(pixels, PIXELS)
+    assert flags == ("was_16bit",)
+
+
+def test_jpeg_in_dicom_has_the_colours_of_the_original():
+    pixels, flags = first_frame(photograph(jpeg=True))
+    assert np.abs(pixels.astype(int) - PIXELS).mean() < 4
+    assert flags == ("lossy",)
+
+
+def test_a_bare_dataset_without_preamble_and_meta_is_read(tmp_path):
+    data = as_bytes(photograph())
+    (tmp_path / "IM1").write_bytes(data[data.index(b"\x08\x00\x08\x00CS") :])
+    reading, (result,) = read(tmp_path / "IM1")
+    assert reading.file_format == "dicom"
+    assert result.record.modality == "DMS"
+
+
+@pytest.mark.parametrize(("name", "as_named"), [("a.jpg", "dicom"), ("b.dcm", "jpeg")])
+def test_content_decides_whatever_the_name_says(tmp_path, name, as_named):
+    data = as_bytes(photograph()) if as_named == "dicom" else dicom.jpeg_bytes(PIXELS)
+    (tmp_path / name).write_bytes(data)
+    reading, (result,) = read(tmp_path / name)
+    assert reading.file_format == result.record.file_format == as_named
+
+
+def test_frames_have_numbers_and_ids_of_their_own(tmp_path):
+    frames = np.stack([lesion_image(seed, 64, 64) for seed in range(3)])
+    dataset = dicom.multi_frame_capture(frames, 1, 1)
+    dicom.save(dataset, tmp_path / "a.dcm")
+    reading, results = read(tmp_path / "a.dcm")
+    assert reading.frames == 3
+    assert [result.record.frame_number for result in results] == [1, 2, 3]
+    assert [result.record.image_id for result in results] == [
+        f"{dataset.SOPInstanceUID}#{number}" for number in (1, 2, 3)
+    ]
+    assert "not_dermoscopic_sop_class" in results[0].record.flags
+
+
+@pytest.mark.parametrize(
+    ("uid", "standard", "pixels", "expected"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.77.1.7", True, True, ObjectKind.SCORE),
+        ("1.2.840.10008.5.1.4.1.1.77.1.4", True, True, ObjectKind.SCORE),
+        ("1.2.840.10008.5.1.4.1.1.7", True, True, ObjectKind.SCORE),
+        ("1.2.840.10008.5.1.4.1.1.7.4", True, True, ObjectKind.SCORE),
+        ("1.2.840.10008.5.1.4.1.1.2", True, True, ObjectKind.NON_IMAGE),
+        ("1.2.840.10008.5.1.4.1.1.88.11", True, False, ObjectKind.NON_IMAGE),
+        ("1.3.6.1.4.1.99", False, True, ObjectKind.TO_A_PERSON),
+        ("1.3.6.1.4.1.99", False, False, ObjectKind.NON_IMAGE),
+        (None, False, True, ObjectKind.TO_A_PERSON),
+    ],
+)
+def test_the_kind_of_object_decides_what_is_done(uid, standard, pixels, expected):
+    assert object_kind(uid, standard, pixels) == expected
+
+
+# pydicom's own test picture: bands of pure colours; the same picture uncompressed says which
+BANDS = [(5, (255, 0, 0)), (25, (0, 255, 0)), (45, (0, 0, 255))]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SC_rgb_jpeg_dcmtk.dcm",
+        "SC_rgb_jpeg_lossy_gdcm.dcm",
+        "SC_rgb_dcmtk_+eb+cr.dcm",
+        "SC_rgb_dcmtk_+eb+cy+n1.dcm",
+        "SC_rgb_dcmtk_+eb+cy+n2.dcm",
+        "SC_rgb_dcmtk_+eb+cy+np.dcm",
+        "SC_rgb_dcmtk_+eb+cy+s2.dcm",
+        "SC_rgb_dcmtk_+eb+cy+s4.dcm",
+    ],
+)
+def test_baseline_jpeg_of_other_makers_keeps_its_colours(name):
+    path = TEST_FILES / name
+    if not path.exists():
+        pytest.skip(f"this pydicom does not ship {name}")
+    image = reader.identify(path.read_bytes(), Limits())
+    pixels, _ = reader.decode_frame(image, 0, Limits())
+    for row, colour in BANDS:
+        assert np.abs(pixels[row, 50].astype(int) - colour).max() <= 12, (row, pixels[row, 50])

@@ -1,0 +1,77 @@
+"""From a wheel: model and schemas travel, and the job runs outside the checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from batch.reports.columns import TABLES
+from tests.support import REPOSITORY
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Built from what git knows (or would), in a copy, without network."""
+    import shutil
+
+    source = tmp_path_factory.mktemp("source") / "tree"
+    ignore = shutil.ignore_patterns(
+        ".git", ".venv", "build", "*.egg-info", "__pycache__", ".*_cache"
+    )
+    shutil.copytree(REPOSITORY, source, ignore=ignore)
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet",
+         "--wheel-dir", str(out), str(source)],
+        check=True,
+    )  # fmt: skip
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory):
+    """The wheel unpacked beside an interpreter that has the dependencies."""
+    folder = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_the_wheel_holds_code_model_and_schemas_and_no_tests(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"schemas/{table}.json" for table in TABLES} <= names
+    artifact = "model_artifacts/isic9-dropout"
+    assert {f"{artifact}/model.keras", f"{artifact}/manifest.json",
+            f"{artifact}/golden/lesion-0.png"} <= names  # fmt: skip
+    assert not [name for name in names if name.startswith("tests/")]
+    assert "batch/cli.py" in names
+
+
+def test_the_job_runs_from_the_wheel(site, tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "batch", "demo", "demo"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "demo" / "reports" / "latest" / "_SUCCESS").exists()
+    assert "Scored           18 images" in run.stdout
+
+
+def test_the_code_that_ran_is_the_wheels(site, tmp_path):
+    found = subprocess.run(
+        [sys.executable, "-c", "import batch, schemas, model_artifacts as m; print(m.__file__)"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.startswith(str(site))

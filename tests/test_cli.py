@@ -1,0 +1,322 @@
+"""The command line: exit codes, messages, what stands where afterwards; with the real model."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from batch import night as night_module
+from batch.cli import main
+from batch.demo.archive import EXPECTED_STATES
+from batch.errors import ExitCode
+from tests.support import REPOSITORY, as_nobody
+
+
+@pytest.fixture(scope="module")
+def scored(generated_archive, tmp_path_factory):
+    """One night over the generated archive, with the bundled model."""
+    reports = tmp_path_factory.mktemp("scored") / "reports"
+    code = main(
+        ["score", str(generated_archive), "--output", str(reports), "--max-unscored-rate", "0.2"]
+    )
+    return code, reports
+
+
+def test_a_complete_night_exits_with_0(scored):
+    assert scored[0] == ExitCode.COMPLETE
+
+
+def test_the_night_has_the_published_layout(scored):
+    latest = scored[1] / "latest"
+    assert sorted(path.name for path in latest.iterdir()) == [
+        "_SUCCESS", "alerts.parquet", "files", "predictions", "run.json", "unscored",
+    ]  # fmt: skip
+    assert os.readlink(latest).startswith("runs/")
+    assert sorted(path.name for path in scored[1].iterdir()) == [".lock", "latest", "logs", "runs"]
+
+
+def test_run_json_holds_the_equation_and_where_the_scores_come_from(scored):
+    run = json.loads((scored[1] / "latest" / "run.json").read_text())
+    equation = run["equation"]
+    assert equation.pop("files_found") == sum(equation.values()) == 23
+    assert {name: count for name, count in equation.items() if count} == EXPECTED_STATES
+    assert run["frames"] == {"found": 22, "predictions": 18, "unscored": 4}
+    assert run["model"]["model_id"] == "isic9-dropout"
+    assert run["model"]["operating_point"]["sensitivity"] > 0
+    assert run["options"]["max_unscored_rate"] == 0.2
+    assert run["versions"]["tensorflow"]
+    assert run["unscored_by_reason"] == {
+        "content_not_an_image": 1, "decode_failed": 1, "empty_file": 1, "not_colour": 1,
+    }  # fmt: skip
+
+
+def test_the_rows_carry_the_run_and_the_model(scored):
+    predictions = pd.read_parquet(scored[1] / "latest" / "predictions")
+    run = json.loads((scored[1] / "latest" / "run.json").read_text())
+    assert set(predictions["run_id"]) == {run["run_id"]}
+    assert set(predictions["model_sha256"]) == {run["model"]["model_sha256"]}
+    assert set(predictions["threshold"]) == {run["model"]["operating_point"]["threshold"]}
+
+
+def test_the_log_has_lines_and_no_file_names(scored, generated_archive):
+    (log,) = (scored[1] / "logs").iterdir()
+    text = log.read_text()
+    assert "23 files found" in text
+    assert "published" in text
+    names = {path.name for path in generated_archive.rglob("*")} | {str(generated_archive), "Demo"}
+    assert not [name for name in names if name in text]
+
+
+def test_scoring_again_adds_a_night_with_the_same_scores(scored, generated_archive, tmp_path):
+    reports = Path(shutil.copytree(scored[1], tmp_path / "reports", symlinks=True))
+    words = ["score", str(generated_archive), "--output", str(reports)]
+    assert main([*words, "--max-unscored-rate", "1", "--batch-size", "5"]) == ExitCode.COMPLETE
+    first, second = (
+        pd.read_parquet(folder / "predictions").set_index(["path", "frame_number"])
+        for folder in sorted((reports / "runs").iterdir(), key=lambda p: p.stat().st_mtime)
+    )
+    pd.testing.assert_series_equal(
+        first["melanoma_score"], second["melanoma_score"], rtol=0, atol=1e-5
+    )
+
+
+def test_too_many_unscored_images_exit_with_6_and_are_published(
+    generated_archive, tmp_path, capsys
+):
+    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
+    assert main([*words, "--max-unscored-rate", "0.19"]) == ExitCode.UNSCORED_RATE
+    assert (tmp_path / "r" / "latest" / "_SUCCESS").exists()
+    assert "20.0% of the images have no score; allowed: 19.0%" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("files", [{}, {"a.txt": "hello", "b.pdf": "%PDF-1.4"}])
+def test_an_archive_without_images_exits_with_3_and_publishes_nothing(tmp_path, capsys, files):
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for name, text in files.items():
+        (archive / name).write_text(text)
+    code = main(["score", str(archive), "--output", str(tmp_path / "r")])
+    assert code == ExitCode.NO_IMAGES
+    assert not (tmp_path / "r" / "latest").exists()
+    assert "ARCHIVE" in capsys.readouterr().err
+
+
+def usage(capsys, *words: str) -> str:
+    try:
+        code = main(words)
+    except SystemExit as end:  # argparse's own way out
+        code = end.code
+    assert code == ExitCode.USAGE
+    return capsys.readouterr().err
+
+
+def test_no_traceback_for_a_users_mistake(tmp_path, capsys):
+    archive, reports = str(tmp_path / "archive"), str(tmp_path / "reports")
+    assert "ARCHIVE: nothing at" in usage(capsys, "score", archive, "--output", reports)
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "a.jpg").touch()
+    good = ("score", archive, "--output", reports)
+    assert "ARCHIVE: a file at" in usage(capsys, "score", f"{archive}/a.jpg", "--output", reports)
+    for words, message in (
+        (("score", archive, "--output", f"{archive}/reports"), "hold each other"),
+        (("score", archive, "--output", archive), "hold each other"),
+        (("score", archive, "--output", str(tmp_path)), "hold each other"),
+        ((*good, "--model", "isic10"), "no model 'isic10'"),
+        ((*good, "--batch-size", "0"), "--batch-size: found 0; allowed: 1 to 1024"),
+        ((*good, "--batch-size", "x"), "invalid int value: 'x'"),
+        ((*good, "--decode-threads", "0"), "--decode-threads: found 0"),
+        ((*good, "--segment-size", "-1"), "--segment-size: found -1; allowed: 0 or more"),
+        ((*good, "--max-unscored-rate", "1.1"), "--max-unscored-rate: found 1.1; allowed: 0 to 1"),
+        ((*good, "--max-unscored-rate", "nan"), "--max-unscored-rate: found nan"),
+        ((*good, "--threshhold", "0.5"), "unrecognized arguments"),
+        ((*good, "--batch", "3"), "unrecognized arguments"),
+        ((*good, "--log-file", f"{archive}/a.jpg/log"), "--log-file: cannot write"),
+        ((*good, "--", "--runer", "x"), "unknown ['--runer', 'x']"),
+        (("demo", str(tmp_path)), "is not empty"),
+        (("demo", "--", "--runner", "x"), "belong to `score`"),
+        ((), "COMMAND"),
+    ):
+        assert message in usage(capsys, *words), words
+    assert not (tmp_path / "reports" / "latest").exists()
+
+
+def test_a_refused_artifact_exits_with_5(generated_archive, artifact_copy, tmp_path, capsys):
+    with (artifact_copy / "model.keras").open("ab") as file:
+        file.write(b"x")
+    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
+    assert main([*words, "--model", str(artifact_copy)]) == ExitCode.ARTIFACT_REFUSED
+    assert "field model_sha256" in capsys.readouterr().err
+    assert not (tmp_path / "r" / "latest").exists()
+
+
+def test_an_unknown_operating_point_exits_with_5_and_lists_the_known(
+    generated_archive, tmp_path, capsys
+):
+    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
+    assert main([*words, "--operating-point", "best"]) == ExitCode.ARTIFACT_REFUSED
+    assert "'sensitivity-0.95'" in capsys.readouterr().err
+
+
+def test_a_ledger_that_does_not_balance_exits_with_1_and_publishes_nothing(
+    generated_archive, tmp_path, capsys, monkeypatch
+):
+    gather = night_module.gather_night
+    monkeypatch.setattr(
+        night_module, "gather_night", lambda staging, found: gather(staging, found + 1)
+    )
+    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
+    assert main(words) == ExitCode.FAILURE
+    assert "files found = files by state: 24 against 23" in capsys.readouterr().err
+    assert not (tmp_path / "r" / "latest").exists()
+
+
+def test_an_unexpected_failure_exits_with_1_and_logs_where_without_quoting(
+    generated_archive, tmp_path, capsys, monkeypatch
+):
+    def explode(*_):
+        raise RuntimeError("Jane^Doe in /secret/place")
+
+    monkeypatch.setattr(night_module, "start_staging", explode)
+    log = tmp_path / "log"
+    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
+    assert main([*words, "--log-file", str(log)]) == ExitCode.FAILURE
+    shown = capsys.readouterr()
+    for text in (log.read_text(), shown.out, shown.err):
+        assert "Jane" not in text
+        assert "secret" not in text
+    assert "RuntimeError at test_cli.py" in log.read_text()
+    assert "unexpected failure (RuntimeError)" in shown.err
+
+
+def test_a_reports_folder_that_cannot_be_written_exits_with_2(generated_archive, tmp_path, capsys):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o555)
+    open_to_all(generated_archive, tmp_path)
+    with as_nobody():
+        code = main(["score", str(generated_archive), "--output", str(closed / "reports")])
+    assert code == ExitCode.USAGE
+    assert "--output: cannot write" in capsys.readouterr().err
+
+
+def test_a_folder_that_may_not_be_entered_exits_with_2(tmp_path, capsys):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    with as_nobody():
+        code = main(["score", str(closed / "archive"), "--output", str(tmp_path / "r")])
+    assert code == ExitCode.USAGE
+    assert "ARCHIVE: cannot look into" in capsys.readouterr().err
+
+
+def open_to_all(*paths: Path) -> None:
+    """Let others enter: pytest's own folders are closed."""
+    for path in paths:
+        for folder in (path, *path.parents):
+            if Path(tempfile.gettempdir()) in folder.parents:
+                folder.chmod(0o755)
+
+
+def _start(*words: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "batch", *words],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _wait_for(condition, seconds: float = 90) -> None:
+    """Wait for something that another process does; the limit only ends a test that failed."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def slow_archive(tmp_path, generated_archive):
+    """Enough files that a run is still busy when it is disturbed."""
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for number in range(3000):
+        os.link(generated_archive / "photographs" / "lesion-4.png", archive / f"{number}.png")
+    return archive
+
+
+def test_a_second_run_exits_with_4_and_a_killed_one_leaves_the_last_night(
+    slow_archive, scored, tmp_path, generated_archive
+):
+    reports = Path(shutil.copytree(scored[1], tmp_path / "reports", symlinks=True))
+    before = os.readlink(reports / "latest")
+    first = _start("score", str(slow_archive), "--output", str(reports), "--segment-size", "100")
+    _wait_for(lambda: (reports / ".in-progress").exists() or first.poll() is not None)
+    second = _start("score", str(slow_archive), "--output", str(reports))
+    _, error = second.communicate()
+    assert second.returncode == ExitCode.LOCKED, error
+    assert f"process {first.pid}" in error
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert os.readlink(reports / "latest") == before
+    assert len(list((reports / "runs").iterdir())) == 1
+    third = ["score", str(generated_archive), "--output", str(reports), "--max-unscored-rate", "1"]
+    assert main(third) == ExitCode.COMPLETE
+    assert not (reports / ".in-progress").exists()
+
+
+def test_an_interrupted_run_publishes_nothing_and_says_so(slow_archive, tmp_path):
+    reports = tmp_path / "reports"
+    run = _start("score", str(slow_archive), "--output", str(reports), "--segment-size", "100")
+    _wait_for(lambda: (reports / ".in-progress").exists() or run.poll() is not None)
+    run.send_signal(signal.SIGINT)
+    _, error = run.communicate()
+    assert run.returncode == ExitCode.FAILURE
+    assert "interrupted; nothing was published" in error
+    assert "Traceback" not in error
+    assert not (reports / "latest").exists()
+
+
+def test_a_terminal_sees_progress_and_a_file_does_not(generated_archive, tmp_path, scored):
+    run = _start("score", str(generated_archive), "--output", str(tmp_path / "r"),
+                 "--max-unscored-rate", "1")  # fmt: skip
+    out, error = run.communicate()
+    assert run.returncode == 0
+    assert error == ""
+    assert "Found            23 files, 22 images in them" in out
+    assert "no alert does not mean cleared" in out
+
+
+def test_the_bar_counts_to_the_number_of_files(generated_archive, tmp_path):
+    """On a pseudo-terminal, as a person starts it."""
+    import pty
+
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 100))
+    run = subprocess.Popen(
+        [sys.executable, "-m", "batch", "score", str(generated_archive), "--output",
+         str(tmp_path / "r"), "--max-unscored-rate", "1"],
+        cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=follower,
+    )  # fmt: skip
+    os.close(follower)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(leader, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        seen += chunk
+    assert run.wait() == 0
+    assert b"23/23" in seen
+    assert b"file/s" in seen

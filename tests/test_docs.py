@@ -1,0 +1,88 @@
+"""README says what the program does: every option, exit code, reason and flag stands in it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+import pytest
+
+from batch import __version__
+from batch.arguments import parser
+from batch.errors import ExitCode, FailureReason
+from batch.model.manifest import read_manifest
+from tests.support import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def _commands() -> dict[str, argparse.ArgumentParser]:
+    (commands,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return commands.choices
+
+
+OPTIONS = [
+    (command, option)
+    for command, words in _commands().items()
+    for action in words._actions
+    for option in action.option_strings
+    if option not in ("-h", "--help")
+]
+
+
+@pytest.mark.parametrize(("command", "option"), OPTIONS)
+def test_every_option_stands_in_the_readme(command, option):
+    assert f"melanoma-batch {command}" in README
+    assert re.search(rf"`{option}[ `]", README)
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_every_exit_code_stands_in_the_readme(code):
+    assert re.search(rf"^\| {int(code)} \| ", README, re.MULTILINE)
+
+
+def test_no_exit_code_stands_in_the_readme_that_does_not_exist():
+    section = README.split("### Exit codes")[1].split("##")[0]
+    assert {int(n) for n in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)} == set(ExitCode)
+
+
+@pytest.mark.parametrize("reason", FailureReason)
+def test_every_reason_stands_in_the_readme(reason):
+    assert f"| `{reason}` | " in README
+
+
+def test_every_flag_that_the_code_sets_stands_in_the_readme():
+    source = "".join(path.read_text() for path in (REPOSITORY / "batch" / "archive").glob("*.py"))
+    flags = set(re.findall(r'flags\.add\("(\w+)"\)', source))
+    flags |= {"upscaled", "was_16bit", "not_dermoscopic_sop_class"}
+    table = README.split("| flag in `predictions` |")[1].split("\n\n")[0]
+    assert flags == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+
+
+def test_the_figures_of_the_model_are_the_manifests():
+    manifest = read_manifest(REPOSITORY / "model_artifacts" / "isic9-dropout")
+    for name, measures in manifest.provenance["metrics"].items():
+        found = measures["melanoma"]
+        row = next(line for line in README.splitlines() if line.startswith(f"| {name} |"))
+        assert f"| {found['images']} | {found['melanomas']} |" in row
+        assert f"{found['melanoma_auc']:.3f} (" in row
+        assert f"{found['at_operating_point']['sensitivity']:.3f} (" in row
+    classes = manifest.provenance["metrics"]["test"]["classes"]
+    assert f"it is {classes['accuracy']:.1%}" in README
+    assert f"(balanced {classes['balanced_accuracy']:.1%})" in README
+
+
+def test_the_version_has_an_entry_in_the_changelog():
+    assert f"## {__version__} " in (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_no_placeholder_was_left():
+    assert "@@" not in README
+
+
+@pytest.mark.parametrize("command", ["score", "demo", "train", "evaluate"])
+def test_every_help_text_is_complete(command):
+    text = _commands()[command].format_help()
+    for action in _commands()[command]._actions:
+        assert action.help, action
+    assert "None" not in text

@@ -1,0 +1,176 @@
+"""The Beam pipeline with known classifiers: every file found becomes exactly one row of `files`."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from batch.archive.inventory import list_archive
+from batch.archive.limits import Limits
+from batch.demo.archive import EXPECTED_STATES
+from batch.demo.dicom_writer import jpeg_bytes
+from batch.demo.lesions import lesion_image
+from batch.errors import UsageError
+from batch.pipeline import SegmentJob, pipeline_options, run_segment
+from batch.reports import tables
+from batch.reports.counting import count_night, gather_night
+from batch.reports.ledger import check_balance
+from tests.support import FACTS, OUTPUT, BrightnessClassifier, FailingClassifier
+
+
+def job(archive: Path, load=BrightnessClassifier, **changes: object) -> SegmentJob:
+    values = {
+        "archive": archive,
+        "load": load,
+        "output": OUTPUT,
+        "facts": FACTS,
+        "batch_size": 4,
+        "decode_threads": 2,
+        "limits": Limits(),
+        "beam_options": (),
+    }
+    return SegmentJob(**(values | changes))
+
+
+def run(archive: Path, staging: Path, segment_size: int = 100, **changes: object):
+    found = list(list_archive(archive))
+    for number, start in enumerate(range(0, len(found), segment_size)):
+        folder = staging / "segments" / f"{number:06d}"
+        run_segment(job(archive, **changes), found[start : start + segment_size], folder)
+    counts = gather_night(staging, len(found))
+    check_balance(counts)
+    return counts
+
+
+def frames(staging: Path) -> dict[str, pd.DataFrame]:
+    return {name: pd.read_parquet(staging / name) for name in ("predictions", "unscored", "files")}
+
+
+@pytest.fixture(scope="module")
+def scored(generated_archive, tmp_path_factory):
+    staging = tmp_path_factory.mktemp("staging")
+    return run(generated_archive, staging), staging
+
+
+def test_the_counts_of_the_generated_archive(scored):
+    counts, _ = scored
+    assert counts.states == EXPECTED_STATES
+    assert (counts.predictions, counts.unscored_rows) == (18, 4)
+
+
+def test_every_file_found_has_one_row(scored, generated_archive):
+    _, staging = scored
+    found = sorted(location.path for location in list_archive(generated_archive))
+    assert sorted(frames(staging)["files"]["path"]) == found
+
+
+def test_scores_belong_to_their_images(scored, generated_archive):
+    """The fake scores brightness: recomputed from each file, it is the row's score."""
+    from batch.archive.reader import read_image
+
+    _, staging = scored
+    predictions = frames(staging)["predictions"]
+    single = predictions[predictions["frame_number"].isna()]
+    assert len(single) == 15
+    for row in single.itertuples():
+        expected = read_image(generated_archive / row.path).pixels.mean() / 255
+        assert row.melanoma_score == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_rows_do_not_depend_on_segments_batches_or_threads(scored, generated_archive, tmp_path):
+    _, staging = scored
+    run(generated_archive, tmp_path, segment_size=5, batch_size=3, decode_threads=1)
+    for name, frame in frames(staging).items():
+        pd.testing.assert_frame_equal(frame, frames(tmp_path)[name])
+
+
+def small_archive(root: Path, brightnesses: list[int]) -> Path:
+    import numpy as np
+    from PIL import Image
+
+    root.mkdir()
+    for number, brightness in enumerate(brightnesses):
+        pixels = np.full((20, 20, 3), brightness, np.uint8)
+        Image.fromarray(pixels).save(root / f"{number:03d}.png")
+    return root
+
+
+def test_a_model_that_fails_on_one_image_costs_one_row(tmp_path):
+    archive = small_archive(tmp_path / "archive", [10, 11, 12, 13, 14, 15])
+    counts = run(archive, tmp_path / "out", load=partial(FailingClassifier, brightness=13))
+    assert (counts.predictions, counts.unscored_rows) == (5, 1)
+    tables_ = frames(tmp_path / "out")
+    assert tables_["unscored"][["path", "stage", "reason"]].to_numpy().tolist() == [
+        ["003.png", "score", "model_failed"]
+    ]
+    states = dict(zip(tables_["files"]["path"], tables_["files"]["state"], strict=True))
+    assert Counter(states.values()) == {"scored": 5, "unscored": 1}
+    assert states["003.png"] == "unscored"
+
+
+def test_nobodys_words_reach_the_tables(tmp_path):
+    """The failing classifier's message quotes a name."""
+    archive = small_archive(tmp_path / "archive", [13])
+    run(archive, tmp_path / "out", load=partial(FailingClassifier, brightness=13))
+    for part in (tmp_path / "out").rglob("*.parquet"):
+        assert b"Jane" not in part.read_bytes()
+
+
+def test_alerts_are_the_predictions_at_or_above_the_threshold(tmp_path):
+    archive = small_archive(tmp_path / "archive", [0, 127, 128, 255])
+    counts = run(archive, tmp_path / "out")
+    alerts = pd.read_parquet(tmp_path / "out" / "alerts.parquet")
+    assert list(alerts["path"]) == ["003.png", "002.png"]
+    assert counts.alerts == 2
+
+
+def test_a_name_that_is_not_utf8_goes_all_the_way(tmp_path):
+    name = os.fsdecode(b"l\xe4sion.jpg")
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / name).write_bytes(jpeg_bytes(lesion_image(1, 40, 40)))
+    run(tmp_path / "archive", tmp_path / "out")
+    for frame in ("predictions", "files"):
+        (row,) = frames(tmp_path / "out")[frame].itertuples()
+        assert os.fsdecode(row.path_bytes) == name
+
+
+def test_an_archive_without_any_score_has_every_table(tmp_path):
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "a.txt").write_text("hello")
+    counts = run(tmp_path / "archive", tmp_path / "out")
+    assert counts.states == {"non_image": 1}
+    assert tables.count_rows(tmp_path / "out" / "predictions") == 0
+
+
+def test_a_lost_part_is_noticed(scored, tmp_path, generated_archive):
+    """A table whose rows go missing between pipeline and ledger: the counts differ."""
+    from batch.errors import LedgerImbalance
+
+    run(generated_archive, tmp_path / "out")
+    part = next((tmp_path / "out" / "predictions").iterdir())
+    tables.pq.write_table(tables.pq.read_table(part).slice(1), part)
+    counts = count_night(tmp_path / "out", 23, scored[0].alerts)
+    with pytest.raises(LedgerImbalance, match="frames scored = predictions: 18 against 17"):
+        check_balance(counts)
+
+
+def test_the_local_runner_is_named_in_full():
+    runner = pipeline_options([]).get_all_options()["runner"]
+    assert runner == "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+
+@pytest.mark.parametrize("words", [["--runer", "FlinkRunner"], ["stray"]])
+def test_a_misspelt_beam_option_is_an_error(words):
+    with pytest.raises(UsageError, match="Beam options after `--`: unknown"):
+        pipeline_options(words)
+
+
+def test_a_beam_option_reaches_beam():
+    options = pipeline_options(["--runner", "FlinkRunner", "--parallelism", "3"])
+    assert options.get_all_options()["runner"] == "FlinkRunner"
+    assert options.get_all_options()["parallelism"] == 3

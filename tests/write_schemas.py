@@ -1,0 +1,38 @@
+"""Writes schemas/*.json and schemas/README.md from the code: `python -m tests.write_schemas`."""
+
+import json
+
+from batch.reports.columns import SCHEMA_VERSION, TABLES, contract
+from tests.support import REPOSITORY
+
+HEAD = f"""# Columns of the reports
+
+Schema version {SCHEMA_VERSION}; it rises with every change of a column, and CHANGELOG.md says what
+changed. Written from `batch/reports/columns.py` by `python -m tests.write_schemas`; a test keeps
+both equal. Types are Arrow's. `predictions`, `unscored` and `files` are folders of Parquet parts,
+`alerts` is one file. Compression is zstd.
+
+`class_scores` is a map, readable by class name:
+
+| reader | expression |
+|---|---|
+| pandas | `dict(frame.class_scores[0])["melanoma"]` |
+| DuckDB | `SELECT class_scores['melanoma'] FROM 'predictions/*.parquet'` |
+| Spark | `frame.select(frame.class_scores["melanoma"])` |
+"""
+
+
+def main() -> None:
+    folder = REPOSITORY / "schemas"
+    text = [HEAD]
+    for table, columns in TABLES.items():
+        (folder / f"{table}.json").write_text(json.dumps(contract(table), indent=2) + "\n")
+        text += [f"\n## {table}\n", "| column | type | null | meaning |", "|---|---|---|---|"]
+        for column in columns:
+            null = "yes" if column.nullable else "never"
+            text.append(f"| `{column.name}` | {column.type} | {null} | {column.description} |")
+    (folder / "README.md").write_text("\n".join(text) + "\n")
+
+
+if __name__ == "__main__":
+    main()
