@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ import numpy as np
 
 from batch.archive.limits import Limits
 from batch.archive.reader import read_file
+from batch.demo import dicom_writer
 from batch.model.manifest import OutputContract
 from batch.records import ImageLocation, ImageRecord, ModelInput, OperatingPoint, Prediction
 from batch.reports.rows import RunFacts
@@ -126,6 +128,23 @@ class ShortClassifier(BrightnessClassifier):
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         return super().scores(pixels)[:-1]
+
+
+def dermoscopic(pixels: np.ndarray, lesion: int = 1, visit: int = 1, jpeg: bool = False, **changes):
+    """A good Dermoscopic Photography object, with attributes changed afterwards; None removes."""
+    dataset = dicom_writer.dermoscopic_photograph(pixels, 1, lesion, visit, jpeg)
+    for keyword, value in changes.items():
+        if value is None:
+            del dataset[keyword]
+        else:
+            setattr(dataset, keyword, value)
+    return dataset
+
+
+def dicom_bytes(dataset) -> bytes:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 def as_nobody():

@@ -16,22 +16,30 @@ def list_archive(root: Path) -> Iterator[ImageLocation]:
     without a row. A folder that cannot be listed is yielded itself, with a trailing `/`: what it
     holds is unknown, and a person must know that.
     """
-    yield from _list_folder(root, "")
+    waiting = [iter(_entries(root, ""))]  # a stack of our own: folders nest deeper than Python's
+    while waiting:
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+        elif isinstance(found, ImageLocation):
+            yield found
+        else:
+            waiting.append(iter(_entries(root, found)))
 
 
-def _list_folder(folder: Path, prefix: str) -> Iterator[ImageLocation]:
+def _entries(root: Path, prefix: str) -> list[ImageLocation | str]:
+    """A folder's files as locations and its folders as prefixes, by name."""
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(os.path.join(root, prefix)) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
     except OSError:
-        yield ImageLocation(prefix, 0, 0)
-        return
-    for entry in listed:
-        path = prefix + entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _list_folder(folder / entry.name, path + "/")
-        else:
-            yield _locate(entry, path)
+        return [ImageLocation(prefix, 0, 0)]
+    return [
+        f"{prefix}{entry.name}/"
+        if entry.is_dir(follow_symlinks=False)
+        else _locate(entry, prefix + entry.name)
+        for entry in listed
+    ]
 
 
 def _locate(entry: os.DirEntry[str], path: str) -> ImageLocation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -14,27 +13,18 @@ from batch.archive.dicom_objects import ObjectKind, object_kind
 from batch.archive.limits import Limits
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
-from tests.support import read
+from tests.support import dermoscopic, dicom_bytes, read
 
 PIXELS = lesion_image(1, 60, 80)
 TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 
 
 def photograph(jpeg=False, **changes):
-    dataset = dicom.dermoscopic_photograph(PIXELS, 1, 3, 2, jpeg)
-    for keyword, value in changes.items():
-        setattr(dataset, keyword, value)
-    return dataset
-
-
-def as_bytes(dataset) -> bytes:
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    return dermoscopic(PIXELS, 3, 2, jpeg, **changes)
 
 
 def identified(dataset):
-    return reader.identify(as_bytes(dataset), Limits())
+    return reader.identify(dicom_bytes(dataset), Limits())
 
 
 def first_frame(dataset):
@@ -57,7 +47,7 @@ def test_nothing_is_invented_where_the_source_has_none(tmp_path):
                     "Modality", "ImageLaterality", "AnatomicRegionSequence",
                     "AcquisitionDateTime", "StudyDate"):  # fmt: skip
         del dataset[keyword]
-    (tmp_path / "a.dcm").write_bytes(as_bytes(dataset))
+    (tmp_path / "a.dcm").write_bytes(dicom_bytes(dataset))
     reading, (result,) = read(tmp_path / "a.dcm")
     record = result.record
     assert record.image_id == f"sha256:{reading.content_sha256}"
@@ -122,7 +112,7 @@ def test_jpeg_in_dicom_has_the_colours_of_the_original():
 
 
 def test_a_bare_dataset_without_preamble_and_meta_is_read(tmp_path):
-    data = as_bytes(photograph())
+    data = dicom_bytes(photograph())
     (tmp_path / "IM1").write_bytes(data[data.index(b"\x08\x00\x08\x00CS") :])
     reading, (result,) = read(tmp_path / "IM1")
     assert reading.file_format == "dicom"
@@ -131,7 +121,7 @@ def test_a_bare_dataset_without_preamble_and_meta_is_read(tmp_path):
 
 @pytest.mark.parametrize(("name", "as_named"), [("a.jpg", "dicom"), ("b.dcm", "jpeg")])
 def test_content_decides_whatever_the_name_says(tmp_path, name, as_named):
-    data = as_bytes(photograph()) if as_named == "dicom" else dicom.jpeg_bytes(PIXELS)
+    data = dicom_bytes(photograph()) if as_named == "dicom" else dicom.jpeg_bytes(PIXELS)
     (tmp_path / name).write_bytes(data)
     reading, (result,) = read(tmp_path / name)
     assert reading.file_format == result.record.file_format == as_named

@@ -1,4 +1,5 @@
 import os
+import subprocess
 
 from batch.archive.inventory import list_archive
 from batch.archive.limits import Limits
@@ -33,6 +34,22 @@ def test_links_are_listed_and_never_followed(tmp_path):
     assert [location.path for location in found] == ["gone", "loop", "out"]
     results = [read_file(root, location, Limits())[1][0] for location in found]
     assert {result.reason.value for result in results} == {"not_a_regular_file"}
+
+
+def test_folders_may_nest_deeper_than_the_interpreter_recurses(tmp_path):
+    here = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        for _ in range(1500):
+            os.mkdir("d")
+            os.chdir("d")
+        with open("a.jpg", "wb") as file:
+            file.write(b"1")
+    finally:
+        os.chdir(here)
+    (found,) = list_archive(tmp_path)
+    assert found.path == "d/" * 1500 + "a.jpg"
+    subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
 
 
 def test_a_name_that_is_not_utf8_is_read_and_survives_into_the_row_and_back(tmp_path):

@@ -21,26 +21,13 @@ from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason as Reason
 from batch.errors import Stage
 from batch.records import FileState, ImageLocation, ModelInput, Unscored
-from tests.support import as_nobody, locate, read
+from tests.support import as_nobody, dermoscopic, dicom_bytes, locate, read
 
 PIXELS = lesion_image(1, 60, 80)
 
 
 def photograph(jpeg=True, **changes):
-    """A good Dermoscopic Photography object, with attributes changed afterwards."""
-    dataset = dicom.dermoscopic_photograph(PIXELS, 1, 1, 1, jpeg)
-    for keyword, value in changes.items():
-        if value is None:
-            del dataset[keyword]
-        else:
-            setattr(dataset, keyword, value)
-    return dataset
-
-
-def dicom_bytes(dataset) -> bytes:
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    return dermoscopic(PIXELS, jpeg=jpeg, **changes)
 
 
 def foreign_sop_class():
