@@ -18,6 +18,12 @@ REQUIRES = [
     "Pillow>=12",
     "pydicom>=3.0.1,<4",
     "numpy>=2",
+    # what DICOM needs to be decoded, without GPL and without GDCM; one decoder a transfer syntax
+    "pylibjpeg>=2.1",
+    "pylibjpeg-openjpeg>=2.5",  # JPEG 2000, HTJ2K
+    "pylibjpeg-rle>=2.2",  # three times as fast as pydicom's own
+    "pyjpegls>=1.5",  # JPEG-LS
+    "imagecodecs>=2025.3.30",  # lossless and 12-bit JPEG, JPEG XL
     # strict reading of manifest.json: names the field, the value and what is allowed, where
     # checks of our own would be longer than the manifest
     "pydantic>=2.9,<3",

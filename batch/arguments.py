@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 from batch import __version__
+from batch.archive.limits import LIMIT_NAMES
+from batch.archive.privacy import Identifiers
 from batch.config import DEFAULT_SEGMENT_SIZE
 
 PROGRAM = "melanoma-batch"
@@ -82,6 +84,40 @@ def _add_score(commands: argparse._SubParsersAction) -> None:
         type=int,
         default=os.cpu_count() or 1,
         help="threads that read and decode, in each worker (default: number of cores)",
+    )
+    score.add_argument(
+        "--identifiers",
+        choices=[level.value for level in Identifiers],
+        default=Identifiers.UIDS.value,
+        help="identity in the reports: none, DICOM UIDs, or patient ID and accession number too "
+        "(default: %(default)s)",
+    )
+    score.add_argument(
+        "--patient-key-file",
+        metavar="FILE",
+        type=Path,
+        help="32 bytes or more, readable by its owner only; gives a pseudonym to each patient",
+    )
+    score.add_argument(
+        "--include",
+        metavar="RULE",
+        action="append",
+        default=[],
+        help="score only DICOM objects that match, e.g. modality=DMS; may be repeated",
+    )
+    score.add_argument(
+        "--exclude",
+        metavar="RULE",
+        action="append",
+        default=[],
+        help="state DICOM objects that match as non-images; may be repeated",
+    )
+    score.add_argument(
+        "--limit",
+        metavar="NAME=NUMBER",
+        action="append",
+        default=[],
+        help=f"bound of one file, may be repeated; names: {', '.join(LIMIT_NAMES)}",
     )
     score.add_argument(
         "--log-file", metavar="FILE", type=Path, help="(default: REPORTS/logs/RUN_ID.log)"

@@ -14,9 +14,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batch.archive.limits import parse_limits
+from batch.archive.privacy import IdentifierPolicy, Identifiers, read_key
+from batch.archive.rules import ReadingRules
+from batch.archive.selection import Selection, parse_rules
 from batch.arguments import PROGRAM, parser
 from batch.config import JobConfig
 from batch.errors import BatchError, ExitCode, UsageError
+from batch.interrupt import stop_on_signals
 from batch.quiet import import_tensorflow
 
 
@@ -60,9 +65,22 @@ def _score(options: argparse.Namespace, beam: Sequence[str]) -> int:
         batch_size=options.batch_size,
         decode_threads=options.decode_threads,
         max_unscored_rate=options.max_unscored_rate,
+        rules=_reading_rules(options),
         beam_options=tuple(beam),
     )
     return _run(config, options.log_file)
+
+
+def _reading_rules(options: argparse.Namespace) -> ReadingRules:
+    key = read_key(options.patient_key_file) if options.patient_key_file else None
+    return ReadingRules(
+        limits=parse_limits(options.limit),
+        selection=Selection(
+            include=parse_rules("--include", options.include),
+            exclude=parse_rules("--exclude", options.exclude),
+        ),
+        identifiers=IdentifierPolicy(Identifiers(options.identifiers), key),
+    )
 
 
 def _run(config: JobConfig, log_file: Path | None) -> int:
@@ -75,7 +93,7 @@ def _run(config: JobConfig, log_file: Path | None) -> int:
         start_log(log_file)
     except OSError as error:
         raise UsageError(f"{option}: cannot write {log_file} ({error.strerror}).") from error
-    with Progress() as progress:
+    with stop_on_signals(), Progress() as progress:
         night = run_night(config, progress, time.monotonic)
     print(summary(night), end="")
     if night.counts.unscored_rate > config.max_unscored_rate:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from batch.archive.rules import ReadingRules
 from batch.errors import UsageError
 
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -24,7 +25,7 @@ class JobConfig:
     None for the artifact's default. started_at: with time zone, UTC. segment_size: files in one
     Beam pipeline, 0 for all in one. batch_size: images in one call of the model. decode_threads:
     of each worker process. max_unscored_rate: share (0..1) of the images found above which the
-    exit code says so. beam_options: passed to the runner as they are.
+    exit code says so. rules: how files are read. beam_options: passed to the runner as they are.
     """
 
     archive: Path
@@ -37,6 +38,7 @@ class JobConfig:
     batch_size: int = 32
     decode_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
     max_unscored_rate: float = 0.1
+    rules: ReadingRules = field(default_factory=ReadingRules)
     beam_options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

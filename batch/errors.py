@@ -89,12 +89,16 @@ class FailureReason(StrEnum):
     UNSUPPORTED_TRANSFER_SYNTAX = "unsupported_transfer_syntax"
     UNSUPPORTED_PHOTOMETRIC_INTERPRETATION = "unsupported_photometric_interpretation"
     DICOM_INVALID = "dicom_invalid"
+    NESTED_TOO_DEEP = "nested_too_deep"
+    INFLATES_TOO_MUCH = "inflates_too_much"
     PIXEL_DATA_MISSING = "pixel_data_missing"
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_MANY_FRAMES = "too_many_frames"
     HEADER_CONTRADICTS_PIXELS = "header_contradicts_pixels"
     DECODE_FAILED = "decode_failed"
     NOT_COLOUR = "not_colour"
+    DECODER_TIMED_OUT = "decoder_timed_out"
+    DECODER_CRASHED = "decoder_crashed"
     MODEL_INPUT_INVALID = "model_input_invalid"
     MODEL_FAILED = "model_failed"
     SCORE_NOT_FINITE = "score_not_finite"
@@ -106,6 +110,7 @@ class NonImageReason(StrEnum):
     OTHER_FILE_TYPE = "other_file_type"
     DICOM_WITHOUT_PIXELS = "dicom_without_pixels"
     DICOM_OTHER_KIND = "dicom_other_kind"
+    EXCLUDED_BY_RULE = "excluded_by_rule"
 
 
 class PendingReason(StrEnum):

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from batch import interrupt
 from batch.archive.inventory import list_archive
-from batch.archive.limits import Limits
 from batch.archive.preprocess import PREPROCESSING_VERSION
 from batch.config import JobConfig
 from batch.errors import NoImagesFound
@@ -73,6 +73,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
             clock.lap("segments")
             counts = gather_night(staging, len(locations))
             _check_counts(config, counts)
+            interrupt.check()
             clock.lap("reports")
             summary = run_json(config, artifact.manifest, job.facts, counts, clock)
             folder = publish(config.reports, staging, summary)
@@ -104,7 +105,7 @@ def _start_model(config: JobConfig) -> tuple[ModelArtifact, SegmentJob]:
         facts=facts,
         batch_size=config.batch_size,
         decode_threads=config.decode_threads,
-        limits=Limits(),
+        rules=config.rules,
         beam_options=config.beam_options,
     )
     return artifact, job
@@ -128,6 +129,7 @@ def _score_segments(
 ) -> None:
     size = config.segment_size or len(locations)
     for number, start in enumerate(range(0, len(locations), size)):
+        interrupt.check()
         segment = locations[start : start + size]
         run_segment(job, segment, (staging / "segments" / f"{number:06d}").resolve())
         logger.info("segment %d done: %d of %d files", number, start + len(segment), len(locations))

@@ -11,7 +11,7 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from batch.archive.limits import Limits
+from batch.archive.rules import ReadingRules
 from batch.config import LOCAL_RUNNER
 from batch.errors import UsageError
 from batch.model.classifier import Classifier
@@ -36,7 +36,7 @@ class SegmentJob:
     facts: RunFacts
     batch_size: int
     decode_threads: int
-    limits: Limits
+    rules: ReadingRules
     beam_options: tuple[str, ...]
 
 
@@ -46,7 +46,7 @@ def run_segment(job: SegmentJob, locations: Sequence[ImageLocation], folder: Pat
     with beam.Pipeline(options=pipeline_options(job.beam_options)) as pipeline:
         files = pipeline | "ReadArchive" >> ReadArchive(locations)
         prepared = files | "PrepareImages" >> PrepareImages(
-            job.archive, job.limits, job.decode_threads
+            job.archive, job.rules, job.decode_threads
         )
         scored = prepared.inputs | "ScoreImages" >> ScoreImages(
             job.load, job.output, job.batch_size

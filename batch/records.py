@@ -70,6 +70,10 @@ class ImageRecord:
     lesion_id: str | None = None
     manufacturer: str | None = None
     manufacturer_model_name: str | None = None
+    patient_pseudonym: str | None = None
+    patient_id: str | None = None
+    issuer_of_patient_id: str | None = None
+    accession_number: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

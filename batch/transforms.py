@@ -24,8 +24,8 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from batch.archive.limits import Limits
 from batch.archive.reader import FrameResult, read_file
+from batch.archive.rules import ReadingRules
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.model.scoring import score_batch
@@ -78,12 +78,12 @@ class PrepareImages(beam.PTransform):
     """Read every file once, on a few threads, and bring its frames to the model's input."""
 
     root: Path
-    limits: Limits
+    rules: ReadingRules
     threads: int
 
     def expand(self, locations: beam.PCollection) -> Prepared:
         """Give `Prepared` from a PCollection of ImageLocation."""
-        read = partial(read_file, self.root, limits=self.limits)
+        read = partial(read_file, self.root, rules=self.rules)
         outputs = locations | "Read" >> beam.ParDo(_ReadDoFn(read, self.threads)).with_outputs(
             UNSCORED, READINGS, main="inputs"
         )

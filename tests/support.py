@@ -12,6 +12,7 @@ import numpy as np
 
 from batch.archive.limits import Limits
 from batch.archive.reader import read_file
+from batch.archive.rules import ReadingRules
 from batch.demo import dicom_writer
 from batch.model.manifest import OutputContract
 from batch.records import ImageLocation, ImageRecord, ModelInput, OperatingPoint, Prediction
@@ -60,7 +61,9 @@ def locate(root: Path, path: Path) -> ImageLocation:
 
 def read(path: Path, limits: Limits | None = None):
     """Read one file as the pipeline does."""
-    return read_file(path.parent, locate(path.parent, path), limits or Limits())
+    return read_file(
+        path.parent, locate(path.parent, path), ReadingRules(limits=limits or Limits())
+    )
 
 
 def record(path: str = "a.jpg", image_id: str = "sha256:0", **changes: object) -> ImageRecord:

@@ -13,9 +13,9 @@ from tests.support import REPOSITORY
 # From the bottom up. A room may import what stands before it, and itself.
 ROOMS = (
     ("errors",),
-    ("records", "quiet", "progress"),
-    ("config",),
+    ("records", "quiet", "progress", "interrupt"),
     ("archive",),
+    ("config",),
     ("model",),
     ("review",),
     ("reports",),
@@ -33,7 +33,8 @@ RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
 OWNERS = {
     "PIL": {"archive.raster", "demo.archive", "demo.dicom_writer", "training.export",
             "training.splits"},
-    "pydicom": {"archive.dicom", "demo.dicom_writer"},
+    "pydicom": {"archive.dicom", "archive.dicom_frames", "demo.dicom_writer"},
+    "imagecodecs": {"archive.codecs"},
     "tensorflow": {"model.classifier", "quiet", "training.networks"},
     "keras": {"model.classifier", "quiet", "training.networks", "training.fit",
               "training.export"},

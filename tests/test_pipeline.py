@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from batch.archive.inventory import list_archive
-from batch.archive.limits import Limits
+from batch.archive.rules import ReadingRules
 from batch.demo.archive import EXPECTED_STATES
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
@@ -31,7 +31,7 @@ def job(archive: Path, load=BrightnessClassifier, **changes: object) -> SegmentJ
         "facts": FACTS,
         "batch_size": 4,
         "decode_threads": 2,
-        "limits": Limits(),
+        "rules": ReadingRules(),
         "beam_options": (),
     }
     return SegmentJob(**(values | changes))

@@ -1,4 +1,4 @@
-"""DICOM Part 10 files and bare datasets: identity and RGB frames. The only importer of pydicom.
+"""DICOM Part 10 files and bare datasets: parsing with bounds, identity, what is to be scored.
 
 Everything pydicom says (warnings, exceptions) may quote patient data: its warnings and log lines
 are dropped here, and its exceptions become reasons of ours.
@@ -8,35 +8,32 @@ from __future__ import annotations
 
 import io
 import logging
-import re
 import warnings
-from collections.abc import Iterator
+import zlib
 from dataclasses import dataclass
 
-import numpy as np
 import pydicom
-from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
-from pydicom.pixels import get_decoder
-from pydicom.uid import UID, UID_dictionary
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import UID_dictionary
 
 from batch.archive import dicom_objects as objects
-from batch.archive import jpeg, raster
-from batch.archive.formats import FileFormat
+from batch.archive.dicom_attributes import number, record_attributes, selection_values, text
 from batch.archive.limits import Limits
+from batch.archive.rules import ReadingRules
 from batch.errors import FailureReason, ImageFailure, NonImageReason, NotAnImage, Stage
 
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
-_COLOUR = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422"})
-_DATETIME = re.compile(r"^(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:\.(\d{1,6}))?([+-]\d{4})?$")
+_PREAMBLE_BYTES = 132
+_FILE_META_GROUP = 2
 
 
 @dataclass(frozen=True, eq=False)
 class DicomImage:
-    """A DICOM object that is an image. attributes: keyword arguments of an ImageRecord."""
+    """A DICOM object that is an image. attributes: what the privacy policy lets through."""
 
     dataset: Dataset
     transfer_syntax_uid: str
@@ -47,96 +44,113 @@ class DicomImage:
     flags: tuple[str, ...]
 
 
-def identify(data: bytes, limits: Limits, has_preamble: bool = True) -> DicomImage:
+def identify(data: bytes, rules: ReadingRules, has_preamble: bool = True) -> DicomImage:
     """Parse an object and decide whether its frames are to be scored; decodes nothing.
 
     Raises:
-        NotAnImage: a non-image for us. ImageFailure: stage IDENTIFY, goes to a person.
+        NotAnImage: a non-image for us. ImageFailure: goes to a person.
     """
-    dataset = _parse(data, has_preamble)
-    sop_class = _text(dataset, "SOPClassUID") or _text(dataset.file_meta, "MediaStorageSOPClassUID")
+    dataset = parse(data, rules.limits, has_preamble)
+    sop_class = _sop_class(dataset)
     has_pixels = "Rows" in dataset or "PixelData" in dataset
+    if sop_class is None and not has_pixels:
+        raise _failure(FailureReason.DICOM_INVALID, "no SOPClassUID")
     _check_kind(sop_class, has_pixels)
-    rows, columns = _number(dataset, "Rows"), _number(dataset, "Columns")
-    frames = _number(dataset, "NumberOfFrames", default=1)
-    if frames < 1:
-        raise _failure(FailureReason.DICOM_INVALID, "NumberOfFrames below 1")
-    if frames > limits.frames:
-        raise _failure(
-            FailureReason.TOO_MANY_FRAMES, f"{frames} frames declared; allowed: {limits.frames}"
-        )
-    limits.check_size(rows, columns)
-    syntax = _text(dataset.file_meta, "TransferSyntaxUID") or objects.EXPLICIT_VR_LITTLE_ENDIAN
-    flags = objects.kind_flags(sop_class)
-    if syntax == objects.JPEG_BASELINE or _text(dataset, "LossyImageCompression") == "01":
-        flags.add("lossy")
-    if "ICCProfile" in dataset:
-        flags.add("icc_present")
-    return DicomImage(
-        dataset,
-        syntax,
-        frames,
-        rows,
-        columns,
-        _attributes(dataset, sop_class),
-        tuple(sorted(flags)),
-    )
+    rules.selection.check(selection_values(dataset, sop_class))
+    return describe(dataset, rules)
 
 
-def decode_frame(
-    image: DicomImage, index: int, limits: Limits, at_least: int | None = None
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Decode one frame to RGB.
-
-    Args:
-        index: from 0. at_least: see `raster.decode`.
-
-    Returns:
-        (h, w, 3) uint8, and the flags that decoding added.
+def describe(dataset: Dataset, rules: ReadingRules) -> DicomImage:
+    """What decoding and the record need of an object, whatever its kind.
 
     Raises:
-        ImageFailure: stage DECODE.
+        ImageFailure: a size or number that is missing, absurd or too large.
     """
-    photometric = _text(image.dataset, "PhotometricInterpretation") or ""
-    if _number(image.dataset, "SamplesPerPixel", default=1) == 1 and "PALETTE" not in photometric:
-        raise ImageFailure(
-            Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
+    rows, columns = number(dataset, "Rows"), number(dataset, "Columns")
+    frames = number(dataset, "NumberOfFrames", default=1)
+    if frames < 1:
+        raise _failure(FailureReason.DICOM_INVALID, "NumberOfFrames below 1")
+    if frames > rules.limits.frames:
+        raise _failure(
+            FailureReason.TOO_MANY_FRAMES,
+            f"{frames} frames declared; allowed: {rules.limits.frames}",
         )
-    if photometric not in _COLOUR:
-        raise ImageFailure(
-            Stage.DECODE, FailureReason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION, "no rule for it"
-        )
-    if "PixelData" not in image.dataset:
-        raise ImageFailure(Stage.DECODE, FailureReason.PIXEL_DATA_MISSING)
+    rules.limits.check_size(rows, columns, _bytes_per_pixel(dataset))
+    sop_class = _sop_class(dataset)
+    attributes = rules.identifiers.apply(record_attributes(dataset, sop_class))
+    syntax = text(dataset.file_meta, "TransferSyntaxUID") or _bare_syntax(dataset)
+    flags = objects.kind_flags(sop_class) | _flags(dataset, syntax)
+    return DicomImage(dataset, syntax, frames, rows, columns, attributes, tuple(sorted(flags)))
+
+
+def parse(data: bytes, limits: Limits, has_preamble: bool = True) -> Dataset:
+    """Bytes to a dataset with `file_meta`, within the limits of inflation and nesting.
+
+    Raises:
+        ImageFailure: stage IDENTIFY.
+    """
     try:
-        if image.transfer_syntax_uid == objects.JPEG_BASELINE:
-            return _jpeg_frame(image, index, limits, at_least, photometric)
-        if image.transfer_syntax_uid in objects.NATIVE_TRANSFER_SYNTAXES:
-            return _native_frame(image, index)
+        dataset = _inflated(data, limits) if has_preamble else None
+        if dataset is None:
+            dataset = pydicom.dcmread(io.BytesIO(data), force=not has_preamble)
+        if not hasattr(dataset, "file_meta"):
+            dataset.file_meta = FileMetaDataset()
+        depth = _depth(dataset, limits.nesting)
     except ImageFailure:
         raise
-    except Exception as error:  # StopIteration included: encapsulated data with too few fragments
-        raise ImageFailure(
-            Stage.DECODE, FailureReason.DECODE_FAILED, f"dicom: {type(error).__name__}"
-        ) from error
-    raise ImageFailure(
-        Stage.DECODE,
-        FailureReason.UNSUPPORTED_TRANSFER_SYNTAX,
-        UID_dictionary.get(image.transfer_syntax_uid, ("unknown",))[0],
-    )
-
-
-def _parse(data: bytes, has_preamble: bool) -> Dataset:
-    try:
-        dataset = pydicom.dcmread(io.BytesIO(data), force=not has_preamble)
-        if not hasattr(dataset, "file_meta"):
-            dataset.file_meta = pydicom.dataset.FileMetaDataset()
-        len(list(dataset.keys()))
+    except RecursionError as error:
+        raise _failure(FailureReason.NESTED_TOO_DEEP, "") from error
     except Exception as error:  # pydicom's parsers raise whatever struct and codecs raise
         raise _failure(FailureReason.DICOM_INVALID, type(error).__name__) from error
-    if "SOPClassUID" not in dataset and "MediaStorageSOPClassUID" not in dataset.file_meta:
-        raise _failure(FailureReason.DICOM_INVALID, "no SOPClassUID")
+    if depth > limits.nesting:
+        raise _failure(FailureReason.NESTED_TOO_DEEP, f"allowed: {limits.nesting} levels")
     return dataset
+
+
+def _inflated(data: bytes, limits: Limits) -> Dataset | None:
+    """A deflated dataset, inflated under our bound; None for any other transfer syntax."""
+    stream = io.BytesIO(data[_PREAMBLE_BYTES:])
+    meta = read_dataset(
+        stream,
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=lambda tag, *_: tag.group != _FILE_META_GROUP,
+    )
+    if text(meta, "TransferSyntaxUID") != objects.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+        return None
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflate.decompress(stream.read(), limits.inflated_bytes)
+    if inflate.unconsumed_tail:
+        raise _failure(FailureReason.INFLATES_TOO_MUCH, f"allowed: {limits.inflated_bytes} bytes")
+    dataset = read_dataset(io.BytesIO(inflated), is_implicit_VR=False, is_little_endian=True)
+    dataset.file_meta = FileMetaDataset(meta)
+    return dataset
+
+
+def _depth(dataset: Dataset, limit: int) -> int:
+    """Levels of sequences, counted no further than one beyond the limit; without recursion."""
+    depth, level = 0, [dataset]
+    while level and depth <= limit:
+        below: list[Dataset] = []
+        for item in level:
+            for element in item.values():
+                if element.VR == "SQ":
+                    below.extend(item[element.tag].value or [])
+        level = below
+        depth += bool(below)
+    return depth
+
+
+def _bare_syntax(dataset: Dataset) -> str:
+    """The transfer syntax of a dataset without file meta, as it was parsed."""
+    implicit, little = dataset.original_encoding
+    if little is False:
+        return objects.EXPLICIT_VR_BIG_ENDIAN
+    return objects.IMPLICIT_VR_LITTLE_ENDIAN if implicit else objects.EXPLICIT_VR_LITTLE_ENDIAN
+
+
+def _sop_class(dataset: Dataset) -> str | None:
+    return text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
 
 
 def _check_kind(sop_class: str | None, has_pixels: bool) -> None:
@@ -149,123 +163,24 @@ def _check_kind(sop_class: str | None, has_pixels: bool) -> None:
         )
     if kind == objects.ObjectKind.TO_A_PERSON:
         raise _failure(
-            FailureReason.UNSUPPORTED_SOP_CLASS, "private or unknown SOP class with pixels"
+            FailureReason.UNSUPPORTED_SOP_CLASS, "missing, private or unknown SOP class with pixels"
         )
 
 
-def _jpeg_frame(
-    image: DicomImage, index: int, limits: Limits, at_least: int | None, photometric: str
-) -> tuple[np.ndarray, tuple[str, ...]]:
-    frame = get_frame(image.dataset.PixelData, index, number_of_frames=image.frames)
-    header = jpeg.read_header(frame)
-    if (header.rows, header.columns) != (image.rows, image.columns):
-        raise ImageFailure(
-            Stage.DECODE,
-            FailureReason.HEADER_CONTRADICTS_PIXELS,
-            f"stream {header.columns}x{header.rows}, header {image.columns}x{image.rows}",
-        )
-    decoded = raster.decode(frame, FileFormat.JPEG, limits, at_least, photometric)
-    return decoded.pixels, decoded.flags
+def _bytes_per_pixel(dataset: Dataset) -> int:
+    samples = number(dataset, "SamplesPerPixel", default=1)
+    return max(3, samples * max(8, number(dataset, "BitsAllocated", default=8)) // 8)
 
 
-def _native_frame(image: DicomImage, index: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    dataset = image.dataset
-    allocated = _number(dataset, "BitsAllocated")
-    expected = (
-        image.rows * image.columns * image.frames * _samples_per_pixel(dataset) * allocated / 8
-    )
-    if len(dataset.PixelData) < expected:
-        raise ImageFailure(
-            Stage.DECODE,
-            FailureReason.HEADER_CONTRADICTS_PIXELS,
-            f"{len(dataset.PixelData)} bytes of pixel data; the header needs {int(expected)}",
-        )
-    pixels, _ = get_decoder(UID(image.transfer_syntax_uid)).as_array(dataset, index=index)
-    stored = _number(dataset, "BitsStored", default=allocated)
-    if pixels.dtype == np.uint8 and stored == 8:
-        return pixels, ()
-    scaled = np.clip(pixels.astype(np.float32) * (255.0 / (2**stored - 1)), 0, 255)
-    return np.rint(scaled).astype(np.uint8), ("was_16bit",)
-
-
-def _samples_per_pixel(dataset: Dataset) -> float:
-    """Stored samples a pixel; YBR_FULL_422 shares chroma between two pixels (PS3.3 C.7.6.3)."""
-    subsampled = _text(dataset, "PhotometricInterpretation") == "YBR_FULL_422"
-    return 2 if subsampled else _number(dataset, "SamplesPerPixel")
-
-
-def _attributes(dataset: Dataset, sop_class: str | None) -> dict[str, str | None]:
-    return {
-        "study_instance_uid": _text(dataset, "StudyInstanceUID"),
-        "series_instance_uid": _text(dataset, "SeriesInstanceUID"),
-        "sop_instance_uid": _text(dataset, "SOPInstanceUID"),
-        "sop_class_uid": sop_class,
-        "modality": _text(dataset, "Modality"),
-        "acquisition_datetime": _acquisition_datetime(dataset),
-        "anatomic_region": _anatomic_region(dataset),
-        "laterality": _text(dataset, "ImageLaterality") or _text(dataset, "Laterality"),
-        "lesion_id": _text(dataset, "TrackingUID"),
-        "manufacturer": _text(dataset, "Manufacturer"),
-        "manufacturer_model_name": _text(dataset, "ManufacturerModelName"),
-    }
-
-
-def _anatomic_region(dataset: Dataset) -> str | None:
-    sequence = dataset.get("AnatomicRegionSequence") or []
-    meaning = _text(sequence[0], "CodeMeaning") if len(sequence) else None
-    return meaning or _text(dataset, "BodyPartExamined")
-
-
-def _acquisition_datetime(dataset: Dataset) -> str | None:
-    for value in _datetime_candidates(dataset):
-        if value and (iso := _iso_datetime(value)):
-            return iso
-    return None
-
-
-def _datetime_candidates(dataset: Dataset) -> Iterator[str | None]:
-    yield _text(dataset, "AcquisitionDateTime")
-    for kind in ("Acquisition", "Content", "Study"):
-        date, time = _text(dataset, f"{kind}Date"), _text(dataset, f"{kind}Time")
-        yield f"{date}{time}" if date and time else date
-        yield date
-
-
-def _iso_datetime(value: str) -> str | None:
-    """`YYYYMMDDHHMMSS.FFFFFF&ZZXX` (PS3.5, DT) as ISO 8601, to the precision given; else None."""
-    match = _DATETIME.match(value.strip())
-    if match is None or not match[1] >= "0001":
-        return None
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    if not ("01" <= (month or "01") <= "12" and "01" <= (day or "01") <= "31"):
-        return None
-    if not ((hour or "00") <= "23" and (minute or "00") <= "59" and (second or "00") <= "60"):
-        return None
-    date = "-".join(part for part in (year, month, day) if part)
-    time = ":".join(part for part in (hour, minute, second) if part)
-    return date + (f"T{time}" if time else "") + (f".{fraction}" if fraction else "") + (zone or "")
-
-
-def _text(dataset: Dataset, keyword: str) -> str | None:
-    """A value as text; None when absent, empty, or not readable as text."""
-    try:
-        value = dataset.get(keyword)
-        text = "" if value is None else str(value).strip().strip("\x00")
-    except Exception:  # a malformed value costs itself, never the image
-        return None
-    return text or None
-
-
-def _number(dataset: Dataset, keyword: str, default: int | None = None) -> int:
-    try:
-        value = dataset.get(keyword)
-        if value is not None and str(value) != "":
-            return int(value)
-    except Exception as error:
-        raise _failure(FailureReason.DICOM_INVALID, f"{keyword} is not a number") from error
-    if default is None:
-        raise _failure(FailureReason.DICOM_INVALID, f"no {keyword}")
-    return default
+def _flags(dataset: Dataset, syntax: str) -> set[str]:
+    flags = set()
+    if syntax in objects.LOSSY_TRANSFER_SYNTAXES or text(dataset, "LossyImageCompression") == "01":
+        flags.add("lossy")
+    if "ICCProfile" in dataset or "OpticalPathSequence" in dataset:
+        flags.add("icc_present")
+    if (text(dataset, "BurnedInAnnotation") or "").upper() == "YES":
+        flags.add("burned_in_annotation")
+    return flags
 
 
 def _failure(reason: FailureReason, detail: str) -> ImageFailure:

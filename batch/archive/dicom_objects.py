@@ -1,6 +1,7 @@
-"""Which DICOM objects are dermoscopy for us. Pure rules on UIDs, no library.
+"""Which DICOM objects are dermoscopy for us, and how their pixels are stored. Pure rules on UIDs.
 
-Source: PS3.4 B.5 (storage SOP classes); Supplement 221 (Dermoscopic Photography Image Storage).
+Source: PS3.4 B.5 (storage SOP classes); Supplement 221 (Dermoscopic Photography Image Storage);
+PS3.5 annex A (transfer syntaxes).
 """
 
 from __future__ import annotations
@@ -27,9 +28,54 @@ _SCORED = frozenset(
     }
 )
 
+IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1.99"
+EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
-NATIVE_TRANSFER_SYNTAXES = frozenset({"1.2.840.10008.1.2", EXPLICIT_VR_LITTLE_ENDIAN})
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+JPEG_XL_RECOMPRESSION = "1.2.840.10008.1.2.4.111"
+
+
+class Codec(StrEnum):
+    """How the frames of a transfer syntax are stored."""
+
+    NATIVE = "native"
+    JPEG = "jpeg"
+    JPEG_LOSSLESS = "jpeg_lossless"
+    JPEG_LS = "jpeg_ls"
+    JPEG_2000 = "jpeg_2000"
+    RLE = "rle"
+    JPEG_XL = "jpeg_xl"
+
+
+CODECS: dict[str, Codec] = {
+    IMPLICIT_VR_LITTLE_ENDIAN: Codec.NATIVE,
+    EXPLICIT_VR_LITTLE_ENDIAN: Codec.NATIVE,
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: Codec.NATIVE,
+    EXPLICIT_VR_BIG_ENDIAN: Codec.NATIVE,
+    JPEG_BASELINE: Codec.JPEG,
+    JPEG_EXTENDED: Codec.JPEG,
+    "1.2.840.10008.1.2.4.57": Codec.JPEG_LOSSLESS,
+    "1.2.840.10008.1.2.4.70": Codec.JPEG_LOSSLESS,
+    "1.2.840.10008.1.2.4.80": Codec.JPEG_LS,
+    "1.2.840.10008.1.2.4.81": Codec.JPEG_LS,
+    "1.2.840.10008.1.2.4.90": Codec.JPEG_2000,
+    "1.2.840.10008.1.2.4.91": Codec.JPEG_2000,
+    "1.2.840.10008.1.2.4.201": Codec.JPEG_2000,  # HTJ2K, the same codestream headers
+    "1.2.840.10008.1.2.4.202": Codec.JPEG_2000,
+    "1.2.840.10008.1.2.4.203": Codec.JPEG_2000,
+    "1.2.840.10008.1.2.4.110": Codec.JPEG_XL,
+    JPEG_XL_RECOMPRESSION: Codec.JPEG_XL,
+    "1.2.840.10008.1.2.4.112": Codec.JPEG_XL,
+    "1.2.840.10008.1.2.5": Codec.RLE,
+}
+"""Every transfer syntax that is read; the decoder of each is fixed in `dicom_frames`."""
+
+LOSSY_TRANSFER_SYNTAXES = frozenset(
+    {JPEG_BASELINE, JPEG_EXTENDED, JPEG_XL_RECOMPRESSION, "1.2.840.10008.1.2.4.81"}
+)
+"""Always lossy; the others say so in Lossy Image Compression (0028,2110)."""
 
 
 class ObjectKind(StrEnum):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from batch.archive import jpeg
+from batch.archive import codestream, jpeg
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
 from batch.errors import FailureReason, ImageFailure, Stage
@@ -30,6 +30,9 @@ _PILLOW_NAMES = {
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "PA"})
 _EXIF_ORIENTATION = 0x0112
+_TIFF_BITS_PER_SAMPLE = 258
+_PNG_BIT_DEPTH = 24
+"""Offset of the bit depth in a PNG file: signature, chunk length and name, width, height."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +73,7 @@ def decode(
         with Image.open(io.BytesIO(data), formats=_PILLOW_NAMES[file_format]) as image:
             columns, rows = image.size
             limits.check_size(rows, columns)
-            flags |= _header_flags(image, file_format)
+            flags |= _header_flags(image, file_format, data)
             if at_least is not None and file_format == FileFormat.JPEG:
                 image.draft(None, (at_least, at_least))
             image.load()
@@ -84,6 +87,16 @@ def decode(
             f"{file_format.value}: {type(error).__name__}",
         ) from error
     return RasterImage(np.asarray(rgb), rows, columns, tuple(sorted(flags)))
+
+
+def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -> None:
+    """Check what Pillow's own opening would already take memory for.
+
+    Raises:
+        ImageFailure: stage DECODE.
+    """
+    if file_format == FileFormat.WEBP:
+        limits.check_size(*codestream.webp_size(data[:64]))
 
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -104,7 +117,7 @@ def _settle_jpeg_colour(data: bytes, photometric: str | None, flags: set[str]) -
     return jpeg.state_colour(data, header, colour)
 
 
-def _header_flags(image: Image.Image, file_format: FileFormat) -> set[str]:
+def _header_flags(image: Image.Image, file_format: FileFormat, data: bytes) -> set[str]:
     """What the reader of a score should know of its source; README lists the words."""
     flags = set()
     if getattr(image, "n_frames", 1) > 1:
@@ -115,7 +128,19 @@ def _header_flags(image: Image.Image, file_format: FileFormat) -> set[str]:
         flags.add("exif_orientation_ignored")
     if file_format in (FileFormat.JPEG, FileFormat.WEBP):
         flags.add("lossy")
+    if _bits_a_sample(image, file_format, data) > 8:
+        flags.add("was_16bit")
     return flags
+
+
+def _bits_a_sample(image: Image.Image, file_format: FileFormat, data: bytes) -> int:
+    """Of the source; Pillow keeps the upper eight bits of a colour sample and does not say so."""
+    if file_format == FileFormat.PNG:
+        return data[_PNG_BIT_DEPTH]
+    if file_format == FileFormat.TIFF:
+        bits = image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (8,))  # type: ignore[attr-defined]
+        return max(bits) if isinstance(bits, tuple) else bits
+    return 8
 
 
 def _to_rgb(image: Image.Image, flags: set[str]) -> Image.Image:

@@ -10,13 +10,18 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from batch.archive import dicom, formats, raster
+from batch.archive import dicom, formats, raster, suspicion
+from batch.archive.dicom_frames import decode_frame
+from batch.archive.dicom_objects import CODECS
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
 from batch.archive.preprocess import DECODE_AT_LEAST, HEIGHT, preprocess
+from batch.archive.rules import ReadingRules
+from batch.archive.watched import call_watched
 from batch.errors import (
     FailureReason,
     ImageFailure,
@@ -31,7 +36,7 @@ FrameResult = ModelInput | Unscored
 
 
 def read_file(
-    root: Path, location: ImageLocation, limits: Limits
+    root: Path, location: ImageLocation, rules: ReadingRules
 ) -> tuple[FileReading, tuple[FrameResult, ...]]:
     """Read a file of the archive and prepare every frame in it.
 
@@ -41,14 +46,12 @@ def read_file(
     """
     digest, file_format = None, None
     try:
-        data = _read_bytes(root, location, limits)
+        data = _read_bytes(root, location, rules.limits)
         if data is None:
             return _settled(location, FileState.PENDING, PendingReason.CHANGED_WHILE_READ.value), ()
         digest = hashlib.sha256(data).hexdigest()
         file_format = _recognise(data, location.path)
-        results: tuple[FrameResult, ...] = tuple(
-            _frames(data, file_format, location, digest, limits)
-        )
+        results = _frames(data, file_format, location, digest, rules)
     except NotAnImage as stated:
         reading = _settled(
             location, FileState.NON_IMAGE, stated.reason.value, stated.detail, digest
@@ -62,7 +65,7 @@ def read_file(
     return FileReading(location, len(results), digest, file_format), results
 
 
-def read_image(path: Path, limits: Limits | None = None) -> ModelInput:
+def read_image(path: Path) -> ModelInput:
     """Read a file that holds one image, through the very path that the job takes.
 
     Training, evaluation and the golden self-test use it.
@@ -72,7 +75,7 @@ def read_image(path: Path, limits: Limits | None = None) -> ModelInput:
     """
     status = path.lstat()
     location = ImageLocation(path.name, status.st_size, status.st_mtime_ns)
-    reading, results = read_file(path.parent, location, limits or Limits())
+    reading, results = read_file(path.parent, location, ReadingRules())
     if len(results) == 1 and isinstance(results[0], ModelInput):
         return results[0]
     if len(results) == 1 and isinstance(results[0], Unscored):
@@ -172,38 +175,109 @@ def _recognise(data: bytes, path: str) -> FileFormat:
 
 
 def _frames(
-    data: bytes, file_format: FileFormat, location: ImageLocation, digest: str, limits: Limits
-) -> Iterator[FrameResult]:
+    data: bytes,
+    file_format: FileFormat,
+    location: ImageLocation,
+    digest: str,
+    rules: ReadingRules,
+) -> tuple[FrameResult, ...]:
+    """Every frame's result, from here or from the watched process."""
+    arguments = (data, file_format, location, digest, rules)
     if file_format in formats.RASTER_FORMATS:
-        decoded = raster.decode(data, file_format, limits, DECODE_AT_LEAST)
-        record = ImageRecord(
-            image_id=f"sha256:{digest}",
-            path=location.path,
-            content_sha256=digest,
-            file_format=file_format.value,
-            rows=decoded.rows,
-            columns=decoded.columns,
-            flags=_with_size_flag(decoded.flags, decoded.rows, decoded.columns),
+        raster.check_before_opening(data, file_format, rules.limits)
+        if suspicion.is_suspicious_raster(data, file_format):
+            return _watched(raster_frames, arguments, rules)
+        return raster_frames(*arguments)
+    image = dicom.identify(data, rules, file_format == FileFormat.DICOM)
+    pixel_data = image.dataset.get("PixelData") or b""
+    codec = CODECS.get(image.transfer_syntax_uid)
+    if not suspicion.is_suspicious_object(codec, pixel_data, image.rows, image.columns):
+        return _object_frames(image, location, digest, rules)
+    try:
+        return _watched(dicom_frames_of, arguments, rules)
+    except ImageFailure as failure:  # of the process itself: every frame shares it
+        return tuple(
+            _unscored(location, failure, digest, *_frame_identity(image, index, digest))
+            for index in range(image.frames)
         )
-        yield ModelInput(record, preprocess(decoded.pixels))
-        return
-    image = dicom.identify(data, limits, file_format == FileFormat.DICOM)
-    for index in range(image.frames):
-        yield _dicom_frame(image, index, location, digest, limits)
+
+
+def _watched(
+    function: Callable[..., tuple[FrameResult, ...]],
+    arguments: tuple[Any, ...],
+    rules: ReadingRules,
+) -> tuple[FrameResult, ...]:
+    limits = rules.limits
+    return call_watched(function, arguments, limits.decode_seconds, limits.decoder_bytes)
+
+
+def raster_frames(
+    data: bytes,
+    file_format: FileFormat,
+    location: ImageLocation,
+    digest: str,
+    rules: ReadingRules,
+) -> tuple[FrameResult, ...]:
+    """The one image of a plain file; public because the watched process finds it by name.
+
+    Raises:
+        ImageFailure: stage DECODE.
+    """
+    decoded = raster.decode(data, file_format, rules.limits, DECODE_AT_LEAST)
+    record = ImageRecord(
+        image_id=f"sha256:{digest}",
+        path=location.path,
+        content_sha256=digest,
+        file_format=file_format.value,
+        rows=decoded.rows,
+        columns=decoded.columns,
+        flags=_with_size_flag(decoded.flags, decoded.rows, decoded.columns),
+    )
+    return (ModelInput(record, preprocess(decoded.pixels)),)
+
+
+def dicom_frames_of(
+    data: bytes,
+    file_format: FileFormat,
+    location: ImageLocation,
+    digest: str,
+    rules: ReadingRules,
+) -> tuple[FrameResult, ...]:
+    """Every frame of a DICOM object; public because the watched process finds it by name.
+
+    Raises:
+        ImageFailure, NotAnImage: of the object as a whole.
+    """
+    image = dicom.identify(data, rules, file_format == FileFormat.DICOM)
+    return _object_frames(image, location, digest, rules)
+
+
+def _object_frames(
+    image: dicom.DicomImage, location: ImageLocation, digest: str, rules: ReadingRules
+) -> tuple[FrameResult, ...]:
+    return tuple(
+        _dicom_frame(image, index, location, digest, rules.limits) for index in range(image.frames)
+    )
+
+
+def _frame_identity(image: dicom.DicomImage, index: int, digest: str) -> tuple[str, int | None]:
+    """(image id, frame number) of a frame; the number only where there are several."""
+    image_id = image.attributes["sop_instance_uid"] or f"sha256:{digest}"
+    if image.frames == 1:
+        return image_id, None
+    return f"{image_id}#{index + 1}", index + 1
 
 
 def _dicom_frame(
     image: dicom.DicomImage, index: int, location: ImageLocation, digest: str, limits: Limits
 ) -> FrameResult:
     """One frame of a DICOM object; what fails costs this frame only."""
-    frame_number = index + 1 if image.frames > 1 else None
-    image_id = image.attributes["sop_instance_uid"] or f"sha256:{digest}"
-    if frame_number is not None:
-        image_id = f"{image_id}#{frame_number}"
+    image_id, frame_number = _frame_identity(image, index, digest)
     try:
-        pixels, flags = dicom.decode_frame(image, index, limits, DECODE_AT_LEAST)
+        pixels, flags = decode_frame(image, index, limits, DECODE_AT_LEAST)
         model_input = preprocess(pixels)
-    except ImageFailure as failure:
+    except Exception as error:
+        failure = error if isinstance(error, ImageFailure) else _unexpected(error)
         return _unscored(location, failure, digest, image_id, frame_number)
     record = ImageRecord(
         image_id=image_id,

@@ -54,9 +54,13 @@ _IMAGE = (
     _may("acquisition_datetime", "string", "ISO 8601, as precise as the source; invalid ones null"),
     _may("anatomic_region", "string", "AnatomicRegionSequence's meaning, else BodyPartExamined"),
     _may("laterality", "string", "ImageLaterality, else Laterality"),
-    _may("lesion_id", "string", "DICOM TrackingUID (0062,0021)"),
+    _may("lesion_id", "string", "TrackingUID; with full identifiers else TrackingID"),
     _may("manufacturer", "string", "DICOM (0008,0070)"),
     _may("manufacturer_model_name", "string", "DICOM (0008,1090)"),
+    _may("patient_pseudonym", "string", "HMAC-SHA-256 of issuer and patient ID, with a key file"),
+    _may("patient_id", "string", "DICOM (0010,0020); with full identifiers only"),
+    _may("issuer_of_patient_id", "string", "DICOM (0010,0021); with full identifiers only"),
+    _may("accession_number", "string", "DICOM (0008,0050); with full identifiers only"),
 )
 _SCORE = (
     _must("class_scores", "map<string, double>", "class name to score; they add up to 1"),

@@ -23,6 +23,10 @@ _LIBRARIES = (
     "pandas",
     "Pillow",
     "pydicom",
+    "imagecodecs",
+    "pylibjpeg-openjpeg",
+    "pylibjpeg-rle",
+    "pyjpegls",
     "numpy",
 )
 
@@ -89,6 +93,7 @@ def run_json(
 
 
 def _options(config: JobConfig) -> dict[str, Any]:
+    rules = config.rules
     return {
         "archive": str(config.archive),
         "reports": str(config.reports),
@@ -98,6 +103,11 @@ def _options(config: JobConfig) -> dict[str, Any]:
         "batch_size": config.batch_size,
         "decode_threads": config.decode_threads,
         "max_unscored_rate": config.max_unscored_rate,
+        "identifiers": rules.identifiers.level.value,
+        "patient_key_id": rules.identifiers.key_id,
+        "include": [f"{rule.attribute}={rule.value}" for rule in rules.selection.include],
+        "exclude": [f"{rule.attribute}={rule.value}" for rule in rules.selection.exclude],
+        "limits": vars(rules.limits),
         "beam_options": list(config.beam_options),
     }
 

@@ -9,8 +9,10 @@ import pydicom
 import pytest
 
 from batch.archive import dicom as reader
+from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_objects import ObjectKind, object_kind
 from batch.archive.limits import Limits
+from batch.archive.rules import ReadingRules
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
 from tests.support import dermoscopic, dicom_bytes, read
@@ -24,11 +26,11 @@ def photograph(jpeg=False, **changes):
 
 
 def identified(dataset):
-    return reader.identify(dicom_bytes(dataset), Limits())
+    return reader.identify(dicom_bytes(dataset), ReadingRules())
 
 
 def first_frame(dataset):
-    return reader.decode_frame(identified(dataset), 0, Limits())
+    return decode_frame(identified(dataset), 0, Limits())
 
 
 def test_identity_goes_into_the_record():
@@ -179,7 +181,7 @@ def test_baseline_jpeg_of_other_makers_keeps_its_colours(name):
     path = TEST_FILES / name
     if not path.exists():
         pytest.skip(f"this pydicom does not ship {name}")
-    image = reader.identify(path.read_bytes(), Limits())
-    pixels, _ = reader.decode_frame(image, 0, Limits())
+    image = reader.identify(path.read_bytes(), ReadingRules())
+    pixels, _ = decode_frame(image, 0, Limits())
     for row, colour in BANDS:
         assert np.abs(pixels[row, 50].astype(int) - colour).max() <= 12, (row, pixels[row, 50])

@@ -10,12 +10,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
-from pydicom.uid import JPEG2000Lossless
+from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from batch.archive.limits import Limits
 from batch.archive.reader import read_file
+from batch.archive.rules import ReadingRules
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason as Reason
@@ -36,9 +38,33 @@ def foreign_sop_class():
     return dicom_bytes(dataset)
 
 
-def jpeg_2000_syntax():
+def video_syntax():
     dataset = photograph()
-    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    dataset.file_meta.TransferSyntaxUID = MPEG2MPML
+    return dicom_bytes(dataset)
+
+
+def big_endian_palette():
+    dataset = photograph(jpeg=False, PhotometricInterpretation="PALETTE COLOR", SamplesPerPixel=1)
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, dataset, force_encoding=True, little_endian=False, implicit_vr=False)
+    return buffer.getvalue()
+
+
+def nested(levels):
+    """Sequences of undefined length in sequences, written by hand: pydicom's writer recurses."""
+    start = b"\x40\x00\x30\xa7SQ\x00\x00" + b"\xff" * 4 + b"\xfe\xff\x00\xe0" + b"\xff" * 4
+    end = b"\xfe\xff\x0d\xe0" + bytes(4) + b"\xfe\xff\xdd\xe0" + bytes(4)
+    return dicom_bytes(photograph()) + start * levels + end * levels
+
+
+def deflated(size):
+    """A dataset whose deflated form is a thousandth of it: zeros in a private element."""
+    dataset = photograph(jpeg=False)
+    dataset.add_new(0x00091010, "OB", bytes(size))
+    dataset.add_new(0x00090010, "LO", "melanoma-batch tests")
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return dicom_bytes(dataset)
 
 
@@ -70,18 +96,39 @@ CASES = [
     ("IM0001", b"\x01\x02\x03\x04", Stage.IDENTIFY, Reason.CONTENT_NOT_AN_IMAGE, None),
     ("photo.heic", b"\x00\x00\x00\x18ftypheic", Stage.IDENTIFY, Reason.UNSUPPORTED_FORMAT, None),
     ("foreign.dcm", foreign_sop_class(), Stage.IDENTIFY, Reason.UNSUPPORTED_SOP_CLASS, None),
-    ("j2k.dcm", jpeg_2000_syntax(), Stage.DECODE, Reason.UNSUPPORTED_TRANSFER_SYNTAX, None),
+    ("video.dcm", video_syntax(), Stage.DECODE, Reason.UNSUPPORTED_TRANSFER_SYNTAX, None),
     (
         "palette.dcm",
-        dicom_bytes(
-            photograph(jpeg=False, PhotometricInterpretation="PALETTE COLOR", SamplesPerPixel=1)
-        ),
+        big_endian_palette(),
         Stage.DECODE,
         Reason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION,
         None,
     ),
+    (
+        "hsv.dcm",
+        dicom_bytes(photograph(jpeg=False, PhotometricInterpretation="HSV")),
+        Stage.DECODE,
+        Reason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION,
+        None,
+    ),
+    ("deep.dcm", nested(33), Stage.IDENTIFY, Reason.NESTED_TOO_DEEP, None),
+    ("abyss.dcm", nested(20_000), Stage.IDENTIFY, Reason.NESTED_TOO_DEEP, None),
+    (
+        "inflating.dcm",
+        deflated(300_000),
+        Stage.IDENTIFY,
+        Reason.INFLATES_TOO_MUCH,
+        Limits(inflated_bytes=200_000),
+    ),
+    (
+        "wide.dcm",
+        dicom_bytes(photograph(jpeg=False, BitsAllocated=16, BitsStored=16, HighBit=15)),
+        Stage.DECODE,
+        Reason.TOO_MANY_PIXELS,
+        Limits(decoded_bytes=60 * 80 * 6 - 1),
+    ),
     ("rowless.dcm", dicom_bytes(photograph(Rows=None)), Stage.IDENTIFY, Reason.DICOM_INVALID, None),
-    ("nameless.dcm", no_sop_class(), Stage.IDENTIFY, Reason.DICOM_INVALID, None),
+    ("nameless.dcm", no_sop_class(), Stage.IDENTIFY, Reason.UNSUPPORTED_SOP_CLASS, None),
     (
         "frames-0.dcm",
         dicom_bytes(photograph(NumberOfFrames=0)),
@@ -156,6 +203,8 @@ ELSEWHERE = {
     Reason.NOT_READABLE,
     Reason.VANISHED,
     Reason.NOT_A_REGULAR_FILE,
+    Reason.DECODER_TIMED_OUT,  # tests/archive/test_watched.py
+    Reason.DECODER_CRASHED,  # tests/archive/test_watched.py
     Reason.MODEL_INPUT_INVALID,  # tests/model/test_scoring.py, tests/archive/test_preprocess.py
     Reason.MODEL_FAILED,  # tests/model/test_scoring.py
     Reason.SCORE_NOT_FINITE,  # tests/model/test_scoring.py
@@ -189,7 +238,7 @@ def test_a_deleted_file_vanished(tmp_path):
     path.write_bytes(JPEG)
     location = locate(tmp_path, path)
     path.unlink()
-    _, (result,) = read_file(tmp_path, location, Limits())
+    _, (result,) = read_file(tmp_path, location, ReadingRules())
     assert (result.stage, result.reason) == (Stage.READ, Reason.VANISHED)
 
 
@@ -199,7 +248,7 @@ def test_a_file_without_permission_is_not_readable(tmp_path):
     location = locate(tmp_path, path)
     path.chmod(0)
     with as_nobody():
-        _, (result,) = read_file(tmp_path, location, Limits())
+        _, (result,) = read_file(tmp_path, location, ReadingRules())
     assert (result.reason, result.detail) == (Reason.NOT_READABLE, "EACCES")
 
 
@@ -236,7 +285,7 @@ def test_a_file_that_changed_since_it_was_listed_waits_for_the_next_run(tmp_path
         path.write_bytes(JPEG + b"more")
     else:
         os.utime(path, ns=(0, location.mtime_ns + 1))
-    reading, results = read_file(tmp_path, location, Limits())
+    reading, results = read_file(tmp_path, location, ReadingRules())
     assert reading.state == FileState.PENDING
     assert reading.reason == "changed_while_read"
     assert results == ()
@@ -328,7 +377,7 @@ def test_an_unlisted_folder_stands_for_what_it_hides(tmp_path):
             parent.chmod(0o755)
     with as_nobody():
         found = list(list_archive(tmp_path))
-        reading, (result,) = read_file(tmp_path, found[1], Limits())
+        reading, (result,) = read_file(tmp_path, found[1], ReadingRules())
     hidden.chmod(0o700)
     assert [location.path for location in found] == ["b.jpg", "hidden/"]
     assert result.reason == Reason.NOT_READABLE

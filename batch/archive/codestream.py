@@ -1,0 +1,119 @@
+"""Headers and ends of compressed frames: size and colour before decoding. Pure functions on bytes.
+
+Sources: ISO/IEC 15444-1 annex A (SIZ, COD), ISO/IEC 14495-1 (JPEG-LS shares JPEG's frame header),
+ISO/IEC 18181-1 (JPEG XL size header).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batch.errors import FailureReason, ImageFailure, Stage
+
+_END = b"\xff\xd9"
+_JXL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+
+
+@dataclass(frozen=True)
+class Jpeg2000Header:
+    """Size and colour transform of a JPEG 2000 or HTJ2K codestream."""
+
+    rows: int
+    columns: int
+    components: int
+    multiple_component_transform: bool
+
+
+def require_end(frame: bytes, name: str) -> None:
+    """Refuse a JPEG without its end marker: imagecodecs fills what is missing with grey.
+
+    Pillow, openjpeg, CharLS and the RLE decoder raise by themselves for a truncated stream.
+
+    Raises:
+        ImageFailure: DECODE_FAILED.
+    """
+    if _END not in frame[-4:]:  # one or two bytes of padding may follow
+        raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, f"{name} without end marker")
+
+
+def jpeg_2000_header(frame: bytes) -> Jpeg2000Header:
+    """Read SIZ and COD of a raw codestream, or of one in a JP2 file.
+
+    Raises:
+        ImageFailure: DECODE_FAILED when there is none.
+    """
+    start = frame.find(b"\xff\x4f\xff\x51")
+    siz = frame[start + 4 : start + 4 + 38]
+    if start < 0 or len(siz) < 38:
+        raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "JPEG 2000 without header")
+    right, bottom, left, top = (int.from_bytes(siz[at : at + 4], "big") for at in (4, 8, 12, 16))
+    position, transform = start + 2, False
+    while (
+        frame[position : position + 1] == b"\xff" and frame[position + 1 : position + 2] != b"\x90"
+    ):
+        length = int.from_bytes(frame[position + 2 : position + 4], "big")
+        if frame[position + 1] == 0x52:  # COD: style, progression, layers, transform
+            transform = frame[position + 8 : position + 9] == b"\x01"
+        if length < 2:
+            break
+        position += 2 + length
+    return Jpeg2000Header(
+        rows=bottom - top,
+        columns=right - left,
+        components=int.from_bytes(siz[36:38], "big"),
+        multiple_component_transform=transform,
+    )
+
+
+def jpeg_xl_size(frame: bytes) -> tuple[int, int]:
+    """(rows, columns) of a raw JPEG XL codestream, or of the first one in a container.
+
+    Raises:
+        ImageFailure: DECODE_FAILED when there is none.
+    """
+    start = 0 if frame[:2] == b"\xff\x0a" else frame.find(b"\xff\x0a", 12)
+    bits = int.from_bytes(frame[start + 2 : start + 12], "little")
+    if start < 0 or len(frame) < start + 12:
+        raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "JPEG XL without header")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value, bits = bits & ((1 << count) - 1), bits >> count
+        return value
+
+    small = take(1)
+
+    def side() -> int:
+        if small:
+            return (take(5) + 1) * 8
+        return take((9, 13, 18, 30)[take(2)]) + 1
+
+    rows = side()
+    ratio = take(3)
+    if ratio == 0:
+        return rows, side()
+    wide, high = _JXL_RATIOS[ratio - 1]
+    return rows, rows * wide // high
+
+
+def webp_size(head: bytes) -> tuple[int, int]:
+    """(rows, columns) of a WebP file: its decoder takes memory for the canvas when it is opened.
+
+    Raises:
+        ImageFailure: DECODE_FAILED for an unknown first chunk.
+    """
+    chunk = head[12:16]
+    if chunk == b"VP8X" and len(head) >= 30:
+        return (
+            int.from_bytes(head[27:30], "little") + 1,
+            int.from_bytes(head[24:27], "little") + 1,
+        )
+    if chunk == b"VP8L" and len(head) >= 25:
+        bits = int.from_bytes(head[21:25], "little")
+        return ((bits >> 14) & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    if chunk == b"VP8 " and len(head) >= 30:
+        return (
+            int.from_bytes(head[28:30], "little") & 0x3FFF,
+            int.from_bytes(head[26:28], "little") & 0x3FFF,
+        )
+    raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "WebP without header")

@@ -1,0 +1,127 @@
+"""DICOM attributes as text and numbers, tolerant of what real headers hold. Knows no library.
+
+A dataset here is anything with pydicom's `get(keyword)`. A malformed value costs itself, never the
+image: reading it may raise whatever its parser raises, and gives None.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from batch.errors import FailureReason, ImageFailure, Stage
+
+_DATETIME = re.compile(r"^(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:\.(\d{1,6}))?([+-]\d{4})?$")
+
+
+def text(dataset: Any, keyword: str) -> str | None:
+    """A value as text; None when absent, empty, or not readable."""
+    try:
+        value = dataset.get(keyword)
+        found = "" if value is None else str(value).strip().strip("\x00")
+    except Exception:  # the parsers of values raise many kinds
+        return None
+    return found or None
+
+
+def texts(dataset: Any, keyword: str) -> tuple[str, ...]:
+    """All values of a multi-valued attribute as text."""
+    try:
+        value = dataset.get(keyword)
+        values = [] if value is None else [value] if isinstance(value, str) else list(value)
+        return tuple(found for item in values if (found := str(item).strip()))
+    except Exception:
+        return ()
+
+
+def number(dataset: Any, keyword: str, default: int | None = None) -> int:
+    """A value as a whole number.
+
+    Raises:
+        ImageFailure: DICOM_INVALID when it is none, or absent without a default.
+    """
+    try:
+        value = dataset.get(keyword)
+        if value is not None and str(value) != "":
+            return int(value)
+    except Exception as error:
+        raise _invalid(f"{keyword} is not a number") from error
+    if default is None:
+        raise _invalid(f"no {keyword}")
+    return default
+
+
+def record_attributes(dataset: Any, sop_class_uid: str | None) -> dict[str, str | None]:
+    """What a record may carry, before the privacy policy: keyword arguments and identifiers."""
+    return {
+        "study_instance_uid": text(dataset, "StudyInstanceUID"),
+        "series_instance_uid": text(dataset, "SeriesInstanceUID"),
+        "sop_instance_uid": text(dataset, "SOPInstanceUID"),
+        "sop_class_uid": sop_class_uid,
+        "modality": text(dataset, "Modality"),
+        "acquisition_datetime": acquisition_datetime(dataset),
+        "anatomic_region": _anatomic_region(dataset),
+        "laterality": text(dataset, "ImageLaterality") or text(dataset, "Laterality"),
+        "manufacturer": text(dataset, "Manufacturer"),
+        "manufacturer_model_name": text(dataset, "ManufacturerModelName"),
+        "tracking_uid": text(dataset, "TrackingUID"),
+        "tracking_id": text(dataset, "TrackingID"),
+        "patient_id": text(dataset, "PatientID"),
+        "issuer_of_patient_id": text(dataset, "IssuerOfPatientID"),
+        "accession_number": text(dataset, "AccessionNumber"),
+    }
+
+
+def selection_values(dataset: Any, sop_class_uid: str | None) -> dict[str, tuple[str, ...]]:
+    """What include and exclude rules compare."""
+    return {
+        "sop_class_uid": (sop_class_uid,) if sop_class_uid else (),
+        "modality": texts(dataset, "Modality"),
+        "image_type": texts(dataset, "ImageType"),
+        "body_part_examined": texts(dataset, "BodyPartExamined"),
+    }
+
+
+def acquisition_datetime(dataset: Any) -> str | None:
+    """The first valid of acquisition, content and study time, as ISO 8601."""
+    for value in _datetime_candidates(dataset):
+        if value and (iso := iso_datetime(value)):
+            return iso
+    return None
+
+
+def iso_datetime(value: str) -> str | None:
+    """`YYYYMMDDHHMMSS.FFFFFF&ZZXX` (PS3.5, DT) as ISO 8601, to the precision given; else None."""
+    match = _DATETIME.match(value.strip())
+    if match is None or not match[1] >= "0001":
+        return None
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    if not ("01" <= (month or "01") <= "12" and "01" <= (day or "01") <= "31"):
+        return None
+    if not ((hour or "00") <= "23" and (minute or "00") <= "59" and (second or "00") <= "60"):
+        return None
+    date = "-".join(part for part in (year, month, day) if part)
+    time = ":".join(part for part in (hour, minute, second) if part)
+    return date + (f"T{time}" if time else "") + (f".{fraction}" if fraction else "") + (zone or "")
+
+
+def _datetime_candidates(dataset: Any) -> Iterator[str | None]:
+    yield text(dataset, "AcquisitionDateTime")
+    for kind in ("Acquisition", "Content", "Study"):
+        date, time = text(dataset, f"{kind}Date"), text(dataset, f"{kind}Time")
+        yield f"{date}{time}" if date and time else date
+        yield date
+
+
+def _anatomic_region(dataset: Any) -> str | None:
+    try:
+        sequence = dataset.get("AnatomicRegionSequence") or []
+        meaning = text(sequence[0], "CodeMeaning") if len(sequence) else None
+    except Exception:
+        meaning = None
+    return meaning or text(dataset, "BodyPartExamined")
+
+
+def _invalid(detail: str) -> ImageFailure:
+    return ImageFailure(Stage.IDENTIFY, FailureReason.DICOM_INVALID, detail)

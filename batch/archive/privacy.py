@@ -1,0 +1,98 @@
+"""What of a patient may leave a file. Pure.
+
+Names, birth dates and free text never do. A pseudonym is an HMAC-SHA-256 under a key of the
+hospital's own: the same patient gives the same pseudonym, and without the key nobody can try
+patient numbers until one fits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from batch.errors import UsageError
+
+MIN_KEY_BYTES = 32
+_UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "tracking_uid")
+
+
+class Identifiers(StrEnum):
+    """How much identity the reports carry."""
+
+    NONE = "none"
+    UIDS = "uids"
+    FULL = "full"
+
+
+@dataclass(frozen=True)
+class IdentifierPolicy:
+    """The level of a run, and its key. key: 32 bytes or more; None gives no pseudonym."""
+
+    level: Identifiers = Identifiers.UIDS
+    key: bytes | None = field(default=None, repr=False)
+
+    @property
+    def key_id(self) -> str | None:
+        """A name for the key that does not give it away: reports of one key can be joined."""
+        if self.key is None:
+            return None
+        return hmac.digest(self.key, b"melanoma-batch key id", hashlib.sha256).hex()[:16]
+
+    def apply(self, attributes: Mapping[str, str | None]) -> dict[str, str | None]:
+        """The attributes of a record that may stand in a report.
+
+        Args:
+            attributes: with the UIDs, `tracking_uid`, `tracking_id`, `patient_id`,
+                `issuer_of_patient_id` and `accession_number` as the object has them.
+        """
+        allowed = dict(attributes)
+        tracking_uid, tracking_id = allowed.pop("tracking_uid"), allowed.pop("tracking_id")
+        full = self.level == Identifiers.FULL
+        allowed["patient_pseudonym"] = self._pseudonym(attributes)
+        allowed["lesion_id"] = tracking_uid or (tracking_id if full else None)
+        if not full:
+            allowed |= {"patient_id": None, "issuer_of_patient_id": None, "accession_number": None}
+        if self.level == Identifiers.NONE:
+            allowed |= {name: None for name in _UIDS if name in allowed} | {"lesion_id": None}
+        return allowed
+
+    def _pseudonym(self, attributes: Mapping[str, str | None]) -> str | None:
+        patient_id = attributes["patient_id"]
+        if self.key is None or patient_id is None:
+            return None
+        issuer = attributes["issuer_of_patient_id"] or ""
+        # lengths keep ("ab", "c") and ("a", "bc") apart
+        parts = [part.encode() for part in ("PatientID", issuer, patient_id)]
+        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return hmac.digest(self.key, message, hashlib.sha256).hex()
+
+
+def read_key(path: Path) -> bytes:
+    """Read the key of the pseudonyms.
+
+    Raises:
+        UsageError: not readable, shorter than 32 bytes, or readable by others than its owner.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            key = file.read(4096)
+    except OSError as error:
+        raise UsageError(f"--patient-key-file: cannot read {path} ({error.strerror}).") from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError(
+            f"--patient-key-file: {path} has mode {stat.S_IMODE(mode):o}; allowed: no right for "
+            f"group and others. Run: chmod 600 {path}"
+        )
+    if len(key) < MIN_KEY_BYTES:
+        raise UsageError(
+            f"--patient-key-file: {len(key)} bytes in {path}; needed: {MIN_KEY_BYTES} or more. "
+            f"Make one with: head -c 32 /dev/urandom > {path}"
+        )
+    return key
