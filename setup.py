@@ -23,7 +23,9 @@ REQUIRES = [
     "pylibjpeg-openjpeg>=2.5",  # JPEG 2000, HTJ2K
     "pylibjpeg-rle>=2.2",  # three times as fast as pydicom's own
     "pyjpegls>=1.5",  # JPEG-LS
-    "imagecodecs>=2025.3.30",  # lossless and 12-bit JPEG, JPEG XL
+    "imagecodecs>=2025.3.30",  # lossless JPEG, JPEG XL
+    # JPEG that fails on damaged data, where Pillow fills with grey and says nothing
+    "simplejpeg>=1.8",
     # strict reading of manifest.json: names the field, the value and what is allowed, where
     # checks of our own would be longer than the manifest
     "pydantic>=2.9,<3",
@@ -41,6 +43,7 @@ TEST = [
     *TRAIN,
     "pytest>=8",
     "hypothesis>=6.100",
+    "pydicom-data>=1.0",  # public DICOM files: the same pictures in many encodings
     "ruff>=0.12",
     "mypy>=1.15",
     "pandas-stubs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from batch import __version__
@@ -31,6 +32,18 @@ _DESCRIPTION = (
     "Score an archive of dermoscopy images with a Keras model in an Apache Beam pipeline. "
     "Scores rank images for a person's review; they are no diagnosis."
 )
+
+
+def _from(low: int) -> Callable[[str], int]:
+    """A whole number not below `low`, for argparse."""
+
+    def number(word: str) -> int:
+        if (value := int(word)) < low:
+            raise argparse.ArgumentTypeError(f"found {value}; allowed: {low} or more")
+        return value
+
+    number.__name__ = "int"  # argparse names it in its message
+    return number
 
 
 def _add_score(commands: argparse._SubParsersAction) -> None:
@@ -137,7 +150,7 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
         help="where to put archive and reports (default: ./%(default)s)",
     )
     demo.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of the images (default: %(default)s)"
+        "--seed", metavar="N", type=_from(0), default=0, help="of the images (default: %(default)s)"
     )
 
 
@@ -155,10 +168,10 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         "--output", metavar="FOLDER", type=Path, required=True, help="new folder of the artifact"
     )
     train.add_argument(
-        "--seed", metavar="N", type=int, default=17, help="of split and weights (default: 17)"
+        "--seed", metavar="N", type=_from(0), default=17, help="of split and weights (default: 17)"
     )
     train.add_argument(
-        "--epochs", metavar="N", type=int, help="at most so many (default: the recipe's)"
+        "--epochs", metavar="N", type=_from(1), help="at most so many (default: the recipe's)"
     )
 
 

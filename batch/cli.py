@@ -13,13 +13,14 @@ import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 from batch.archive.limits import parse_limits
 from batch.archive.privacy import IdentifierPolicy, Identifiers, read_key
 from batch.archive.rules import ReadingRules
 from batch.archive.selection import Selection, parse_rules
 from batch.arguments import PROGRAM, parser
-from batch.config import JobConfig
+from batch.config import JobConfig, whole_path
 from batch.errors import BatchError, ExitCode, UsageError
 from batch.interrupt import stop_on_signals
 from batch.quiet import import_tensorflow
@@ -55,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _score(options: argparse.Namespace, beam: Sequence[str]) -> int:
     started_at = datetime.now(UTC)
     config = JobConfig(
-        archive=options.archive,
-        reports=options.output,
+        archive=whole_path("ARCHIVE", options.archive),
+        reports=whole_path("--output", options.output),
         model=options.model,
         run_id=f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
         started_at=started_at,
@@ -88,22 +89,36 @@ def _run(config: JobConfig, log_file: Path | None) -> int:
     from batch.night import run_night
 
     option = "--log-file" if log_file else "--output"
-    log_file = log_file or config.reports / "logs" / f"{config.run_id}.log"
+    log_file = whole_path(option, log_file or config.reports / "logs" / f"{config.run_id}.log")
+    if config.archive in log_file.parents:
+        raise UsageError(f"--log-file: {log_file} is in the archive, which is only read.")
     try:
         start_log(log_file)
     except OSError as error:
         raise UsageError(f"{option}: cannot write {log_file} ({error.strerror}).") from error
     with stop_on_signals(), Progress() as progress:
         night = run_night(config, progress, time.monotonic)
-    print(summary(night), end="")
+    _say(summary(night), sys.stdout)
     if night.counts.unscored_rate > config.max_unscored_rate:
-        print(
+        _say(
             f"{PROGRAM}: {night.counts.unscored_rate:.1%} of the images have no score; allowed: "
-            f"{config.max_unscored_rate:.1%} (--max-unscored-rate). The night is published.",
-            file=sys.stderr,
+            f"{config.max_unscored_rate:.1%} (--max-unscored-rate). The night is published.\n",
+            sys.stderr,
         )
         return ExitCode.UNSCORED_RATE
     return ExitCode.COMPLETE
+
+
+def _say(text: str, stream: TextIO) -> None:
+    """Print what a published night has to say; a closed or full terminal does not undo it."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except UnicodeEncodeError:
+        _say(text.encode("ascii", "backslashreplace").decode(), stream)
+    except OSError:  # nobody reads: let the interpreter's own flush at exit not fail either
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _demo(options: argparse.Namespace, beam: Sequence[str]) -> int:

@@ -21,11 +21,12 @@ DEFAULT_SEGMENT_SIZE = 2000
 class JobConfig:
     """What `melanoma-batch score` was asked to do.
 
-    archive, reports: folders. model: bundled id or artifact folder. operating_point: its name;
-    None for the artifact's default. started_at: with time zone, UTC. segment_size: files in one
-    Beam pipeline, 0 for all in one. batch_size: images in one call of the model. decode_threads:
-    of each worker process. max_unscored_rate: share (0..1) of the images found above which the
-    exit code says so. rules: how files are read. beam_options: passed to the runner as they are.
+    archive, reports: folders, absolute (`whole_path`). model: bundled id or artifact folder.
+    operating_point: its name; None for the artifact's default. started_at: with time zone, UTC.
+    segment_size: files in one Beam pipeline, 0 for all in one. batch_size: images in one call of
+    the model. decode_threads: of each worker process. max_unscored_rate: share (0..1) of the
+    images above which the exit code says so. rules: how files are read. beam_options: passed to
+    the runner as they are.
     """
 
     archive: Path
@@ -59,24 +60,56 @@ class JobConfig:
         _check_folders(self.archive, self.reports)
 
 
-def _check_folders(archive: Path, reports: Path) -> None:
-    for name, folder in (("ARCHIVE", archive), ("--output", reports)):
-        try:
-            folder.exists()
-        except OSError as error:
+def whole_path(option: str, path: Path) -> Path:
+    """A path as everything below us understands it: absolute, `~` expanded, links resolved.
+
+    Raises:
+        UsageError: it cannot be resolved, or its name is not UTF-8.
+    """
+    try:
+        resolved = path.expanduser().resolve()
+        str(resolved).encode()
+    except (OSError, RuntimeError) as error:  # a loop of links, a home that nobody has
+        raise UsageError(f"{option}: cannot resolve {path}: {error.args[-1]}.") from error
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{option}: the name {str(path).encode(errors='backslashreplace')!r} is not UTF-8; "
+            "choose another."
+        ) from error
+    return resolved
+
+
+def check_archive(archive: Path) -> None:
+    """Make sure that the archive is a folder that can be listed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    try:
+        if not archive.is_dir():
+            kind = "a file" if archive.exists() else "nothing"
             raise UsageError(
-                f"{name}: cannot look into {folder} ({error.strerror}). Check its permissions."
-            ) from error
-    if not archive.is_dir():
-        kind = "a file" if archive.exists() else "nothing"
-        raise UsageError(f"ARCHIVE: {kind} at {archive}; needed: a folder. Is the archive mounted?")
-    inner, outer = reports.resolve(), archive.resolve()
-    if inner == outer or outer in inner.parents or inner in outer.parents:
+                f"ARCHIVE: {kind} at {archive}; needed: a folder. Is the archive mounted?"
+            )
+        os.scandir(archive).close()
+    except OSError as error:
+        raise UsageError(
+            f"ARCHIVE: cannot look into {archive} ({error.strerror}). Check its permissions."
+        ) from error
+
+
+def _check_folders(archive: Path, reports: Path) -> None:
+    check_archive(archive)
+    if reports == archive or archive in reports.parents or reports in archive.parents:
         raise UsageError(
             f"--output: {reports} and the archive {archive} hold each other; reports would be read "
             "as archive files. Choose a folder beside the archive."
         )
-    if reports.exists() and not reports.is_dir():
+    try:
+        is_wrong = reports.exists() and not reports.is_dir()
+    except OSError as error:
         raise UsageError(
-            f"--output: {reports} is a file; needed: a folder, or a name not yet used."
-        )
+            f"--output: cannot look into {reports} ({error.strerror}). Check its permissions."
+        ) from error
+    if is_wrong:
+        raise UsageError(f"--output: {reports} is a file; needed: a folder, or a new name.")

@@ -40,6 +40,7 @@ def start_log(path: Path) -> None:
     ours.handlers = [handler]
     ours.setLevel(logging.INFO)
     ours.propagate = False
+    logging.raiseExceptions = False  # a full disk of the log is no reason to shout
     # libraries may quote what they were working on, file names and attributes included
     for library in ("apache_beam", "tensorflow", "absl", "pydicom", "PIL", "root"):
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
@@ -70,8 +71,12 @@ def explain_failure(error: BaseException) -> str:
                 "published. Free space or check the disk, then start again."
             )
         cause = cause.__cause__ or cause.__context__
-    name = type(error).__name__
-    return f"unexpected failure ({name}); nothing was published. The log file says where."
+    where = (
+        "The log file says where."
+        if logging.getLogger("batch").handlers
+        else "MELANOMA_BATCH_DEBUG=1 shows where."
+    )
+    return f"unexpected failure ({type(error).__name__}); nothing was published. {where}"
 
 
 class Progress:

@@ -37,6 +37,10 @@ class NoImagesFound(BatchError):
     exit_code = ExitCode.NO_IMAGES
 
 
+class ArchiveLost(BatchError):
+    """The archive went away during the run."""
+
+
 class ReportsLocked(BatchError):
     """Another run holds the lock of the reports folder."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from batch import interrupt
 from batch.archive.inventory import list_archive
 from batch.archive.preprocess import PREPROCESSING_VERSION
 from batch.config import JobConfig
-from batch.errors import NoImagesFound
+from batch.errors import ArchiveLost, NoImagesFound
 from batch.model.artifact import ModelArtifact, find_artifact, shared_classifier, verify_artifact
 from batch.pipeline import SegmentJob, pipeline_options, run_segment
 from batch.records import ImageLocation
@@ -61,6 +62,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
     with exclusive(config.reports, config.run_id):
         artifact, job = _start_model(config)
         clock.lap("model")
+        root = config.archive.stat()
         locations = list(list_archive(config.archive))
         clock.lap("inventory")
         logger.info("%d files found", len(locations))
@@ -74,6 +76,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
             counts = gather_night(staging, len(locations))
             _check_counts(config, counts)
             interrupt.check()
+            _check_still_there(config.archive, root)
             clock.lap("reports")
             summary = run_json(config, artifact.manifest, job.facts, counts, clock)
             folder = publish(config.reports, staging, summary)
@@ -113,10 +116,28 @@ def _start_model(config: JobConfig) -> tuple[ModelArtifact, SegmentJob]:
 
 def _check_counts(config: JobConfig, counts: Counts) -> None:
     check_balance(counts)
-    if not counts.files_with_image:
+    if not counts.images:
+        reasons = counts.non_image_reasons, counts.unscored_reasons, counts.pending_reasons
+        found = "; ".join(by_reason(each) for each in reasons if each)
         raise NoImagesFound(
-            f"ARCHIVE: {counts.files_found} files below {config.archive}, none of them an image "
-            f"({by_reason(counts.non_image_reasons)}). Is this the archive's folder?"
+            f"ARCHIVE: {counts.files_found} files below {config.archive}, and no image that could "
+            f"be settled ({found}). Is this the archive's folder?"
+        )
+
+
+def _check_still_there(archive: Path, root: os.stat_result) -> None:
+    """An archive that was unmounted or moved away would leave a night of vanished images."""
+    try:
+        now = archive.stat()
+        os.scandir(archive).close()
+    except OSError as error:
+        raise ArchiveLost(
+            f"ARCHIVE: {archive} went away during the run ({error.strerror}); nothing "
+            "was published."
+        ) from error
+    if (now.st_dev, now.st_ino) != (root.st_dev, root.st_ino):
+        raise ArchiveLost(
+            f"ARCHIVE: {archive} is another folder than at the start; nothing was published."
         )
 
 

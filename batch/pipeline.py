@@ -10,6 +10,7 @@ from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import create_runner
 
 from batch.archive.rules import ReadingRules
 from batch.config import LOCAL_RUNNER
@@ -61,6 +62,8 @@ def pipeline_options(arguments: Sequence[str]) -> PipelineOptions:
         UsageError: an option that no part of Beam knows. With another runner than the local one,
             options are the runner's to judge.
     """
+    if {"-h", "--help"} & set(arguments):
+        raise UsageError("Beam options after `--`: no help there; see Apache Beam's documentation.")
     options = PipelineOptions(list(arguments))
     standard = options.view_as(StandardOptions)
     if standard.runner is None or standard.runner == LOCAL_RUNNER:
@@ -70,6 +73,14 @@ def pipeline_options(arguments: Sequence[str]) -> PipelineOptions:
                 f"Beam options after `--`: unknown {unknown}; allowed: options of Apache Beam's "
                 "PipelineOptions. Other options of this program stand before `--`."
             )
+        return options
+    try:
+        create_runner(standard.runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(
+            f"Beam options after `--`: no runner {standard.runner!r} here; allowed: "
+            f"{', '.join(StandardOptions.KNOWN_RUNNER_NAMES)}, or a class by its full name."
+        ) from error
     return options
 
 

@@ -1,7 +1,8 @@
 """What is decoded: transfer syntax by photometric interpretation, over folders of DICOM files.
 
-`python -m tests.matrix [FOLDER …]`; without a folder, over the files that pydicom ships. The kind
-of object is left aside: this asks what could be read, the pipeline then takes what is dermoscopy.
+`python -m tests.matrix [FOLDER …]`; without a folder, over the files that pydicom and pydicom-data
+ship. The kind of object is left aside: this asks what could be read, the pipeline then takes what
+is dermoscopy.
 Greyscale is stated as such without being decoded. The exit code is 1 when a colour image fails
 that is not named in `EXPECTED_FAILURES`.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pydicom
@@ -23,7 +25,9 @@ from batch.archive.limits import Limits
 from batch.archive.rules import ReadingRules
 from batch.errors import ImageFailure
 
-SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
+SHIPPED = [Path(pydicom.__file__).parent / "data" / "test_files"]
+if spec := find_spec("data_store"):  # the package pydicom-data
+    SHIPPED += [Path(place) for place in spec.submodule_search_locations or ()]
 DICOM = {FileFormat.DICOM: True, FileFormat.DICOM_WITHOUT_PREAMBLE: False}
 
 _PALETTE = "big-endian palette, refused: its tables are read wrongly"
@@ -70,7 +74,7 @@ def matrix(folders: list[Path]) -> tuple[dict[str, tuple[str, str, str]], Counte
 
 
 def main() -> int:
-    folders = [Path(word) for word in sys.argv[1:]] or [SHIPPED]
+    folders = [Path(word) for word in sys.argv[1:]] or SHIPPED
     found, counts = matrix(folders)
     print("| transfer syntax | photometric interpretation | result | files |\n|---|---|---|---|")
     for (syntax, photometric, result), count in sorted(counts.items()):

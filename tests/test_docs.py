@@ -8,6 +8,7 @@ import re
 import pytest
 
 from batch import __version__
+from batch.archive.limits import LIMIT_NAMES, Limits
 from batch.arguments import parser
 from batch.errors import ExitCode, FailureReason
 from batch.model.manifest import read_manifest
@@ -36,6 +37,11 @@ def test_every_option_stands_in_the_readme(command, option):
     assert re.search(rf"`{option}[ `]", README)
 
 
+def test_every_limit_stands_in_the_readme_with_its_default():
+    for name in LIMIT_NAMES:
+        assert f"| `{name}` | {getattr(Limits(), name)} |" in README
+
+
 @pytest.mark.parametrize("code", ExitCode)
 def test_every_exit_code_stands_in_the_readme(code):
     assert re.search(rf"^\| {int(code)} \| ", README, re.MULTILINE)
@@ -55,6 +61,7 @@ def test_every_flag_that_the_code_sets_stands_in_the_readme():
     source = "".join(path.read_text() for path in (REPOSITORY / "batch" / "archive").glob("*.py"))
     flags = set(re.findall(r'flags\.add\("(\w+)"\)', source))
     flags |= {"upscaled", "was_16bit", "not_dermoscopic_sop_class"}
+    flags |= {"palette", "frames_beyond_declared"}
     table = README.split("| flag in `predictions` |")[1].split("\n\n")[0]
     assert flags == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
 

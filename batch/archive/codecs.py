@@ -1,4 +1,4 @@
-"""The decoders that pydicom lacks, from imagecodecs: lossless and 12-bit JPEG, JPEG XL.
+"""The decoders that pydicom lacks, from imagecodecs: lossless JPEG, JPEG XL.
 
 The only importer of imagecodecs. `decode_frame`, `is_available` and `DECODER_DEPENDENCIES` are what
 pydicom asks of a plugin module (pydicom.pixels, `Decoder.add_plugin`).
@@ -32,16 +32,6 @@ def decode_frame(source: bytes, runner: Any) -> bytearray:
     runner.set_option("bits_allocated", 8 * pixels.itemsize)
     runner.set_option("planar_configuration", 0)
     return bytearray(np.ascontiguousarray(pixels).tobytes())
-
-
-def decode_wide_jpeg(frame: bytes, is_ycbcr: bool) -> np.ndarray:
-    """A lossy JPEG with 12 bits a sample: (h, w, 3) uint16, RGB.
-
-    Args:
-        is_ycbcr: what the stream's components are, decided by `jpeg.stream_colour`.
-    """
-    colour = "YCBCR" if is_ycbcr else "RGB"
-    return imagecodecs.jpeg_decode(frame, colorspace=colour, outcolorspace="RGB")
 
 
 def decode_jpeg_xl(frame: bytes) -> np.ndarray:

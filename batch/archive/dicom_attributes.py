@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from batch.errors import FailureReason, ImageFailure, Stage
 
+_LEAP_SECOND = 60
 _DATETIME = re.compile(r"^(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:\.(\d{1,6}))?([+-]\d{4})?$")
 
 
@@ -94,12 +96,17 @@ def acquisition_datetime(dataset: Any) -> str | None:
 def iso_datetime(value: str) -> str | None:
     """`YYYYMMDDHHMMSS.FFFFFF&ZZXX` (PS3.5, DT) as ISO 8601, to the precision given; else None."""
     match = _DATETIME.match(value.strip())
-    if match is None or not match[1] >= "0001":
+    if match is None:
         return None
     year, month, day, hour, minute, second, fraction, zone = match.groups()
-    if not ("01" <= (month or "01") <= "12" and "01" <= (day or "01") <= "31"):
+    seconds = min(int(second or 0), 59)  # 60 is a leap second
+    try:
+        datetime(
+            int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), seconds
+        )
+    except ValueError:
         return None
-    if not ((hour or "00") <= "23" and (minute or "00") <= "59" and (second or "00") <= "60"):
+    if int(second or 0) > _LEAP_SECOND:
         return None
     date = "-".join(part for part in (year, month, day) if part)
     time = ":".join(part for part in (hour, minute, second) if part)

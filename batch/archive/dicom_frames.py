@@ -6,7 +6,7 @@ pydicom is told which plugin to use: its own order would change with whatever el
 from __future__ import annotations
 
 import numpy as np
-from pydicom.encaps import get_frame
+from pydicom.encaps import generate_fragments, get_frame
 from pydicom.pixels import apply_color_lut, convert_color_space, get_decoder
 from pydicom.uid import UID
 
@@ -29,7 +29,10 @@ for _uid in codecs.SYNTAXES:
 
 _RGB, _YBR, _PALETTE = "RGB", frozenset({"YBR_FULL", "YBR_FULL_422"}), "PALETTE COLOR"
 _DECODED_AS_RGB = frozenset({"YBR_ICT", "YBR_RCT"})  # the codec undoes these itself
+_THREE = frozenset({_RGB, *_YBR, *_DECODED_AS_RGB})
 _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
+
+_STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\xff\x0a")  # JPEG, 2000, XL
 
 Frame = tuple[np.ndarray, tuple[str, ...]]
 
@@ -96,7 +99,8 @@ def _decode(
 
 
 def _check_colour(image: DicomImage, photometric: str) -> None:
-    samples = number(image.dataset, "SamplesPerPixel", default=1)
+    # a missing number is not taken for grey when the interpretation names three
+    samples = number(image.dataset, "SamplesPerPixel", default=3 if photometric in _THREE else 1)
     if photometric in _GREY or (samples == 1 and photometric != _PALETTE):
         raise _failure(FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only")
     if photometric == _PALETTE and image.transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN:
@@ -104,8 +108,7 @@ def _check_colour(image: DicomImage, photometric: str) -> None:
             FailureReason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION,
             "palette in big endian: its tables are read wrongly",
         )
-    known = {_RGB, _PALETTE, *_YBR, *_DECODED_AS_RGB}
-    if photometric not in known or (photometric != _PALETTE and samples != 3):
+    if photometric not in _THREE | {_PALETTE} or (photometric != _PALETTE and samples != 3):
         raise _failure(FailureReason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION, "no rule for it")
 
 
@@ -136,17 +139,15 @@ def _native(image: DicomImage, index: int, photometric: str) -> Frame:
 def _jpeg(
     image: DicomImage, frame: bytes, photometric: str, limits: Limits, at_least: int | None
 ) -> Frame:
-    """Lossy JPEG: Pillow for 8 bits, the fast way; imagecodecs for 12."""
+    """Lossy JPEG of 8 bits; no decoder was found that gets 12-bit colour right."""
     header = jpeg.read_header(frame)
     _check_same_size(image, header.rows, header.columns)
-    if header.precision == 8:
-        decoded = raster.decode(frame, FileFormat.JPEG, limits, at_least, photometric)
-        return decoded.pixels, decoded.flags
-    codestream.require_end(frame, "JPEG")
-    colour, ambiguous = jpeg.stream_colour(header, photometric)
-    pixels = codecs.decode_wide_jpeg(frame, colour == jpeg.StreamColour.YCBCR)
-    narrow, flags = _eight_bits(pixels, header.precision)
-    return narrow, (*flags, "lossy", *(("colour_ambiguous",) if ambiguous else ()))
+    if header.precision != 8:
+        raise _failure(
+            FailureReason.UNSUPPORTED_TRANSFER_SYNTAX, f"colour JPEG of {header.precision} bits"
+        )
+    decoded = raster.decode(frame, FileFormat.JPEG, limits, at_least, photometric)
+    return decoded.pixels, decoded.flags
 
 
 def _check_stream(image: DicomImage, codec: Codec, frame: bytes, photometric: str) -> str:
@@ -211,9 +212,12 @@ def _eight_bits(pixels: np.ndarray, stored: int) -> Frame:
 
 def _excess_flags(image: DicomImage, codec: Codec) -> tuple[str, ...]:
     """Frames beyond the declared number are not read, but said."""
-    if codec != Codec.NATIVE:
-        return ()
     dataset = image.dataset
+    if codec != Codec.NATIVE:
+        # a frame may be in several fragments, but only its first one begins a stream
+        fragments = generate_fragments(dataset.PixelData)
+        begun = sum(fragment.startswith(_STREAM_STARTS) for fragment in fragments)
+        return ("frames_beyond_declared",) if begun > image.frames else ()
     samples = number(dataset, "SamplesPerPixel", default=1)
     frame_bytes = image.rows * image.columns * samples * number(dataset, "BitsAllocated") // 8
     excess = len(dataset.PixelData) - frame_bytes * image.frames

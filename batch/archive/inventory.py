@@ -8,6 +8,8 @@ from pathlib import Path
 
 from batch.records import ImageLocation
 
+_INT64 = 1 << 63
+
 
 def list_archive(root: Path) -> Iterator[ImageLocation]:
     """Yield everything below root that is not a folder, in a stable order (by name, depth first).
@@ -42,9 +44,14 @@ def _entries(root: Path, prefix: str) -> list[ImageLocation | str]:
     ]
 
 
+def storable_mtime_ns(status: os.stat_result) -> int:
+    """The modification time, nanoseconds since 1970, within 64 bits: file systems allow more."""
+    return max(-_INT64, min(status.st_mtime_ns, _INT64 - 1))
+
+
 def _locate(entry: os.DirEntry[str], path: str) -> ImageLocation:
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError:  # vanished since it was listed; reading it will say so
         return ImageLocation(path, 0, 0)
-    return ImageLocation(path, status.st_size, status.st_mtime_ns)
+    return ImageLocation(path, status.st_size, storable_mtime_ns(status))

@@ -133,14 +133,17 @@ def _libjpeg_guess(header: JpegHeader) -> StreamColour:
 
 
 def _walk(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield (marker, start, end) of every segment from SOI to the first scan's header."""
+    """Yield (marker, start, end) of every segment from SOI to the first scan's header.
+
+    Stray bytes between segments are passed over, as libjpeg does (jdmarker.c, next_marker).
+    """
     position = 2 if data[:2] == b"\xff\xd8" else len(data)
-    while position + 4 <= len(data) and data[position] == 0xFF:
+    while (position := data.find(b"\xff", position)) >= 0 and position + 4 <= len(data):
         marker = data[position + 1]
         if marker == 0xFF:  # fill byte
             position += 1
             continue
-        if marker in _STANDALONE:
+        if marker in _STANDALONE or marker == 0:
             position += 2
             continue
         if marker in (_SOI, _EOI):

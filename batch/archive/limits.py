@@ -25,7 +25,7 @@ class Limits:
     pixels: int = 100_000_000
     frames: int = 64
     decoded_bytes: int = 640 * 1024**2
-    inflated_bytes: int = 512 * 1024**2
+    inflated_bytes: int = 128 * 1024**2
     nesting: int = 32
     decode_seconds: int = 60
     decoder_bytes: int = 4 * 1024**3

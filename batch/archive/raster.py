@@ -1,7 +1,8 @@
 """JPEG, PNG, TIFF, BMP, WebP, GIF to RGB pixels. The only importer of Pillow on the scoring path.
 
-Pillow never sees LOAD_TRUNCATED_IMAGES: grey filler would be scored. Its own pixel limit is
-replaced by ours, which is checked from the header before anything is decoded.
+Colour JPEGs are decoded by `jpeg_decoder`, which refuses damaged data; Pillow reads the rest, and
+every file's metadata. Pillow never sees LOAD_TRUNCATED_IMAGES: grey filler would be scored. Its
+own pixel limit is replaced by ours, which is checked from the header before anything is decoded.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from batch.archive import codestream, jpeg
+from batch.archive import codestream, jpeg, jpeg_decoder
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
 from batch.errors import FailureReason, ImageFailure, Stage
@@ -29,8 +30,11 @@ _PILLOW_NAMES = {
 }
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "PA"})
+_COLOUR_COMPONENTS = 3
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS_PER_SAMPLE = 258
+_TIFF_COMPRESSION, _TIFF_JPEG = 259, (6, 7)
+_WEBP_CHUNKS_SEEN = 4096
 _PNG_BIT_DEPTH = 24
 """Offset of the bit depth in a PNG file: signature, chunk length and name, width, height."""
 
@@ -67,17 +71,20 @@ def decode(
         ImageFailure: the size is refused, the image has no colour, or decoding failed.
     """
     flags: set[str] = set()
+    header = None
     if file_format == FileFormat.JPEG:
-        data = _settle_jpeg_colour(data, photometric_interpretation, flags)
+        header = jpeg.read_header(data)
+        data = _settle_jpeg_colour(data, header, photometric_interpretation, flags)
     try:
         with Image.open(io.BytesIO(data), formats=_PILLOW_NAMES[file_format]) as image:
             columns, rows = image.size
             limits.check_size(rows, columns)
             flags |= _header_flags(image, file_format, data)
-            if at_least is not None and file_format == FileFormat.JPEG:
-                image.draft(None, (at_least, at_least))
-            image.load()
-            rgb = _to_rgb(image, flags)
+            if header is not None and len(header.component_ids) == _COLOUR_COMPONENTS:
+                pixels = jpeg_decoder.decode_rgb(data, rows, columns, at_least)
+            else:
+                image.load()
+                pixels = np.asarray(_to_rgb(image, flags))
     except ImageFailure:
         raise
     except Exception as error:  # Pillow's plugins raise whatever their parsers raise
@@ -86,7 +93,7 @@ def decode(
             FailureReason.DECODE_FAILED,
             f"{file_format.value}: {type(error).__name__}",
         ) from error
-    return RasterImage(np.asarray(rgb), rows, columns, tuple(sorted(flags)))
+    return RasterImage(pixels, rows, columns, tuple(sorted(flags)))
 
 
 def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -> None:
@@ -109,8 +116,9 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(resized)
 
 
-def _settle_jpeg_colour(data: bytes, photometric: str | None, flags: set[str]) -> bytes:
-    header = jpeg.read_header(data)
+def _settle_jpeg_colour(
+    data: bytes, header: jpeg.JpegHeader, photometric: str | None, flags: set[str]
+) -> bytes:
     colour, ambiguous = jpeg.stream_colour(header, photometric)
     if ambiguous:
         flags.add("colour_ambiguous")
@@ -126,11 +134,20 @@ def _header_flags(image: Image.Image, file_format: FileFormat, data: bytes) -> s
         flags.add("icc_present")
     if image.getexif().get(_EXIF_ORIENTATION, 1) not in (0, 1):
         flags.add("exif_orientation_ignored")
-    if file_format in (FileFormat.JPEG, FileFormat.WEBP):
+    if _is_lossy(image, file_format, data):
         flags.add("lossy")
     if _bits_a_sample(image, file_format, data) > 8:
         flags.add("was_16bit")
     return flags
+
+
+def _is_lossy(image: Image.Image, file_format: FileFormat, data: bytes) -> bool:
+    if file_format == FileFormat.WEBP:
+        return b"VP8L" not in data[:_WEBP_CHUNKS_SEEN]
+    if file_format == FileFormat.TIFF:
+        compression = image.tag_v2.get(_TIFF_COMPRESSION)  # type: ignore[attr-defined]
+        return compression in _TIFF_JPEG
+    return file_format == FileFormat.JPEG
 
 
 def _bits_a_sample(image: Image.Image, file_format: FileFormat, data: bytes) -> int:

@@ -18,6 +18,7 @@ from batch.archive import dicom, formats, raster, suspicion
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_objects import CODECS
 from batch.archive.formats import FileFormat
+from batch.archive.inventory import storable_mtime_ns
 from batch.archive.limits import Limits
 from batch.archive.preprocess import DECODE_AT_LEAST, HEIGHT, preprocess
 from batch.archive.rules import ReadingRules
@@ -74,7 +75,7 @@ def read_image(path: Path) -> ModelInput:
         ImageFailure: it has no single image that can be scored.
     """
     status = path.lstat()
-    location = ImageLocation(path.name, status.st_size, status.st_mtime_ns)
+    location = ImageLocation(path.name, status.st_size, storable_mtime_ns(status))
     reading, results = read_file(path.parent, location, ReadingRules())
     if len(results) == 1 and isinstance(results[0], ModelInput):
         return results[0]
@@ -132,7 +133,7 @@ def _read_bytes(root: Path, location: ImageLocation, limits: Limits) -> bytes | 
             after = os.fstat(file.fileno())
     except OSError as error:
         raise _read_failure(*_os_reason(error)) from error
-    seen = {(s.st_size, s.st_mtime_ns) for s in (before, after)}
+    seen = {(s.st_size, storable_mtime_ns(s)) for s in (before, after)}
     if seen != {(location.size, location.mtime_ns)} or len(data) != location.size:
         return None
     return data

@@ -18,8 +18,15 @@ from batch.archive import preprocess as shared
 from batch.errors import ArtifactRefused, UsageError
 from batch.model.classifier import DEFAULT_BATCH_SIZE, KerasClassifier, load_model
 from batch.model.golden import check_golden
-from batch.model.manifest import MANIFEST_FILE, MODEL_FILE, ModelManifest, read_manifest
+from batch.model.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    ModelManifest,
+    contract_digest,
+    read_manifest,
+)
 
+MAX_GOLDEN_TOLERANCE = 1e-3
 _TRAIN_AGAIN = "Train the artifact again with this version, or use the version it was made with."
 
 
@@ -77,6 +84,13 @@ def check_manifest(manifest: ModelManifest) -> None:
     _check_input(manifest)
     _check_classes(manifest)
     _check_operating_points(manifest)
+    if not 0 < manifest.golden_tolerance <= MAX_GOLDEN_TOLERANCE:
+        raise ArtifactRefused(
+            "golden_tolerance",
+            manifest.golden_tolerance,
+            f"up to {MAX_GOLDEN_TOLERANCE:g}",
+            "A wider tolerance would let another model pass.",
+        )
     if not manifest.golden:
         raise ArtifactRefused("golden", "none", "at least one golden case", _TRAIN_AGAIN)
 
@@ -131,6 +145,13 @@ def verify_artifact(
     """
     classifier = shared_classifier(artifact.folder, artifact.manifest, batch_size)
     check_golden(artifact.folder, classifier)
+    if contract_digest(artifact.manifest) != artifact.manifest.contract_sha256:
+        raise ArtifactRefused(
+            "contract_sha256",
+            artifact.manifest.contract_sha256,
+            contract_digest(artifact.manifest),
+            "Classes, scaling, thresholds or golden scores were edited after they were measured.",
+        )
     return classifier
 
 
@@ -156,6 +177,10 @@ def _check_classes(manifest: ModelManifest) -> None:
     if len(set(names)) != len(names) or len(names) < 2:
         raise ArtifactRefused(
             "output.class_names", names, "two or more different names", "Correct the manifest."
+        )
+    if output.kind == "sigmoid" and len(names) != 2:
+        raise ArtifactRefused(
+            "output.class_names", names, "two names for a sigmoid", "Correct the manifest."
         )
     for field, wanted in (
         ("output.melanoma_class", (output.melanoma_class,)),

@@ -98,11 +98,11 @@ def _to_model_input(pixels: Any, contract: InputContract) -> Any:
 
     if contract.colour_order == "BGR":
         pixels = pixels[..., ::-1]
-    if contract.dtype == "uint8":
-        return pixels
     values = tf.cast(pixels, tf.float32)
     if (contract.height, contract.width) != tuple(pixels.shape[1:3]):
         values = tf.image.resize(values, (contract.height, contract.width), antialias=True)
+    if contract.dtype == "uint8":
+        return tf.cast(tf.round(values), tf.uint8)
     low, high = contract.value_range
     if contract.rescaling_in_model or (low, high) == (0.0, 255.0):
         return values

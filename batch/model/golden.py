@@ -32,7 +32,15 @@ def check_golden(folder: Path, classifier: KerasClassifier) -> None:
     manifest = classifier.manifest
     pixels = np.stack([_golden_pixels(folder, case) for case in manifest.golden])
     expected = np.array([_expected(case, manifest) for case in manifest.golden])
-    found = classifier.scores(pixels)
+    try:
+        found = classifier.scores(pixels)
+    except Exception as error:  # TensorFlow raises many kinds for a graph that does not fit
+        raise ArtifactRefused(
+            "model.keras",
+            type(error).__name__,
+            "a model that can be called as the manifest says",
+            "Check input, output and layers.",
+        ) from error
     if _agree(found, expected, manifest):
         return
     field, remedy = _diagnose(classifier, pixels, expected, found)

@@ -7,6 +7,7 @@ every field for those who bring their own model.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from batch.errors import ArtifactRefused
+from batch.errors import ArtifactRefused, UsageError
 from batch.records import OperatingPoint
 
 MANIFEST_FILE = "manifest.json"
@@ -75,8 +76,10 @@ class GoldenCase:
 class ModelManifest:
     """The whole contract.
 
-    caution: what a reader of the scores must be told every time, from the measurements; empty
-    when there is nothing. provenance: data, split, recipe, seed, versions, metrics; free in form.
+    contract_sha256: digest of everything that decides a score or an alert (`contract_digest`),
+    as it was when the golden scores and the operating points were measured. caution: what a
+    reader of the scores must be told every time, from the measurements; empty when there is
+    nothing. provenance: data, split, recipe, seed, versions, metrics; free in form.
     """
 
     manifest_version: Literal[1]
@@ -91,23 +94,27 @@ class ModelManifest:
     operating_points: tuple[OperatingPoint, ...]
     golden_tolerance: float
     golden: tuple[GoldenCase, ...]
+    contract_sha256: str
     provenance: dict[str, Any]
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
         """The operating point of this name, or the default one.
 
         Raises:
-            ArtifactRefused: there is none of this name.
+            UsageError: there is none of this name. ArtifactRefused: the default is none of them.
         """
-        wanted = name or self.default_operating_point
+        wanted = self.default_operating_point if name is None else name
         for point in self.operating_points:
             if point.name == wanted:
                 return point
+        if name is not None:
+            known = ", ".join(repr(point.name) for point in self.operating_points)
+            raise UsageError(f"--operating-point: found {name!r}; allowed: {known}.")
         raise ArtifactRefused(
             "operating_points",
             f"none named {wanted!r}",
             sorted(point.name for point in self.operating_points),
-            "Choose one of these with --operating-point.",
+            "Correct the manifest.",
         )
 
 
@@ -115,6 +122,26 @@ class ModelManifest:
 for _part in (InputContract, OutputContract, GoldenCase, ModelManifest, OperatingPoint):
     setattr(_part, "__pydantic_config__", ConfigDict(strict=True, extra="forbid"))  # noqa: B010
 _ADAPTER = TypeAdapter(ModelManifest)
+
+
+def contract_digest(manifest: ModelManifest) -> str:
+    """SHA-256 over model digest, input, output, operating points and golden cases.
+
+    Golden scores cannot tell two classes apart that the model never predicts, and no score tells a
+    threshold: an edit of these shows here.
+    """
+    parts = (
+        "model_sha256",
+        "input",
+        "output",
+        "default_operating_point",
+        "operating_points",
+        "golden_tolerance",
+        "golden",
+    )
+    whole = dataclasses.asdict(manifest)
+    text = json.dumps({part: whole[part] for part in parts}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_manifest(folder: Path) -> ModelManifest:
@@ -147,6 +174,7 @@ def read_manifest(folder: Path) -> ModelManifest:
 
 
 def write_manifest(manifest: ModelManifest, folder: Path) -> None:
-    """Write `manifest.json`, readable and with a stable order of fields."""
+    """Write `manifest.json`, sealed with its contract's digest, in a stable order of fields."""
+    manifest = dataclasses.replace(manifest, contract_sha256=contract_digest(manifest))
     text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
     (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from batch.errors import LedgerImbalance
+from batch.errors import FailureReason, LedgerImbalance
 from batch.records import FileOutcome, FileReading, FileState, Unscored
 
 
@@ -72,15 +72,19 @@ class Counts:
     pending_reasons: Mapping[str, int]
 
     @property
-    def files_with_image(self) -> int:
-        """Files that are, or claim to be, images."""
-        return self.files_found - self.state(FileState.NON_IMAGE)
+    def images(self) -> int:
+        """Images that are settled: scored, or unscored with a reason that an image can have.
+
+        A link or a pipe is accounted for as unscored, but is no sign that this is an archive.
+        """
+        irregular = self.unscored_reasons.get(FailureReason.NOT_A_REGULAR_FILE.value, 0)
+        return self.predictions + self.unscored_rows - irregular
 
     @property
     def unscored_rate(self) -> float:
-        """Share of the files with an image that have no score, 0..1; pending ones do not count."""
-        settled = self.files_with_image - self.state(FileState.PENDING)
-        return self.state(FileState.UNSCORED) / settled if settled else 0.0
+        """Share of the settled images and frames that have no score, 0..1."""
+        settled = self.predictions + self.unscored_rows
+        return self.unscored_rows / settled if settled else 0.0
 
     def state(self, state: FileState) -> int:
         """Files in this state."""

@@ -38,6 +38,7 @@ def exclusive(reports: Path, run_id: str) -> Iterator[None]:
             f"--output: cannot write in {reports} ({error.strerror}). Check owner and free space."
         ) from error
     with open(descriptor, "r+", encoding="utf-8") as lock:
+        _check_layout(reports)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -49,6 +50,20 @@ def exclusive(reports: Path, run_id: str) -> Iterator[None]:
         lock.write(f"run {run_id}, process {os.getpid()}, host {os.uname().nodename}\n")
         lock.flush()
         yield
+
+
+def _check_layout(reports: Path) -> None:
+    """Refuse a folder in which publication would fail after all the work.
+
+    Raises:
+        UsageError: something of another kind has one of our names.
+    """
+    latest = reports / LATEST
+    if os.path.lexists(latest) and not latest.is_symlink():
+        raise UsageError(f"--output: {latest} is no link; move it away.")
+    for folder in (reports / "runs", reports / _STAGING):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise UsageError(f"--output: {folder} is no folder; move it away.")
 
 
 def start_staging(reports: Path, run_id: str) -> Path:

@@ -101,6 +101,7 @@ def evaluate_predictions(
         raise UsageError(f"evaluate: no image of {labels} is among the predictions (by {key}).")
     is_melanoma = (joined["label"] == melanoma_class).to_numpy()
     groups = joined["group"] if "group" in joined else joined[key]
+    _check_names(joined["label"], tuple(dict(joined["class_scores"].iloc[0])))
     scores = joined["melanoma_score"].to_numpy()
     threshold = float(joined["threshold"].iloc[0])
     class_names = tuple(dict(joined["class_scores"].iloc[0]))
@@ -119,10 +120,24 @@ def evaluate_predictions(
     return result
 
 
+def _check_names(labels: pd.Series, class_names: tuple[str, ...]) -> None:
+    """`Melanoma` for `melanoma` would count as another class, and every melanoma as missed."""
+    by_folded = {name.casefold(): name for name in class_names}
+    for label in labels.unique():
+        right = by_folded.get(str(label).strip().casefold())
+        if right is not None and label != right:
+            raise UsageError(
+                f"--labels: found {label!r}; allowed: {right!r}, as the model says it."
+            )
+
+
 def _read_labels(path: Path, split: str | None) -> pd.DataFrame:
     if not path.is_file():
         raise UsageError(f"--labels: no file {path}.")
-    table = pd.read_csv(path)
+    try:
+        table = pd.read_csv(path)
+    except ValueError as error:  # pandas' own errors and bad UTF-8 are kinds of it
+        raise UsageError(f"--labels: {path} is no CSV ({type(error).__name__}).") from error
     if "label" not in table or not {"content_sha256", "image"} & set(table):
         raise UsageError(
             f"--labels: columns {list(table.columns)}; needed: label, and content_sha256 or image."

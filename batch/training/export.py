@@ -37,6 +37,7 @@ from batch.model.manifest import (
     InputContract,
     ModelManifest,
     OutputContract,
+    read_manifest,
     write_manifest,
 )
 from batch.records import OperatingPoint
@@ -107,7 +108,7 @@ def export(fitted: Fitted, data: Path, folder: Path, command: str) -> ModelArtif
     columns = ["image", "content_sha256", "label", "label_origin", "group", "split"]
     fitted.dataset.table[columns].to_csv(folder / "split.csv", index=False)
     pd.DataFrame(fitted.history).rename_axis("epoch").to_csv(folder / "history.csv")
-    artifact = ModelArtifact(folder, manifest)
+    artifact = ModelArtifact(folder, read_manifest(folder))
     verify_artifact(artifact)
     return artifact
 
@@ -156,6 +157,7 @@ def _manifest(
         operating_points=points,
         golden_tolerance=GOLDEN_TOLERANCE,
         golden=golden,
+        contract_sha256="",  # set when it is written
         provenance=provenance,
     )
 

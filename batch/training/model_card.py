@@ -1,4 +1,4 @@
-"""MODEL_CARD.md, written from the manifest alone: no figure that the manifest does not hold."""
+"""MODEL_CARD.md, written from the manifest: every figure of ours is one that it holds."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ figures come from sets whose copies stand on both sides of the split: augmented 
 splitting, {disputed} of {images} images that stand in two class folders (so that "seborrheic
 keratosis" is almost wholly melanoma, and "nevus" holds actinic keratoses), and several photographs
 of one lesion. Here labels were settled by the challenge's own tables, twins were removed, and no
-lesion or near-duplicate stands on two sides. `seborrheic keratosis` has no image left after that:
-the model has the output, but never learned the class.
+lesion or near-duplicate stands on two sides.{empty}
 """
 
 
@@ -58,11 +57,28 @@ def model_card(manifest: ModelManifest) -> str:
             _melanoma_table(facts["metrics"]),
             _class_table(facts["metrics"]["test"]["classes"]),
             _WHY_LOWER.format(
-                disputed=cleaning["images_in_two_class_folders"], images=cleaning["images"]
+                disputed=cleaning["images_in_two_class_folders"],
+                images=cleaning["images"],
+                empty=_empty_classes(manifest),
             ),
             _data(facts),
             _limits(),
         ]
+    )
+
+
+def _empty_classes(manifest: ModelManifest) -> str:
+    seen = {
+        name
+        for counts in manifest.provenance["data"]["images_by_split"].values()
+        for name, count in counts.items()
+        if count
+    }
+    empty = [name for name in manifest.output.class_names if name not in seen]
+    if not empty:
+        return ""
+    return (
+        f" No image is left of {', '.join(empty)}: the model has the output, but never learned it."
     )
 
 

@@ -27,10 +27,10 @@ def choose_threshold(
     return float(melanoma_scores[max(needed, 1) - 1])
 
 
-def rate(hits: int, cases: int) -> tuple[float, tuple[float, float]]:
-    """A proportion with its exact (Clopper-Pearson) 95 % interval; nan without cases."""
+def rate(hits: int, cases: int) -> tuple[float | None, tuple[float, float] | None]:
+    """A proportion with its exact (Clopper-Pearson) 95 % interval; None without cases."""
     if cases == 0:
-        return math.nan, (math.nan, math.nan)
+        return None, None
     interval = binomtest(hits, cases).proportion_ci(confidence_level=0.95, method="exact")
     return hits / cases, (float(interval.low), float(interval.high))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pydicom
 import pytest
@@ -15,10 +13,11 @@ from batch.archive.limits import Limits
 from batch.archive.rules import ReadingRules
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
+from tests import matrix
 from tests.support import dermoscopic, dicom_bytes, read
 
 PIXELS = lesion_image(1, 60, 80)
-TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
+TEST_FILES = matrix.SHIPPED[0]
 
 
 def photograph(jpeg=False, **changes):

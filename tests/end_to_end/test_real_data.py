@@ -8,13 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batch.archive import raster
-from batch.archive.formats import FileFormat
-from batch.archive.limits import Limits
-from batch.archive.preprocess import DECODE_AT_LEAST, preprocess
 from batch.cli import main
 from batch.errors import ExitCode
-from batch.model.artifact import find_artifact, verify_artifact
+from batch.model.artifact import bundled_model_ids
+from tests.score_difference import differences
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +43,10 @@ def test_scores_use_their_range(night):
 
 def test_reduced_decoding_changes_no_score_by_much_and_no_alert(originals):
     """The bound that README states: 99th percentile at most 0.01, no alert flips."""
-    classifier = verify_artifact(find_artifact("isic9-dropout"))
-    names = classifier.manifest.output.class_names
-    full, reduced = [], []
-    for path in sorted(originals.iterdir()):
-        data = path.read_bytes()
-        for at_least, pixels in ((None, full), (DECODE_AT_LEAST, reduced)):
-            image = raster.decode(data, FileFormat.JPEG, Limits(), at_least)
-            pixels.append(preprocess(image.pixels))
-    melanoma = names.index("melanoma")
-    one, two = (classifier.scores(np.stack(pixels))[:, melanoma] for pixels in (full, reduced))
-    threshold = classifier.manifest.operating_point().threshold
-    difference = np.abs(one - two)
-    assert np.percentile(difference, 99) <= 0.01
-    assert ((one >= threshold) == (two >= threshold)).all()
+    for model_id in bundled_model_ids():
+        found, flips = differences(originals, model_id)
+        assert np.percentile(found, 99) <= 0.01
+        assert flips == 0
 
 
 def test_the_cleaning_of_isic9_is_what_is_documented(real_data):

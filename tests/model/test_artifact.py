@@ -33,6 +33,11 @@ def change(folder: Path, path: str, value: object) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
+def seal(folder: Path) -> None:
+    """Write the contract's digest anew, as `train` does."""
+    write_manifest(read_manifest(folder), folder)
+
+
 def current(folder: Path, path: str) -> object:
     value = json.loads((folder / "manifest.json").read_text())
     for name in path.split("."):
@@ -102,6 +107,8 @@ def test_an_unknown_model_lists_the_known_ones():
         ("operating_points.0.model_sha256", "0" * 64, "operating_points.0.model_sha256"),
         ("operating_points.0.threshold", 1.5, "operating_points.0.threshold"),
         ("golden", [], "golden"),
+        ("golden_tolerance", 0.01, "golden_tolerance"),
+        ("output.kind", "sigmoid", "output.class_names"),
     ],
 )
 def test_a_manifest_that_breaks_the_contract_names_the_field(artifact_copy, field, value, named):
@@ -192,6 +199,7 @@ def test_a_model_without_rescaling_runs_when_the_manifest_says_so(artifact_copy)
     swap_model(artifact_copy, _rebuilt(artifact_copy, rescaling=False, activation="softmax"))
     change(artifact_copy, "input.rescaling_in_model", False)
     change(artifact_copy, "input.value_range", [0.0, 1.0])
+    seal(artifact_copy)
     verify(artifact_copy)
 
 
@@ -203,6 +211,7 @@ def test_logits_taken_for_probabilities_are_refused(artifact_copy):
 def test_a_model_that_gives_logits_runs_when_the_manifest_says_so(artifact_copy):
     swap_model(artifact_copy, _rebuilt(artifact_copy, rescaling=True, activation="linear"))
     change(artifact_copy, "output.kind", "logits")
+    seal(artifact_copy)
     verify(artifact_copy)
 
 
@@ -264,3 +273,34 @@ def test_the_checks_of_the_manifest_alone_need_no_model(artifact_copy):
     artifact = find_artifact(str(artifact_copy))
     assert isinstance(artifact, ModelArtifact)
     check_manifest(artifact.manifest)
+
+
+def test_two_classes_that_are_never_predicted_cannot_be_swapped(artifact_copy):
+    """Their golden scores are alike; the contract's digest is not."""
+    names = current(artifact_copy, "output.class_names")
+    first, second = names.index("vascular lesion"), names.index("seborrheic keratosis")
+    names[first], names[second] = names[second], names[first]
+    change(artifact_copy, "output.class_names", names)
+    with pytest.raises(ArtifactRefused) as error:
+        verify(artifact_copy)
+    assert error.value.field in {"contract_sha256", "output.class_names"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("operating_points.0.threshold", 0.99), ("operating_points.0.sensitivity", 1.0)],
+)
+def test_an_edited_operating_point_is_refused(artifact_copy, field, value):
+    change(artifact_copy, field, value)
+    refused(artifact_copy, "contract_sha256")
+
+
+def test_a_graph_that_does_not_fit_is_refused(artifact_copy):
+    import keras
+
+    image = keras.Input((180, 180, 3))
+    x = keras.layers.Rescaling(1 / 255)(image)
+    x = keras.layers.RandomCrop(500, 500)(x)
+    swap_model(artifact_copy, keras.Model(image, keras.layers.Flatten()(x)[:, :9]))
+    with pytest.raises(ArtifactRefused):
+        verify(artifact_copy)

@@ -61,9 +61,14 @@ def test_whatever_does_not_add_up_is_named(change, names):
 
 
 def test_the_unscored_rate_is_of_images_that_were_settled():
-    assert GOOD.unscored_rate == pytest.approx(2 / 7)
-    assert replace(GOOD, states={"non_image": 10}).unscored_rate == 0
-    assert replace(GOOD, states={"pending": 8, "non_image": 2}).unscored_rate == 0
+    assert GOOD.unscored_rate == pytest.approx(3 / 9)
+    assert replace(GOOD, predictions=0, unscored_rows=0).unscored_rate == 0
+
+
+def test_links_and_pipes_are_no_sign_of_an_archive():
+    assert GOOD.images == 9
+    alone = replace(GOOD, predictions=0, unscored_reasons={"not_a_regular_file": 3})
+    assert alone.images == 0
 
 
 @pytest.mark.parametrize(

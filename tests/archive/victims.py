@@ -1,0 +1,41 @@
+"""Functions that decoders may turn into; called in the watched process."""
+
+import os
+import time
+
+import numpy as np
+
+from batch.errors import FailureReason, ImageFailure, Stage
+
+
+def fine(value):
+    return value + 1
+
+
+def process_id():
+    return os.getpid()
+
+
+def hang():
+    time.sleep(3600)
+
+
+def crash():
+    os.abort()
+
+
+def swallow(gigabytes):
+    return len(np.ones(gigabytes << 30, np.uint8))
+
+
+def fail():
+    raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "said there")
+
+
+class Odd(Exception):
+    def __init__(self):
+        super().__init__(lambda: "cannot be pickled")
+
+
+def fail_oddly():
+    raise Odd

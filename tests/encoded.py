@@ -1,0 +1,86 @@
+"""Generated images in every transfer syntax that is read, made by encoders that are not ours."""
+
+from __future__ import annotations
+
+import imagecodecs
+import numpy as np
+from pydicom.encaps import encapsulate
+from pydicom.pixels.processing import convert_color_space
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    HTJ2KLossless,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from tests.support import dermoscopic, dicom_bytes
+
+LOSSLESS = {
+    "jpeg lossless": lambda p: _wrapped(p, imagecodecs.jpeg_encode(p, lossless=True), JPEGLossless),
+    "jpeg lossless sv1": lambda p: _wrapped(
+        p, imagecodecs.jpeg_encode(p, lossless=True), JPEGLosslessSV1
+    ),
+    "jpeg-ls": lambda p: _compressed(p, JPEGLSLossless),
+    "jpeg 2000": lambda p: _compressed(p, JPEG2000Lossless),
+    "jpeg 2000, transformed": lambda p: _transformed(p),
+    "htj2k": lambda p: _wrapped(p, imagecodecs.htj2k_encode(p), HTJ2KLossless),
+    "rle": lambda p: _compressed(p, RLELossless),
+    "native": lambda p: dermoscopic(p),
+}
+LOSSY = {
+    "jpeg": lambda p: dermoscopic(p, jpeg=True),
+    "jpeg-ls near lossless": lambda p: _wrapped(
+        p, imagecodecs.jpegls_encode(p, level=2), JPEGLSNearLossless
+    ),
+    "jpeg 2000 lossy": lambda p: _wrapped(
+        p, imagecodecs.jpeg2k_encode(p, level=40, codecformat="j2k", mct=True), JPEG2000, "YBR_ICT"
+    ),
+}
+
+
+def _lossless_jpeg(pixels: np.ndarray) -> bytes:
+    return imagecodecs.jpeg_encode(pixels, lossless=True)
+
+
+def _compressed(pixels: np.ndarray, syntax: UID):
+    dataset = dermoscopic(pixels)
+    dataset.compress(syntax, generate_instance_uid=False)
+    return dataset
+
+
+def _transformed(pixels: np.ndarray):
+    """The codec's own reversible colour transform, stated as the standard wants it."""
+    stream = imagecodecs.jpeg2k_encode(
+        pixels, level=0, reversible=True, codecformat="j2k", mct=True
+    )
+    return _wrapped(pixels, stream, JPEG2000Lossless, "YBR_RCT")
+
+
+def _wrapped(pixels: np.ndarray, stream: bytes, syntax: UID, photometric: str = "RGB"):
+    dataset = dermoscopic(pixels)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PhotometricInterpretation = photometric
+    dataset.PixelData = encapsulate([stream])
+    dataset["PixelData"].VR = "OB"
+    return dataset
+
+
+def jpeg_xl_bytes(pixels: np.ndarray) -> bytes:
+    """A DICOM file in JPEG XL lossless, whose UID pydicom does not write: put in by hand."""
+    data = dicom_bytes(
+        _wrapped(pixels, imagecodecs.jpegxl_encode(pixels, lossless=True), HTJ2KLossless)
+    )
+    assert data.count(HTJ2KLossless.encode()) == 1
+    return data.replace(HTJ2KLossless.encode(), b"1.2.840.10008.1.2.4.110")
+
+
+def ybr_native(pixels: np.ndarray):
+    """Uncompressed YBR_FULL."""
+    dataset = dermoscopic(pixels, PhotometricInterpretation="YBR_FULL")
+    dataset.PixelData = convert_color_space(pixels, "RGB", "YBR_FULL").tobytes()
+    return dataset
