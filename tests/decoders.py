@@ -85,9 +85,7 @@ def main() -> int:
     images = pictures()
     print(f"{len(images)} pictures, {np.mean([i.shape[0] * i.shape[1] for i in images]) / 1e6:.1f} "
           f"megapixels on average, {THREADS} threads, median of {ROUNDS} rounds\n")  # fmt: skip
-    print(
-        "| kind | images/s | against JPEG | in the worker instead of watched |\n|---|---|---|---|"
-    )
+    print("| kind | images/s | against JPEG | unwatched |\n|---|---|---|---|")
     reference = None
     watched_rule = suspicion.is_suspicious_raster, suspicion.is_suspicious_object
     for kind, encode in KINDS.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pydicom
 import pytest
@@ -10,6 +12,7 @@ from batch.archive import dicom as reader
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_objects import ObjectKind, object_kind
 from batch.archive.limits import Limits
+from batch.archive.preprocess import preprocess
 from batch.archive.rules import ReadingRules
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
@@ -67,6 +70,11 @@ def test_nothing_is_invented_where_the_source_has_none(tmp_path):
         ("202613", None),
         ("20260132", None),
         ("2026010224", None),
+        ("20240231", None),
+        ("20240229", "2024-02-29"),
+        ("20161231235960", "2016-12-31T23:59:60"),
+        ("20161231235961", None),
+        ("0000", None),
         ("yesterday", None),
     ],
 )
@@ -184,3 +192,61 @@ def test_baseline_jpeg_of_other_makers_keeps_its_colours(name):
     pixels, _ = decode_frame(image, 0, Limits())
     for row, colour in BANDS:
         assert np.abs(pixels[row, 50].astype(int) - colour).max() <= 12, (row, pixels[row, 50])
+
+
+@pytest.mark.parametrize("declared", [None, 1, 2])
+def test_encapsulated_frames_beyond_the_declared_number_are_said(tmp_path, declared):
+    frames = np.stack([lesion_image(seed, 64, 64) for seed in range(4)])
+    dataset = dicom.multi_frame_capture(frames, 1, 1)
+    if declared is None:
+        del dataset.NumberOfFrames
+    else:
+        dataset.NumberOfFrames = declared
+    dicom.save(dataset, tmp_path / "a.dcm")
+    _, results = read(tmp_path / "a.dcm")
+    assert len(results) == (declared or 1)
+    assert all("frames_beyond_declared" in result.record.flags for result in results)
+
+
+def test_frames_as_declared_have_no_such_flag(tmp_path):
+    frames = np.stack([lesion_image(seed, 64, 64) for seed in range(4)])
+    dicom.save(dicom.multi_frame_capture(frames, 1, 1), tmp_path / "a.dcm")
+    _, results = read(tmp_path / "a.dcm")
+    assert not any("frames_beyond_declared" in result.record.flags for result in results)
+
+
+def test_a_missing_number_of_samples_is_not_taken_for_grey(tmp_path):
+    dataset = photograph(jpeg=True)
+    del dataset.SamplesPerPixel
+    (tmp_path / "a.dcm").write_bytes(dicom_bytes(dataset))
+    _, (result,) = read(tmp_path / "a.dcm")
+    assert result.record.rows == 60
+
+
+def test_an_implicit_dataset_without_preamble_and_meta_is_read(tmp_path):
+    dataset = photograph()
+    del dataset.file_meta
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, dataset, implicit_vr=True, little_endian=True)
+    (tmp_path / "IM1").write_bytes(buffer.getvalue())
+    _, (result,) = read(tmp_path / "IM1")
+    assert result.record.modality == "DMS"
+    np.testing.assert_array_equal(result.pixels, preprocess(PIXELS))
+
+
+NO_IMAGES = [
+    "DICOMDIR", "DICOMDIR-nooffset", "rtplan.dcm", "rtdose.dcm", "reportsi.dcm", "waveform_ecg.dcm",
+    "CT_small.dcm", "MR_small.dcm", "examples_ybr_color.dcm", "test-SR.dcm",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_IMAGES)
+def test_other_kinds_of_real_objects_are_stated_as_non_images(tmp_path, name):
+    path = next(TEST_FILES.rglob(name), None)
+    if path is None:
+        pytest.skip(f"this pydicom does not ship {name}")
+    (tmp_path / name).write_bytes(path.read_bytes())
+    reading, results = read(tmp_path / name)
+    assert reading.state == "non_image"
+    assert reading.reason in {"dicom_without_pixels", "dicom_other_kind"}
+    assert results == ()

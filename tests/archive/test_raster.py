@@ -86,3 +86,39 @@ def test_cmyk_is_converted_and_said():
     found = decoded(saved(Image.new("CMYK", (9, 9), (0, 255, 255, 0)), "JPEG", quality=100))
     assert found.flags == ("cmyk_converted", "lossy")
     assert np.abs(found.pixels[0, 0].astype(int) - (255, 0, 0)).max() <= 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "lossy"),
+    [
+        ("WEBP", {"lossless": True}, False),
+        ("WEBP", {"quality": 80}, True),
+        ("TIFF", {}, False),
+        ("TIFF", {"compression": "jpeg"}, True),
+        ("JPEG", {}, True),
+        ("PNG", {}, False),
+    ],
+)
+def test_lossy_is_what_lost_something(kind, options, lossy):
+    found = decoded(saved(Image.fromarray(PIXELS), kind, **options))
+    assert ("lossy" in found.flags) is lossy
+
+
+def test_sixteen_bits_a_sample_are_said():
+    """A 16-bit RGB PNG, written by hand: Pillow reads its upper bytes and says nothing."""
+    import struct
+    import zlib
+
+    wide = PIXELS.astype(">u2") * 257
+    rows = b"".join(b"\x00" + row.tobytes() for row in wide)
+
+    def chunk(name, data):
+        checksum = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
+
+    head = struct.pack(">IIBBBBB", 120, 90, 16, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head)
+    data += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    found = decoded(data)
+    np.testing.assert_array_equal(found.pixels, PIXELS)
+    assert found.flags == ("was_16bit",)
