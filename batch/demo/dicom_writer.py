@@ -51,6 +51,9 @@ def dermoscopic_photograph(
     dataset.AnatomicRegionSequence = Sequence([_code("77568009", "SCT", "Back")])
     dataset.ImageLaterality = "R" if lesion % 2 else "L"
     dataset.PresentationLUTShape = "IDENTITY"
+    dataset.RecognizableVisualFeatures = "NO"
+    dataset.LightSourcePolarization, dataset.ContactMethod = "", ""
+    dataset.EmitterColorTemperature, dataset.OpticalMagnificationFactor = None, None
     dataset.BurnedInAnnotation = "NO"
     _set_frames(dataset, pixels[None], jpeg)
     return dataset
@@ -61,6 +64,9 @@ def multi_frame_capture(frames: np.ndarray, patient: int, visit: int) -> FileDat
     dataset = _object(MULTI_FRAME_TRUE_COLOR_SECONDARY_CAPTURE, "XC", patient, visit, "sequence")
     dataset.ConversionType = "WSD"
     dataset.NumberOfFrames = len(frames)
+    dataset.PageNumberVector = list(range(1, len(frames) + 1))
+    dataset.FrameIncrementPointer = 0x00182001  # Page Number Vector
+    dataset.Laterality = ""
     dataset.BurnedInAnnotation = "NO"
     _set_frames(dataset, frames, jpeg=True)
     return dataset
@@ -69,6 +75,9 @@ def multi_frame_capture(frames: np.ndarray, patient: int, visit: int) -> FileDat
 def encapsulated_pdf(patient: int) -> FileDataset:
     """A letter in a DICOM object: no image."""
     dataset = _object(EncapsulatedPDFStorage, "DOC", patient, 1, "letter")
+    dataset.ConversionType, dataset.BurnedInAnnotation = "WSD", "NO"
+    dataset.ContentDate, dataset.ContentTime, dataset.AcquisitionDateTime = "", "", ""
+    dataset.ConceptNameCodeSequence = Sequence([])
     dataset.DocumentTitle = "generated letter"
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
     dataset.EncapsulatedDocument = b"%PDF-1.4\n%%EOF\n\x00"
@@ -107,6 +116,7 @@ def _object(
     dataset.StudyID, dataset.AccessionNumber = str(visit), ""
     dataset.ReferringPhysicianName = ""
     dataset.SeriesNumber, dataset.InstanceNumber = 1, 1
+    dataset.PatientOrientation = ""
     dataset.Manufacturer = "melanoma-batch"
     dataset.ManufacturerModelName = "generated"
     dataset.DeviceSerialNumber, dataset.SoftwareVersions = "0", "0"
