@@ -53,9 +53,10 @@ def identify(data: bytes, rules: ReadingRules, has_preamble: bool = True) -> Dic
     dataset = parse(data, rules.limits, has_preamble)
     sop_class = _sop_class(dataset)
     has_pixels = "Rows" in dataset or "PixelData" in dataset
-    if sop_class is None and not has_pixels:
-        raise _failure(FailureReason.DICOM_INVALID, "no SOPClassUID")
-    _check_kind(sop_class, has_pixels)
+    is_whole = "DirectoryRecordSequence" in dataset or all(
+        text(dataset, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID")
+    )
+    _check_kind(sop_class, has_pixels, is_whole)
     rules.selection.check(selection_values(dataset, sop_class))
     return describe(dataset, rules)
 
@@ -153,15 +154,17 @@ def _sop_class(dataset: Dataset) -> str | None:
     return text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
 
 
-def _check_kind(sop_class: str | None, has_pixels: bool) -> None:
+def _check_kind(sop_class: str | None, has_pixels: bool, is_whole: bool) -> None:
     name = UID_dictionary.get(sop_class or "", ("unknown SOP class",))[0]
-    kind = objects.object_kind(sop_class, sop_class in UID_dictionary, has_pixels)
+    kind = objects.object_kind(sop_class, sop_class in UID_dictionary, has_pixels, is_whole)
     if kind == objects.ObjectKind.NON_IMAGE:
         raise NotAnImage(
             NonImageReason.DICOM_OTHER_KIND if has_pixels else NonImageReason.DICOM_WITHOUT_PIXELS,
             name,
         )
     if kind == objects.ObjectKind.TO_A_PERSON:
+        if not has_pixels:
+            raise _failure(FailureReason.DICOM_INVALID, "a fragment of an object")
         raise _failure(
             FailureReason.UNSUPPORTED_SOP_CLASS, "missing, private or unknown SOP class with pixels"
         )

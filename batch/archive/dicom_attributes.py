@@ -14,6 +14,11 @@ from typing import Any
 from batch.errors import FailureReason, ImageFailure, Stage
 
 _LEAP_SECOND = 60
+# what an attribute may hold by its value representation (PS3.5 6.2); anything else is free text,
+# in which people write names, and stays in the file
+_UID = re.compile(r"[0-9.]{1,64}")
+_CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")
+_SIDE = re.compile(r"[RLUB]")
 _DATETIME = re.compile(r"^(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:\.(\d{1,6}))?([+-]\d{4})?$")
 
 
@@ -57,17 +62,18 @@ def number(dataset: Any, keyword: str, default: int | None = None) -> int:
 def record_attributes(dataset: Any, sop_class_uid: str | None) -> dict[str, str | None]:
     """What a record may carry, before the privacy policy: keyword arguments and identifiers."""
     return {
-        "study_instance_uid": text(dataset, "StudyInstanceUID"),
-        "series_instance_uid": text(dataset, "SeriesInstanceUID"),
-        "sop_instance_uid": text(dataset, "SOPInstanceUID"),
-        "sop_class_uid": sop_class_uid,
-        "modality": text(dataset, "Modality"),
+        "study_instance_uid": _matching(_UID, text(dataset, "StudyInstanceUID")),
+        "series_instance_uid": _matching(_UID, text(dataset, "SeriesInstanceUID")),
+        "sop_instance_uid": _matching(_UID, text(dataset, "SOPInstanceUID")),
+        "sop_class_uid": _matching(_UID, sop_class_uid),
+        "modality": _matching(_CODE_STRING, text(dataset, "Modality")),
         "acquisition_datetime": acquisition_datetime(dataset),
         "anatomic_region": _anatomic_region(dataset),
-        "laterality": text(dataset, "ImageLaterality") or text(dataset, "Laterality"),
+        "laterality": _matching(_SIDE, text(dataset, "ImageLaterality"))
+        or _matching(_SIDE, text(dataset, "Laterality")),
         "manufacturer": text(dataset, "Manufacturer"),
         "manufacturer_model_name": text(dataset, "ManufacturerModelName"),
-        "tracking_uid": text(dataset, "TrackingUID"),
+        "tracking_uid": _matching(_UID, text(dataset, "TrackingUID")),
         "tracking_id": text(dataset, "TrackingID"),
         "patient_id": text(dataset, "PatientID"),
         "issuer_of_patient_id": text(dataset, "IssuerOfPatientID"),
@@ -124,10 +130,16 @@ def _datetime_candidates(dataset: Any) -> Iterator[str | None]:
 def _anatomic_region(dataset: Any) -> str | None:
     try:
         sequence = dataset.get("AnatomicRegionSequence") or []
-        meaning = text(sequence[0], "CodeMeaning") if len(sequence) else None
+        item = sequence[0] if len(sequence) else {}
+        is_coded = text(item, "CodeValue") and text(item, "CodingSchemeDesignator")
+        meaning = text(item, "CodeMeaning") if is_coded else None
     except Exception:
         meaning = None
-    return meaning or text(dataset, "BodyPartExamined")
+    return meaning or _matching(_CODE_STRING, text(dataset, "BodyPartExamined"))
+
+
+def _matching(pattern: re.Pattern[str], value: str | None) -> str | None:
+    return value if value is not None and pattern.fullmatch(value) else None
 
 
 def _invalid(detail: str) -> ImageFailure:

@@ -86,22 +86,26 @@ class ObjectKind(StrEnum):
     TO_A_PERSON = "to_a_person"
 
 
-def object_kind(sop_class_uid: str | None, is_standard: bool, has_pixels: bool) -> ObjectKind:
+def object_kind(
+    sop_class_uid: str | None, is_standard: bool, has_pixels: bool, is_whole: bool
+) -> ObjectKind:
     """Decide what to do with an object.
 
     Args:
         sop_class_uid: None when the object has none.
         is_standard: the UID stands in the standard's dictionary.
         has_pixels: the object has an image matrix (Rows and Columns) or pixel data.
+        is_whole: it names its study and series, or is a directory of others; what was cut off
+            before that may have lost its pixels, and even a part of its UID.
 
-    An object with pixels that nobody can name goes to a person; a standard object of another kind
-    (ultrasound, CT, microscopy, video) and anything without pixels is stated as a non-image.
+    An object with pixels that nobody can name goes to a person, and so does a fragment; a standard
+    object of another kind (ultrasound, CT, microscopy, video) and a whole object without pixels,
+    standard or not, are stated as non-images.
     """
     if sop_class_uid in _SCORED:
         return ObjectKind.SCORE
-    if is_standard or not has_pixels:
-        return ObjectKind.NON_IMAGE
-    return ObjectKind.TO_A_PERSON
+    is_other = is_standard if has_pixels else is_whole
+    return ObjectKind.NON_IMAGE if is_other else ObjectKind.TO_A_PERSON
 
 
 def kind_flags(sop_class_uid: str | None) -> set[str]:

@@ -54,6 +54,8 @@ class Limits:
             )
 
 
+_RANGES = {"decode_seconds": (1, 86_400), "decoder_bytes": (1 << 29, 1 << 46)}
+_DIGITS = 18
 LIMIT_NAMES = tuple(field.name for field in dataclasses.fields(Limits))
 
 
@@ -66,10 +68,13 @@ def parse_limits(words: Iterable[str]) -> Limits:
     changed: dict[str, int] = {}
     for word in words:
         name, _, value = word.partition("=")
-        if name not in LIMIT_NAMES or not value.isdecimal() or int(value) < 1:
+        if name not in LIMIT_NAMES or not value.isdecimal():
             raise UsageError(
-                f"--limit: found {word!r}; allowed: NAME=NUMBER, a whole number from 1, with NAME "
+                f"--limit: found {word[:80]!r}; allowed: NAME=NUMBER, a whole number, with NAME "
                 f"one of {', '.join(LIMIT_NAMES)}."
             )
+        low, high = _RANGES.get(name, (1, 1 << 46))
+        if len(value) > _DIGITS or not low <= int(value) <= high:
+            raise UsageError(f"--limit: found {word[:80]!r}; allowed: {name} from {low} to {high}.")
         changed[name] = int(value)
     return dataclasses.replace(Limits(), **changed)

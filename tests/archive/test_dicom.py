@@ -150,21 +150,24 @@ def test_frames_have_numbers_and_ids_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("uid", "standard", "pixels", "expected"),
+    ("uid", "standard", "pixels", "whole", "expected"),
     [
-        ("1.2.840.10008.5.1.4.1.1.77.1.7", True, True, ObjectKind.SCORE),
-        ("1.2.840.10008.5.1.4.1.1.77.1.4", True, True, ObjectKind.SCORE),
-        ("1.2.840.10008.5.1.4.1.1.7", True, True, ObjectKind.SCORE),
-        ("1.2.840.10008.5.1.4.1.1.7.4", True, True, ObjectKind.SCORE),
-        ("1.2.840.10008.5.1.4.1.1.2", True, True, ObjectKind.NON_IMAGE),
-        ("1.2.840.10008.5.1.4.1.1.88.11", True, False, ObjectKind.NON_IMAGE),
-        ("1.3.6.1.4.1.99", False, True, ObjectKind.TO_A_PERSON),
-        ("1.3.6.1.4.1.99", False, False, ObjectKind.NON_IMAGE),
-        (None, False, True, ObjectKind.TO_A_PERSON),
+        ("1.2.840.10008.5.1.4.1.1.77.1.7", True, True, True, ObjectKind.SCORE),
+        ("1.2.840.10008.5.1.4.1.1.77.1.4", True, True, True, ObjectKind.SCORE),
+        ("1.2.840.10008.5.1.4.1.1.7", True, True, True, ObjectKind.SCORE),
+        ("1.2.840.10008.5.1.4.1.1.7.4", True, True, True, ObjectKind.SCORE),
+        ("1.2.840.10008.5.1.4.1.1.2", True, True, True, ObjectKind.NON_IMAGE),
+        ("1.2.840.10008.5.1.4.1.1.88.11", True, False, True, ObjectKind.NON_IMAGE),
+        ("1.3.6.1.4.1.99", False, True, True, ObjectKind.TO_A_PERSON),
+        ("1.3.6.1.4.1.99", False, False, True, ObjectKind.NON_IMAGE),
+        (None, False, True, True, ObjectKind.TO_A_PERSON),
+        ("1.3.6.1.4.1.99", False, False, False, ObjectKind.TO_A_PERSON),
+        (None, False, False, False, ObjectKind.TO_A_PERSON),
+        ("1.2.840.10008.5.1.4.1.1.88.11", True, False, False, ObjectKind.TO_A_PERSON),
     ],
 )
-def test_the_kind_of_object_decides_what_is_done(uid, standard, pixels, expected):
-    assert object_kind(uid, standard, pixels) == expected
+def test_the_kind_of_object_decides_what_is_done(uid, standard, pixels, whole, expected):
+    assert object_kind(uid, standard, pixels, whole) == expected
 
 
 # pydicom's own test picture: bands of pure colours; the same picture uncompressed says which
@@ -250,3 +253,35 @@ def test_other_kinds_of_real_objects_are_stated_as_non_images(tmp_path, name):
     assert reading.state == "non_image"
     assert reading.reason in {"dicom_without_pixels", "dicom_other_kind"}
     assert results == ()
+
+
+def test_a_file_cut_off_at_any_byte_is_never_taken_for_a_non_image(tmp_path):
+    data = dicom_bytes(photograph(jpeg=True))
+    start_of_pixels = data.index(b"\xe0\x7f\x10\x00OB")
+    for length in [*range(133, 1200), start_of_pixels, start_of_pixels + 100, len(data) - 100]:
+        (tmp_path / "a.dcm").write_bytes(data[:length])
+        reading, results = read(tmp_path / "a.dcm")
+        assert reading.state is None, length
+        assert [type(result).__name__ for result in results] == ["Unscored"], length
+
+
+def test_free_text_in_the_place_of_a_code_stays_in_the_file():
+    attributes = identified(
+        photograph(
+            TrackingUID="Jane Doe",
+            SOPInstanceUID="Jane Doe 1",
+            StudyInstanceUID="1.2.Jane",
+            BodyPartExamined="mole of Jane",
+            AnatomicRegionSequence=None,
+            ImageLaterality="Jane",
+            Modality="Jane",
+        )
+    ).attributes
+    assert not [name for name, value in attributes.items() if value and "Jane" in value]
+
+
+def test_codes_as_the_standard_writes_them_pass():
+    dataset = photograph(AnatomicRegionSequence=None, BodyPartExamined="LOWER_LEG",
+                         ImageLaterality=None, Laterality="B")  # fmt: skip
+    attributes = identified(dataset).attributes
+    assert (attributes["anatomic_region"], attributes["laterality"]) == ("LOWER_LEG", "B")

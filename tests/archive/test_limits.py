@@ -27,7 +27,8 @@ def test_words_change_what_they_name_and_nothing_else(words, changed):
 
 @pytest.mark.parametrize("name", LIMIT_NAMES)
 def test_every_limit_has_a_word(name):
-    assert getattr(parse_limits([f"{name}=41"]), name) == 41
+    value = 1 << 30 if name == "decoder_bytes" else 41
+    assert getattr(parse_limits([f"{name}={value}"]), name) == value
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,6 @@ def test_every_limit_has_a_word(name):
         "=5",
         "frames",
         "frames=",
-        "frames=0",
         "frames=-1",
         "frames=+1",
         "frames=1.5",
@@ -123,3 +123,18 @@ def test_the_defaults_hold_a_hundred_megapixels(rows, columns, fits):
         return
     with pytest.raises(ImageFailure):
         Limits().check_size(rows, columns)
+
+
+@pytest.mark.parametrize(
+    ("word", "low"),
+    [
+        ("frames=0", 1),
+        ("decode_seconds=86401", 1),
+        ("decoder_bytes=536870911", 536870912),
+        ("side=" + "9" * 5000, 1),
+    ],
+)
+def test_a_number_out_of_range_is_refused_with_the_range(word, low):
+    name = word.partition("=")[0]
+    with pytest.raises(UsageError, match=rf"allowed: {name} from {low} to \d+"):
+        parse_limits([word])
