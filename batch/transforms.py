@@ -24,7 +24,8 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from batch.archive.reader import FrameResult, read_file
+from batch.archive.frames import FrameResult
+from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract

@@ -356,7 +356,7 @@ def test_an_unexpected_error_of_a_codec_costs_one_row(tmp_path, monkeypatch):
     def explode(*_, **__):
         raise KeyError("Jane^Doe")
 
-    monkeypatch.setattr("batch.archive.reader.preprocess", explode)
+    monkeypatch.setattr("batch.archive.frames.preprocess", explode)
     (tmp_path / "a.jpg").write_bytes(JPEG)
     _, (result,) = read(tmp_path / "a.jpg")
     assert (result.reason, result.detail) == (Reason.DECODE_FAILED, "unexpected KeyError")

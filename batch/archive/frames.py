@@ -1,0 +1,159 @@
+"""A file's bytes to model inputs, frame by frame, here or in the watched process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batch.archive import dicom, formats, raster, suspicion
+from batch.archive.dicom_frames import decode_frame
+from batch.archive.dicom_objects import CODECS
+from batch.archive.formats import FileFormat
+from batch.archive.preprocess import DECODE_AT_LEAST, HEIGHT, preprocess
+from batch.archive.rules import ReadingRules
+from batch.archive.watched import call_watched
+from batch.errors import FailureReason, ImageFailure, Stage
+from batch.records import ImageRecord, ModelInput, Unscored
+
+FrameResult = ModelInput | Unscored
+
+
+@dataclass(frozen=True, eq=False)
+class FileContent:
+    """A file that was read: its bytes, what they are, and how they are to be taken.
+
+    path: in the archive. sha256: of data.
+    """
+
+    path: str
+    data: bytes
+    sha256: str
+    file_format: FileFormat
+    rules: ReadingRules
+
+
+def frames_of(content: FileContent) -> tuple[FrameResult, ...]:
+    """Every frame's result.
+
+    Raises:
+        ImageFailure: the file fails as a whole. NotAnImage: it is a non-image.
+    """
+    if content.file_format in formats.RASTER_FORMATS:
+        raster.check_before_opening(content.data, content.file_format, content.rules.limits)
+        if suspicion.is_suspicious_raster(content.data, content.file_format):
+            return _watched(raster_frames, content)
+        return raster_frames(content)
+    image = _identified(content)
+    pixel_data = image.dataset.get("PixelData") or b""
+    codec = CODECS.get(image.transfer_syntax_uid)
+    if not suspicion.is_suspicious_object(codec, pixel_data, image.rows, image.columns):
+        return _object_frames(image, content)
+    try:
+        return _watched(dicom_frames, content)
+    except ImageFailure as failure:  # of the process itself: every frame shares it
+        return tuple(
+            unscored(content.path, failure, content.sha256, *_frame_identity(image, index, content))
+            for index in range(image.frames)
+        )
+
+
+def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
+    """The one image of a plain file; public because the watched process finds it by name.
+
+    Raises:
+        ImageFailure: stage DECODE.
+    """
+    limits = content.rules.limits
+    decoded = raster.decode(content.data, content.file_format, limits, DECODE_AT_LEAST)
+    record = ImageRecord(
+        image_id=f"sha256:{content.sha256}",
+        path=content.path,
+        content_sha256=content.sha256,
+        file_format=content.file_format.value,
+        rows=decoded.rows,
+        columns=decoded.columns,
+        flags=_with_size_flag(decoded.flags, decoded.rows, decoded.columns),
+    )
+    return (ModelInput(record, preprocess(decoded.pixels)),)
+
+
+def dicom_frames(content: FileContent) -> tuple[FrameResult, ...]:
+    """Every frame of a DICOM object; public because the watched process finds it by name.
+
+    Raises:
+        ImageFailure, NotAnImage: of the object as a whole.
+    """
+    return _object_frames(_identified(content), content)
+
+
+def unscored(
+    path: str,
+    failure: ImageFailure,
+    sha256: str | None,
+    image_id: str | None = None,
+    frame_number: int | None = None,
+) -> Unscored:
+    """The record of a failure, of a file as a whole or of one frame."""
+    return Unscored(
+        path, failure.stage, failure.reason, failure.detail, image_id, frame_number, sha256
+    )
+
+
+def as_failure(error: Exception) -> ImageFailure:
+    """A failure of ours as it is; anything else by its kind, without its message."""
+    if isinstance(error, ImageFailure):
+        return error
+    detail = f"unexpected {type(error).__name__}"
+    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)
+
+
+def _watched(
+    function: Callable[[FileContent], tuple[FrameResult, ...]], content: FileContent
+) -> tuple[FrameResult, ...]:
+    limits = content.rules.limits
+    return call_watched(function, (content,), limits.decode_seconds, limits.decoder_bytes)
+
+
+def _identified(content: FileContent) -> dicom.DicomImage:
+    return dicom.identify(content.data, content.rules, content.file_format == FileFormat.DICOM)
+
+
+def _object_frames(image: dicom.DicomImage, content: FileContent) -> tuple[FrameResult, ...]:
+    return tuple(_dicom_frame(image, index, content) for index in range(image.frames))
+
+
+def _dicom_frame(image: dicom.DicomImage, index: int, content: FileContent) -> FrameResult:
+    """One frame of a DICOM object; what fails costs this frame only."""
+    image_id, frame_number = _frame_identity(image, index, content)
+    try:
+        pixels, flags = decode_frame(image, index, content.rules.limits, DECODE_AT_LEAST)
+        model_input = preprocess(pixels)
+    except Exception as error:  # a frame must not cost its neighbours, whatever a codec raises
+        return unscored(content.path, as_failure(error), content.sha256, image_id, frame_number)
+    record = ImageRecord(
+        image_id=image_id,
+        path=content.path,
+        content_sha256=content.sha256,
+        file_format=FileFormat.DICOM.value,
+        rows=image.rows,
+        columns=image.columns,
+        frame_number=frame_number,
+        flags=_with_size_flag((*image.flags, *flags), image.rows, image.columns),
+        **image.attributes,
+    )
+    return ModelInput(record, model_input)
+
+
+def _frame_identity(
+    image: dicom.DicomImage, index: int, content: FileContent
+) -> tuple[str, int | None]:
+    """(image id, frame number) of a frame; the number only where there are several."""
+    image_id = image.attributes["sop_instance_uid"] or f"sha256:{content.sha256}"
+    if image.frames == 1:
+        return image_id, None
+    return f"{image_id}#{index + 1}", index + 1
+
+
+def _with_size_flag(flags: tuple[str, ...], rows: int, columns: int) -> tuple[str, ...]:
+    upscaled = {"upscaled"} if min(rows, columns) < HEIGHT else set()
+    return tuple(sorted({*flags, *upscaled}))
