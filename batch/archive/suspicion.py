@@ -1,6 +1,6 @@
 """Which images are decoded in a watched process rather than here. Pure rules on headers.
 
-A watched process costs the way of the bytes through a pipe, up to a third of the rate of the fast
+A watched process costs the way of the bytes through a pipe, up to a fifth of the rate of the fast
 codecs and nothing for the slow ones (`python -m tests.decoders`). So the common, most hardened path
 stays here: 8-bit JPEG with an ordinary number of scans, PNG, and uncompressed DICOM; every other
 codec, and anything huge, is watched.
