@@ -8,6 +8,7 @@ imports no TensorFlow and no Beam. It ends by itself when this process does.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import resource
 import signal
@@ -101,6 +102,8 @@ def _idle_worker(memory_bytes: int) -> _Worker:
 def _serve(pipe: Connection, memory_bytes: int) -> None:
     """The watched process: one call after the other until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = "1"  # numpy, imported below the limit, reserves memory for each thread
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold a patient's image
     while True:
