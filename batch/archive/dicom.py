@@ -53,8 +53,9 @@ def identify(data: bytes, rules: ReadingRules, has_preamble: bool = True) -> Dic
     dataset = parse(data, rules.limits, has_preamble)
     sop_class = _sop_class(dataset)
     has_pixels = "Rows" in dataset or "PixelData" in dataset
-    is_whole = "DirectoryRecordSequence" in dataset or all(
-        text(dataset, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID")
+    is_whole = objects.is_plausible_class(sop_class, sop_class in UID_dictionary) and (
+        "DirectoryRecordSequence" in dataset
+        or all(text(dataset, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
     )
     _check_kind(sop_class, has_pixels, is_whole)
     rules.selection.check(selection_values(dataset, sop_class))

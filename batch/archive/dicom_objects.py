@@ -6,9 +6,12 @@ PS3.5 annex A (transfer syntaxes).
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
-_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_STANDARD_ROOT = "1.2.840.10008."
+_STORAGE = _STANDARD_ROOT + "5.1.4.1.1."
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 DERMOSCOPIC_PHOTOGRAPHY = _STORAGE + "77.1.7"
 VL_PHOTOGRAPHIC = _STORAGE + "77.1.4"
@@ -95,8 +98,8 @@ def object_kind(
         sop_class_uid: None when the object has none.
         is_standard: the UID stands in the standard's dictionary.
         has_pixels: the object has an image matrix (Rows and Columns) or pixel data.
-        is_whole: it names its study and series, or is a directory of others; what was cut off
-            before that may have lost its pixels, and even a part of its UID.
+        is_whole: its class is plausible, and it names its study and series or is a directory of
+            others; what was damaged or cut off may have lost its pixels.
 
     An object with pixels that nobody can name goes to a person, and so does a fragment; a standard
     object of another kind (ultrasound, CT, microscopy, video) and a whole object without pixels,
@@ -106,6 +109,18 @@ def object_kind(
         return ObjectKind.SCORE
     is_other = is_standard if has_pixels else is_whole
     return ObjectKind.NON_IMAGE if is_other else ObjectKind.TO_A_PERSON
+
+
+def is_plausible_class(sop_class_uid: str | None, is_standard: bool) -> bool:
+    """Whether a SOP class can be meant: the standard's own, or a well-formed UID of somebody else.
+
+    What stands below the standard's root and not in its dictionary was damaged (or is newer than
+    this program), and an object without pixels must not be passed over for it.
+    """
+    if is_standard:
+        return True
+    well_formed = sop_class_uid is not None and _UID.fullmatch(sop_class_uid) is not None
+    return well_formed and not str(sop_class_uid).startswith(_STANDARD_ROOT)
 
 
 def kind_flags(sop_class_uid: str | None) -> set[str]:

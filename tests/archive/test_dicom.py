@@ -10,7 +10,7 @@ import pytest
 
 from batch.archive import dicom as reader
 from batch.archive.dicom_frames import decode_frame
-from batch.archive.dicom_objects import ObjectKind, object_kind
+from batch.archive.dicom_objects import ObjectKind, is_plausible_class, object_kind
 from batch.archive.limits import Limits
 from batch.archive.preprocess import preprocess
 from batch.archive.rules import ReadingRules
@@ -263,6 +263,22 @@ def test_a_file_cut_off_at_any_byte_is_never_taken_for_a_non_image(tmp_path):
         reading, results = read(tmp_path / "a.dcm")
         assert reading.state is None, length
         assert [type(result).__name__ for result in results] == ["Unscored"], length
+
+
+@pytest.mark.parametrize(
+    ("uid", "standard", "expected"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.88.11", True, True),
+        ("1.3.12.2.1107.5.9.1", False, True),
+        ("1.2.840.10008.5.1.4.9.1.77.1.7", False, False),
+        ("1.2.840.10008.5.1.4.1.1.77.", False, False),
+        ("1/2.840", False, False),
+        ("", False, False),
+        (None, False, False),
+    ],
+)
+def test_a_damaged_class_is_no_other_class(uid, standard, expected):
+    assert is_plausible_class(uid, standard) is expected
 
 
 def test_free_text_in_the_place_of_a_code_stays_in_the_file():
