@@ -135,7 +135,11 @@ class ShortClassifier(BrightnessClassifier):
 
 def dermoscopic(pixels: np.ndarray, lesion: int = 1, visit: int = 1, jpeg: bool = False, **changes):
     """A good Dermoscopic Photography object, with attributes changed afterwards; None removes."""
-    dataset = dicom_writer.dermoscopic_photograph(pixels, 1, lesion, visit, jpeg)
+    return altered(dicom_writer.dermoscopic_photograph(pixels, 1, lesion, visit, jpeg), **changes)
+
+
+def altered(dataset, **changes):
+    """The dataset itself, with attributes changed; None removes one."""
     for keyword, value in changes.items():
         if value is None:
             del dataset[keyword]

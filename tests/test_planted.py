@@ -19,7 +19,7 @@ from batch.cli import main
 from batch.demo.dicom_writer import multi_frame_capture
 from batch.demo.lesions import lesion_image
 from batch.errors import ExitCode
-from tests.support import dermoscopic, dicom_bytes
+from tests.support import altered, dermoscopic, dicom_bytes
 
 PIXELS = lesion_image(1, 60, 80)
 KEY = b"Vq7-planted-key-of-forty-bytes-Wx9-Yz3-K"
@@ -74,12 +74,7 @@ def planted(jpeg=False, **changes):
     item = type(dataset.AnatomicRegionSequence[0])()
     item.PersonName = NESTED
     dataset.ContentSequence = [item]
-    for keyword, value in changes.items():
-        if value is None:
-            del dataset[keyword]
-        else:
-            setattr(dataset, keyword, value)
-    return dataset
+    return altered(dataset, **changes)
 
 
 def with_another_vr(keyword: str, vr: str, **changes) -> bytes:

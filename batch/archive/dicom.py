@@ -180,7 +180,7 @@ def _flags(dataset: Dataset, syntax: str) -> set[str]:
     flags = set()
     if syntax in objects.LOSSY_TRANSFER_SYNTAXES or text(dataset, "LossyImageCompression") == "01":
         flags.add("lossy")
-    if "ICCProfile" in dataset or "OpticalPathSequence" in dataset:
+    if "ICCProfile" in dataset:
         flags.add("icc_present")
     if (text(dataset, "BurnedInAnnotation") or "").upper() == "YES":
         flags.add("burned_in_annotation")
