@@ -31,6 +31,8 @@ REQUIRES = [
     "pydantic>=2.9,<3",
     # rate and time left on any terminal, nothing when there is none
     "tqdm>=4.66",
+    # the text format and its atomic file, of which an escape is easily got wrong
+    "prometheus-client>=0.20",
 ]
 
 TRAIN = [

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 from batch import __version__
-from batch.archive.limits import LIMIT_NAMES
-from batch.archive.privacy import Identifiers
-from batch.config import DEFAULT_SEGMENT_SIZE
-
-PROGRAM = "melanoma-batch"
-DEFAULT_MODEL = "isic9-dropout"
+from batch.job_arguments import DEFAULT_MODEL, PROGRAM, add_job, add_outcome, at_least
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,6 +15,11 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_score(commands)
+    _add_inventory(commands)
+    _add_current(commands)
+    _add_runs(commands)
+    _add_prune(commands)
+    _add_doctor(commands)
     _add_demo(commands)
     _add_train(commands)
     _add_evaluate(commands)
@@ -34,107 +32,87 @@ _DESCRIPTION = (
 )
 
 
-def _from(low: int) -> Callable[[str], int]:
-    """A whole number not below `low`, for argparse."""
-
-    def number(word: str) -> int:
-        if (value := int(word)) < low:
-            raise argparse.ArgumentTypeError(f"found {value}; allowed: {low} or more")
-        return value
-
-    number.__name__ = "int"  # argparse names it in its message
-    return number
-
-
 def _add_score(commands: argparse._SubParsersAction) -> None:
     score = commands.add_parser(
         "score",
-        help="score an archive and publish a night",
-        description="Score every image below ARCHIVE and publish tables in REPORTS.",
+        help="score what is new in an archive and publish a night",
+        description="Score every image below ARCHIVE that is new or affected by a change, and "
+        "publish tables of the whole archive in REPORTS.",
         usage=f"{PROGRAM} score ARCHIVE --output REPORTS [options] [-- BEAM OPTIONS]",
         epilog="What stands after `--` goes to Apache Beam, e.g. -- --runner FlinkRunner.",
         allow_abbrev=False,
     )
-    score.add_argument("archive", metavar="ARCHIVE", type=Path, help="folder with the images")
-    score.add_argument(
-        "--output", metavar="REPORTS", type=Path, required=True, help="folder for the reports"
+    add_job(score)
+    add_outcome(score)
+
+
+def _add_inventory(commands: argparse._SubParsersAction) -> None:
+    inventory = commands.add_parser(
+        "inventory",
+        help="say what `score` would do, and how long it would take; writes nothing",
+        description="List ARCHIVE, compare it with the reports, and say what `score` with the same "
+        "options would do. Opens no image and writes nothing.",
+        usage=f"{PROGRAM} inventory ARCHIVE --output REPORTS [options of score]",
+        allow_abbrev=False,
     )
-    score.add_argument(
+    add_job(inventory)
+
+
+def _add_current(commands: argparse._SubParsersAction) -> None:
+    current = commands.add_parser(
+        "current",
+        help="the newest prediction of every image still in the archive, over all nights",
+        allow_abbrev=False,
+    )
+    _add_reports(current)
+    current.add_argument(
+        "--output", metavar="FILE", type=Path, help="write it as one Parquet file (.parquet)"
+    )
+
+
+def _add_runs(commands: argparse._SubParsersAction) -> None:
+    runs = commands.add_parser("runs", help="the last nights in a table", allow_abbrev=False)
+    _add_reports(runs)
+    runs.add_argument(
+        "--last", metavar="N", type=at_least(1), default=14, help="nights (default: %(default)s)"
+    )
+
+
+def _add_prune(commands: argparse._SubParsersAction) -> None:
+    prune = commands.add_parser(
+        "prune",
+        help="free the disk of old nights' snapshots; predictions and ledgers stay",
+        allow_abbrev=False,
+    )
+    _add_reports(prune)
+    prune.add_argument(
+        "--keep",
+        metavar="N",
+        type=at_least(1),
+        default=30,
+        help="nights whose snapshots stay; the latest always does (default: %(default)s)",
+    )
+    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="check libraries, decoders, model, disk and permissions",
+        allow_abbrev=False,
+    )
+    doctor.add_argument("--archive", metavar="ARCHIVE", type=Path, help="check this archive, too")
+    doctor.add_argument("--output", metavar="REPORTS", type=Path, help="check this folder, too")
+    doctor.add_argument(
         "--model",
         metavar="ID_OR_FOLDER",
         default=DEFAULT_MODEL,
         help="bundled model or artifact folder (default: %(default)s)",
     )
-    score.add_argument(
-        "--operating-point",
-        metavar="NAME",
-        help="operating point of the model's manifest (default: the manifest's)",
-    )
-    score.add_argument(
-        "--max-unscored-rate",
-        metavar="RATE",
-        type=float,
-        default=0.1,
-        help="exit with 6 when a larger share of the images has no score (default: %(default)s)",
-    )
-    score.add_argument(
-        "--segment-size",
-        metavar="N",
-        type=int,
-        default=DEFAULT_SEGMENT_SIZE,
-        help="files in one Beam pipeline; 0 for all in one (default: %(default)s)",
-    )
-    score.add_argument(
-        "--batch-size",
-        metavar="N",
-        type=int,
-        default=32,
-        help="images in one call of the model (default: %(default)s)",
-    )
-    score.add_argument(
-        "--decode-threads",
-        metavar="N",
-        type=int,
-        default=os.cpu_count() or 1,
-        help="threads that read and decode, in each worker (default: number of cores)",
-    )
-    score.add_argument(
-        "--identifiers",
-        choices=[level.value for level in Identifiers],
-        default=Identifiers.UIDS.value,
-        help="identity in the reports: none, DICOM UIDs, or patient ID and accession number too "
-        "(default: %(default)s)",
-    )
-    score.add_argument(
-        "--patient-key-file",
-        metavar="FILE",
-        type=Path,
-        help="32 bytes or more, readable by its owner only; gives a pseudonym to each patient",
-    )
-    score.add_argument(
-        "--include",
-        metavar="RULE",
-        action="append",
-        default=[],
-        help="score only DICOM objects that match, e.g. modality=DMS; may be repeated",
-    )
-    score.add_argument(
-        "--exclude",
-        metavar="RULE",
-        action="append",
-        default=[],
-        help="state DICOM objects that match as non-images; may be repeated",
-    )
-    score.add_argument(
-        "--limit",
-        metavar="NAME=NUMBER",
-        action="append",
-        default=[],
-        help=f"bound of one file, may be repeated; names: {', '.join(LIMIT_NAMES)}",
-    )
-    score.add_argument(
-        "--log-file", metavar="FILE", type=Path, help="(default: REPORTS/logs/RUN_ID.log)"
-    )
+
+
+def _add_reports(command: argparse.ArgumentParser) -> None:
+    command.add_argument("reports", metavar="REPORTS", type=Path, help="folder with the reports")
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:
@@ -150,7 +128,11 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
         help="where to put archive and reports (default: ./%(default)s)",
     )
     demo.add_argument(
-        "--seed", metavar="N", type=_from(0), default=0, help="of the images (default: %(default)s)"
+        "--seed",
+        metavar="N",
+        type=at_least(0),
+        default=0,
+        help="of the images (default: %(default)s)",
     )
 
 
@@ -168,10 +150,14 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         "--output", metavar="FOLDER", type=Path, required=True, help="new folder of the artifact"
     )
     train.add_argument(
-        "--seed", metavar="N", type=_from(0), default=17, help="of split and weights (default: 17)"
+        "--seed",
+        metavar="N",
+        type=at_least(0),
+        default=17,
+        help="of split, weights (default: 17)",
     )
     train.add_argument(
-        "--epochs", metavar="N", type=_from(1), help="at most so many (default: the recipe's)"
+        "--epochs", metavar="N", type=at_least(1), help="at most so many (default: the recipe's)"
     )
 
 

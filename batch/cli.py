@@ -6,23 +6,19 @@ import argparse
 import json
 import logging
 import os
-import secrets
 import sys
 import time
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from batch.archive.limits import parse_limits
-from batch.archive.privacy import IdentifierPolicy, Identifiers, read_key
-from batch.archive.rules import ReadingRules
-from batch.archive.selection import Selection, parse_rules
-from batch.arguments import PROGRAM, parser
+from batch.arguments import parser
 from batch.config import JobConfig, whole_path
 from batch.errors import BatchError, ExitCode, UsageError
 from batch.interrupt import stop_on_signals
+from batch.job_arguments import PROGRAM
+from batch.options import job_config
 from batch.quiet import import_tensorflow
 
 
@@ -31,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     own, beam = _split_at_dashes(given)
     options = parser().parse_args(own)
-    if beam and options.command != "score":
+    if beam and options.command not in ("score", "inventory"):
         print(f"{PROGRAM}: Beam options after `--` belong to `score`.", file=sys.stderr)
         return ExitCode.USAGE
     _quiet_libraries()
@@ -41,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted; nothing was published.", file=sys.stderr)
+        print(
+            f"{PROGRAM}: interrupted; nothing was published. The next run goes on from the last "
+            "complete segment.",
+            file=sys.stderr,
+        )
         return ExitCode.FAILURE
     except Exception as error:  # no traceback for a user; the log has the places
         from batch.console import explain_failure, log_failure
@@ -54,59 +54,113 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _score(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    started_at = datetime.now(UTC)
-    config = JobConfig(
-        archive=whole_path("ARCHIVE", options.archive),
-        reports=whole_path("--output", options.output),
-        model=options.model,
-        run_id=f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
-        started_at=started_at,
-        operating_point=options.operating_point,
-        segment_size=options.segment_size,
-        batch_size=options.batch_size,
-        decode_threads=options.decode_threads,
-        max_unscored_rate=options.max_unscored_rate,
-        rules=_reading_rules(options),
-        beam_options=tuple(beam),
-    )
-    return _run(config, options.log_file)
+    config = job_config(options, beam, datetime.now(UTC), datetime.now())
+    try:
+        code, run = _run(config, options)
+    except BatchError as error:
+        _leave_metrics(options, config, error.exit_code, None)
+        raise
+    except BaseException:
+        _leave_metrics(options, config, ExitCode.FAILURE, None)
+        raise
+    _leave_metrics(options, config, code, run)
+    return code
 
 
-def _reading_rules(options: argparse.Namespace) -> ReadingRules:
-    key = read_key(options.patient_key_file) if options.patient_key_file else None
-    return ReadingRules(
-        limits=parse_limits(options.limit),
-        selection=Selection(
-            include=parse_rules("--include", options.include),
-            exclude=parse_rules("--exclude", options.exclude),
-        ),
-        identifiers=IdentifierPolicy(Identifiers(options.identifiers), key),
-    )
-
-
-def _run(config: JobConfig, log_file: Path | None) -> int:
-    from batch.console import Progress, start_log, summary
+def _run(config: JobConfig, options: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
+    from batch.console import Progress, summary
     from batch.night import run_night
 
-    option = "--log-file" if log_file else "--output"
-    log_file = whole_path(option, log_file or config.reports / "logs" / f"{config.run_id}.log")
-    if config.archive in log_file.parents:
-        raise UsageError(f"--log-file: {log_file} is in the archive, which is only read.")
-    try:
-        start_log(log_file)
-    except OSError as error:
-        raise UsageError(f"{option}: cannot write {log_file} ({error.strerror}).") from error
+    _start_log(config, options)
     with stop_on_signals(), Progress() as progress:
         night = run_night(config, progress, time.monotonic)
     _say(summary(night), sys.stdout)
     if night.counts.unscored_rate > config.max_unscored_rate:
         _say(
-            f"{PROGRAM}: {night.counts.unscored_rate:.1%} of the images have no score; allowed: "
-            f"{config.max_unscored_rate:.1%} (--max-unscored-rate). The night is published.\n",
+            f"{PROGRAM}: {night.counts.unscored_rate:.1%} of tonight's images have no score; "
+            f"allowed: {config.max_unscored_rate:.1%} (--max-unscored-rate). "
+            "The night is published.\n",
             sys.stderr,
         )
-        return ExitCode.UNSCORED_RATE
+        return ExitCode.UNSCORED_RATE, night.run
+    return (ExitCode.STOPPED_EARLY if night.stopped else ExitCode.COMPLETE), night.run
+
+
+def _start_log(config: JobConfig, options: argparse.Namespace) -> None:
+    from batch.console import start_log
+
+    option = "--log-file" if options.log_file else "--output"
+    file = whole_path(option, options.log_file or config.reports / "logs" / f"{config.run_id}.log")
+    if config.archive in file.parents:
+        raise UsageError(f"--log-file: {file} is in the archive, which is only read.")
+    try:
+        start_log(file, config.run_id if options.log_format == "json" else None)
+    except OSError as error:
+        raise UsageError(f"{option}: cannot write {file} ({error.strerror}).") from error
+
+
+def _leave_metrics(
+    options: argparse.Namespace, config: JobConfig, code: int, run: dict[str, Any] | None
+) -> None:
+    """What a monitoring system asks for, after failures too. It cannot undo a published night."""
+    if options.metrics_file is None:
+        return
+    from batch.operations.metrics import write_metrics
+
+    try:
+        path = whole_path("--metrics-file", options.metrics_file)
+        write_metrics(path, config.reports, code, time.time(), run)
+    except UsageError as error:
+        _say(f"{PROGRAM}: {error}\n", sys.stderr)
+
+
+def _inventory(options: argparse.Namespace, beam: Sequence[str]) -> int:
+    from batch.operations.forecast import forecast
+
+    config = job_config(options, beam, datetime.now(UTC), datetime.now())
+    _say(forecast(config), sys.stdout)
     return ExitCode.COMPLETE
+
+
+def _current(options: argparse.Namespace, beam: Sequence[str]) -> int:
+    from batch.operations.current import describe_current, write_current
+
+    reports = whole_path("REPORTS", options.reports)
+    _say(describe_current(reports), sys.stdout)
+    if options.output is not None:
+        file = whole_path("--output", options.output)
+        _say(f"{write_current(reports, file)} rows written to {file}\n", sys.stdout)
+    return ExitCode.COMPLETE
+
+
+def _runs(options: argparse.Namespace, beam: Sequence[str]) -> int:
+    from batch.operations.runs import last_runs, runs_table
+
+    lines = last_runs(whole_path("REPORTS", options.reports), options.last)
+    _say(runs_table(lines) + "\n", sys.stdout)
+    return ExitCode.COMPLETE
+
+
+def _prune(options: argparse.Namespace, beam: Sequence[str]) -> int:
+    from batch.operations.prune import prune
+
+    pruned = prune(whole_path("REPORTS", options.reports), options.keep, options.dry_run)
+    verb = "would be removed" if options.dry_run else "removed"
+    for night in pruned:
+        _say(f"{night.run_id}  {night.bytes / 1e6:.1f} MB of snapshots {verb}\n", sys.stdout)
+    total = sum(night.bytes for night in pruned)
+    _say(f"{len(pruned)} nights, {total / 1e6:.1f} MB {verb}\n", sys.stdout)
+    return ExitCode.COMPLETE
+
+
+def _doctor(options: argparse.Namespace, beam: Sequence[str]) -> int:
+    from batch.operations.doctor import doctor_table, examine, has_failed
+
+    archive = whole_path("--archive", options.archive) if options.archive else None
+    reports = whole_path("--output", options.output) if options.output else None
+    checks = examine(archive, reports, options.model)
+    _say(doctor_table(checks) + "\n", sys.stdout)
+    return ExitCode.FAILURE if has_failed(checks) else ExitCode.COMPLETE
 
 
 def _say(text: str, stream: TextIO) -> None:
@@ -196,4 +250,14 @@ def _quiet_libraries() -> None:
     logging.getLogger().addHandler(logging.NullHandler())
 
 
-_COMMANDS = {"score": _score, "demo": _demo, "train": _train, "evaluate": _evaluate}
+_COMMANDS = {
+    "score": _score,
+    "inventory": _inventory,
+    "current": _current,
+    "runs": _runs,
+    "prune": _prune,
+    "doctor": _doctor,
+    "demo": _demo,
+    "train": _train,
+    "evaluate": _evaluate,
+}

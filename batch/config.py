@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
 from batch.archive.rules import ReadingRules
@@ -16,6 +17,18 @@ machine without network must not see that."""
 
 DEFAULT_SEGMENT_SIZE = 2000
 
+YOUNG_SECONDS = 600
+"""A file that cannot be decoded and was modified less than ten minutes before the run may still be
+being written: it is left for the next run."""
+
+
+class Order(StrEnum):
+    """In which order files are read; what comes last may have to wait at a deadline."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    PATH = "path"
+
 
 @dataclass(frozen=True)
 class JobConfig:
@@ -25,8 +38,11 @@ class JobConfig:
     operating_point: its name; None for the artifact's default. started_at: with time zone, UTC.
     segment_size: files in one Beam pipeline, 0 for all in one. batch_size: images in one call of
     the model. decode_threads: of each worker process. max_unscored_rate: share (0..1) of the
-    images above which the exit code says so. rules: how files are read. beam_options: passed to
-    the runner as they are.
+    images tried above which the exit code says so. rules: how files are read. order: of reading.
+    settle_seconds: files modified less than so long before the start wait for the next run.
+    seconds_allowed: no segment is begun that would end later; deadline, max_duration: the words
+    that it was made of. accept_shrunken_archive: most of the files may be gone. beam_options:
+    passed to the runner as they are.
     """
 
     archive: Path
@@ -40,6 +56,12 @@ class JobConfig:
     decode_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
     max_unscored_rate: float = 0.1
     rules: ReadingRules = field(default_factory=ReadingRules)
+    order: Order = Order.NEWEST
+    settle_seconds: int = 0
+    deadline: str | None = None
+    max_duration: str | None = None
+    seconds_allowed: float | None = None
+    accept_shrunken_archive: bool = False
     beam_options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -53,11 +75,24 @@ class JobConfig:
             ("--batch-size", self.batch_size, 1, 1024),
             ("--decode-threads", self.decode_threads, 1, 256),
             ("--max-unscored-rate", self.max_unscored_rate, 0, 1),
+            ("--settle", self.settle_seconds, 0, 7 * 86_400),
         ):
             if not value >= low or (high is not None and not value <= high):
                 limit = f"{low} to {high}" if high is not None else f"{low} or more"
                 raise UsageError(f"{option}: found {value}; allowed: {limit}.")
         _check_folders(self.archive, self.reports)
+
+    @property
+    def settled_before_ns(self) -> int | None:
+        """Files modified after this instant are left alone; None: none is."""
+        if not self.settle_seconds:
+            return None
+        return nanoseconds(self.started_at) - self.settle_seconds * 10**9
+
+
+def nanoseconds(instant: datetime) -> int:
+    """Nanoseconds since 1970, as file systems count them."""
+    return round(instant.timestamp() * 1e6) * 1000
 
 
 def whole_path(option: str, path: Path) -> Path:

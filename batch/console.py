@@ -15,6 +15,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from batch.night import Night
+from batch.operations.log_json import JsonFormatter
 from batch.progress import FILES_READ
 from batch.records import FileState
 
@@ -27,15 +28,19 @@ LOG_EVERY = 60
 """Bar refreshes between two progress lines in the log: one line in half a minute."""
 
 
-def start_log(path: Path) -> None:
+def start_log(path: Path, json_run_id: str | None = None) -> None:
     """Send this program's log lines to a file, and nobody else's anywhere.
+
+    Args:
+        json_run_id: write JSON lines that name this run; None: lines for people.
 
     Raises:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler.setFormatter(JsonFormatter(json_run_id) if json_run_id else plain)
     ours = logging.getLogger("batch")
     ours.handlers = [handler]
     ours.setLevel(logging.INFO)
@@ -131,15 +136,18 @@ class Progress:
 
 def summary(night: Night) -> str:
     """The closing summary: what was found, what became of it, where to look."""
-    counts, point = night.counts, night.facts.operating_point
+    counts, facts = night.counts, night.settings.facts
+    point = facts.operating_point
     lines = [
         "",
         f"Found      {counts.files_found:>8} files, {counts.frames} images in them",
         f"Scored     {counts.predictions:>8} images in {counts.state(FileState.SCORED)} files"
         f"  ({_rate(night)} images/s)",
+        *_remembered(night),
         f"Alerts     {counts.alerts:>8} at {point.name}: score {point.threshold:.3f} or more"
         " (no alert does not mean cleared)",
         f"Unscored   {counts.unscored_rows:>8} for a person to look at"
+        + (f", {counts.new_unscored} of them new" if counts.unscored_rows else "")
         + _reasons(counts.unscored_reasons),
         f"Non-image  {counts.state(FileState.NON_IMAGE):>8}" + _reasons(counts.non_image_reasons),
     ]
@@ -149,14 +157,38 @@ def summary(night: Night) -> str:
             + _reasons(counts.pending_reasons)
         )
     lines += [
-        f"Model      {night.facts.model_id} {night.facts.model_version}, sensitivity "
+        f"Model      {facts.model_id} {facts.model_version}, sensitivity "
         f"{point.sensitivity:.2f} and specificity {point.specificity:.2f} on {point.validation_set}"
         + (" (provisional: few melanomas)" if point.provisional else ""),
-        *_caution(night.artifact.manifest.caution),
+        *_caution(night.settings.artifact.manifest.caution),
+        *_stopped(night),
         f"Reports    {night.folder}",
         "",
     ]
     return "\n".join(lines)
+
+
+def _remembered(night: Night) -> list[str]:
+    """What earlier nights had to say; nothing on the first."""
+    counts, run = night.counts, night.run
+    memory, lines = run["memory"], []
+    if memory["run_id"] is not None:
+        lines = [
+            f"Unchanged  {counts.state(FileState.UNCHANGED):>8} files, not opened; "
+            f"{counts.state(FileState.REUSED)} more have known content at a new place",
+            f"Current    {counts.current:>8} images have a score, over all nights"
+            f"; {run['left_archive']} files left the archive",
+        ]
+    if run["taken_up"]:
+        lines.append(f"Taken up   {run['taken_up']:>8} files of a run that did not end")
+    if counts.turned:
+        lines.append(f"           {counts.turned:>8} alerts by the operating point alone")
+    lines += [f"Damaged    night {night_id}: not used as memory" for night_id in memory["damaged"]]
+    return lines
+
+
+def _stopped(night: Night) -> list[str]:
+    return [f"Stopped    by {night.run['stopped']}: the next run goes on"] if night.stopped else []
 
 
 def _caution(text: str) -> list[str]:
@@ -166,8 +198,8 @@ def _caution(text: str) -> list[str]:
 
 
 def _rate(night: Night) -> str:
-    seconds = night.seconds["segments"]
-    return f"{night.counts.frames / seconds:.1f}" if seconds else "n/a"
+    rate = night.run["images_per_second"]
+    return "n/a" if rate is None else f"{rate:.1f}"
 
 
 def _reasons(reasons: object) -> str:

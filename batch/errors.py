@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     LOCKED = 4
     ARTIFACT_REFUSED = 5
     UNSCORED_RATE = 6
+    STOPPED_EARLY = 7
 
 
 class BatchError(Exception):
@@ -39,6 +40,16 @@ class NoImagesFound(BatchError):
 
 class ArchiveLost(BatchError):
     """The archive went away during the run."""
+
+
+class ArchiveShrunk(BatchError):
+    """Most of the files that the last night knew are gone."""
+
+    exit_code = ExitCode.NO_IMAGES
+
+
+class ReportsLost(BatchError):
+    """The reports folder went away, or was replaced, during the run."""
 
 
 class ReportsLocked(BatchError):
@@ -121,6 +132,11 @@ class PendingReason(StrEnum):
     """Why a file waits for the next run."""
 
     CHANGED_WHILE_READ = "changed_while_read"
+    UNREADABLE_AND_YOUNG = "unreadable_and_young"
+    NOT_SETTLED = "not_settled"
+    OUT_OF_TIME = "out_of_time"
+    STOPPED = "stopped"
+    FOLDER_NOT_LISTED = "folder_not_listed"
 
 
 class ImageFailure(Exception):

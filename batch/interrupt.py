@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from types import FrameType
 
+
+class _Mode(Enum):
+    AT_ONCE = 0
+    ORDERLY = 1
+    FINISHING = 2
+
+
 _REQUESTED = threading.Event()
+_current = _Mode.AT_ONCE
+_NOTICE = b"\nstopping at the end of this segment; Ctrl-C stops at once\n"
 
 
 @contextmanager
@@ -18,16 +29,48 @@ def stop_on_signals() -> Iterator[None]:
     Raising alone is not enough: an exception that arrives inside a callback of a native library
     is printed and dropped, and the run would go on. `check` raises again at the next safe place.
     """
+    _REQUESTED.clear()
     if threading.current_thread() is not threading.main_thread():
         yield  # signals belong to the main thread; somebody else's program handles them
         return
-    _REQUESTED.clear()
     kept = {kind: signal.signal(kind, _request) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for kind, handler in kept.items():
             signal.signal(kind, handler)
+
+
+@contextmanager
+def orderly() -> Iterator[None]:
+    """While this is open, the first signal only asks: `is_requested` tells, and nothing raises.
+
+    A SIGINT after that raises KeyboardInterrupt: the person at the terminal does not want to wait.
+    """
+    with _mode(_Mode.ORDERLY):
+        yield
+
+
+@contextmanager
+def finishing() -> Iterator[None]:
+    """While this is open, no signal raises: seconds of work that must not be told half."""
+    with _mode(_Mode.FINISHING):
+        yield
+
+
+@contextmanager
+def _mode(mode: _Mode) -> Iterator[None]:
+    global _current
+    before, _current = _current, mode
+    try:
+        yield
+    finally:
+        _current = before
+
+
+def is_requested() -> bool:
+    """Whether a signal came since `stop_on_signals` was opened."""
+    return _REQUESTED.is_set()
 
 
 def check() -> None:
@@ -40,6 +83,12 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
-def _request(_kind: int, _frame: FrameType | None) -> None:
+def _request(kind: int, _frame: FrameType | None) -> None:
+    again = _REQUESTED.is_set()
     _REQUESTED.set()
-    raise KeyboardInterrupt
+    if _current == _Mode.AT_ONCE:
+        raise KeyboardInterrupt
+    if _current == _Mode.ORDERLY and again and kind == signal.SIGINT:
+        raise KeyboardInterrupt
+    if not again:
+        os.write(2, _NOTICE)  # the only way to speak that is safe inside a signal handler

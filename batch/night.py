@@ -1,28 +1,30 @@
-"""One run: lock, inventory, segments, ledger, publication."""
+"""One run: lock, memory, inventory, plan, segments, ledger, publication."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from batch import interrupt
-from batch.archive.inventory import list_archive
-from batch.archive.preprocess import PREPROCESSING_VERSION
-from batch.config import JobConfig
-from batch.errors import ArchiveLost, NoImagesFound
-from batch.model.artifact import ModelArtifact, find_artifact, shared_classifier, verify_artifact
-from batch.pipeline import SegmentJob, pipeline_options, run_segment
-from batch.records import ImageLocation
-from batch.reports.counting import gather_night
+from batch.archive.storage import ArchiveStorage, LocalArchive
+from batch.config import JobConfig, Order
+from batch.errors import ArchiveLost, NoImagesFound, PendingReason, ReportsLost
+from batch.reports.counting import count_night
+from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import Counts, check_balance, equation
-from batch.reports.publish import discard_staging, exclusive, publish, start_staging
-from batch.reports.rows import RunFacts
+from batch.reports.locking import exclusive
+from batch.reports.memory import remember
+from batch.reports.plan import Plan, check_not_shrunk, make_plan
+from batch.reports.rows import segment_facts
 from batch.reports.run_json import Stopwatch, by_reason, run_json
+from batch.reports.storage import LocalReports, Staging
+from batch.schedule import Allowance
+from batch.settings import Settings, settle
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ class Listener(Protocol):
     """Hears how the run comes along; the console is one."""
 
     def found(self, files: int) -> None:
-        """The inventory is complete."""
+        """The plan is made: so many files are to be read."""
 
     def done(self, files: int) -> None:
         """So many files are settled since the start, at a segment's end."""
@@ -39,82 +41,110 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class Night:
-    """A published run. seconds: wall time of each part."""
+    """A published run. run: the content of run.json. stopped: why it ended early, if it did."""
 
     folder: Path
     counts: Counts
-    artifact: ModelArtifact
-    facts: RunFacts
-    seconds: dict[str, float]
+    settings: Settings
+    run: dict[str, Any]
+    stopped: PendingReason | None
 
 
 def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], float]) -> Night:
-    """Score the archive and publish the night.
+    """Score what is new in the archive and publish the night.
 
     Args:
-        monotonic: seconds on a clock that never jumps, for the durations in run.json.
+        monotonic: seconds on a clock that never jumps, for durations and the deadline.
 
     Raises:
-        BatchError: with the exit code of its kind; then nothing new is published.
+        BatchError: with the exit code of its kind; then nothing new is published, and the next
+            run takes up the segments that were committed.
     """
-    pipeline_options(config.beam_options)
     clock = Stopwatch(monotonic)
-    with exclusive(config.reports, config.run_id):
-        artifact, job = _start_model(config)
-        clock.lap("model")
-        root = config.archive.stat()
-        locations = list(list_archive(config.archive))
-        clock.lap("inventory")
-        logger.info("%d files found", len(locations))
-        if not locations:
-            raise NoImagesFound(f"ARCHIVE: no file below {config.archive}. Is the archive mounted?")
-        listener.found(len(locations))
-        staging = start_staging(config.reports, config.run_id)
-        try:
-            _score_segments(config, job, locations, staging, listener)
-            clock.lap("segments")
-            counts = gather_night(staging, len(locations))
-            _check_counts(config, counts)
+    if config.beam_options:
+        from batch.pipeline import pipeline_options
+
+        pipeline_options(config.beam_options)
+    reports, archive = LocalReports(config.reports), LocalArchive(config.archive)
+    with exclusive(config.reports, f"run {config.run_id}") as lock:
+        reports.check_layout()
+        reports.recover()
+        settings = settle(config)
+        mark = archive.mark()
+
+        def ground() -> None:
+            """Archive and reports are still what they were."""
+            archive.check_same(mark)
+            lock.check()
+
+        plan = plan_night(config, settings, reports, archive)
+        clock.lap("plan")
+        logger.info("%d files found, %d to be read", len(plan), len(plan.queue))
+        _warn_of_damage(plan)
+        listener.found(len(plan.queue))
+        staging = reports.start(config.run_id)
+        with _keeping_segments(reports, staging):
+            work = _start(config, settings, plan, archive, clock)
             interrupt.check()
-            _check_still_there(config.archive, root)
-            clock.lap("reports")
-            summary = run_json(config, artifact.manifest, job.facts, counts, clock)
-            folder = publish(config.reports, staging, summary)
-        finally:
-            discard_staging(config.reports)
+            with interrupt.orderly():
+                done = work(staging, ground, listener.done, clock.total)
+                clock.lap("segments")
+                counts = _gather(config, settings, plan, staging, done)
+                ground()
+                clock.lap("reports")
+                stopped = done.waiting if done.files < len(plan.queue) else None
+                manifest = settings.artifact.manifest
+                run = run_json(config, manifest, settings.facts, plan, counts, clock, stopped)
+                with interrupt.finishing():
+                    folder = reports.publish(staging, run)
+                    reports.discard_work()
     logger.info("published: %s", equation(counts))
-    return Night(folder, counts, artifact, job.facts, clock.seconds)
+    return Night(folder, counts, settings, run, stopped)
 
 
-def _start_model(config: JobConfig) -> tuple[ModelArtifact, SegmentJob]:
-    artifact = find_artifact(config.model)
-    manifest = artifact.manifest
-    operating_point = manifest.operating_point(config.operating_point)
-    verify_artifact(artifact, config.batch_size)
-    logger.info("model %s %s passed its checks", manifest.model_id, manifest.model_sha256)
-    facts = RunFacts(
-        run_id=config.run_id,
-        started_at=config.started_at,
-        model_id=manifest.model_id,
-        model_version=manifest.model_version,
-        model_sha256=manifest.model_sha256,
-        preprocessing_version=PREPROCESSING_VERSION,
-        operating_point=operating_point,
+def plan_night(
+    config: JobConfig, settings: Settings, reports: LocalReports, archive: ArchiveStorage
+) -> Plan:
+    """List the archive and compare it with what is remembered; writes nothing.
+
+    Raises:
+        NoImagesFound: the archive is empty. ArchiveShrunk: most of it is gone.
+    """
+    memory = remember(reports, segment_facts(settings.facts))
+    plan = make_plan(
+        archive.list_files(),
+        memory,
+        settings.facts.fingerprints,
+        Order(config.order),
+        config.settled_before_ns,
     )
-    job = SegmentJob(
-        archive=config.archive.resolve(),
-        load=partial(shared_classifier, artifact.folder, manifest, config.batch_size),
-        output=manifest.output,
-        facts=facts,
-        batch_size=config.batch_size,
-        decode_threads=config.decode_threads,
-        rules=config.rules,
-        beam_options=config.beam_options,
-    )
-    return artifact, job
+    if not len(plan):
+        raise NoImagesFound(f"ARCHIVE: no file below {config.archive}. Is the archive mounted?")
+    if not config.accept_shrunken_archive:
+        check_not_shrunk(plan, config.archive)
+    return plan
 
 
-def _check_counts(config: JobConfig, counts: Counts) -> None:
+def _start(
+    config: JobConfig, settings: Settings, plan: Plan, archive: ArchiveStorage, clock: Stopwatch
+) -> Callable[..., Done]:
+    """How the queue is worked off: with model and Beam, which a night without work never loads."""
+    if not len(plan.queue):
+        return lambda *_: Done(0)
+    from batch.segments import start_model, work_off
+
+    job = start_model(config, settings, archive)
+    clock.lap("model")
+    allowance = Allowance(config.seconds_allowed)
+    return partial(work_off, plan, job, config.segment_size, allowance)
+
+
+def _gather(
+    config: JobConfig, settings: Settings, plan: Plan, staging: Staging, done: Done
+) -> Counts:
+    """The night's tables, counted from the disk; the counts add up, or nothing is published."""
+    gathered = gather_night(staging, plan, done, settings.facts)
+    counts = count_night(staging.night, len(plan), config.run_id, gathered)
     check_balance(counts)
     if not counts.images:
         reasons = counts.non_image_reasons, counts.unscored_reasons, counts.pending_reasons
@@ -123,35 +153,26 @@ def _check_counts(config: JobConfig, counts: Counts) -> None:
             f"ARCHIVE: {counts.files_found} files below {config.archive}, and no image that could "
             f"be settled ({found}). Is this the archive's folder?"
         )
+    return counts
 
 
-def _check_still_there(archive: Path, root: os.stat_result) -> None:
-    """An archive that was unmounted or moved away would leave a night of vanished images."""
+@contextmanager
+def _keeping_segments(reports: LocalReports, staging: Staging) -> Iterator[None]:
+    """What a failed run leaves: its committed segments, for the next; after a failure that may lie
+    in them, nothing.
+    """
     try:
-        now = archive.stat()
-        os.scandir(archive).close()
-    except OSError as error:
-        raise ArchiveLost(
-            f"ARCHIVE: {archive} went away during the run ({error.strerror}); nothing "
-            "was published."
-        ) from error
-    if (now.st_dev, now.st_ino) != (root.st_dev, root.st_ino):
-        raise ArchiveLost(
-            f"ARCHIVE: {archive} is another folder than at the start; nothing was published."
-        )
+        yield
+    except (OSError, ArchiveLost, ReportsLost, KeyboardInterrupt):
+        reports.discard_unfinished(staging)
+        raise
+    except Exception:
+        if staging.night.exists():  # it failed on what the segments hold
+            reports.discard_work()
+        reports.discard_unfinished(staging)
+        raise
 
 
-def _score_segments(
-    config: JobConfig,
-    job: SegmentJob,
-    locations: Sequence[ImageLocation],
-    staging: Path,
-    listener: Listener,
-) -> None:
-    size = config.segment_size or len(locations)
-    for number, start in enumerate(range(0, len(locations), size)):
-        interrupt.check()
-        segment = locations[start : start + size]
-        run_segment(job, segment, (staging / "segments" / f"{number:06d}").resolve())
-        logger.info("segment %d done: %d of %d files", number, start + len(segment), len(locations))
-        listener.done(start + len(segment))
+def _warn_of_damage(plan: Plan) -> None:
+    for run_id in plan.memory.damaged:
+        logger.warning("night %s is damaged and was passed over as memory", run_id)

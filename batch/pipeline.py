@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import create_runner
 
 from batch.archive.rules import ReadingRules
+from batch.archive.storage import ArchiveStorage
 from batch.config import LOCAL_RUNNER
 from batch.errors import UsageError
 from batch.model.classifier import Classifier
@@ -31,7 +32,7 @@ class SegmentJob:
     load: gives the classifier, once a worker process. beam_options: as given after `--`.
     """
 
-    archive: Path
+    archive: ArchiveStorage
     load: Callable[[], Classifier]
     output: OutputContract
     facts: RunFacts
@@ -41,13 +42,22 @@ class SegmentJob:
     beam_options: tuple[str, ...]
 
 
-def run_segment(job: SegmentJob, locations: Sequence[ImageLocation], folder: Path) -> None:
-    """Score a segment's files and write its table parts below `folder`; returns when done."""
+def run_segment(
+    job: SegmentJob,
+    locations: Sequence[ImageLocation],
+    folder: Path,
+    known: frozenset[str] = frozenset(),
+) -> None:
+    """Score a segment's files and write its table parts below `folder`; returns when done.
+
+    Args:
+        known: digests of content that needs no scoring again.
+    """
     shards = max(1, math.ceil(len(locations) / ROWS_PER_SHARD))
     with beam.Pipeline(options=pipeline_options(job.beam_options)) as pipeline:
         files = pipeline | "ReadArchive" >> ReadArchive(locations)
         prepared = files | "PrepareImages" >> PrepareImages(
-            job.archive, job.rules, job.decode_threads
+            job.archive, job.rules, job.decode_threads, known
         )
         scored = prepared.inputs | "ScoreImages" >> ScoreImages(
             job.load, job.output, job.batch_size

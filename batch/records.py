@@ -34,11 +34,13 @@ class ImageLocation:
     path: relative to the archive root, `/` between parts; bytes that are not UTF-8 are kept as
         surrogate escapes (PEP 383).
     size: bytes. mtime_ns: nanoseconds since 1970.
+    attempts: runs in which this very file was read before and something in it had no score.
     """
 
     path: str
     size: int
     mtime_ns: int
+    attempts: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,8 @@ class FileReading:
     """What reading a file gave, before any of its frames is scored.
 
     frames: images in the file that must each end as a prediction or an unscored row; 1 for a file
-        that failed as a whole; 0 for a non-image or a pending file.
-    state: NON_IMAGE or PENDING when reading already decided; else None.
+        that failed as a whole; 0 for a non-image, a pending file, and one whose content is known.
+    state: NON_IMAGE, PENDING or REUSED when reading already decided; else None.
     """
 
     location: ImageLocation
@@ -130,8 +132,26 @@ class FileReading:
 
 
 @dataclass(frozen=True)
+class Fingerprints:
+    """What tonight's results depend on besides the files; each names one part of it.
+
+    program_version: what is recognised, and as what. failure: limits and decoders. identity:
+    include and exclude rules and identifiers (DICOM only). scoring: model, its output contract,
+    and preprocessing.
+    """
+
+    program_version: str
+    failure: str
+    identity: str
+    scoring: str
+
+
+@dataclass(frozen=True)
 class FileOutcome:
-    """One file found, and what became of it: a row of `files/`."""
+    """One file found, and what became of it: a row of `files/`.
+
+    attempts: runs in a row that read this very file and left something in it without a score.
+    """
 
     location: ImageLocation
     state: FileState
@@ -142,6 +162,7 @@ class FileOutcome:
     frames: int
     frames_scored: int
     frames_unscored: int
+    attempts: int
 
 
 @dataclass(frozen=True)

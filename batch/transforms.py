@@ -27,6 +27,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from batch.archive.frames import FrameResult
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
+from batch.archive.storage import ArchiveStorage
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.model.scoring import score_batch
@@ -78,13 +79,14 @@ class ReadArchive(beam.PTransform):
 class PrepareImages(beam.PTransform):
     """Read every file once, on a few threads, and bring its frames to the model's input."""
 
-    root: Path
+    archive: ArchiveStorage
     rules: ReadingRules
     threads: int
+    known: frozenset[str] = frozenset()
 
     def expand(self, locations: beam.PCollection) -> Prepared:
         """Give `Prepared` from a PCollection of ImageLocation."""
-        read = partial(read_file, self.root, rules=self.rules)
+        read = partial(read_file, self.archive, rules=self.rules, known=self.known)
         outputs = locations | "Read" >> beam.ParDo(_ReadDoFn(read, self.threads)).with_outputs(
             UNSCORED, READINGS, main="inputs"
         )

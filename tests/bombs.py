@@ -37,6 +37,7 @@ from pydicom.uid import (
 from batch.archive.limits import Limits
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
+from batch.archive.storage import LocalArchive
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.records import Unscored
@@ -302,7 +303,7 @@ def _read_here(path: Path, decode_seconds: int) -> dict[str, object]:
     )
     rules = ReadingRules(limits=Limits(decode_seconds=decode_seconds))
     start = time.monotonic()
-    _, (result,) = read_file(path.parent, locate(path.parent, path), rules)
+    _, (result,) = read_file(LocalArchive(path.parent), locate(path.parent, path), rules)
     seconds = time.monotonic() - start
     for child in multiprocessing.active_children():
         child.kill()

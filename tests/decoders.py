@@ -24,6 +24,7 @@ from batch.archive.formats import FileFormat
 from batch.archive.inventory import list_archive
 from batch.archive.limits import Limits
 from batch.archive.rules import ReadingRules
+from batch.archive.storage import LocalArchive
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
 from tests import encoded
@@ -70,12 +71,12 @@ KINDS: dict[str, Callable[[np.ndarray], bytes]] = {
 
 def rate(root: Path) -> float:
     """Images a second, median of some rounds; every file must give an input."""
-    rules, found = ReadingRules(), list(list_archive(root))
+    rules, archive, found = ReadingRules(), LocalArchive(root), list(list_archive(root))
     rates = []
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in range(ROUNDS + 1):  # the first one starts watched processes and fills the cache
             start = time.perf_counter()
-            results = list(pool.map(lambda item: reader.read_file(root, item, rules)[1], found))
+            results = list(pool.map(lambda item: reader.read_file(archive, item, rules)[1], found))
             rates.append(len(found) / (time.perf_counter() - start))
             assert all(hasattr(result, "pixels") for frames in results for result in frames)
     return float(np.median(rates[1:]))

@@ -24,6 +24,7 @@ from batch.archive.limits import Limits
 from batch.archive.privacy import IdentifierPolicy, Identifiers
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
+from batch.archive.storage import LocalArchive
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason
@@ -130,7 +131,7 @@ def examine(path: Path) -> tuple[list[str], list[str]]:
     location = locate(path.parent, path)
     start = time.monotonic()
     try:
-        reading, results = read_file(path.parent, location, RULES)
+        reading, results = read_file(LocalArchive(path.parent), location, RULES)
     except Exception as error:
         return ["an exception"], [f"raised {type(error).__name__}"]
     seconds = time.monotonic() - start

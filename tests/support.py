@@ -13,9 +13,17 @@ import numpy as np
 from batch.archive.limits import Limits
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
+from batch.archive.storage import LocalArchive
 from batch.demo import dicom_writer
 from batch.model.manifest import OutputContract
-from batch.records import ImageLocation, ImageRecord, ModelInput, OperatingPoint, Prediction
+from batch.records import (
+    Fingerprints,
+    ImageLocation,
+    ImageRecord,
+    ModelInput,
+    OperatingPoint,
+    Prediction,
+)
 from batch.reports.rows import RunFacts
 
 REPOSITORY = Path(__file__).parent.parent
@@ -51,6 +59,7 @@ FACTS = RunFacts(
     model_sha256="0" * 64,
     preprocessing_version="1",
     operating_point=POINT,
+    fingerprints=Fingerprints("0", "failure", "identity", "scoring"),
 )
 
 
@@ -61,9 +70,8 @@ def locate(root: Path, path: Path) -> ImageLocation:
 
 def read(path: Path, limits: Limits | None = None):
     """Read one file as the pipeline does."""
-    return read_file(
-        path.parent, locate(path.parent, path), ReadingRules(limits=limits or Limits())
-    )
+    rules = ReadingRules(limits=limits or Limits())
+    return read_file(LocalArchive(path.parent), locate(path.parent, path), rules)
 
 
 def record(path: str = "a.jpg", image_id: str = "sha256:0", **changes: object) -> ImageRecord:

@@ -11,12 +11,14 @@ import sys
 import tempfile
 import termios
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from batch import night as night_module
+from batch.archive.storage import LocalArchive
 from batch.cli import main
 from batch.demo.archive import EXPECTED_STATES
 from batch.errors import ExitCode
@@ -40,7 +42,7 @@ def test_a_complete_night_exits_with_0(scored):
 def test_the_night_has_the_published_layout(scored):
     latest = scored[1] / "latest"
     assert sorted(path.name for path in latest.iterdir()) == [
-        "_SUCCESS", "alerts.parquet", "files", "predictions", "run.json", "unscored",
+        "_SUCCESS", "alerts.parquet", "current", "files", "predictions", "run.json", "unscored",
     ]  # fmt: skip
     assert os.readlink(latest).startswith("runs/")
     assert sorted(path.name for path in scored[1].iterdir()) == [".lock", "latest", "logs", "runs"]
@@ -51,7 +53,7 @@ def test_run_json_holds_the_equation_and_where_the_scores_come_from(scored):
     equation = run["equation"]
     assert equation.pop("files_found") == sum(equation.values()) == 23
     assert {name: count for name, count in equation.items() if count} == EXPECTED_STATES
-    assert run["frames"] == {"found": 22, "predictions": 18, "unscored": 4}
+    assert run["frames"] == {"found": 22, "predictions": 18, "unscored": 4, "new_unscored": 4}
     assert run["model"]["model_id"] == "isic9-dropout"
     assert run["model"]["operating_point"]["sensitivity"] > 0
     assert run["options"]["max_unscored_rate"] == 0.2
@@ -78,13 +80,12 @@ def test_the_log_has_lines_and_no_file_names(scored, generated_archive):
     assert not [name for name in names if name in text]
 
 
-def test_scoring_again_adds_a_night_with_the_same_scores(scored, generated_archive, tmp_path):
-    reports = Path(shutil.copytree(scored[1], tmp_path / "reports", symlinks=True))
-    words = ["score", str(generated_archive), "--output", str(reports)]
+def test_batches_of_another_size_give_the_same_scores(scored, generated_archive, tmp_path):
+    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
     assert main([*words, "--max-unscored-rate", "1", "--batch-size", "5"]) == ExitCode.COMPLETE
     first, second = (
-        pd.read_parquet(folder / "predictions").set_index(["path", "frame_number"])
-        for folder in sorted((reports / "runs").iterdir(), key=lambda p: p.stat().st_mtime)
+        pd.read_parquet(folder / "latest" / "predictions").set_index(["path", "frame_number"])
+        for folder in (scored[1], tmp_path / "r")
     )
     pd.testing.assert_series_equal(
         first["melanoma_score"], second["melanoma_score"], rtol=0, atol=1e-5
@@ -97,7 +98,7 @@ def test_too_many_unscored_images_exit_with_6_and_are_published(
     words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
     assert main([*words, "--max-unscored-rate", "0.18"]) == ExitCode.UNSCORED_RATE
     assert (tmp_path / "r" / "latest" / "_SUCCESS").exists()
-    assert "18.2% of the images have no score; allowed: 18.0%" in capsys.readouterr().err
+    assert "18.2% of tonight's images have no score; allowed: 18.0%" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("files", [{}, {"a.txt": "hello", "b.pdf": "%PDF-1.4"}, {"a.jpg": "link"}])
@@ -190,13 +191,16 @@ def test_a_ledger_that_does_not_balance_exits_with_1_and_publishes_nothing(
     generated_archive, tmp_path, capsys, monkeypatch
 ):
     gather = night_module.gather_night
-    monkeypatch.setattr(
-        night_module, "gather_night", lambda staging, found: gather(staging, found + 1)
-    )
+
+    def lose_one(*arguments):
+        gathered = gather(*arguments)
+        return replace(gathered, alerts=gathered.alerts + 1)
+
+    monkeypatch.setattr(night_module, "gather_night", lose_one)
     words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
     assert main(words) == ExitCode.FAILURE
-    assert "files found = files by state: 24 against 23" in capsys.readouterr().err
-    assert not (tmp_path / "r" / "latest").exists()
+    assert "predictions with alert + turned = alerts: 18 against 19" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [".lock", "logs"]
 
 
 def test_an_unexpected_failure_exits_with_1_and_logs_where_without_quoting(
@@ -205,7 +209,7 @@ def test_an_unexpected_failure_exits_with_1_and_logs_where_without_quoting(
     def explode(*_):
         raise RuntimeError("Jane^Doe in /secret/place")
 
-    monkeypatch.setattr(night_module, "start_staging", explode)
+    monkeypatch.setattr(night_module, "make_plan", explode)
     log = tmp_path / "log"
     words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
     assert main([*words, "--log-file", str(log)]) == ExitCode.FAILURE
@@ -264,14 +268,15 @@ def test_an_archive_that_goes_away_leaves_the_last_night(
     archive = Path(shutil.copytree(generated_archive, tmp_path / "archive"))
     reports = Path(shutil.copytree(scored[1], tmp_path / "reports", symlinks=True))
     before = os.readlink(reports / "latest")
-    listed = night_module.list_archive
+    (archive / "photographs" / "lesion-1.jpg").touch()
+    listed = LocalArchive.list_files
 
-    def list_and_unmount(root):
-        found = list(listed(root))
-        root.rename(tmp_path / "unmounted")
-        return found
+    def list_and_unmount(self):
+        found = list(listed(self))
+        self.root.rename(tmp_path / "unmounted")
+        return iter(found)
 
-    monkeypatch.setattr(night_module, "list_archive", list_and_unmount)
+    monkeypatch.setattr(LocalArchive, "list_files", list_and_unmount)
     assert main(["score", str(archive), "--output", str(reports)]) == ExitCode.FAILURE
     assert "went away during the run" in capsys.readouterr().err
     assert os.readlink(reports / "latest") == before
@@ -281,14 +286,14 @@ def test_a_night_in_which_nothing_settled_is_not_published(tmp_path, capsys, mon
     archive = tmp_path / "archive"
     archive.mkdir()
     (archive / "a.jpg").write_bytes(b"still being copied")
-    listed = night_module.list_archive
+    listed = LocalArchive.list_files
 
-    def list_and_grow(root):
-        found = list(listed(root))
-        (root / "a.jpg").write_bytes(b"still being copied, more of it")
-        return found
+    def list_and_grow(self):
+        found = list(listed(self))
+        (self.root / "a.jpg").write_bytes(b"still being copied, more of it")
+        return iter(found)
 
-    monkeypatch.setattr(night_module, "list_archive", list_and_grow)
+    monkeypatch.setattr(LocalArchive, "list_files", list_and_grow)
     assert main(["score", str(archive), "--output", str(tmp_path / "r")]) == ExitCode.NO_IMAGES
     assert "changed_while_read: 1" in capsys.readouterr().err
     assert not (tmp_path / "r" / "latest").exists()
@@ -349,11 +354,10 @@ def slow_archive(tmp_path, generated_archive):
     return archive
 
 
-def test_a_second_run_exits_with_4_and_a_killed_one_leaves_the_last_night(
-    slow_archive, scored, tmp_path, generated_archive
+def test_a_second_run_exits_with_4_and_a_killed_one_holds_nothing(
+    slow_archive, tmp_path, generated_archive
 ):
-    reports = Path(shutil.copytree(scored[1], tmp_path / "reports", symlinks=True))
-    before = os.readlink(reports / "latest")
+    reports = tmp_path / "reports"
     first = _start("score", str(slow_archive), "--output", str(reports), "--segment-size", "100")
     _wait_for(lambda: (reports / ".in-progress").exists() or first.poll() is not None)
     second = _start("score", str(slow_archive), "--output", str(reports))
@@ -362,24 +366,39 @@ def test_a_second_run_exits_with_4_and_a_killed_one_leaves_the_last_night(
     assert f"process {first.pid}" in error
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    assert os.readlink(reports / "latest") == before
-    assert len(list((reports / "runs").iterdir())) == 1
+    assert not (reports / "latest").exists()
     third = ["score", str(generated_archive), "--output", str(reports), "--max-unscored-rate", "1"]
     assert main(third) == ExitCode.COMPLETE
     assert not (reports / ".in-progress").exists()
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_publishes_nothing_and_says_so(slow_archive, tmp_path, kind):
+def test_a_signal_before_the_first_segment_ends_the_run_at_once(slow_archive, tmp_path, kind):
     reports = tmp_path / "reports"
     run = _start("score", str(slow_archive), "--output", str(reports), "--segment-size", "100")
-    _wait_for(lambda: (reports / ".in-progress").exists() or run.poll() is not None)
+    _wait_for(lambda: (reports / ".lock").exists() or run.poll() is not None)
     run.send_signal(kind)
     _, error = run.communicate()
     assert run.returncode == ExitCode.FAILURE
     assert "interrupted; nothing was published" in error
     assert "Traceback" not in error
     assert sorted(path.name for path in reports.iterdir()) == [".lock", "logs"]
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_a_segment_ends_the_run_in_order(slow_archive, tmp_path, kind):
+    reports = tmp_path / "reports"
+    run = _start("score", str(slow_archive), "--output", str(reports), "--segment-size", "100")
+    _wait_for(lambda: list(reports.glob(".in-progress/*/segments/0*")) or run.poll() is not None)
+    run.send_signal(kind)
+    out, error = run.communicate()
+    assert run.returncode == ExitCode.STOPPED_EARLY
+    assert "stopping at the end of this segment" in error
+    assert "Stopped    by signal" in out
+    equation = json.loads((reports / "latest" / "run.json").read_text())["equation"]
+    assert equation["scored"] % 100 == 0
+    assert 0 < equation["scored"] < 3000
+    assert equation["pending"] == 3000 - equation["scored"]
 
 
 def test_a_terminal_sees_progress_and_a_file_does_not(generated_archive, tmp_path, scored):

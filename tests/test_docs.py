@@ -10,7 +10,7 @@ import pytest
 from batch import __version__
 from batch.archive.limits import LIMIT_NAMES, Limits
 from batch.arguments import parser
-from batch.errors import ExitCode, FailureReason
+from batch.errors import ExitCode, FailureReason, PendingReason
 from batch.model.manifest import read_manifest
 from tests.support import REPOSITORY
 
@@ -87,7 +87,12 @@ def test_no_placeholder_was_left():
     assert "@@" not in README
 
 
-@pytest.mark.parametrize("command", ["score", "demo", "train", "evaluate"])
+@pytest.mark.parametrize("reason", PendingReason)
+def test_every_reason_to_wait_stands_in_the_readme(reason):
+    assert f"| `{reason}` | " in README
+
+
+@pytest.mark.parametrize("command", _commands())
 def test_every_help_text_is_complete(command):
     text = _commands()[command].format_help()
     for action in _commands()[command]._actions:

@@ -12,20 +12,27 @@ import pytest
 
 from batch.archive.inventory import list_archive
 from batch.archive.rules import ReadingRules
+from batch.archive.storage import LocalArchive
+from batch.config import Order
 from batch.demo.archive import EXPECTED_STATES
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.errors import UsageError
 from batch.pipeline import SegmentJob, pipeline_options, run_segment
 from batch.reports import tables
-from batch.reports.counting import count_night, gather_night
+from batch.reports.counting import count_night
+from batch.reports.gathering import Done, Gathered, gather_night
 from batch.reports.ledger import check_balance
+from batch.reports.memory import remember
+from batch.reports.plan import make_plan
+from batch.reports.rows import segment_facts
+from batch.reports.storage import LocalReports
 from tests.support import FACTS, OUTPUT, BrightnessClassifier, FailingClassifier
 
 
 def job(archive: Path, load=BrightnessClassifier, **changes: object) -> SegmentJob:
     values = {
-        "archive": archive,
+        "archive": LocalArchive(archive),
         "load": load,
         "output": OUTPUT,
         "facts": FACTS,
@@ -37,14 +44,20 @@ def job(archive: Path, load=BrightnessClassifier, **changes: object) -> SegmentJ
     return SegmentJob(**(values | changes))
 
 
-def run(archive: Path, staging: Path, segment_size: int = 100, **changes: object):
-    found = list(list_archive(archive))
-    for number, start in enumerate(range(0, len(found), segment_size)):
-        folder = staging / "segments" / f"{number:06d}"
-        run_segment(job(archive, **changes), found[start : start + segment_size], folder)
-    counts = gather_night(staging, len(found))
+def run(archive: Path, root: Path, segment_size: int = 100, **changes: object):
+    """A first night without the command line: its counts, and the folder of its tables."""
+    reports = LocalReports(root)
+    memory = remember(reports, segment_facts(FACTS))
+    plan = make_plan(list_archive(archive), memory, FACTS.fingerprints, Order.PATH)
+    staging = reports.start(FACTS.run_id)
+    for number, start in enumerate(range(0, len(plan.queue), segment_size)):
+        folder = staging.segment_at_work(number)
+        run_segment(job(archive, **changes), plan.locations(start, start + segment_size), folder)
+        staging.commit(number, segment_facts(FACTS))
+    gathered = gather_night(staging, plan, Done(len(plan.queue)), FACTS)
+    counts = count_night(staging.night, len(plan), FACTS.run_id, gathered)
     check_balance(counts)
-    return counts
+    return counts, staging.night
 
 
 def frames(staging: Path) -> dict[str, pd.DataFrame]:
@@ -53,8 +66,7 @@ def frames(staging: Path) -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def scored(generated_archive, tmp_path_factory):
-    staging = tmp_path_factory.mktemp("staging")
-    return run(generated_archive, staging), staging
+    return run(generated_archive, tmp_path_factory.mktemp("reports"))
 
 
 def test_the_counts_of_the_generated_archive(scored):
@@ -84,9 +96,9 @@ def test_scores_belong_to_their_images(scored, generated_archive):
 
 def test_the_rows_do_not_depend_on_segments_batches_or_threads(scored, generated_archive, tmp_path):
     _, staging = scored
-    run(generated_archive, tmp_path, segment_size=5, batch_size=3, decode_threads=1)
+    _, other = run(generated_archive, tmp_path, segment_size=5, batch_size=3, decode_threads=1)
     for name, frame in frames(staging).items():
-        pd.testing.assert_frame_equal(frame, frames(tmp_path)[name])
+        pd.testing.assert_frame_equal(frame, frames(other)[name])
 
 
 def small_archive(root: Path, brightnesses: list[int]) -> Path:
@@ -102,9 +114,9 @@ def small_archive(root: Path, brightnesses: list[int]) -> Path:
 
 def test_a_model_that_fails_on_one_image_costs_one_row(tmp_path):
     archive = small_archive(tmp_path / "archive", [10, 11, 12, 13, 14, 15])
-    counts = run(archive, tmp_path / "out", load=partial(FailingClassifier, brightness=13))
+    counts, night = run(archive, tmp_path / "out", load=partial(FailingClassifier, brightness=13))
     assert (counts.predictions, counts.unscored_rows) == (5, 1)
-    tables_ = frames(tmp_path / "out")
+    tables_ = frames(night)
     assert tables_["unscored"][["path", "stage", "reason"]].to_numpy().tolist() == [
         ["003.png", "score", "model_failed"]
     ]
@@ -123,8 +135,8 @@ def test_nobodys_words_reach_the_tables(tmp_path):
 
 def test_alerts_are_the_predictions_at_or_above_the_threshold(tmp_path):
     archive = small_archive(tmp_path / "archive", [0, 127, 128, 255])
-    counts = run(archive, tmp_path / "out")
-    alerts = pd.read_parquet(tmp_path / "out" / "alerts.parquet")
+    counts, night = run(archive, tmp_path / "out")
+    alerts = pd.read_parquet(night / "alerts.parquet")
     assert list(alerts["path"]) == ["003.png", "002.png"]
     assert counts.alerts == 2
 
@@ -133,29 +145,29 @@ def test_a_name_that_is_not_utf8_goes_all_the_way(tmp_path):
     name = os.fsdecode(b"l\xe4sion.jpg")
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / name).write_bytes(jpeg_bytes(lesion_image(1, 40, 40)))
-    run(tmp_path / "archive", tmp_path / "out")
+    _, night = run(tmp_path / "archive", tmp_path / "out")
     for frame in ("predictions", "files"):
-        (row,) = frames(tmp_path / "out")[frame].itertuples()
+        (row,) = frames(night)[frame].itertuples()
         assert os.fsdecode(row.path_bytes) == name
 
 
 def test_an_archive_without_any_score_has_every_table(tmp_path):
     (tmp_path / "archive").mkdir()
     (tmp_path / "archive" / "a.txt").write_text("hello")
-    counts = run(tmp_path / "archive", tmp_path / "out")
+    counts, night = run(tmp_path / "archive", tmp_path / "out")
     assert counts.states == {"non_image": 1}
-    assert tables.count_rows(tmp_path / "out" / "predictions") == 0
+    assert tables.count_rows(night / "predictions") == 0
 
 
 def test_a_lost_part_is_noticed(scored, tmp_path, generated_archive):
     """A table whose rows go missing between pipeline and ledger: the counts differ."""
     from batch.errors import LedgerImbalance
 
-    run(generated_archive, tmp_path / "out")
-    part = next((tmp_path / "out" / "predictions").iterdir())
+    _, night = run(generated_archive, tmp_path / "out")
+    part = next((night / "predictions").iterdir())
     tables.pq.write_table(tables.pq.read_table(part).slice(1), part)
-    counts = count_night(tmp_path / "out", 23, scored[0].alerts)
-    with pytest.raises(LedgerImbalance, match="frames scored = predictions: 18 against 17"):
+    counts = count_night(night, 23, FACTS.run_id, Gathered(scored[0].alerts, 0, 0))
+    with pytest.raises(LedgerImbalance, match="frames scored tonight = predictions: 18 against 17"):
         check_balance(counts)
 
 

@@ -6,18 +6,16 @@ its content whatever happens to the file meanwhile.
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import stat
+from collections.abc import Container
 from pathlib import Path
 
 from batch.archive import formats
 from batch.archive.formats import FileFormat
 from batch.archive.frames import FileContent, FrameResult, as_failure, frames_of, unscored
 from batch.archive.inventory import storable_mtime_ns
-from batch.archive.limits import Limits
 from batch.archive.rules import ReadingRules
+from batch.archive.storage import ArchiveStorage, LocalArchive
 from batch.errors import (
     FailureReason,
     ImageFailure,
@@ -30,9 +28,16 @@ from batch.records import FileReading, FileState, ImageLocation, ModelInput, Uns
 
 
 def read_file(
-    root: Path, location: ImageLocation, rules: ReadingRules
+    archive: ArchiveStorage,
+    location: ImageLocation,
+    rules: ReadingRules,
+    known: Container[str] = (),
 ) -> tuple[FileReading, tuple[FrameResult, ...]]:
     """Read a file of the archive and prepare every frame in it.
+
+    Args:
+        known: digests (hex SHA-256) of content that was scored before under these very rules: such
+            a file is `reused` and not decoded.
 
     Returns:
         what the file is, and exactly `FileReading.frames` results, each a ModelInput with pixels
@@ -40,10 +45,12 @@ def read_file(
     """
     digest, file_format = None, None
     try:
-        data = _read_bytes(root, location, rules.limits)
+        data = archive.read(location, rules.limits.file_bytes)
         if data is None:
-            return _settled(location, FileState.PENDING, PendingReason.CHANGED_WHILE_READ.value), ()
+            return _pending(location, PendingReason.CHANGED_WHILE_READ), ()
         digest = hashlib.sha256(data).hexdigest()
+        if digest in known:
+            return _settled(location, FileState.REUSED, None, "", digest), ()
         file_format = _recognise(data, location.path)
         results = frames_of(FileContent(location.path, data, digest, file_format, rules))
     except NotAnImage as stated:
@@ -53,6 +60,8 @@ def read_file(
         return reading, ()
     except Exception as error:  # a file must not end the night, whatever a codec raises for it
         results = (unscored(location.path, as_failure(error), digest),)
+    if rules.is_young(location) and any(_may_be_incomplete(result) for result in results):
+        return _pending(location, PendingReason.UNREADABLE_AND_YOUNG), ()
     if file_format == FileFormat.DICOM_WITHOUT_PREAMBLE:
         file_format = FileFormat.DICOM
     return FileReading(location, len(results), digest, file_format), results
@@ -68,7 +77,7 @@ def read_image(path: Path) -> ModelInput:
     """
     status = path.lstat()
     location = ImageLocation(path.name, status.st_size, storable_mtime_ns(status))
-    reading, results = read_file(path.parent, location, ReadingRules())
+    reading, results = read_file(LocalArchive(path.parent), location, ReadingRules())
     if len(results) == 1 and isinstance(results[0], ModelInput):
         return results[0]
     if len(results) == 1 and isinstance(results[0], Unscored):
@@ -78,58 +87,23 @@ def read_image(path: Path) -> ModelInput:
     )
 
 
+def _may_be_incomplete(result: FrameResult) -> bool:
+    """Whether a file that is still being written could look like this."""
+    return isinstance(result, Unscored) and result.reason != FailureReason.NOT_A_REGULAR_FILE
+
+
+def _pending(location: ImageLocation, reason: PendingReason) -> FileReading:
+    return _settled(location, FileState.PENDING, reason.value)
+
+
 def _settled(
     location: ImageLocation,
     state: FileState,
-    reason: str,
+    reason: str | None,
     detail: str = "",
     digest: str | None = None,
 ) -> FileReading:
     return FileReading(location, 0, digest, None, state, reason, detail)
-
-
-def _read_bytes(root: Path, location: ImageLocation, limits: Limits) -> bytes | None:
-    """The whole file, or None when it changed since it was listed or while it was read."""
-    path = os.path.join(root, location.path)
-    try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            raise _read_failure(_irregular(location))
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            before = os.fstat(file.fileno())
-            if not stat.S_ISREG(before.st_mode):  # swapped between the two calls
-                raise _read_failure(FailureReason.NOT_A_REGULAR_FILE)
-            if before.st_size > limits.file_bytes:
-                raise _read_failure(
-                    FailureReason.FILE_TOO_LARGE,
-                    f"{before.st_size} bytes; allowed: {limits.file_bytes}",
-                )
-            data = file.read(limits.file_bytes + 1)
-            after = os.fstat(file.fileno())
-    except OSError as error:
-        raise _read_failure(*_os_reason(error)) from error
-    seen = {(s.st_size, storable_mtime_ns(s)) for s in (before, after)}
-    if seen != {(location.size, location.mtime_ns)} or len(data) != location.size:
-        return None
-    return data
-
-
-def _irregular(location: ImageLocation) -> FailureReason:
-    """A folder (trailing `/`) stands in the inventory only because it could not be listed."""
-    is_folder = location.path == "" or location.path.endswith("/")
-    return FailureReason.NOT_READABLE if is_folder else FailureReason.NOT_A_REGULAR_FILE
-
-
-def _os_reason(error: OSError) -> tuple[FailureReason, str]:
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE):
-        return FailureReason.VANISHED, ""
-    if error.errno == errno.ELOOP:
-        return FailureReason.NOT_A_REGULAR_FILE, ""
-    return FailureReason.NOT_READABLE, errno.errorcode.get(error.errno or 0, "")
-
-
-def _read_failure(reason: FailureReason, detail: str = "") -> ImageFailure:
-    return ImageFailure(Stage.READ, reason, detail)
 
 
 def _recognise(data: bytes, path: str) -> FileFormat:

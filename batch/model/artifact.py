@@ -7,6 +7,7 @@ tonight another score than the one that was evaluated is compared after.
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,22 +102,37 @@ def open_model(folder: Path, manifest: ModelManifest) -> Any:
     Raises:
         ArtifactRefused: digest, input shape, output width or rescaling differ from the manifest.
     """
-    path = folder / MODEL_FILE
+    # what is opened are the bytes that were compared, whatever happens to the file meanwhile
+    data = _read_model(folder, manifest)
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        with tempfile.TemporaryDirectory(prefix="melanoma-batch-") as private:
+            path = Path(private) / MODEL_FILE
+            path.write_bytes(data)
+            model = load_model(path)
+    except OSError as error:
+        raise UsageError(
+            f"TMPDIR: cannot copy the model ({len(data)} bytes) to {tempfile.gettempdir()} "
+            f"({error.strerror}). Free space, or set TMPDIR to another folder."
+        ) from error
+    _check_shapes(model, manifest)
+    _check_rescaling(model, manifest)
+    return model
+
+
+def _read_model(folder: Path, manifest: ModelManifest) -> bytes:
+    """The model file's bytes, if they are those that were judged."""
+    try:
+        data = (folder / MODEL_FILE).read_bytes()
     except OSError as error:
         raise ArtifactRefused(MODEL_FILE, "no readable file", "a file", _TRAIN_AGAIN) from error
-    if digest != manifest.model_sha256:
+    if (digest := hashlib.sha256(data).hexdigest()) != manifest.model_sha256:
         raise ArtifactRefused(
             "model_sha256",
             digest,
             manifest.model_sha256,
             "The file is not the one that was judged.",
         )
-    model = load_model(path)
-    _check_shapes(model, manifest)
-    _check_rescaling(model, manifest)
-    return model
+    return data
 
 
 _LOADED: dict[tuple[str, str, int], KerasClassifier] = {}
@@ -145,14 +161,28 @@ def verify_artifact(
     """
     classifier = shared_classifier(artifact.folder, artifact.manifest, batch_size)
     check_golden(artifact.folder, classifier)
-    if contract_digest(artifact.manifest) != artifact.manifest.contract_sha256:
+    _check_seal(artifact.manifest)
+    return classifier
+
+
+def check_files(artifact: ModelArtifact) -> None:
+    """What can be checked without opening the model: digests. For a night with nothing to score.
+
+    Raises:
+        ArtifactRefused: names the field.
+    """
+    _read_model(artifact.folder, artifact.manifest)
+    _check_seal(artifact.manifest)
+
+
+def _check_seal(manifest: ModelManifest) -> None:
+    if contract_digest(manifest) != manifest.contract_sha256:
         raise ArtifactRefused(
             "contract_sha256",
-            artifact.manifest.contract_sha256,
-            contract_digest(artifact.manifest),
+            manifest.contract_sha256,
+            contract_digest(manifest),
             "Classes, scaling, thresholds or golden scores were edited after they were measured.",
         )
-    return classifier
 
 
 def _check_input(manifest: ModelManifest) -> None:

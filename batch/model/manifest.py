@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from batch.archive.preprocess import PREPROCESSING_VERSION
 from batch.errors import ArtifactRefused, UsageError
 from batch.records import OperatingPoint
 
@@ -142,6 +143,16 @@ def contract_digest(manifest: ModelManifest) -> str:
     whole = dataclasses.asdict(manifest)
     text = json.dumps({part: whole[part] for part in parts}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def scoring_fingerprint(manifest: ModelManifest) -> str:
+    """16 hex digits that change when an image's scores would: model, input, output, resize rule.
+
+    Operating points are not part of it: another threshold needs no scoring.
+    """
+    parts = [manifest.model_sha256, dataclasses.asdict(manifest.input)]
+    parts += [dataclasses.asdict(manifest.output), PREPROCESSING_VERSION]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_manifest(folder: Path) -> ModelManifest:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ _PATH = (
 )
 _SHA = "SHA-256 of the file's bytes"
 _FRAME = _may("frame_number", "int32", "1-based frame of a multi-frame object, else null")
-_RUN = _must("run_id", "string", "the run that wrote this row")
+_RUN = _must("run_id", "string", "the run that published this row first")
 
 _IMAGE = (
     _must("image_id", "string", "SOP Instance UID (with #frame), or sha256:<hex> of the file"),
@@ -96,7 +96,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _must("reason", "string", "why there is no score; words in README"),
         _must("detail", "string", "short, written by the program; never patient data"),
         _RUN,
-        _must("recorded_at", "timestamp[us, UTC]", "start of the run"),
+        _must("recorded_at", "timestamp[us, UTC]", "start of the run that tried last"),
     ),
     "files": (
         *_PATH,
@@ -108,11 +108,17 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _may("reason", "string", "why, for every state but scored"),
         _must("detail", "string", "short, written by the program"),
         _must("frames", "int32", "images in the file; 1 for a file that failed as a whole"),
-        _must("frames_scored", "int32", "of these, with a prediction"),
+        _must("frames_scored", "int32", "of these, with a row in current"),
         _must("frames_unscored", "int32", "of these, with a row in unscored"),
-        _RUN,
+        _must("attempts", "int32", "runs in a row that read this very file and scored not all"),
+        _must("program_version", "string", "of the program that read the file"),
+        _must("failure_fingerprint", "string", "names limits and decoders, as they were then"),
+        _must("identity_fingerprint", "string", "names rules and identifiers, as they were then"),
+        _must("scoring_fingerprint", "string", "names model, output and preprocessing of then"),
+        _must("run_id", "string", "the run that last read the file"),
     ),
 }
+TABLES["current"] = TABLES["predictions"]
 
 
 def contract(table: str) -> dict[str, object]:

@@ -1,57 +1,55 @@
-"""Joins a run's parts into its tables and counts what these hold, read back from disk."""
+"""Counts of a night, read back from its tables as they stand on disk."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from batch.records import FileState
 from batch.reports import tables
+from batch.reports.gathering import Gathered
 from batch.reports.ledger import Counts
 
 
-def gather_night(staging: Path, files_found: int) -> Counts:
-    """Join the segments' parts into the night's tables, and count what these hold."""
-    segments = staging / "segments"
-
-    def parts(table: str) -> list[Path]:
-        return sorted(segments.glob(f"*/{table}/*.parquet"))
-
-    for table in ("predictions", "unscored", "files"):
-        tables.gather(table, parts(table), staging / table)
-    alerts = tables.gather_alerts(parts("alerts"), staging / "alerts.parquet")
-    shutil.rmtree(segments)
-    return count_night(staging, files_found, alerts)
-
-
-def count_night(folder: Path, files_found: int, alerts: int) -> Counts:
-    """Count a night's tables as they stand on disk."""
+def count_night(folder: Path, files_found: int, run_id: str, gathered: Gathered) -> Counts:
+    """Count a night's tables; what they alone cannot tell comes from the gathering."""
     by_state = tables.count_by(
         folder / "files", ["state"], ["frames", "frames_scored", "frames_unscored"]
     )
     reasons = tables.count_by(folder / "files", ["state", "reason"])
-    unscored = tables.count_by(folder / "unscored", ["reason"])
+    unscored = tables.count_by(folder / "unscored", ["reason", "run_id"])
+    scored = [row for row in by_state if row["state"] == FileState.SCORED.value]
 
     def reasons_of(state: FileState) -> dict[str, int]:
         return {row["reason"]: row["rows"] for row in reasons if row["state"] == state.value}
 
+    unscored_reasons: dict[str, int] = {}
+    for row in unscored:
+        unscored_reasons[row["reason"]] = unscored_reasons.get(row["reason"], 0) + row["rows"]
     return Counts(
         files_found=files_found,
         file_rows=tables.count_rows(folder / "files"),
-        distinct_paths=tables.count_distinct_paths(folder / "files"),
+        distinct_paths=tables.count_distinct(folder / "files", ["path", "path_bytes"]),
         states={row["state"]: row["rows"] for row in by_state},
         frames=sum(row["frames"] for row in by_state),
         frames_scored=sum(row["frames_scored"] for row in by_state),
         frames_unscored=sum(row["frames_unscored"] for row in by_state),
+        frames_scored_tonight=sum(row["frames_scored"] for row in scored),
         predictions=tables.count_rows(folder / "predictions"),
+        current=tables.count_rows(folder / "current"),
+        distinct_current=tables.count_distinct(
+            folder / "current", ["path", "path_bytes", "frame_number"]
+        ),
         unscored_rows=tables.count_rows(folder / "unscored"),
-        alerts=alerts,
+        unscored_tonight=sum(row["rows"] for row in unscored if row["run_id"] == run_id),
+        unscored_again=gathered.unscored_again,
+        alerts=gathered.alerts,
+        turned=gathered.turned,
         predictions_with_alert=sum(
             row["rows"]
             for row in tables.count_by(folder / "predictions", ["is_alert"])
             if row["is_alert"]
         ),
-        unscored_reasons={row["reason"]: row["rows"] for row in unscored},
+        unscored_reasons=unscored_reasons,
         non_image_reasons=reasons_of(FileState.NON_IMAGE),
         pending_reasons=reasons_of(FileState.PENDING),
     )

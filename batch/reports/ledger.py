@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from batch.errors import FailureReason, LedgerImbalance
+from batch.errors import FailureReason, LedgerImbalance, PendingReason
 from batch.records import FileOutcome, FileReading, FileState, Unscored
 
 
@@ -44,7 +44,15 @@ def conclude_file(
         frames=reading.frames,
         frames_scored=frames_scored,
         frames_unscored=len(failed),
+        attempts=_attempts(reading, failed),
     )
+
+
+def _attempts(reading: FileReading, failed: list[Unscored]) -> int:
+    earlier = reading.location.attempts
+    if reading.state == FileState.PENDING:
+        return earlier
+    return earlier + 1 if failed else 0
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,12 @@ class Counts:
     """What the written tables hold, counted from the tables themselves.
 
     files_found: what the inventory listed. file_rows, distinct_paths: rows of `files`, and how
-    many different files they name. states: rows of `files` by state. frames*: sums over `files`.
-    predictions, unscored_rows, alerts: rows of these tables. *_reasons: rows by reason.
+    many different files they name. states: rows of `files` by state. frames, frames_scored,
+    frames_unscored: sums over `files`; frames_scored_tonight: of files in state `scored`.
+    predictions, current, unscored_rows, alerts: rows of these tables; distinct_current: different
+    images in `current`; unscored_tonight: rows of this run, unscored_again: of these, frames of
+    files that failed before just so; turned: alerts of predictions from earlier nights.
+    *_reasons: rows by reason.
     """
 
     files_found: int
@@ -63,9 +75,15 @@ class Counts:
     frames: int
     frames_scored: int
     frames_unscored: int
+    frames_scored_tonight: int
     predictions: int
+    current: int
+    distinct_current: int
     unscored_rows: int
+    unscored_tonight: int
+    unscored_again: int
     alerts: int
+    turned: int
     predictions_with_alert: int
     unscored_reasons: Mapping[str, int]
     non_image_reasons: Mapping[str, int]
@@ -73,26 +91,45 @@ class Counts:
 
     @property
     def images(self) -> int:
-        """Images that are settled: scored, or unscored with a reason that an image can have.
+        """Images known, and files that may be some: a sign that this is an archive.
 
-        A link or a pipe is accounted for as unscored, but is no sign that this is an archive.
+        A link or a pipe is accounted for as unscored, but is none; so is a file that changed.
         """
         irregular = self.unscored_reasons.get(FailureReason.NOT_A_REGULAR_FILE.value, 0)
-        return self.predictions + self.unscored_rows - irregular
+        waiting = sum(self.pending_reasons.get(reason.value, 0) for reason in _MAY_BE_IMAGES)
+        return self.current + self.unscored_rows - irregular + waiting
+
+    @property
+    def tried(self) -> int:
+        """Images and frames that this run read, scored or not."""
+        return self.predictions + self.unscored_tonight
+
+    @property
+    def new_unscored(self) -> int:
+        """Images and frames without a score that are news: not only tried again."""
+        return self.unscored_tonight - self.unscored_again
 
     @property
     def unscored_rate(self) -> float:
-        """Share of the settled images and frames that have no score, 0..1."""
-        settled = self.predictions + self.unscored_rows
-        return self.unscored_rows / settled if settled else 0.0
+        """Share without a score, 0..1, of the images and frames that are new tonight."""
+        new = self.predictions + self.new_unscored
+        return self.new_unscored / new if new else 0.0
 
     def state(self, state: FileState) -> int:
         """Files in this state."""
         return self.states.get(state.value, 0)
 
 
+_MAY_BE_IMAGES = (
+    PendingReason.OUT_OF_TIME,
+    PendingReason.STOPPED,
+    PendingReason.NOT_SETTLED,
+    PendingReason.UNREADABLE_AND_YOUNG,
+)
+
+
 def check_balance(counts: Counts) -> None:
-    """The equation: files found = sum of the states; frames = predictions + unscored.
+    """The equation: files found = sum of the states; every frame scored, or unscored.
 
     Raises:
         LedgerImbalance: names every equation that does not hold.
@@ -107,9 +144,19 @@ def check_balance(counts: Counts) -> None:
             counts.frames,
             counts.frames_scored + counts.frames_unscored,
         ),
-        ("frames scored = predictions", counts.frames_scored, counts.predictions),
-        ("frames unscored = unscored rows", counts.frames_unscored, counts.unscored_rows),
-        ("predictions with alert = alerts", counts.predictions_with_alert, counts.alerts),
+        ("frames scored = rows of current", counts.frames_scored, counts.current),
+        ("rows of current = different images", counts.current, counts.distinct_current),
+        ("frames unscored = rows of unscored", counts.frames_unscored, counts.unscored_rows),
+        (
+            "frames scored tonight = predictions",
+            counts.frames_scored_tonight,
+            counts.predictions,
+        ),
+        (
+            "predictions with alert + turned = alerts",
+            counts.predictions_with_alert + counts.turned,
+            counts.alerts,
+        ),
     )
     broken = [f"{name}: {left} against {right}" for name, left, right in equations if left != right]
     if broken:

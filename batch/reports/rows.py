@@ -7,7 +7,16 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 
-from batch.records import Alert, FileOutcome, OperatingPoint, Prediction, Unscored
+from batch.archive.fingerprints import digest_of
+from batch.records import (
+    Alert,
+    FileOutcome,
+    Fingerprints,
+    OperatingPoint,
+    Prediction,
+    Unscored,
+)
+from batch.reports.columns import SCHEMA_VERSION
 from batch.review.alerts import is_alert
 
 Row = dict[str, object]
@@ -24,6 +33,14 @@ class RunFacts:
     model_sha256: str
     preprocessing_version: str
     operating_point: OperatingPoint
+    fingerprints: Fingerprints
+
+
+def segment_facts(facts: RunFacts) -> dict[str, object]:
+    """What a committed segment was made with; a later run takes up none that differs."""
+    point = facts.operating_point
+    parts = [vars(facts.fingerprints), facts.model_id, facts.model_version, vars(point)]
+    return {"schema_version": SCHEMA_VERSION, "made_with": digest_of(parts)}
 
 
 def path_columns(path: str) -> Row:
@@ -104,5 +121,17 @@ def file_row(outcome: FileOutcome, facts: RunFacts) -> Row:
         "frames": outcome.frames,
         "frames_scored": outcome.frames_scored,
         "frames_unscored": outcome.frames_unscored,
+        "attempts": outcome.attempts,
+        **fingerprint_columns(facts.fingerprints),
         "run_id": facts.run_id,
+    }
+
+
+def fingerprint_columns(fingerprints: Fingerprints) -> Row:
+    """What a file's result depended on, as it stands in `files`."""
+    return {
+        "program_version": fingerprints.program_version,
+        "failure_fingerprint": fingerprints.failure,
+        "identity_fingerprint": fingerprints.identity,
+        "scoring_fingerprint": fingerprints.scoring,
     }

@@ -5,30 +5,20 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from batch import __version__
+from batch.archive.fingerprints import DECODERS, installed_version
 from batch.config import JobConfig
+from batch.errors import PendingReason
 from batch.model.manifest import ModelManifest
 from batch.reports.columns import SCHEMA_VERSION
 from batch.reports.ledger import Counts, equation
+from batch.reports.plan import Action, Plan
 from batch.reports.rows import RunFacts
 
-_LIBRARIES = (
-    "tensorflow",
-    "keras",
-    "apache-beam",
-    "pyarrow",
-    "pandas",
-    "Pillow",
-    "pydicom",
-    "imagecodecs",
-    "pylibjpeg-openjpeg",
-    "pylibjpeg-rle",
-    "pyjpegls",
-    "numpy",
-)
+_LIBRARIES = ("tensorflow", "keras", "apache-beam", "pyarrow", "pandas", "numpy", *DECODERS)
+_STOPPED = {PendingReason.OUT_OF_TIME: "deadline", PendingReason.STOPPED: "signal"}
 
 
 class Stopwatch:
@@ -51,44 +41,63 @@ class Stopwatch:
 
 
 def run_json(
-    config: JobConfig, manifest: ModelManifest, facts: RunFacts, counts: Counts, clock: Stopwatch
+    config: JobConfig,
+    manifest: ModelManifest,
+    facts: RunFacts,
+    plan: Plan,
+    counts: Counts,
+    clock: Stopwatch,
+    stopped: PendingReason | None,
 ) -> dict[str, Any]:
     """The content of run.json."""
-    scoring = clock.seconds["segments"]
+    scoring = clock.seconds["segments"] if counts.tried else 0.0
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": config.run_id,
         "started_at": config.started_at.isoformat(),
         "finished_at": (config.started_at + timedelta(seconds=clock.total())).isoformat(),
         "seconds": {name: round(value, 3) for name, value in clock.seconds.items()},
-        "images_per_second": round(counts.frames / scoring, 2) if scoring else None,
+        "images_per_second": round(counts.tried / scoring, 2) if scoring else None,
+        "stopped": _STOPPED[stopped] if stopped else None,
         "equation": equation(counts),
         "frames": {
             "found": counts.frames,
             "predictions": counts.predictions,
             "unscored": counts.unscored_rows,
+            "new_unscored": counts.new_unscored,
         },
+        "current": {"images": counts.current},
         "alerts": counts.alerts,
+        "alerts_by_operating_point": counts.turned,
         "unscored_rate": round(counts.unscored_rate, 6),
         "unscored_by_reason": dict(sorted(counts.unscored_reasons.items())),
         "non_image_by_reason": dict(sorted(counts.non_image_reasons.items())),
         "pending_by_reason": dict(sorted(counts.pending_reasons.items())),
-        "model": {
-            "model_id": facts.model_id,
-            "model_version": facts.model_version,
-            "model_sha256": facts.model_sha256,
-            "preprocessing_version": facts.preprocessing_version,
-            "output": {
-                "kind": manifest.output.kind,
-                "class_names": list(manifest.output.class_names),
-                "temperature": manifest.output.temperature,
-                "calibrated": manifest.output.calibrated,
-            },
-            "caution": manifest.caution,
-            "operating_point": vars(facts.operating_point),
-        },
+        "left_archive": plan.left,
+        "read_because": plan.causes(),
+        "taken_up": plan.count(Action.TAKE_UP),
+        "memory": {"run_id": plan.memory.run_id, "damaged": list(plan.memory.damaged)},
+        "model": _model(manifest, facts),
         "options": _options(config),
         "versions": _versions(),
+    }
+
+
+def _model(manifest: ModelManifest, facts: RunFacts) -> dict[str, Any]:
+    return {
+        "model_id": facts.model_id,
+        "model_version": facts.model_version,
+        "model_sha256": facts.model_sha256,
+        "preprocessing_version": facts.preprocessing_version,
+        "fingerprints": vars(facts.fingerprints),
+        "output": {
+            "kind": manifest.output.kind,
+            "class_names": list(manifest.output.class_names),
+            "temperature": manifest.output.temperature,
+            "calibrated": manifest.output.calibrated,
+        },
+        "caution": manifest.caution,
+        "operating_point": vars(facts.operating_point),
     }
 
 
@@ -103,6 +112,11 @@ def _options(config: JobConfig) -> dict[str, Any]:
         "batch_size": config.batch_size,
         "decode_threads": config.decode_threads,
         "max_unscored_rate": config.max_unscored_rate,
+        "order": config.order,
+        "settle_seconds": config.settle_seconds,
+        "deadline": config.deadline,
+        "max_duration": config.max_duration,
+        "accept_shrunken_archive": config.accept_shrunken_archive,
         "identifiers": rules.identifiers.level.value,
         "patient_key_id": rules.identifiers.key_id,
         "include": [f"{rule.attribute}={rule.value}" for rule in rules.selection.include],
@@ -114,12 +128,7 @@ def _options(config: JobConfig) -> dict[str, Any]:
 
 def _versions() -> dict[str, str]:
     found = {"melanoma-batch": __version__, "python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:  # a repackaged library without metadata
-            found[library] = "unknown"
-    return found
+    return found | {library: installed_version(library) for library in _LIBRARIES}
 
 
 def by_reason(reasons: Mapping[str, int]) -> str:

@@ -7,7 +7,7 @@ the one and null the other in silence.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 
 from batch.errors import SchemaMismatch
 from batch.reports.columns import SCHEMA_VERSION, TABLES
+from batch.reports.rows import path_columns
 
-ROW_GROUP_ROWS = 100_000
+ROW_GROUP_ROWS = 20_000
 FILE_ROWS = 1_000_000
 """A million rows of predictions are about 100 MB: one file for most nights, never a huge one."""
 
@@ -65,24 +66,25 @@ def to_arrow(table: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
 def write_part(table: str, rows: Iterable[dict[str, Any]], path: Path) -> int:
     """Write one Parquet file, complete or not at all; the number of rows.
 
-    Rows are sorted by path and frame, so a retried or resumed write gives the same file.
+    Rows are sorted by path and frame, so a retried or resumed write gives the same file. The folder
+    above the table's must be there: a reports folder that was deleted is not made again.
     """
     ordered = sorted(rows, key=lambda row: (str(row["path"]), row.get("frame_number") or 0))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     pq.write_table(to_arrow(table, ordered), temporary, compression="zstd")
     os.replace(temporary, path)
     return len(ordered)
 
 
-def gather(table: str, parts: Sequence[Path], folder: Path) -> int:
-    """Join a run's parts into files of at most `FILE_ROWS` rows; the number of rows.
+def write_dataset(table: str, batches: Iterable[pa.Table], folder: Path) -> int:
+    """Write tables as files of at most `FILE_ROWS` rows; the number of rows.
 
-    Without any part, one file without rows, so that a reader always finds the columns.
+    Without any row, one file without rows, so that a reader always finds the columns.
     """
     folder.mkdir(parents=True)
     writer, written, total = None, 0, 0
-    for batch in _checked_batches(table, parts):
+    for batch in _large(batches):
         if writer is None or written >= FILE_ROWS:
             if writer is not None:
                 writer.close()
@@ -97,14 +99,92 @@ def gather(table: str, parts: Sequence[Path], folder: Path) -> int:
     return total
 
 
-def gather_alerts(parts: Sequence[Path], path: Path) -> int:
-    """Join the alerts of a run into one file, highest melanoma score first; the number of rows."""
-    found = [pq.read_table(part, schema=schema("alerts")) for part in parts]
-    alerts = pa.concat_tables(found) if found else schema("alerts").empty_table()
+def write_alerts(found: Sequence[pa.Table], path: Path) -> int:
+    """Write the alerts of a night in one file, highest melanoma score first; the number of rows."""
+    alerts = pa.concat_tables([schema("alerts").empty_table(), *found])
     keys = [("melanoma_score", "descending"), ("path", "ascending"), ("frame_number", "ascending")]
-    alerts = alerts.take(pc.sort_indices(alerts, sort_keys=keys))
-    pq.write_table(alerts, path, compression="zstd")
+    order = pc.sort_indices(alerts, sort_keys=keys)
+    with _writer("alerts", path) as writer:
+        for start in range(0, len(alerts), ROW_GROUP_ROWS):
+            writer.write_table(alerts.take(order.slice(start, ROW_GROUP_ROWS)))
     return len(alerts)
+
+
+def copy_dataset(table: str, folder: Path, file: Path) -> int:
+    """Copy a dataset into one file, complete or not at all; the number of rows."""
+    temporary, rows = file.with_name(f".{file.name}.{os.getpid()}.tmp"), 0
+    try:
+        with _writer(table, temporary) as writer:
+            for batch in _large(stream(table, folder)):
+                writer.write_table(batch)
+                rows += len(batch)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return rows
+
+
+def read_part(table: str, path: Path) -> pa.Table:
+    """One Parquet file, which must have exactly the published columns.
+
+    Raises:
+        SchemaMismatch: it has others.
+    """
+    found = pq.read_table(path)
+    if found.schema != schema(table):
+        raise SchemaMismatch(f"{table}: a part has other columns than published.")
+    return found
+
+
+def stream(table: str, folder: Path | None) -> Iterator[pa.Table]:
+    """A dataset's rows in their order on disk, a row group at a time; nothing without a folder."""
+    for part in _parts(folder):
+        file = pq.ParquetFile(part)
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number).cast(schema(table))
+
+
+def read_columns(table: str, folder: Path | None, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a dataset, in the order on disk; without a folder, no rows."""
+    found = [pq.read_table(part, columns=list(columns)) for part in _parts(folder)]
+    none = schema(table).empty_table().select(list(columns))
+    return pa.concat_tables([none, *(part.cast(none.schema) for part in found)])
+
+
+def with_column(rows: pa.Table, name: str, values: Any) -> pa.Table:
+    """The rows with other values in a column, which keeps its type."""
+    index = rows.schema.get_field_index(name)
+    field = rows.schema.field(index)
+    return rows.set_column(index, field, pc.cast(values, field.type))
+
+
+def with_constant(rows: pa.Table, name: str, value: str) -> pa.Table:
+    """The rows with one text in a column."""
+    return with_column(rows, name, pa.repeat(pa.scalar(value), len(rows)))
+
+
+def from_columns(
+    table: str, keys: pa.ChunkedArray, columns: Mapping[str, Any], constants: Mapping[str, Any]
+) -> pa.Table:
+    """Rows from columns: file names as bytes, arrays, and one value for all rows."""
+    count, types = len(keys), {column.name: _TYPES[column.type] for column in TABLES[table]}
+    found: dict[str, Any] = {**_path_columns(keys), **columns}
+    for name, value in constants.items():
+        found[name] = pa.repeat(pa.scalar(value, types[name]), count)
+    arrays = [pc.cast(found[column.name], types[column.name]) for column in TABLES[table]]
+    return pa.table(arrays, schema=schema(table))
+
+
+def _path_columns(keys: pa.ChunkedArray) -> dict[str, Any]:
+    try:
+        return {"path": pc.cast(keys, pa.string()), "path_bytes": pa.nulls(len(keys), pa.binary())}
+    except pa.ArrowInvalid:  # a name that is not UTF-8
+        rows = [path_columns(os.fsdecode(key)) for key in keys.to_pylist()]
+        return {name: pa.array([row[name] for row in rows]) for name in ("path", "path_bytes")}
+
+
+def _parts(folder: Path | None) -> list[Path]:
+    return sorted(folder.glob("*.parquet")) if folder else []
 
 
 def count_by(
@@ -126,21 +206,19 @@ def count_rows(folder: Path) -> int:
     return sum(pq.read_metadata(part).num_rows for part in sorted(folder.glob("*.parquet")))
 
 
-def count_distinct_paths(folder: Path) -> int:
-    """Different files in a dataset."""
-    table = pq.read_table(folder, columns=["path", "path_bytes"])
-    return len(table.group_by(["path", "path_bytes"]).aggregate([]))
+def count_distinct(folder: Path, columns: Sequence[str]) -> int:
+    """Different combinations of values in a dataset."""
+    table = pq.read_table(folder, columns=list(columns))
+    return len(table.group_by(list(columns)).aggregate([]))
 
 
-def _checked_batches(table: str, parts: Sequence[Path]) -> Iterator[pa.Table]:
-    """The parts' rows in large tables, each part with exactly the published columns."""
+def _large(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of a row group's size or more."""
     waiting: list[pa.Table] = []
-    for part in parts:
-        found = pq.read_table(part)
-        if found.schema != schema(table):
-            raise SchemaMismatch(f"{table}: a part has other columns than published.")
-        waiting.append(found)
-        if sum(len(t) for t in waiting) >= ROW_GROUP_ROWS:
+    for batch in batches:
+        if len(batch):
+            waiting.append(batch)
+        if sum(len(table) for table in waiting) >= ROW_GROUP_ROWS:
             yield pa.concat_tables(waiting)
             waiting = []
     if waiting:

@@ -83,7 +83,7 @@ def evaluate_predictions(
     """Measure a published night against a table of labels.
 
     Args:
-        predictions: a reports folder, a night, or its `predictions` folder.
+        predictions: a reports folder or a night (its current view), or a folder of predictions.
         labels: CSV with `label` and `content_sha256` or `image` (file name without extension);
             `split` and `group` where known.
         split: take only these rows of the labels.
@@ -150,7 +150,7 @@ def _read_labels(path: Path, split: str | None) -> pd.DataFrame:
 
 
 def _read_predictions(path: Path) -> pd.DataFrame:
-    for folder in (path / "latest" / "predictions", path / "predictions", path):
+    for folder in (path / "latest" / "current", path / "current", path):
         if folder.is_dir() and (parts := sorted(folder.glob("*.parquet"))):
             return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
     raise UsageError(f"evaluate: no predictions below {path}; give a reports folder or a night.")

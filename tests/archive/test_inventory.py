@@ -4,6 +4,7 @@ import subprocess
 from batch.archive.inventory import list_archive
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
+from batch.archive.storage import LocalArchive
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.reports.rows import path_columns
@@ -32,7 +33,7 @@ def test_links_are_listed_and_never_followed(tmp_path):
     (root / "gone").symlink_to(root / "nothing")
     found = list(list_archive(root))
     assert [location.path for location in found] == ["gone", "loop", "out"]
-    results = [read_file(root, location, ReadingRules())[1][0] for location in found]
+    results = [read_file(LocalArchive(root), location, ReadingRules())[1][0] for location in found]
     assert {result.reason.value for result in results} == {"not_a_regular_file"}
 
 
@@ -56,7 +57,7 @@ def test_a_name_that_is_not_utf8_is_read_and_survives_into_the_row_and_back(tmp_
     name = os.fsdecode(b"l\xe4sion.jpg")
     (tmp_path / name).write_bytes(jpeg_bytes(lesion_image(1, 40, 40)))
     (location,) = list_archive(tmp_path)
-    _, (result,) = read_file(tmp_path, location, ReadingRules())
+    _, (result,) = read_file(LocalArchive(tmp_path), location, ReadingRules())
     row = path_columns(result.record.path)
     assert row["path"] == "l\\xe4sion.jpg"
     assert os.fsdecode(row["path_bytes"]) == name

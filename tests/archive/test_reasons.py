@@ -18,6 +18,7 @@ from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian, ExplicitVRBig
 from batch.archive.limits import Limits
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
+from batch.archive.storage import LocalArchive
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason as Reason
@@ -238,7 +239,7 @@ def test_a_deleted_file_vanished(tmp_path):
     path.write_bytes(JPEG)
     location = locate(tmp_path, path)
     path.unlink()
-    _, (result,) = read_file(tmp_path, location, ReadingRules())
+    _, (result,) = read_file(LocalArchive(tmp_path), location, ReadingRules())
     assert (result.stage, result.reason) == (Stage.READ, Reason.VANISHED)
 
 
@@ -248,7 +249,7 @@ def test_a_file_without_permission_is_not_readable(tmp_path):
     location = locate(tmp_path, path)
     path.chmod(0)
     with as_nobody():
-        _, (result,) = read_file(tmp_path, location, ReadingRules())
+        _, (result,) = read_file(LocalArchive(tmp_path), location, ReadingRules())
     assert (result.reason, result.detail) == (Reason.NOT_READABLE, "EACCES")
 
 
@@ -285,7 +286,7 @@ def test_a_file_that_changed_since_it_was_listed_waits_for_the_next_run(tmp_path
         path.write_bytes(JPEG + b"more")
     else:
         os.utime(path, ns=(0, location.mtime_ns + 1))
-    reading, results = read_file(tmp_path, location, ReadingRules())
+    reading, results = read_file(LocalArchive(tmp_path), location, ReadingRules())
     assert reading.state == FileState.PENDING
     assert reading.reason == "changed_while_read"
     assert results == ()
@@ -377,7 +378,7 @@ def test_an_unlisted_folder_stands_for_what_it_hides(tmp_path):
             parent.chmod(0o755)
     with as_nobody():
         found = list(list_archive(tmp_path))
-        reading, (result,) = read_file(tmp_path, found[1], ReadingRules())
+        reading, (result,) = read_file(LocalArchive(tmp_path), found[1], ReadingRules())
     hidden.chmod(0o700)
     assert [location.path for location in found] == ["b.jpg", "hidden/"]
     assert result.reason == Reason.NOT_READABLE

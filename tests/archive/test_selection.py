@@ -8,6 +8,7 @@ from batch.archive.dicom_objects import DERMOSCOPIC_PHOTOGRAPHY
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
 from batch.archive.selection import ATTRIBUTES, Rule, Selection, parse_rules
+from batch.archive.storage import LocalArchive
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.errors import NonImageReason, NotAnImage, UsageError
@@ -104,7 +105,9 @@ def test_without_attributes_no_exclude_rule_matches_and_no_include_rule_does(val
 
 def read(path, **rules):
     location = locate(path.parent, path)
-    return read_file(path.parent, location, ReadingRules(selection=selection(**rules)))
+    return read_file(
+        LocalArchive(path.parent), location, ReadingRules(selection=selection(**rules))
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,20 @@ GOOD = Counts(
     files_found=10,
     file_rows=10,
     distinct_paths=10,
-    states={"scored": 5, "unscored": 2, "non_image": 2, "pending": 1},
+    states={"scored": 3, "unchanged": 2, "unscored": 2, "non_image": 2, "pending": 1},
     frames=9,
     frames_scored=6,
     frames_unscored=3,
-    predictions=6,
+    frames_scored_tonight=4,
+    predictions=4,
+    current=6,
+    distinct_current=6,
     unscored_rows=3,
+    unscored_tonight=2,
+    unscored_again=1,
     alerts=2,
-    predictions_with_alert=2,
+    turned=1,
+    predictions_with_alert=1,
     unscored_reasons={"decode_failed": 3},
     non_image_reasons={"other_file_type": 2},
     pending_reasons={"changed_while_read": 1},
@@ -46,13 +52,16 @@ def test_a_balanced_ledger_passes():
         ({"files_found": 11}, "files by state: 11 against 10"),
         ({"file_rows": 9}, "rows of files: 10 against 9"),
         ({"distinct_paths": 9}, "different files: 10 against 9"),
-        ({"states": {"scored": 5}}, "files by state: 10 against 5"),
+        ({"states": {"scored": 3}}, "files by state: 10 against 3"),
         ({"states": {**GOOD.states, "invented": 0, "pending": 0}}, "files by state: 10 against 9"),
         ({"frames": 8}, "frames = scored"),
-        ({"predictions": 5}, "frames scored = predictions: 6 against 5"),
-        ({"predictions": 7}, "frames scored = predictions: 6 against 7"),
-        ({"unscored_rows": 2}, "unscored rows: 3 against 2"),
+        ({"predictions": 3}, "frames scored tonight = predictions: 4 against 3"),
+        ({"predictions": 5}, "frames scored tonight = predictions: 4 against 5"),
+        ({"current": 5}, "frames scored = rows of current: 6 against 5"),
+        ({"distinct_current": 5}, "rows of current = different images: 6 against 5"),
+        ({"unscored_rows": 2}, "rows of unscored: 3 against 2"),
         ({"alerts": 1}, "alerts: 2 against 1"),
+        ({"turned": 0}, "alerts: 1 against 2"),
     ],
 )
 def test_whatever_does_not_add_up_is_named(change, names):
@@ -60,15 +69,25 @@ def test_whatever_does_not_add_up_is_named(change, names):
         check_balance(replace(GOOD, **change))
 
 
-def test_the_unscored_rate_is_of_images_that_were_settled():
-    assert GOOD.unscored_rate == pytest.approx(3 / 9)
-    assert replace(GOOD, predictions=0, unscored_rows=0).unscored_rate == 0
+def test_the_unscored_rate_is_of_what_is_new_tonight():
+    """Two images were tried without success, one of them not for the first time."""
+    assert GOOD.unscored_rate == pytest.approx(1 / 5)
+    assert GOOD.tried == 6
+    assert replace(GOOD, predictions=0, unscored_again=2).unscored_rate == 0
 
 
-def test_links_and_pipes_are_no_sign_of_an_archive():
-    assert GOOD.images == 9
-    alone = replace(GOOD, predictions=0, unscored_reasons={"not_a_regular_file": 3})
-    assert alone.images == 0
+@pytest.mark.parametrize(
+    ("changes", "images"),
+    [
+        ({}, 9),
+        ({"current": 0, "unscored_reasons": {"not_a_regular_file": 3}}, 0),
+        ({"current": 0, "unscored_rows": 0, "unscored_reasons": {}}, 0),
+        ({"current": 0, "unscored_rows": 0, "pending_reasons": {"changed_while_read": 4}}, 0),
+        ({"current": 0, "unscored_rows": 0, "pending_reasons": {"out_of_time": 4}}, 4),
+    ],
+)
+def test_links_pipes_and_files_in_flux_are_no_sign_of_an_archive(changes, images):
+    assert replace(GOOD, **changes).images == images
 
 
 @pytest.mark.parametrize(
@@ -90,6 +109,23 @@ def test_a_file_becomes_what_its_frames_became(scored, failed, state, reason):
     outcome = conclude_file([reading], scored, failed)
     assert (outcome.state, outcome.reason) == (state, reason)
     assert (outcome.frames_scored, outcome.frames_unscored) == (len(scored), len(failed))
+
+
+@pytest.mark.parametrize(
+    ("state", "failed", "before", "after"),
+    [
+        (None, [unscored()], 0, 1),
+        (None, [unscored()], 2, 3),
+        (None, [], 2, 0),
+        (FileState.PENDING, [], 2, 2),
+        (FileState.REUSED, [], 2, 0),
+    ],
+)
+def test_attempts_count_runs_in_a_row_without_success(state, failed, before, after):
+    frames = 0 if state else 1
+    reading = FileReading(ImageLocation("a.dcm", 10, 20, before), frames, state=state)
+    outcome = conclude_file([reading], [1] * (frames - len(failed)), failed)
+    assert outcome.attempts == after
 
 
 @pytest.mark.parametrize("state", [FileState.NON_IMAGE, FileState.PENDING])

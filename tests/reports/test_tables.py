@@ -21,9 +21,12 @@ SAMPLES = {
     "alerts": lambda: rows.alert_row(alert_for(prediction(0.7), POINT), FACTS),
     "unscored": lambda: rows.unscored_row(Unscored("a.jpg", *_why()), FACTS),
     "files": lambda: rows.file_row(
-        FileOutcome(ImageLocation("a.jpg", 1, 2), FileState.SCORED, None, "", "0", "jpeg", 1, 1, 0),
+        FileOutcome(
+            ImageLocation("a.jpg", 1, 2), FileState.SCORED, None, "", "0", "jpeg", 1, 1, 0, 0
+        ),
         FACTS,
     ),
+    "current": lambda: rows.prediction_row(prediction(0.7), FACTS),
 }
 
 
@@ -55,7 +58,7 @@ def test_a_record_becomes_exactly_the_published_columns(table, tmp_path):
     tables.write_part(table, [SAMPLES[table]()], tmp_path / "a.parquet")
     found = pq.read_table(tmp_path / "a.parquet")
     assert found.schema.equals(tables.schema(table))
-    assert found.schema.metadata[b"melanoma_batch_schema_version"] == b"1"
+    assert found.schema.metadata[b"melanoma_batch_schema_version"] == b"2"
     assert len(found) == 1
 
 
@@ -114,10 +117,9 @@ def test_parts_are_joined_in_order_and_cut_at_a_sane_size(tmp_path, monkeypatch)
     monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 2)
     parts = []
     for number in range(5):
-        parts.append(tmp_path / f"{number}.parquet")
         pair = [rows.prediction_row(prediction(0.1, f"{number}{c}"), FACTS) for c in "ab"]
-        tables.write_part("predictions", pair, parts[-1])
-    assert tables.gather("predictions", parts, tmp_path / "out") == 10
+        parts.append(tables.to_arrow("predictions", pair))
+    assert tables.write_dataset("predictions", parts, tmp_path / "out") == 10
     files = sorted((tmp_path / "out").iterdir())
     assert [pq.read_metadata(file).num_rows for file in files] == [4, 4, 2]
     frame = pd.read_parquet(tmp_path / "out")
@@ -126,7 +128,7 @@ def test_parts_are_joined_in_order_and_cut_at_a_sane_size(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("table", ["predictions", "unscored", "files"])
 def test_a_table_without_rows_has_the_full_schema(table, tmp_path):
-    assert tables.gather(table, [], tmp_path / table) == 0
+    assert tables.write_dataset(table, [], tmp_path / table) == 0
     (part,) = (tmp_path / table).iterdir()
     assert pq.read_schema(part).equals(tables.schema(table))
 
@@ -134,22 +136,22 @@ def test_a_table_without_rows_has_the_full_schema(table, tmp_path):
 def test_a_part_with_other_columns_is_refused(tmp_path):
     tables.write_part("unscored", [SAMPLES["unscored"]()], tmp_path / "a.parquet")
     with pytest.raises(SchemaMismatch, match="predictions: a part has other columns"):
-        tables.gather("predictions", [tmp_path / "a.parquet"], tmp_path / "out")
+        tables.read_part("predictions", tmp_path / "a.parquet")
 
 
 def test_alerts_stand_highest_score_first(tmp_path):
-    for number, scores in enumerate([(0.6, 0.9), (0.7,)]):
+    parts = []
+    for scores in ((0.6, 0.9), (0.7,)):
         part = [rows.alert_row(alert_for(prediction(s, f"{s}.jpg"), POINT), FACTS) for s in scores]
-        tables.write_part("alerts", part, tmp_path / f"{number}.parquet")
-    parts = sorted(tmp_path.glob("*.parquet"))
-    assert tables.gather_alerts(parts, tmp_path / "alerts.parquet") == 3
+        parts.append(tables.to_arrow("alerts", part))
+    assert tables.write_alerts(parts, tmp_path / "alerts.parquet") == 3
     found = pd.read_parquet(tmp_path / "alerts.parquet")
     assert list(found["melanoma_score"]) == [0.9, 0.7, 0.6]
     assert set(found["review_status"]) == {"UNVERIFIED"}
 
 
 def test_no_alert_is_a_file_too(tmp_path):
-    assert tables.gather_alerts([], tmp_path / "alerts.parquet") == 0
+    assert tables.write_alerts([], tmp_path / "alerts.parquet") == 0
     assert pq.read_schema(tmp_path / "alerts.parquet").equals(tables.schema("alerts"))
 
 
@@ -160,4 +162,4 @@ def test_nothing_half_written_has_a_name_that_a_reader_takes(tmp_path, monkeypat
     monkeypatch.setattr(tables.pq, "write_table", fail)
     with pytest.raises(OSError, match="disk full"):
         tables.write_part("files", [SAMPLES["files"]()], tmp_path / "a.parquet")
-    assert not list(tmp_path.glob("*.parquet"))
+    assert not list(tmp_path.glob("[!.]*.parquet"))

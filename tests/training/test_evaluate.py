@@ -69,12 +69,13 @@ def night(tmp_path):
         )
         for name, score in scores.items()
     ]
-    tables.write_part("predictions", some, tmp_path / "runs/r/predictions/part-00000.parquet")
+    (tmp_path / "runs/r").mkdir(parents=True)
+    tables.write_part("current", some, tmp_path / "runs/r/current/part-00000.parquet")
     (tmp_path / "latest").symlink_to("runs/r")
     return tmp_path
 
 
-@pytest.mark.parametrize("below", ["", "latest", "latest/predictions"])
+@pytest.mark.parametrize("below", ["", "latest", "latest/current"])
 @pytest.mark.parametrize("key", ["image", "content_sha256"])
 def test_a_night_is_measured_against_labels(night, tmp_path, below, key):
     labels = pd.DataFrame(

@@ -1,0 +1,118 @@
+"""Where the images lie: one small interface, and the local file system behind it.
+
+Everything that the job asks of an archive goes through `ArchiveStorage`; it travels to the workers,
+so an implementation is a frozen value.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from batch.archive.inventory import list_archive, storable_mtime_ns
+from batch.errors import ArchiveLost, FailureReason, ImageFailure, Stage
+from batch.records import ImageLocation
+
+
+class ArchiveStorage(Protocol):
+    """What the job asks of an archive. It never writes there."""
+
+    def list_files(self) -> Iterator[ImageLocation]:
+        """Everything in the archive, in a stable order; see `list_archive`."""
+
+    def read(self, location: ImageLocation, max_bytes: int) -> bytes | None:
+        """A file's bytes; None when it is no longer the file that was listed.
+
+        Raises:
+            ImageFailure: stage READ.
+        """
+
+    def mark(self) -> object:
+        """What `check_same` compares with later."""
+
+    def check_same(self, mark: object) -> None:
+        """Make sure that the archive is still there, and still the same.
+
+        Raises:
+            ArchiveLost: it was unmounted, moved away or replaced.
+        """
+
+
+@dataclass(frozen=True)
+class LocalArchive:
+    """A folder. root: absolute."""
+
+    root: Path
+
+    def list_files(self) -> Iterator[ImageLocation]:
+        """See `ArchiveStorage`."""
+        return list_archive(self.root)
+
+    def read(self, location: ImageLocation, max_bytes: int) -> bytes | None:
+        """See `ArchiveStorage`; follows no link, and never waits for a pipe's other end."""
+        path = os.path.join(self.root, location.path)
+        try:
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                raise _failure(_irregular(location))
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
+                before = os.fstat(file.fileno())
+                if not stat.S_ISREG(before.st_mode):  # swapped between the two calls
+                    raise _failure(FailureReason.NOT_A_REGULAR_FILE)
+                if before.st_size > max_bytes:
+                    raise _failure(
+                        FailureReason.FILE_TOO_LARGE,
+                        f"{before.st_size} bytes; allowed: {max_bytes}",
+                    )
+                data = file.read(max_bytes + 1)
+                after = os.fstat(file.fileno())
+        except OSError as error:
+            raise _failure(*_os_reason(error)) from error
+        seen = {(s.st_size, storable_mtime_ns(s)) for s in (before, after)}
+        if seen != {(location.size, location.mtime_ns)} or len(data) != location.size:
+            return None
+        return data
+
+    def mark(self) -> object:
+        """See `ArchiveStorage`: device and inode of the root."""
+        status = self.root.stat()
+        return status.st_dev, status.st_ino
+
+    def check_same(self, mark: object) -> None:
+        """See `ArchiveStorage`."""
+        try:
+            now = self.mark()
+            os.scandir(self.root).close()
+        except OSError as error:
+            raise ArchiveLost(
+                f"ARCHIVE: {self.root} went away during the run ({error.strerror}); nothing was "
+                "published. The next run goes on from the last complete segment."
+            ) from error
+        if now != mark:
+            raise ArchiveLost(
+                f"ARCHIVE: {self.root} is another folder than at the start; nothing was published. "
+                "Was it mounted or moved meanwhile? Start again."
+            )
+
+
+def _irregular(location: ImageLocation) -> FailureReason:
+    """A folder (trailing `/`) stands in the inventory only because it could not be listed."""
+    is_folder = location.path == "" or location.path.endswith("/")
+    return FailureReason.NOT_READABLE if is_folder else FailureReason.NOT_A_REGULAR_FILE
+
+
+def _os_reason(error: OSError) -> tuple[FailureReason, str]:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE):
+        return FailureReason.VANISHED, ""
+    if error.errno == errno.ELOOP:
+        return FailureReason.NOT_A_REGULAR_FILE, ""
+    return FailureReason.NOT_READABLE, errno.errorcode.get(error.errno or 0, "")
+
+
+def _failure(reason: FailureReason, detail: str = "") -> ImageFailure:
+    return ImageFailure(Stage.READ, reason, detail)

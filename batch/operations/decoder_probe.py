@@ -1,0 +1,46 @@
+"""Whether each decoder decodes here: a frame of one colour in every codec, really decoded."""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64decode
+
+from batch.archive.dicom_objects import CODECS, Codec
+from batch.archive.limits import Limits
+from batch.archive.rules import ReadingRules
+
+COLOUR = (200, 100, 50)
+STREAMS = {
+    Codec.JPEG: "eNr7f+P/bQZnBkYKwf8DDIIcDEDIzCjIwCTIwCzI8P8IgwgDIwMqYAOJCqCLgtUyootygkQFMdXeYuBhZ"
+        "gRaArTDnsFO+2zz/5sAn0oTyg==",
+    Codec.JPEG_LOSSLESS: "eNr7f+P/OwY+x5T8pFSGFAYQ+H+YQZCDAQiZgwQZ3AUZnAQZ/h9hEGNgZGRkQAHsrP9vMfAw"
+        "BzG4MzgxAOWWJJ5xYMAKGP/fBAB4wRGk",
+    Codec.JPEG_LS: "eNr7f+P/CwaF4ABPNzcGJgYGZgYGBg4Q5uJgY2RgYNQBYaAKkBjj/xv/vzMIcgA5HMyMggxMggzMgg"
+        "z/bzHwMDMC9QK1MoFU5TG1ecb/rwv/X/f/JgCYIhS5",
+    Codec.JPEG_2000: "eNr77/8/kEGfAQQ4oBgGUPnM7IyMEPQ/iIEHKMDIwMDCwsD4P4aBxcHh/wQGLrAyD6DI5PNbPEQY"
+        "Yhanxm5gYObkuMol4eH9v/7wcwnBgJD1TbZAJS0t+89v8QFyoWo4a2vOMDAccrL/fxMAVZ0gtQ==",
+    Codec.JPEG_XL: "eNr7z+XooMLBwsiQw+At0S3KcEU8ec/uinIGgResDG4JB4zu6wjqxTIAAM46Cxs=",
+    Codec.RLE: "eNpjZmBgcABiJyB2YSAdHDxxMOWgEQA/TgRr",
+}  # fmt: skip
+"""A frame of 8x8 pixels of `COLOUR` in each codec (by Pillow, imagecodecs), zlib and base64."""
+
+
+def decode_trouble(uid: str) -> str:
+    """What is wrong with decoding a transfer syntax in this process; empty when nothing is."""
+    from batch.archive import dicom
+    from batch.archive.dicom_frames import decode_frame
+
+    codec, data = CODECS[uid], bytes(COLOUR) * 64
+    if codec != Codec.NATIVE:  # an item without offsets, an item with the frame (PS3.5 A.4)
+        frame = zlib.decompress(b64decode(STREAMS[codec]))
+        item, length = b"\xfe\xff\x00\xe0", len(frame) + len(frame) % 2
+        data = item + bytes(4) + item + length.to_bytes(4, "little") + frame.ljust(length, b"\0")
+    dataset = dicom.parse(b"", Limits(), has_preamble=False)
+    dataset.file_meta.TransferSyntaxUID = uid  # type: ignore[assignment]
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = 8, 8, 3
+    dataset.PhotometricInterpretation = "YBR_FULL" if codec == Codec.JPEG else "RGB"
+    dataset.PlanarConfiguration, dataset.PixelRepresentation, dataset.PixelData = 0, 0, data
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    pixels, _ = decode_frame(dicom.describe(dataset, ReadingRules()), 0, Limits())
+    is_far = abs(pixels.astype(int) - COLOUR).max() > 3
+    return "other colours than were encoded" if is_far else ""

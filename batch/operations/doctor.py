@@ -1,0 +1,262 @@
+"""Whether tonight's run would work here: each part is tried, and what is wrong has its remedy.
+
+Libraries are imported where they are tried, so that a broken installation is a failed check.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+
+from batch.archive.dicom_objects import CODECS, Codec
+from batch.archive.limits import Limits
+from batch.archive.storage import LocalArchive
+from batch.archive.watched import call_watched
+from batch.config import check_archive
+from batch.errors import BatchError, FailureReason, ImageFailure
+from batch.operations.decoder_probe import decode_trouble
+from batch.operations.runs import RUNS, latest_run, notes, stored_run
+from batch.records import ImageLocation
+from batch.reports.locking import LOCK_FILE
+from batch.reports.storage import LATEST
+
+MIB, GIB = 1 << 20, 1 << 30
+BUILD_YEAR, OPEN_FILES, LISTED, TRIED = 2026, 256, 1000, 3
+
+
+class Status(StrEnum):
+    """How a check ended; with `failed` a run would not work."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was tried. remedy: empty when nothing is to be done."""
+
+    name: str
+    status: Status
+    found: str
+    remedy: str = ""
+
+
+def examine(archive: Path | None, reports: Path | None, model: str | None) -> list[Check]:
+    """Try everything; what is None is left out. REPORTS is not made, ARCHIVE only read."""
+    looks: list[tuple[str, Callable[[], Iterable[Check]]]] = [
+        ("installation", _installation),
+        ("machine", _machine),
+        ("clock", lambda: [clock_check(datetime.now().astimezone())]),
+        ("watched process", _watched_process),
+        *((f"decoder {codec}", partial(_decoder, codec)) for codec in Codec),
+    ]
+    if reports is not None:
+        parts = {"folder": _folder, "lock": _lock, "left-over work": _work, "latest": _latest}
+        looks += [(f"reports {name}", partial(look, reports)) for name, look in parts.items()]
+    if archive is not None:
+        looks.append(("archive", partial(_archive, archive)))
+    if model is not None:
+        looks.append(("model", partial(_model, model)))
+    return [check for name, look in looks for check in guarded(name, look)]
+
+
+def guarded(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
+    """The checks of one look; what it raises is a failed check of its own."""
+    checks: list[Check] = []
+    try:
+        for check in look():  # one by one: what came before an error stays
+            checks += [check]
+    except BatchError as error:
+        checks += [Check(name, Status.FAILED, str(error))]
+    except Exception as error:  # by its kind: messages may quote what was read
+        what = error.strerror if isinstance(error, OSError) else getattr(error, "name", None)
+        found = f"unexpected {type(error).__name__}" + (f" ({what})" if what else "")
+        checks += [Check(name, Status.FAILED, found, "Repair that, or install the package again.")]
+    return checks
+
+
+def doctor_table(checks: Sequence[Check]) -> str:
+    """One line a check, its remedy below, and a closing count."""
+    width = max((len(check.name) for check in checks), default=0)
+    lines = []
+    for check in checks:
+        lines += [f"{check.status:7}  {check.name:{width}}  {check.found}"]
+        lines += [f"{'':7}  {'':{width}}  -> {check.remedy}"] if check.remedy else []
+    counts = [f"{sum(c.status == status for c in checks)} {status}" for status in Status]
+    return "\n".join([*lines, ", ".join(counts)])
+
+
+def has_failed(checks: Iterable[Check]) -> bool:
+    """Whether a run would not work."""
+    return any(check.status == Status.FAILED for check in checks)
+
+
+def level(name: str, value: float, warn: float, fail: float, found: str, remedy: str) -> Check:
+    """A check by a number or a truth (1 or 0): failed below `fail`, a warning below `warn`."""
+    status = Status.FAILED if value < fail else Status.WARNING if value < warn else Status.OK
+    return Check(name, status, found, remedy if status != Status.OK else "")
+
+
+def clock_check(now: datetime) -> Check:
+    """Whether the clock can be right: run ids, and which night is the newest, depend on it."""
+    found = f"{now:%Y-%m-%d %H:%M}, time zone {now.tzname()} ({now:%z})"
+    return level("clock", now.year, BUILD_YEAR, BUILD_YEAR, found, "Set the clock (NTP).")
+
+
+def memory_check(meminfo: str) -> Check:
+    """Memory that is available, by the text of /proc/meminfo."""
+    told = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo, re.MULTILINE)
+    size = int(told[1]) * 1024 if told else 0
+    found = f"{size / GIB:.1f} GiB available" if told else "not told by /proc/meminfo"
+    return level("memory", size, 2 * GIB, 0, found, "A run takes 1 to 2 GiB: end other programs.")
+
+
+def space_checks(free: int, inodes_free: int, inodes: int) -> Iterator[Check]:
+    """Free bytes, and free inodes where the file system counts them (btrfs does not)."""
+    found, remedy = f"{free / GIB:.2f} GiB free", "Free space, or try `melanoma-batch prune`."
+    yield level("reports space", free, GIB, 100 * MIB, found, remedy)
+    if inodes:
+        yield level("reports inodes", inodes_free, 10_000, 1_000, f"{inodes_free} free", remedy)
+
+
+def _decoder(codec: Codec) -> Iterator[Check]:
+    syntaxes = [uid for uid, its in CODECS.items() if its == codec]
+    wrong = []
+    for uid in syntaxes:
+        try:
+            trouble = call_watched(decode_trouble, (uid,), Limits.decode_seconds, 4 * GIB)
+        except ImageFailure as failure:
+            trouble = f"{failure.reason} {failure.detail}"
+        wrong += [f"{uid}: {trouble}"] if trouble else []
+    found = "; ".join(wrong) or f"all transfer syntaxes ({len(syntaxes)}) decoded"
+    yield level(f"decoder {codec}", not wrong, 1, 1, found, "Install the package again.")
+
+
+def _watched_process() -> Iterator[Check]:
+    call_watched(os.getpid, (), Limits.decode_seconds, 4 * GIB)
+    yield Check("watched process", Status.OK, "started and answered")
+
+
+def _installation() -> Iterator[Check]:
+    supported = sys.platform == "linux" and (3, 11) <= sys.version_info[:2] < (3, 14)
+    found = f"{sys.version.split()[0]} on {sys.platform}, {os.uname().release}"
+    yield level("python", supported, 1, 1, found, "Use Python 3.11 to 3.13 on Linux.")
+    try:
+        wanted = metadata.requires("melanoma-batch") or []
+    except metadata.PackageNotFoundError:
+        yield Check("libraries", Status.WARNING, "unknown: a checkout", "pip install it.")
+        return
+    for name in sorted(re.split(r"[^\w.-]", word)[0] for word in wanted if "extra" not in word):
+        found = ""
+        with suppress(metadata.PackageNotFoundError):
+            found = metadata.version(name)
+        yield level(f"library {name}", bool(found), 1, 1, found or "missing", "Install it.")
+
+
+def _machine() -> Iterator[Check]:
+    yield Check("cores", Status.OK, f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} usable")
+    yield memory_check(Path("/proc/meminfo").read_text(encoding="utf-8"))
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] % (1 << 64)  # unlimited is -1
+    yield level("open files", files, OPEN_FILES, 0, f"limit {files}", f"ulimit -n {OPEN_FILES}")
+
+
+def _model(id_or_folder: str) -> Iterator[Check]:
+    from batch.model.artifact import find_artifact, verify_artifact
+
+    artifact = find_artifact(id_or_folder)
+    verify_artifact(artifact)
+    found = f"{artifact.manifest.model_id} {artifact.manifest.model_sha256[:8]} passed its checks"
+    yield Check("model", Status.OK, found)
+
+
+def _folder(reports: Path) -> Iterator[Check]:
+    folder = next(p for p in (reports, *reports.absolute().parents) if os.path.lexists(p))
+    found = f"{folder}" if folder == reports else f"not there; would be made below {folder}"
+    yield level("reports folder", folder.is_dir(), 1, 1, found, "Needed: a folder, or a new name.")
+    if folder.is_dir():
+        disk = os.statvfs(folder)
+        yield from space_checks(disk.f_bavail * disk.f_frsize, disk.f_favail, disk.f_files)
+        _write(folder)
+        yield Check("reports writing", Status.OK, "write, fsync, flock, rename and symlink work")
+
+
+def _write(folder: Path) -> None:
+    """Do what lock and publication do, under a temporary name."""
+    with tempfile.TemporaryDirectory(prefix=".doctor-", dir=folder) as place:
+        with open(f"{place}/file", "wb", buffering=0) as file:
+            file.write(bytes(4096))
+            os.fsync(file.fileno())
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.rename(f"{place}/file", f"{place}/night")
+        os.symlink("night", f"{place}/latest")
+
+
+def _lock(reports: Path) -> Iterator[Check]:
+    """Whether a run is on; the lock is taken for an instant, and shared, where it is free."""
+    found, path = "free", reports / LOCK_FILE
+    with suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found = f"held: {file.read(400).strip()}"
+    yield level("reports lock", found == "free", 1, 0, found, "Wait for that run to end.")
+
+
+def _work(reports: Path) -> Iterator[Check]:
+    runs = len(list((reports / ".in-progress").glob("*")))
+    remedy = "The next run takes it up."
+    yield level("reports left-over work", not runs, 1, 0, f"of {runs} runs", remedy)
+
+
+def _latest(reports: Path) -> Iterator[Check]:
+    run_id, nights = latest_run(reports), reports / RUNS
+    if run_id is None:
+        is_new = not os.path.lexists(reports / LATEST) and not any(nights.glob("*"))
+        rank, found = (2, "no night yet") if is_new else (0, "points to no night")
+    else:
+        run = stored_run(nights / run_id)
+        rank = 0 if not run.complete else 1 if notes(run) else 2
+        found = f"{run_id} {notes(run) or 'complete'}"
+    remedy = "Point it to a whole night: ln -sfn runs/RUN_ID latest"
+    yield level("reports latest", rank, 2, 1, found, remedy)
+
+
+def _archive(archive: Path) -> Iterator[Check]:
+    check_archive(archive)
+    device = "another" if archive.stat().st_dev != os.stat("/").st_dev else "the"
+    found = f"{'a' if os.path.ismount(archive) else 'no'} mount point, on {device} device "
+    yield Check("archive folder", Status.OK, found + ("than /" if device != "the" else "of /"))
+    storage, start = LocalArchive(archive.absolute()), time.monotonic()
+    listed = list(islice(storage.list_files(), LISTED))
+    found = f"{len(listed)} files in {time.monotonic() - start:.2f} s (stops at {LISTED})"
+    yield level("archive listing", len(listed), 1, 1, found, "Is the archive mounted?")
+    tried = list(islice(_readable(storage, listed), TRIED))
+    found = f"{sum(tried)} of {len(tried)} examples opened and read"
+    fail = min(1, len(tried))  # one unreadable file is only a row of the report
+    yield level("archive reading", sum(tried), len(tried), fail, found, "Check permissions.")
+
+
+def _readable(storage: LocalArchive, listed: Iterable[ImageLocation]) -> Iterator[bool]:
+    """Whether files can be read; links, pipes and what is too large do not count."""
+    for location in listed:
+        try:
+            storage.read(location, Limits.file_bytes)
+            yield True
+        except ImageFailure as failure:
+            if failure.reason == FailureReason.NOT_READABLE:
+                yield False

@@ -1,0 +1,82 @@
+"""`melanoma-batch inventory`: what a night would do, from names, sizes and times alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from batch.archive.storage import LocalArchive
+from batch.config import JobConfig
+from batch.night import plan_night
+from batch.records import FileState
+from batch.reports.plan import Action, Plan
+from batch.reports.storage import RUN_FILE, LocalReports, read_json
+from batch.settings import settle
+
+RECENT_NIGHTS = 10
+
+
+def forecast(config: JobConfig) -> str:
+    """What `score` with these options would do now, in lines for a person. Writes nothing.
+
+    Raises:
+        BatchError: what `score` would raise before its first file.
+    """
+    reports = LocalReports(config.reports)
+    plan = plan_night(config, settle(config), reports, LocalArchive(config.archive))
+    return "\n".join([*_lines(plan), _time(plan, reports, config), ""])
+
+
+def _lines(plan: Plan) -> list[str]:
+    kept = _kept_states(plan)
+    causes = ", ".join(f"{cause} {count}" for cause, count in plan.causes().items())
+    known_sizes = plan.known_sizes()
+    lines = [
+        f"Found        {len(plan):>8} files",
+        f"Unchanged    {kept[FileState.UNCHANGED]:>8} not opened",
+        f"Non-image    {kept[FileState.NON_IMAGE]:>8} remembered",
+        f"Unscored     {kept[FileState.UNSCORED]:>8} remembered, not tried again",
+        f"To be read   {len(plan.queue):>8}" + (f" ({causes})" if causes else ""),
+        f"             {known_sizes:>8} of these have the size of known content: maybe reused",
+        f"Taken up     {plan.count(Action.TAKE_UP):>8} of a run that did not end",
+        f"Left alone   {plan.count(Action.LEAVE_YOUNG):>8} younger than --settle",
+        f"Not listed   {plan.count(Action.LEAVE_UNLISTED):>8} in folders that cannot be read",
+        f"Left archive {plan.left:>8} known last night, gone now",
+        f"Memory       {plan.memory.run_id or 'none: this would be the first night'}",
+    ]
+    return lines + [f"Damaged      night {run_id}: passed over" for run_id in plan.memory.damaged]
+
+
+def _kept_states(plan: Plan) -> dict[FileState, int]:
+    """Files that are not read, by the state that they would have."""
+    rows = plan.known[plan.action == Action.KEEP]
+    states = plan.memory.files["state"].take(np.sort(rows)).to_pylist()
+    kept = dict.fromkeys((FileState.NON_IMAGE, FileState.UNSCORED), 0)
+    for state in kept:
+        kept[state] = states.count(state.value)
+    return kept | {FileState.UNCHANGED: len(states) - sum(kept.values())}
+
+
+def _time(plan: Plan, reports: LocalReports, config: JobConfig) -> str:
+    """An estimate from the recent night that read most."""
+    if not len(plan.queue):
+        return "Time         seconds: nothing is to be read, no model is loaded"
+    nights = [read_json(reports.night(n) / RUN_FILE) or {} for n in reports.nights()]
+    usable = [night for night in nights[:RECENT_NIGHTS] if night.get("images_per_second")]
+    if not usable:
+        return "Time         unknown: no night here has measured its pace yet"
+    best = max(usable, key=_tried)
+    seconds = len(plan.queue) / best["images_per_second"] + best["seconds"].get("model", 0)
+    text = (
+        f"Time         about {timedelta(seconds=round(seconds))} at {best['images_per_second']} "
+        f"images/s, as in {best['run_id']} with {_tried(best)} images"
+    )
+    if config.seconds_allowed is not None and seconds > config.seconds_allowed:
+        text += f"; allowed: {timedelta(seconds=round(config.seconds_allowed))}, the rest will wait"
+    return text
+
+
+def _tried(night: dict[str, Any]) -> int:
+    return int(night["frames"]["predictions"] + night["frames"]["new_unscored"])

@@ -1,0 +1,119 @@
+"""A text file for node_exporter's textfile collector. The only importer of prometheus_client.
+
+The file is replaced in one step; a run that published nothing leaves out what it did not measure.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+from batch.errors import FailureReason, PendingReason, UsageError
+from batch.operations.runs import RUNS, instant, latest_run, number, read_ledger, words
+from batch.records import FileState
+
+PREFIX = "melanoma_batch_"
+_STOPPED_BY = ("deadline", "signal")
+_VALUES = {
+    "images_scored": (("frames", "predictions"), "images scored by the run"),
+    "images_current": (("current", "images"), "images in the archive that have a prediction"),
+    "alerts": (("alerts",), "alerts of the run"),
+    "left_archive": (("left_archive",), "files known last night and gone now"),
+    "images_per_second": (("images_per_second",), "images scored a second"),
+    "unscored_rate": (("unscored_rate",), "share of the images that have no score, 0 to 1"),
+}
+_REASONS: tuple[tuple[str, Iterable[str]], ...] = (
+    ("unscored", FailureReason),
+    ("pending", PendingReason),
+)
+
+
+def write_metrics(
+    path: Path, reports: Path, exit_code: int, finished_at: float, run: Mapping[str, Any] | None
+) -> None:
+    """Write the metrics of a run that ended.
+
+    Args:
+        finished_at: seconds since 1970. run: the content of its run.json; None when the run
+            published nothing.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    registry = CollectorRegistry()
+    _set(registry, "exit_code", "exit code of the last run", exit_code)
+    _set(registry, "last_run_timestamp_seconds", "end of the last run", finished_at)
+    success = _last_success(reports)
+    if success is not None:
+        _set(registry, "last_success_timestamp_seconds", "end of the last published run", success)
+    if run is not None:
+        _night(registry, run)
+    _write(path, registry)
+
+
+def _night(registry: CollectorRegistry, run: Mapping[str, Any]) -> None:
+    """Everything that a published night's run.json tells."""
+    states = {state.value: number(run, "equation", state.value) for state in FileState}
+    _set_each(registry, "files", "files by what became of them", "state", states)
+    for name, members in _REASONS:
+        told = run.get(f"{name}_by_reason")
+        known = dict.fromkeys((str(member) for member in members), 0.0)
+        found = {r: number(told, r) for r in told} if isinstance(told, Mapping) else {}
+        _set_each(registry, name, f"{name} by reason", "reason", known | found)
+    for name, (place, text) in _VALUES.items():
+        value = number(run, *place)
+        if value is not None:
+            _set(registry, name, text, value)
+    started, finished = instant(run, "started_at"), instant(run, "finished_at")
+    if started and finished:
+        seconds = (finished - started).total_seconds()
+        _set(registry, "duration_seconds", "wall time of the run", seconds)
+    stopped = {by: float(run.get("stopped") == by) for by in _STOPPED_BY}
+    _set_each(registry, "stopped", "1 when the run was stopped early", "by", stopped)
+    labels = {
+        name: words(run, "model", name) or ""
+        for name in ("model_id", "model_version", "model_sha256")
+    }
+    info = Gauge(PREFIX + "model_info", "model of the run", labels, registry=registry)
+    info.labels(**labels).set(1)
+
+
+def _set(registry: CollectorRegistry, name: str, text: str, value: float) -> None:
+    Gauge(PREFIX + name, text, registry=registry).set(value)
+
+
+def _set_each(
+    registry: CollectorRegistry,
+    name: str,
+    text: str,
+    label: str,
+    values: Mapping[str, float | None],
+) -> None:
+    gauge = Gauge(PREFIX + name, text, [label], registry=registry)
+    for member, value in values.items():
+        if value is not None:
+            gauge.labels(member).set(value)
+
+
+def _last_success(reports: Path) -> float | None:
+    """When the night that `latest` points to ended, seconds since 1970."""
+    latest = latest_run(reports)
+    ledger = read_ledger(reports / RUNS / latest) if latest else None
+    finished = instant(ledger, "finished_at") if ledger else None
+    return finished.timestamp() if finished else None
+
+
+def _write(path: Path, registry: CollectorRegistry) -> None:
+    if os.path.lexists(path) and not os.path.isfile(path):  # the rename would replace /dev/null
+        raise UsageError(f"--metrics-file: {path} is no regular file; give the name of a file.")
+    try:
+        write_to_textfile(str(path), registry)
+    except OSError as error:
+        raise UsageError(
+            f"--metrics-file: cannot write {path} ({error.strerror}). Check its folder and the "
+            "permissions there."
+        ) from error

@@ -1,0 +1,143 @@
+"""Drop the snapshots of old nights. What a night itself found out stays forever.
+
+A snapshot is first renamed to a hidden name, in one step, and then removed: at every instant it is
+whole or gone, and what a killed prune left under the hidden name is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batch.errors import UsageError
+from batch.operations.runs import (
+    PRUNABLE,
+    RUNS,
+    StoredRun,
+    is_real_folder,
+    latest_run,
+    stored_runs,
+)
+from batch.reports.locking import exclusive
+from batch.reports.storage import sync
+
+_HIDDEN = ".pruned-"
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A night without snapshots from now on. bytes: size of the files removed."""
+
+    run_id: str
+    bytes: int
+
+
+def prune(reports: Path, keep: int, dry_run: bool = False) -> list[Pruned]:
+    """Remove the snapshots of all nights but the newest, oldest first.
+
+    Args:
+        keep: nights that keep their snapshots. dry_run: tell, and remove nothing.
+
+    Raises:
+        UsageError: `keep` below 1, no reports folder, no night that `latest` points to, or
+            something that cannot be removed. ReportsLocked: a run is on.
+    """
+    if keep < 1:
+        raise UsageError(f"--keep: found {keep}; allowed: 1 or more.")
+    _check_folder(reports)
+    with exclusive(reports, "prune") as lock:
+        runs = stored_runs(reports)
+        latest = _latest(reports, runs)
+        doomed = doomed_runs(runs, latest, keep)
+        pruned = []
+        for run in reversed(_removable(runs, latest)):
+            names = run.snapshots if run in doomed else ()
+            places = [run.folder / name for name in (*names, *_leftovers(run.folder))]
+            if not places:
+                continue
+            pruned.append(Pruned(run.folder.name, sum(map(_bytes, places))))
+            if not dry_run:
+                lock.check()
+                _remove(run.folder, names)
+        return pruned
+
+
+def doomed_runs(runs: Sequence[StoredRun], latest: str, keep: int) -> list[StoredRun]:
+    """The nights that lose their snapshots, in the order given.
+
+    Never the latest, an incomplete one, or one that cannot be dated. Beside the newest nights the
+    newest with whole snapshots stay: they are the memory when those of `latest` are damaged.
+    """
+    dated = sorted(
+        (run for run in runs if run.complete and run.started_at is not None),
+        key=lambda run: (run.started_at, run.folder.name),
+        reverse=True,
+    )
+    whole = [run for run in dated if len(run.snapshots) == len(PRUNABLE)]
+    kept = {run.folder.name for run in (*dated[:keep], *whole[:keep])}
+    return [r for r in _removable(runs, latest) if r.snapshots and r.folder.name not in kept]
+
+
+def _removable(runs: Sequence[StoredRun], latest: str) -> list[StoredRun]:
+    return [r for r in runs if r.complete and r.started_at is not None and r.folder.name != latest]
+
+
+def _check_folder(reports: Path) -> None:
+    """Refuse before the lock is taken, which would make folder and lock file."""
+    if os.path.islink(reports / RUNS):
+        raise UsageError(
+            f"REPORTS: {reports / RUNS} is a link, and prune follows none; give the folder itself."
+        )
+    stored_runs(reports)
+
+
+def _latest(reports: Path, runs: Sequence[StoredRun]) -> str:
+    latest = latest_run(reports)
+    if latest is None or not any(run.complete and run.folder.name == latest for run in runs):
+        raise UsageError(
+            f"REPORTS: `latest` in {reports} points to no complete night, so it is in doubt what "
+            "the next run remembers; nothing was removed. Let a run of `score` end first, or point "
+            "it to a night: ln -sfn runs/RUN_ID latest"
+        )
+    return latest
+
+
+def _leftovers(folder: Path) -> list[str]:
+    """What an interrupted prune left in a night."""
+    return [_HIDDEN + name for name in PRUNABLE if is_real_folder(folder / (_HIDDEN + name))]
+
+
+def _remove(folder: Path, names: Sequence[str]) -> None:
+    """Remove a night's leftovers and these snapshots.
+
+    Raises:
+        UsageError: the file system refuses.
+    """
+    try:
+        _remove_leftovers(folder)
+        for name in names:
+            os.rename(folder / name, folder / (_HIDDEN + name))
+        sync(folder)
+        _remove_leftovers(folder)
+    except OSError as error:
+        raise UsageError(
+            f"REPORTS: cannot remove snapshots in {folder} ({error.strerror or error}). Check its "
+            "owner and permissions; prune again then, it goes on from there."
+        ) from error
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for name in _leftovers(folder):
+        shutil.rmtree(folder / name)
+
+
+def _bytes(folder: Path) -> int:
+    """Size of the files below a folder; follows no link."""
+    return sum(
+        os.lstat(os.path.join(parent, name)).st_size
+        for parent, _, names in os.walk(folder)
+        for name in names
+    )

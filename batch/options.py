@@ -1,0 +1,70 @@
+"""From the command line's words to the frozen options of a run. Asks no clock."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+
+from batch.archive.limits import parse_limits
+from batch.archive.privacy import IdentifierPolicy, Identifiers, read_key
+from batch.archive.rules import ReadingRules
+from batch.archive.selection import Selection, parse_rules
+from batch.config import YOUNG_SECONDS, JobConfig, Order, nanoseconds, whole_path
+from batch.schedule import duration_seconds, seconds_until
+
+
+def job_config(
+    options: argparse.Namespace, beam: Sequence[str], started_at: datetime, local_time: datetime
+) -> JobConfig:
+    """The frozen options of one run.
+
+    Args:
+        started_at: now, in UTC. local_time: now as the clock on the wall shows it, for a deadline.
+
+    Raises:
+        UsageError: says option, value, what is allowed.
+    """
+    return JobConfig(
+        archive=whole_path("ARCHIVE", options.archive),
+        reports=whole_path("--output", options.output),
+        model=options.model,
+        run_id=f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
+        started_at=started_at,
+        operating_point=options.operating_point,
+        segment_size=options.segment_size,
+        batch_size=options.batch_size,
+        decode_threads=options.decode_threads,
+        max_unscored_rate=getattr(options, "max_unscored_rate", 1.0),
+        rules=_reading_rules(options, started_at),
+        order=Order(options.order),
+        settle_seconds=options.settle,
+        deadline=options.deadline,
+        max_duration=options.max_duration,
+        seconds_allowed=_seconds_allowed(options, local_time),
+        accept_shrunken_archive=options.accept_shrunken_archive,
+        beam_options=tuple(beam),
+    )
+
+
+def _seconds_allowed(options: argparse.Namespace, local_time: datetime) -> float | None:
+    allowed = []
+    if options.deadline is not None:
+        allowed.append(seconds_until(options.deadline, local_time))
+    if options.max_duration is not None:
+        allowed.append(duration_seconds(options.max_duration))
+    return min(allowed) if allowed else None
+
+
+def _reading_rules(options: argparse.Namespace, started_at: datetime) -> ReadingRules:
+    key = read_key(options.patient_key_file) if options.patient_key_file else None
+    return ReadingRules(
+        limits=parse_limits(options.limit),
+        selection=Selection(
+            include=parse_rules("--include", options.include),
+            exclude=parse_rules("--exclude", options.exclude),
+        ),
+        identifiers=IdentifierPolicy(Identifiers(options.identifiers), key),
+        young_after_ns=nanoseconds(started_at) - YOUNG_SECONDS * 10**9,
+    )

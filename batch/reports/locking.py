@@ -1,0 +1,146 @@
+"""One run at a time on a reports folder: a lock that outlives no owner.
+
+The operating system frees a lock (flock) when its owner dies, whatever the way. Where the folder is
+shared between hosts and the file system keeps flock to one of them, the holder's name in the lock
+file and its heartbeat stand in: best effort, and said so in README.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from batch.errors import ReportsLocked, ReportsLost, UsageError
+
+LOCK_FILE = ".lock"
+HEARTBEAT_SECONDS = 30.0
+DEAD_AFTER_SECONDS = 600.0
+"""A holder on another host that was silent for so long is taken for dead."""
+
+_FREE = "free\n"
+_TRIES, _TRY_SECONDS = 4, 0.1
+"""`doctor` looks at the lock for an instant: no reason to refuse a night."""
+
+
+@dataclass(frozen=True)
+class HeldLock:
+    """Proof of holding a reports folder."""
+
+    path: Path
+    file: TextIO
+
+    def check(self) -> None:
+        """Make sure that the folder is still the one that was locked.
+
+        Raises:
+            ReportsLost: it was deleted, or replaced by another one.
+        """
+        held = os.fstat(self.file.fileno())
+        try:
+            there = os.stat(self.path)
+        except OSError as error:
+            raise ReportsLost(
+                f"--output: {self.path.parent} went away during the run ({error.strerror}); "
+                "nothing was published. Start again."
+            ) from error
+        if (held.st_dev, held.st_ino) != (there.st_dev, there.st_ino):
+            raise ReportsLost(
+                f"--output: {self.path.parent} is another folder than at the start; nothing was "
+                "published. Start again."
+            )
+
+
+@contextmanager
+def exclusive(reports: Path, owner: str) -> Iterator[HeldLock]:
+    """Hold the reports folder, which is made when it is missing.
+
+    Args:
+        owner: who holds it, for the message that another start gets.
+
+    Raises:
+        ReportsLocked: another run holds it. UsageError: the folder cannot be written.
+    """
+    path = reports / LOCK_FILE
+    try:
+        reports.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise UsageError(
+            f"--output: cannot write in {reports} ({error.strerror}). Check owner and free space."
+        ) from error
+    with open(descriptor, "r+", encoding="utf-8", errors="replace") as file:
+        lock = HeldLock(path, file)
+        _take(lock, owner)
+        stop = threading.Event()
+        heart = threading.Thread(target=_beat, args=(lock, stop), name="heartbeat", daemon=True)
+        heart.start()
+        try:
+            yield lock
+        finally:
+            stop.set()
+            heart.join()
+            _write(file, _FREE)
+
+
+def _take(lock: HeldLock, owner: str) -> None:
+    for patience in range(_TRIES, 0, -1):
+        try:
+            fcntl.flock(lock.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if patience == 1:
+                raise _refusal(lock) from error
+            time.sleep(_TRY_SECONDS)
+    here = os.uname().nodename
+    holder = lock.file.read(400)
+    elsewhere = bool(holder.strip()) and holder != _FREE and f"host {here}\n" not in holder
+    if elsewhere and _silent_seconds(lock) < DEAD_AFTER_SECONDS:
+        raise _refusal(
+            lock, f" Or, if that host is down, in {DEAD_AFTER_SECONDS / 60:.0f} minutes."
+        )
+    _write(lock.file, f"{owner}, process {os.getpid()}, host {here}\n")
+
+
+def _refusal(lock: HeldLock, more: str = "") -> ReportsLocked:
+    lock.file.seek(0)
+    holder = lock.file.read(400).strip() or "unknown"
+    return ReportsLocked(
+        f"--output: another run holds {lock.path.parent} ({holder}). Wait for it to end.{more}"
+    )
+
+
+def _silent_seconds(lock: HeldLock) -> float:
+    """Age of the holder's last heartbeat, both ends taken from the file system's own clock."""
+    before = os.fstat(lock.file.fileno()).st_mtime
+    probe = lock.path.with_name(f"{LOCK_FILE}.{os.getpid()}")
+    try:
+        probe.touch()
+        return probe.stat().st_mtime - before
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _beat(lock: HeldLock, stop: threading.Event) -> None:
+    """Keep the lock file young; what fails here fails again, and is told, where it matters."""
+    while not stop.wait(HEARTBEAT_SECONDS):
+        try:
+            os.utime(lock.file.fileno())
+        except OSError:
+            continue
+
+
+def _write(file: TextIO, text: str) -> None:
+    try:
+        file.seek(0)
+        file.truncate(0)
+        file.write(text)
+        file.flush()
+    except OSError:  # a full disk: the lock itself holds without its text
+        return

@@ -1,0 +1,206 @@
+"""What is remembered of the archive: the newest readable night, and segments of runs that died.
+
+There is no second database: the published snapshots are the memory. A damaged night is passed over
+for the one before it, and that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.errors import FailureReason, NonImageReason
+from batch.records import FileState, Fingerprints
+from batch.reports import tables
+from batch.reports.columns import SCHEMA_VERSION
+from batch.reports.storage import (
+    RUN_FILE,
+    SEGMENT_FILE,
+    SNAPSHOTS,
+    LocalReports,
+    committed_segments,
+    is_intact,
+    read_json,
+)
+
+MAX_ATTEMPTS = 3
+"""Runs that try a file which cannot be scored, before only a change makes them try again."""
+
+_PLANNING = (
+    "path", "path_bytes", "size", "mtime_ns", "content_sha256", "file_format", "state", "reason",
+    "frames", "frames_scored", "frames_unscored", "attempts", "program_version",
+    "failure_fingerprint", "identity_fingerprint", "scoring_fingerprint",
+)  # fmt: skip
+_DICOM_REASONS = (
+    NonImageReason.DICOM_WITHOUT_PIXELS,
+    NonImageReason.DICOM_OTHER_KIND,
+    NonImageReason.EXCLUDED_BY_RULE,
+)
+_ALWAYS_AGAIN = (
+    FailureReason.NOT_READABLE,
+    FailureReason.VANISHED,
+    FailureReason.NOT_A_REGULAR_FILE,
+)
+"""Trying costs nothing, and what helps (a permission, a mount) does not show in size or time."""
+
+_BY_MODEL = (
+    FailureReason.MODEL_FAILED,
+    FailureReason.MODEL_INPUT_INVALID,
+    FailureReason.SCORE_NOT_FINITE,
+)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A committed segment of a run that did not publish."""
+
+    folder: Path
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What earlier runs found out.
+
+    run_id: the night remembered; None when there is none. folder: of that night. files: its
+    `files` snapshot, one row a file, in the order on disk, with `key` (the name's bytes).
+    damaged: nights that could not be read and were passed over. segments, segment_files: of runs
+    that died: the segments, and their rows with the number of the segment they stand in.
+    """
+
+    run_id: str | None
+    folder: Path | None
+    files: pa.Table
+    damaged: tuple[str, ...]
+    segments: tuple[Segment, ...]
+    segment_files: pa.Table
+
+
+def remember(reports: LocalReports, segment_facts: dict[str, Any]) -> Memory:
+    """Read the memory of a reports folder.
+
+    Args:
+        segment_facts: what a committed segment must have been made with to be taken up.
+    """
+    run_id, damaged = _newest_readable(reports)
+    folder = reports.night(run_id) if run_id else None
+    files = tables.read_columns("files", folder / "files" if folder else None, _PLANNING)
+    segments = _usable_segments(reports, segment_facts)
+    return Memory(run_id, folder, _with_key(files), damaged, segments, _segment_files(segments))
+
+
+def stays(files: pa.Table, now: Fingerprints) -> np.ndarray:
+    """Which rows of `files` would come out the same tonight, if the file itself is the same.
+
+    Args:
+        files: with the columns of `Memory.files`.
+
+    Returns:
+        (rows,) bool. A pending file never stays.
+    """
+
+    def equal(column: str, value: str) -> np.ndarray:
+        return _mask(pc.equal(files[column], value))
+
+    def among(column: str, values: Sequence[str]) -> np.ndarray:
+        return _mask(pc.is_in(files[column], value_set=pa.array([str(v) for v in values])))
+
+    state_is_non_image = equal("state", FileState.NON_IMAGE)
+    has_scores = files["frames_scored"].to_numpy() > 0
+    has_failures = files["frames_unscored"].to_numpy() > 0
+    is_dicom = equal("file_format", "dicom") | among("reason", _DICOM_REASONS)
+    same_program = equal("program_version", now.program_version)
+    same_scoring = equal("scoring_fingerprint", now.scoring)
+    tried_enough = files["attempts"].to_numpy() >= MAX_ATTEMPTS
+    failures_stay = (
+        same_program
+        & equal("failure_fingerprint", now.failure)
+        & tried_enough
+        & ~among("reason", _ALWAYS_AGAIN)
+        & (same_scoring | ~among("reason", _BY_MODEL))
+    )
+    return (
+        ~equal("state", FileState.PENDING)
+        & (same_scoring | ~has_scores)
+        & (equal("identity_fingerprint", now.identity) | ~is_dicom)
+        & (same_program | ~state_is_non_image)
+        & (failures_stay | ~has_failures)
+    )
+
+
+def earlier_attempts(files: pa.Table, now: Fingerprints) -> np.ndarray:
+    """(rows,) int64: attempts that count tonight; other decoders or limits start anew."""
+    comparable = _mask(pc.equal(files["program_version"], now.program_version)) & _mask(
+        pc.equal(files["failure_fingerprint"], now.failure)
+    )
+    return np.where(comparable, files["attempts"].to_numpy().astype(np.int64), 0)
+
+
+def reusable(files: pa.Table, staying: np.ndarray) -> np.ndarray:
+    """(rows,) bool: files whose content is known in full, under tonight's rules."""
+    scored = files["frames_scored"].to_numpy() > 0
+    return staying & scored & (files["frames_unscored"].to_numpy() == 0)
+
+
+def _newest_readable(reports: LocalReports) -> tuple[str | None, tuple[str, ...]]:
+    latest = reports.latest()
+    others = [night for night in reports.nights() if night != latest]
+    damaged: list[str] = []
+    for run_id in [*([latest] if latest else []), *others]:
+        folder = reports.night(run_id)
+        run = read_json(folder / RUN_FILE)
+        if run is not None and run.get("schema_version") != SCHEMA_VERSION:
+            continue  # of another version of the program: its columns are not ours
+        if run is not None and not all((folder / name).is_dir() for name in SNAPSHOTS):
+            continue  # pruned
+        if run is not None and run.get("parts") and is_intact(folder, run["parts"], SNAPSHOTS):
+            return run_id, tuple(damaged)
+        damaged.append(run_id)
+    return None, tuple(damaged)
+
+
+def _usable_segments(reports: LocalReports, wanted: dict[str, Any]) -> tuple[Segment, ...]:
+    """Newest run first, so that of two readings of a file the later one counts."""
+    found = []
+    for work in reports.unpublished():
+        for folder in committed_segments(work):
+            facts = read_json(folder / SEGMENT_FILE) or {}
+            parts = facts.pop("parts", None)
+            if facts == wanted and parts and is_intact(folder, parts):
+                found.append(Segment(folder, work.name))
+    return tuple(found)
+
+
+def _segment_files(segments: Sequence[Segment]) -> pa.Table:
+    """Rows of all segments, one a file: the first segment that has it counts."""
+    found, seen = [], pa.array([], pa.binary())
+    for number, segment in enumerate(segments):
+        rows = _with_key(tables.read_columns("files", segment.folder / "files", _PLANNING))
+        rows = rows.filter(pc.invert(pc.is_in(rows["key"], value_set=seen)))
+        seen = pa.concat_arrays([seen, *rows["key"].chunks])
+        found.append(rows.append_column("segment", pa.array(np.full(len(rows), number))))
+    if not found:
+        none = _with_key(tables.read_columns("files", None, _PLANNING))
+        return none.append_column("segment", pa.array([], pa.int64()))
+    return pa.concat_tables(found)
+
+
+def _with_key(files: pa.Table) -> pa.Table:
+    key = keys_of(files)
+    return files.drop_columns(["path", "path_bytes"]).append_column("key", key)
+
+
+def keys_of(rows: pa.Table) -> pa.ChunkedArray:
+    """The file names' bytes of any table with `path` and `path_bytes`."""
+    return pc.coalesce(rows["path_bytes"], pc.cast(rows["path"], pa.binary()))
+
+
+def _mask(values: Any) -> np.ndarray:
+    """(n,) bool of an Arrow boolean array; null is False."""
+    return pc.fill_null(values, False).to_numpy(zero_copy_only=False).astype(bool)

@@ -1,0 +1,291 @@
+"""What a night has to do: the listing compared with what is remembered. Opens no file.
+
+Every file listed gets one `Action`; those to be read also get the cause. All of it is columns, so
+that a million files cost seconds and no more than a few hundred bytes each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.archive.rules import modified_after
+from batch.config import Order
+from batch.errors import ArchiveShrunk
+from batch.records import FileState, Fingerprints, ImageLocation
+from batch.reports.memory import Memory, earlier_attempts, reusable, stays
+
+_LISTED = pa.schema([("key", pa.binary()), ("size", pa.int64()), ("mtime_ns", pa.int64())])
+_CHUNK = 20_000
+
+
+class Action(IntEnum):
+    """What happens to a listed file tonight."""
+
+    KEEP = 0
+    READ = 1
+    TAKE_UP = 2
+    LEAVE_YOUNG = 3
+    LEAVE_UNLISTED = 4
+
+
+class Cause(IntEnum):
+    """Why a file is read."""
+
+    NONE = 0
+    NEW = 1
+    CHANGED = 2
+    PENDING = 3
+    MODEL = 4
+    RULES = 5
+    AGAIN = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One night's work. Arrays have one element a listed file.
+
+    listing: key (the name's bytes), size, mtime_ns. action, cause: codes. known: row of
+    `memory.files`, or -1. same: known, with the same size and mtime. attempts: that count tonight.
+    queue: rows of the listing to be read, in order. segment_row: row of `memory.segment_files` for
+    what is taken up. left: files remembered that are not in the listing.
+    """
+
+    memory: Memory
+    listing: pa.Table
+    action: np.ndarray
+    cause: np.ndarray
+    known: np.ndarray
+    same: np.ndarray
+    attempts: np.ndarray
+    queue: np.ndarray
+    segment_row: np.ndarray
+    left: int
+    _digests: _KnownDigests
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    def count(self, action: Action) -> int:
+        """Files with this action."""
+        return int((self.action == action).sum())
+
+    def causes(self) -> dict[str, int]:
+        """Files to be read, by cause; only causes that occur."""
+        queued = self.cause[self.queue]
+        counts = {cause.name.lower(): int((queued == cause).sum()) for cause in Cause}
+        return {name: count for name, count in counts.items() if count}
+
+    def locations(self, start: int, stop: int) -> list[ImageLocation]:
+        """A slice of the queue."""
+        rows = self.queue[start:stop]
+        taken = self.listing.take(pa.array(rows))
+        columns = (taken[name].to_pylist() for name in ("key", "size", "mtime_ns"))
+        return [
+            ImageLocation(os.fsdecode(key), size, mtime_ns, attempts)
+            for key, size, mtime_ns, attempts in zip(
+                *columns, self.attempts[rows].tolist(), strict=True
+            )
+        ]
+
+    def failed_before(self) -> pa.ChunkedArray:
+        """Keys of files that are as they were, and in which something had no score."""
+        failed = _taken(self.memory.files["frames_unscored"].to_numpy() > 0, self.known)
+        return self.listing["key"].filter(pa.array(self.same & failed))
+
+    def known_sizes(self) -> int:
+        """Files to be read that have the size of known content."""
+        return self._digests.count_sizes(self.listing["size"].to_numpy()[self.queue])
+
+    def reusable_rows(self) -> np.ndarray:
+        """Rows of `memory.files` whose content is known in full, in order."""
+        return self._digests.rows()
+
+    def known_digests(self, locations: Iterable[ImageLocation]) -> frozenset[str]:
+        """Digests of known content that these files could have, by their sizes."""
+        return self._digests.of_sizes({location.size for location in locations})
+
+
+def make_plan(
+    found: Iterable[ImageLocation],
+    memory: Memory,
+    now: Fingerprints,
+    order: Order,
+    settled_before_ns: int | None = None,
+) -> Plan:
+    """Compare what is found with what is remembered.
+
+    Args:
+        settled_before_ns: files modified after this instant are left alone; None: none is.
+    """
+    listing = _with_unlisted(listed(found), memory)
+    n_listed = len(listing)
+    known = _rows_of(listing["key"], memory.files["key"])
+    same = _same(listing, memory.files, known)
+    staying = stays(memory.files, now)
+    action = np.full(n_listed, Action.READ, np.uint8)
+    action[same & _taken(staying, known)] = Action.KEEP
+    if settled_before_ns is not None:
+        young = [modified_after(m, settled_before_ns) for m in listing["mtime_ns"].to_pylist()]
+        action[(action == Action.READ) & np.array(young, bool)] = Action.LEAVE_YOUNG
+    segment_row = _rows_of(listing["key"], memory.segment_files["key"])
+    done = _same(listing, memory.segment_files, segment_row)
+    done &= _taken(_may_be_taken_up(memory.segment_files), segment_row)
+    action[done & (action != Action.KEEP)] = Action.TAKE_UP
+    action[listing["unlisted"].to_numpy(zero_copy_only=False)] = Action.LEAVE_UNLISTED
+    attempts = np.where(same, _taken(earlier_attempts(memory.files, now), known), 0)
+    seen = np.zeros(len(memory.files), bool)
+    seen[known[known >= 0]] = True
+    return Plan(
+        memory=memory,
+        listing=listing,
+        action=action,
+        cause=_causes(memory.files, now, known, same, action),
+        known=known,
+        same=same,
+        attempts=attempts,
+        queue=_queue(listing, action, order),
+        segment_row=segment_row,
+        left=int((~seen).sum()),
+        _digests=_KnownDigests(memory.files, reusable(memory.files, staying)),
+    )
+
+
+def check_not_shrunk(plan: Plan, archive: object) -> None:
+    """Refuse a night in which most of the archive seems gone.
+
+    Raises:
+        ArchiveShrunk: more than half of the files that the last night knew are not there.
+    """
+    before = len(plan.memory.files)
+    if 2 * plan.left > before:
+        raise ArchiveShrunk(
+            f"ARCHIVE: of the {before} files that the last night found below {archive}, "
+            f"{plan.left} are gone; allowed: half of them. Is it mounted in full? If they were "
+            "really removed, say --accept-shrunken-archive once."
+        )
+
+
+def listed(found: Iterable[ImageLocation]) -> pa.Table:
+    """A listing as columns."""
+    iterator, batches = iter(found), []
+    while chunk := list(islice(iterator, _CHUNK)):
+        columns = (
+            [os.fsencode(location.path) for location in chunk],
+            [location.size for location in chunk],
+            [location.mtime_ns for location in chunk],
+        )
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, _LISTED, strict=True)]
+        batches.append(pa.record_batch(arrays, schema=_LISTED))
+    return pa.Table.from_batches(batches, schema=_LISTED).combine_chunks()
+
+
+class _KnownDigests:
+    """Digests of content that is known in full, by file size."""
+
+    def __init__(self, files: pa.Table, usable: np.ndarray) -> None:
+        rows = np.flatnonzero(usable)
+        sizes = files["size"].to_numpy()[rows]
+        by_size = np.argsort(sizes, kind="stable")
+        self._sizes, self._rows, self._files = sizes[by_size], rows[by_size], files
+
+    def rows(self) -> np.ndarray:
+        return np.sort(self._rows)
+
+    def count_sizes(self, sizes: np.ndarray) -> int:
+        return int(np.isin(sizes, self._sizes).sum())
+
+    def of_sizes(self, sizes: set[int]) -> frozenset[str]:
+        wanted = np.array(sorted(sizes), np.int64)
+        first = np.searchsorted(self._sizes, wanted, "left")
+        last = np.searchsorted(self._sizes, wanted, "right")
+        parts = [self._rows[a:b] for a, b in zip(first, last, strict=True) if b > a]
+        if not parts:
+            return frozenset()
+        found = self._files["content_sha256"].take(pa.array(np.concatenate(parts)))
+        return frozenset(found.to_pylist())
+
+
+def _with_unlisted(listing: pa.Table, memory: Memory) -> pa.Table:
+    """Add what is remembered below folders that could not be listed: it is not gone."""
+    listing = listing.append_column("unlisted", pa.array(np.zeros(len(listing), bool)))
+    blind = [key for key in _folders(listing["key"]) if key]
+    if not blind:
+        return listing
+    below: Any = pc.is_in(memory.files["key"], value_set=pa.array([], pa.binary()))
+    for prefix in blind:
+        below = pc.or_(below, pc.starts_with(memory.files["key"], prefix))
+    below = pc.and_(below, pc.invert(pc.is_in(memory.files["key"], value_set=listing["key"])))
+    more = memory.files.filter(below).select(["key", "size", "mtime_ns"])
+    more = more.append_column("unlisted", pa.array(np.ones(len(more), bool)))
+    return pa.concat_tables([listing, more.cast(listing.schema)]).combine_chunks()
+
+
+def _folders(keys: pa.ChunkedArray) -> Iterator[bytes]:
+    yield from keys.filter(pc.ends_with(keys, b"/")).to_pylist()
+
+
+def _rows_of(keys: pa.ChunkedArray, among: pa.ChunkedArray) -> np.ndarray:
+    """(keys,) int64: where each key stands in `among`, or -1."""
+    if not len(keys):
+        return np.empty(0, np.int64)
+    return pc.fill_null(pc.index_in(keys, value_set=among), -1).to_numpy().astype(np.int64)
+
+
+def _taken(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """values[rows], and False (or 0) where the row is -1."""
+    if not len(values):
+        return np.zeros(len(rows), values.dtype)
+    return np.where(rows >= 0, values[rows], np.zeros((), values.dtype))
+
+
+def _same(listing: pa.Table, files: pa.Table, rows: np.ndarray) -> np.ndarray:
+    same = rows >= 0
+    for column in ("size", "mtime_ns"):
+        same &= listing[column].to_numpy() == _taken(files[column].to_numpy(), rows)
+    return same
+
+
+def _may_be_taken_up(segment_files: pa.Table) -> np.ndarray:
+    """Reused and pending files are cheap to look at again, and may be settled by now."""
+    wanted = [FileState.SCORED.value, FileState.UNSCORED.value, FileState.NON_IMAGE.value]
+    mask = pc.is_in(segment_files["state"], value_set=pa.array(wanted))
+    return np.asarray(mask.to_numpy(zero_copy_only=False), bool)
+
+
+def _causes(
+    files: pa.Table, now: Fingerprints, known: np.ndarray, same: np.ndarray, action: np.ndarray
+) -> np.ndarray:
+    def of(values: Any) -> np.ndarray:
+        return _taken(np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False)), known)
+
+    pending = of(pc.equal(files["state"], FileState.PENDING.value))
+    scored = _taken(files["frames_scored"].to_numpy() > 0, known)
+    other_model = scored & ~of(pc.equal(files["scoring_fingerprint"], now.scoring))
+    same_rules = of(pc.equal(files["identity_fingerprint"], now.identity))
+    same_rules &= of(pc.equal(files["failure_fingerprint"], now.failure))
+    same_rules &= of(pc.equal(files["program_version"], now.program_version))
+    causes = np.select(
+        [known < 0, pending, ~same, other_model, ~same_rules],
+        [Cause.NEW, Cause.PENDING, Cause.CHANGED, Cause.MODEL, Cause.RULES],
+        Cause.AGAIN,
+    )
+    return np.where(action == Action.READ, causes, Cause.NONE).astype(np.uint8)
+
+
+def _queue(listing: pa.Table, action: np.ndarray, order: Order) -> np.ndarray:
+    """Rows to be read; files of one age stay in the listing's order."""
+    rows = np.flatnonzero(action == Action.READ)
+    if order == Order.PATH:
+        return rows
+    mtime_ns = listing["mtime_ns"].to_numpy()[rows]
+    # the complement turns the order around without overflow
+    return rows[np.argsort(mtime_ns if order == Order.OLDEST else ~mtime_ns, kind="stable")]

@@ -1,0 +1,49 @@
+"""Another operating point for predictions that are already there: no image is scored again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.records import Alert
+from batch.reports import tables
+from batch.reports.rows import RunFacts
+
+
+def apply_operating_point(rows: pa.Table, facts: RunFacts) -> tuple[pa.Table, np.ndarray]:
+    """Judge predictions of tonight's model by tonight's operating point.
+
+    Predictions of another model keep the operating point that belongs to it.
+
+    Returns:
+        the rows, and (rows,) bool: is an alert now and was none before.
+    """
+    point = facts.operating_point
+    ours = pc.and_(
+        pc.equal(rows["model_sha256"], facts.model_sha256),
+        pc.equal(rows["model_version"], facts.model_version),
+    )
+    is_alert = pc.if_else(
+        ours, pc.greater_equal(rows["melanoma_score"], point.threshold), rows["is_alert"]
+    )
+    turned = pc.and_(is_alert, pc.invert(rows["is_alert"]))
+    rows = tables.with_column(rows, "is_alert", is_alert)
+    name = pc.if_else(ours, point.name, rows["operating_point"])
+    rows = tables.with_column(rows, "operating_point", name)
+    threshold = pc.if_else(ours, point.threshold, rows["threshold"])
+    rows = tables.with_column(rows, "threshold", threshold)
+    return rows, np.asarray(turned.to_numpy(zero_copy_only=False), bool)
+
+
+def alert_rows(predictions: pa.Table, facts: RunFacts) -> pa.Table:
+    """Rows of `alerts` for predictions at or above the operating point."""
+    point = facts.operating_point
+    for column, value in (
+        ("sensitivity", point.sensitivity),
+        ("specificity", point.specificity),
+        ("validation_set", point.validation_set),
+        ("review_status", Alert.review_status),
+    ):
+        predictions = predictions.append_column(column, pa.array([value] * len(predictions)))
+    return predictions.cast(tables.schema("alerts"))

@@ -1,0 +1,68 @@
+"""How long a run may take: `--deadline HH:MM` and `--max-duration 3h30m`. Pure; asks no clock."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from batch.errors import UsageError
+
+_TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
+_DURATION = re.compile(r"(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s)?")
+
+
+def seconds_until(deadline: str, now: datetime) -> float:
+    """Seconds from `now` to the next time that the clock on the wall shows `deadline`.
+
+    Args:
+        deadline: HH:MM. now: local time, naive or with a zone that knows summer time; the nights
+            in which that begins and ends have fewer and more seconds.
+
+    Raises:
+        UsageError: not HH:MM.
+    """
+    match = _TIME.fullmatch(deadline)
+    if not match:
+        raise UsageError(f"--deadline: found {deadline!r}; allowed: HH:MM, 00:00 to 23:59.")
+    today = now.replace(hour=int(match[1]), minute=int(match[2]), second=0, microsecond=0)
+    # on the wall, not in seconds: the same time may come twice, or first come tomorrow
+    times = (
+        (today + timedelta(days=day)).replace(fold=fold).timestamp() - now.timestamp()
+        for day in (0, 1)
+        for fold in (0, 1)
+    )
+    return min(seconds for seconds in times if seconds > 0)
+
+
+def duration_seconds(words: str) -> float:
+    """Seconds of a duration like 90s, 45m, 3h or 3h30m.
+
+    Raises:
+        UsageError: anything else.
+    """
+    match = _DURATION.fullmatch(words)
+    if not words or not match:
+        raise UsageError(f"--max-duration: found {words!r}; allowed: like 3h, 45m, 90s or 3h30m.")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return 3600.0 * hours + 60.0 * minutes + seconds
+
+
+class Allowance:
+    """The time that a run has, and whether another segment fits into it."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._per_file = 0.0
+
+    def fits(self, elapsed: float, files: int) -> bool:
+        """Whether a segment of so many files would end in time, at the pace of the slowest so far.
+
+        The first one is tried whenever there is any time left, so that every night gets on.
+        """
+        if self._seconds is None:
+            return True
+        return elapsed < self._seconds and elapsed + files * self._per_file <= self._seconds
+
+    def learn(self, files: int, seconds: float) -> None:
+        """Take note of a segment's pace."""
+        self._per_file = max(self._per_file, seconds / max(files, 1))

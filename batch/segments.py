@@ -1,0 +1,81 @@
+"""The queue of a night, worked off in segments: each one a pipeline, then durable."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from batch import interrupt
+from batch.archive.storage import ArchiveStorage
+from batch.config import JobConfig
+from batch.errors import PendingReason
+from batch.model.artifact import shared_classifier, verify_artifact
+from batch.pipeline import SegmentJob, run_segment
+from batch.reports.gathering import Done
+from batch.reports.plan import Plan
+from batch.reports.rows import segment_facts
+from batch.reports.storage import Staging
+from batch.schedule import Allowance
+from batch.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def start_model(config: JobConfig, settings: Settings, archive: ArchiveStorage) -> SegmentJob:
+    """Open the model and let it prove itself; what every segment's pipeline needs.
+
+    Raises:
+        ArtifactRefused: a start-up check failed.
+    """
+    artifact = settings.artifact
+    verify_artifact(artifact, config.batch_size)
+    logger.info(
+        "model %s %s passed its checks", artifact.manifest.model_id, artifact.manifest.model_sha256
+    )
+    return SegmentJob(
+        archive=archive,
+        load=partial(shared_classifier, artifact.folder, artifact.manifest, config.batch_size),
+        output=artifact.manifest.output,
+        facts=settings.facts,
+        batch_size=config.batch_size,
+        decode_threads=config.decode_threads,
+        rules=config.rules,
+        beam_options=config.beam_options,
+    )
+
+
+def work_off(
+    plan: Plan,
+    job: SegmentJob,
+    segment_size: int,
+    allowance: Allowance,
+    staging: Staging,
+    check_ground: Callable[[], None],
+    on_done: Callable[[int], None],
+    now: Callable[[], float],
+) -> Done:
+    """Run segments until the queue, the time or somebody's patience ends.
+
+    Args:
+        segment_size: files; 0 for all in one. check_ground: raises when archive or reports are no
+            longer what they were; asked before a segment is made durable. on_done: told the files
+            settled so far. now: seconds since the run's start, on a clock that never jumps.
+    """
+    total = len(plan.queue)
+    size = segment_size or total
+    for number, start in enumerate(range(0, total, size)):
+        locations = plan.locations(start, start + size)
+        if interrupt.is_requested():
+            return Done(start, PendingReason.STOPPED)
+        begun = now()
+        if not allowance.fits(begun, len(locations)):
+            return Done(start, PendingReason.OUT_OF_TIME)
+        folder = staging.segment_at_work(number)
+        run_segment(job, locations, folder.resolve(), plan.known_digests(locations))
+        check_ground()
+        staging.commit(number, segment_facts(job.facts))
+        allowance.learn(len(locations), now() - begun)
+        logger.info("segment %d done: %d of %d files", number, start + len(locations), total)
+        on_done(start + len(locations))
+    return Done(total)

@@ -1,0 +1,53 @@
+"""What a run works with, settled before the first file: model, operating point, fingerprints.
+
+Needs no TensorFlow: a night in which nothing is to be scored never loads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batch import __version__
+from batch.archive.fingerprints import failure_fingerprint, identity_fingerprint
+from batch.archive.preprocess import PREPROCESSING_VERSION
+from batch.config import JobConfig
+from batch.model.artifact import ModelArtifact, check_files, find_artifact
+from batch.model.manifest import scoring_fingerprint
+from batch.records import Fingerprints
+from batch.reports.rows import RunFacts
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The model of a run, and what every row of it repeats."""
+
+    artifact: ModelArtifact
+    facts: RunFacts
+
+
+def settle(config: JobConfig) -> Settings:
+    """Find and check what the run works with; the model itself is opened when it is needed.
+
+    Raises:
+        UsageError: no such model or operating point. ArtifactRefused: names the field.
+    """
+    artifact = find_artifact(config.model)
+    manifest = artifact.manifest
+    operating_point = manifest.operating_point(config.operating_point)
+    check_files(artifact)
+    facts = RunFacts(
+        run_id=config.run_id,
+        started_at=config.started_at,
+        model_id=manifest.model_id,
+        model_version=manifest.model_version,
+        model_sha256=manifest.model_sha256,
+        preprocessing_version=PREPROCESSING_VERSION,
+        operating_point=operating_point,
+        fingerprints=Fingerprints(
+            program_version=__version__,
+            failure=failure_fingerprint(config.rules.limits),
+            identity=identity_fingerprint(config.rules),
+            scoring=scoring_fingerprint(manifest),
+        ),
+    )
+    return Settings(artifact, facts)

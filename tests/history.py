@@ -1,0 +1,126 @@
+"""What planning costs with a long history: `python -m tests.history --rows 1000000`.
+
+Writes a published night of so many files with the program's own functions, without any image, then
+plans and gathers a second night over the same listing in a process of its own, and prints seconds
+and peak memory of each step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from batch.config import Order
+from batch.records import FileOutcome, FileState, ImageLocation
+from batch.reports import rows, tables
+from batch.reports.counting import count_night
+from batch.reports.gathering import Done, gather_night
+from batch.reports.ledger import check_balance
+from batch.reports.memory import remember
+from batch.reports.plan import make_plan
+from batch.reports.rows import segment_facts
+from batch.reports.storage import LocalReports
+from tests.support import FACTS, prediction
+
+CHUNK = 10_000
+
+
+def path_of(number: int) -> str:
+    return f"clinic-{number % 37:02d}/2026/{number // 500:05d}/export-{number:08d}.jpg"
+
+
+def locations(start: int, stop: int) -> Iterator[ImageLocation]:
+    return (
+        ImageLocation(path_of(n), 400_000 + n % 9_973, 1_700_000_000_000_000_000 + n)
+        for n in range(start, stop)
+    )
+
+
+def write_history(root: Path, count: int) -> None:
+    """A published night with `count` files, each with a prediction."""
+    reports = LocalReports(root)
+    staging = reports.start(FACTS.run_id)
+    night = staging.night
+    night.mkdir()
+    tables.write_dataset("files", _chunks(count, _file_row, "files"), night / "files")
+    for table in ("predictions", "current"):
+        tables.write_dataset(table, _chunks(count, _prediction_row, table), night / table)
+    tables.write_dataset("unscored", [], night / "unscored")
+    tables.write_alerts([], night / "alerts.parquet")
+    reports.publish(staging, {"schema_version": 2})
+    reports.discard_work()
+
+
+def _chunks(count: int, row, table: str) -> Iterator[pa.Table]:
+    for start in range(0, count, CHUNK):
+        found = [row(location) for location in locations(start, min(start + CHUNK, count))]
+        yield tables.to_arrow(table, found)
+
+
+def _file_row(location: ImageLocation) -> dict:
+    digest = hashlib.sha256(location.path.encode()).hexdigest()
+    outcome = FileOutcome(location, FileState.SCORED, None, "", digest, "jpeg", 1, 1, 0, 0)
+    return rows.file_row(outcome, FACTS)
+
+
+def _prediction_row(location: ImageLocation) -> dict:
+    digest = hashlib.sha256(location.path.encode()).hexdigest()
+    changes = {"image_id": f"sha256:{digest}", "content_sha256": digest}
+    return rows.prediction_row(prediction(0.25, location.path, **changes), FACTS)
+
+
+def second_night(root: Path, count: int) -> None:
+    """Plan and gather a night in which nothing has changed; print what each step took."""
+    start = time.perf_counter()
+
+    def lap(step: str) -> None:
+        nonlocal start
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"{step:<28} {time.perf_counter() - start:>7.1f} s   peak {peak:>6.0f} MB", flush=True
+        )
+        start = time.perf_counter()
+
+    reports = LocalReports(root)
+    lap("imports")
+    memory = remember(reports, segment_facts(FACTS))
+    lap("memory read and verified")
+    plan = make_plan(locations(0, count), memory, FACTS.fingerprints, Order.NEWEST)
+    lap("listing compared")
+    assert not len(plan.queue)
+    staging = reports.start("20260103T030405Z-0000")
+    gathered = gather_night(staging, plan, Done(0), FACTS)
+    lap("tables written")
+    check_balance(count_night(staging.night, len(plan), "x", gathered))
+    lap("counted back")
+    reports.publish(staging, {"schema_version": 2})
+    lap("published")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--second-night", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.second_night:
+        second_night(options.second_night, options.rows)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        write_history(Path(folder), options.rows)
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet")) / 1e6
+        print(f"{options.rows} files remembered, {size:.0f} MB of reports", flush=True)
+        command = [sys.executable, "-m", "tests.history", "--rows", str(options.rows)]
+        subprocess.run([*command, "--second-night", folder], check=True)
+
+
+if __name__ == "__main__":
+    main()
