@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from types import FrameType
 
@@ -17,7 +17,7 @@ class _Mode(Enum):
     FINISHING = 2
 
 
-_REQUESTED = threading.Event()
+_REQUESTED, _AT_ONCE = threading.Event(), threading.Event()
 _current = _Mode.AT_ONCE
 _NOTICE = b"\nstopping at the end of this segment; Ctrl-C stops at once\n"
 
@@ -30,6 +30,7 @@ def stop_on_signals() -> Iterator[None]:
     is printed and dropped, and the run would go on. `check` raises again at the next safe place.
     """
     _REQUESTED.clear()
+    _AT_ONCE.clear()
     if threading.current_thread() is not threading.main_thread():
         yield  # signals belong to the main thread; somebody else's program handles them
         return
@@ -83,12 +84,24 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
+def check_at_once() -> None:
+    """Stop here when somebody did not want to wait; a library may have swallowed that.
+
+    Raises:
+        KeyboardInterrupt: it was raised before, and did not get here.
+    """
+    if _AT_ONCE.is_set():
+        raise KeyboardInterrupt
+
+
 def _request(kind: int, _frame: FrameType | None) -> None:
     again = _REQUESTED.is_set()
     _REQUESTED.set()
     if _current == _Mode.AT_ONCE:
         raise KeyboardInterrupt
     if _current == _Mode.ORDERLY and again and kind == signal.SIGINT:
+        _AT_ONCE.set()
         raise KeyboardInterrupt
-    if not again:
-        os.write(2, _NOTICE)  # the only way to speak that is safe inside a signal handler
+    if not again and _current == _Mode.ORDERLY:
+        with suppress(OSError):  # nobody listens any more: no reason to fail
+            os.write(2, _NOTICE)  # the only way to speak that is safe inside a signal handler

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from datetime import datetime, timedelta
 
 from batch.errors import UsageError
@@ -25,13 +26,25 @@ def seconds_until(deadline: str, now: datetime) -> float:
     if not match:
         raise UsageError(f"--deadline: found {deadline!r}; allowed: HH:MM, 00:00 to 23:59.")
     today = now.replace(hour=int(match[1]), minute=int(match[2]), second=0, microsecond=0)
-    # on the wall, not in seconds: the same time may come twice, or first come tomorrow
-    times = (
-        (today + timedelta(days=day)).replace(fold=fold).timestamp() - now.timestamp()
-        for day in (0, 1)
-        for fold in (0, 1)
-    )
-    return min(seconds for seconds in times if seconds > 0)
+    moments = (m for day in (0, 1) for m in _moments(today + timedelta(days=day)))
+    return min(moment - now.timestamp() for moment in moments if moment > now.timestamp())
+
+
+def _moments(wall: datetime) -> set[float]:
+    """When the clock on the wall shows this time, in seconds since 1970.
+
+    Two moments in the hour that comes twice; in the hour that is leapt over, the leap.
+    """
+    first, second = (wall.replace(fold=fold).timestamp() for fold in (0, 1))
+    if second >= first:
+        return {first, second}
+    seconds = range(int(second), int(first) + 1)
+
+    def is_past(moment: int) -> bool:
+        shown = datetime.fromtimestamp(moment, wall.tzinfo)
+        return shown.replace(tzinfo=None) >= wall.replace(tzinfo=None)
+
+    return {float(seconds[bisect_left(seconds, True, key=is_past)])}
 
 
 def duration_seconds(words: str) -> float:

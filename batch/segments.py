@@ -72,7 +72,12 @@ def work_off(
         if not allowance.fits(begun, len(locations)):
             return Done(start, PendingReason.OUT_OF_TIME)
         folder = staging.segment_at_work(number)
-        run_segment(job, locations, folder.resolve(), plan.known_digests(locations))
+        try:
+            run_segment(job, locations, folder.resolve(), plan.known_digests(locations))
+        except Exception:  # Beam wraps what it meets; what lies behind it is told better
+            interrupt.check_at_once()
+            check_ground()
+            raise
         check_ground()
         staging.commit(number, segment_facts(job.facts))
         allowance.learn(len(locations), now() - begun)

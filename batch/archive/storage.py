@@ -79,21 +79,24 @@ class LocalArchive:
         return data
 
     def mark(self) -> object:
-        """See `ArchiveStorage`: device and inode of the root."""
-        status = self.root.stat()
-        return status.st_dev, status.st_ino
+        """See `ArchiveStorage`: device and inode of the root.
 
-    def check_same(self, mark: object) -> None:
-        """See `ArchiveStorage`."""
+        Raises:
+            ArchiveLost: it cannot be looked into.
+        """
         try:
-            now = self.mark()
+            status = self.root.stat()
             os.scandir(self.root).close()
         except OSError as error:
             raise ArchiveLost(
                 f"ARCHIVE: {self.root} went away during the run ({error.strerror}); nothing was "
                 "published. The next run goes on from the last complete segment."
             ) from error
-        if now != mark:
+        return status.st_dev, status.st_ino
+
+    def check_same(self, mark: object) -> None:
+        """See `ArchiveStorage`."""
+        if self.mark() != mark:
             raise ArchiveLost(
                 f"ARCHIVE: {self.root} is another folder than at the start; nothing was published. "
                 "Was it mounted or moved meanwhile? Start again."

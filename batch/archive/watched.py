@@ -101,7 +101,8 @@ def _idle_worker(memory_bytes: int) -> _Worker:
 
 def _serve(pipe: Connection, memory_bytes: int) -> None:
     """The watched process: one call after the other until the other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    for kind in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the parent decides
+        signal.signal(kind, signal.SIG_IGN)
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"  # numpy, imported below the limit, reserves memory for each thread
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))

@@ -72,13 +72,15 @@ class Carried:
 
     def _with_fate(self, rows: pa.Table, fate: np.ndarray) -> pa.Table:
         waits = pa.array(fate >= _Fate.WAIT)
+        waited = pc.equal(rows["state"], FileState.PENDING.value)
         was_scored = pc.is_in(rows["state"], value_set=pa.array(_SCORED))
-        state = pc.if_else(was_scored, FileState.UNCHANGED.value, rows["state"])
+        state = pc.if_else(pc.or_(was_scored, waited), FileState.UNCHANGED.value, rows["state"])
         state = pc.if_else(waits, FileState.PENDING.value, state)
         why = pa.array(self.reasons).take(
             pa.array(np.maximum(fate.astype(np.int64) - _Fate.WAIT, 0))
         )
-        reason = pc.if_else(waits, why, rows["reason"])
+        known = pc.if_else(waited, pa.scalar(None, pa.string()), rows["reason"])
+        reason = pc.if_else(waits, why, known)
         rows = tables.with_column(rows, "state", state)
         return tables.with_column(rows, "reason", reason)
 

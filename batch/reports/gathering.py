@@ -104,10 +104,11 @@ def _current(
     carried: Carried, reuse: Reuse, facts: RunFacts, turned: list[pa.Table]
 ) -> Iterator[pa.Table]:
     """Remembered predictions under tonight's operating point, at their own and at new places."""
+    foreign = carried.plan.foreign(facts.fingerprints)
     for rows in carried.stream("current"):
         for kept in (carried.filter(rows), reuse.moved(rows)):
             if len(kept):
-                judged, now_alert = apply_operating_point(kept, facts)
+                judged, now_alert = apply_operating_point(kept, facts, foreign)
                 if now_alert.any():
                     turned.append(alert_rows(judged.filter(pa.array(now_alert)), facts))
                 yield judged

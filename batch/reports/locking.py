@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -137,10 +137,7 @@ def _beat(lock: HeldLock, stop: threading.Event) -> None:
 
 
 def _write(file: TextIO, text: str) -> None:
-    try:
-        file.seek(0)
-        file.truncate(0)
-        file.write(text)
-        file.flush()
-    except OSError:  # a full disk: the lock itself holds without its text
-        return
+    """Straight to the file: what a buffer kept would fail again when the file is closed."""
+    with suppress(OSError):  # a full disk: the lock itself holds without its text
+        os.ftruncate(file.fileno(), 0)
+        os.pwrite(file.fileno(), text.encode(errors="replace"), 0)

@@ -42,7 +42,8 @@ _DICOM_REASONS = (
     NonImageReason.DICOM_OTHER_KIND,
     NonImageReason.EXCLUDED_BY_RULE,
 )
-_ALWAYS_AGAIN = (
+_IN_SEGMENTS = ("predictions", "alerts", "unscored", "files")
+ALWAYS_AGAIN = (
     FailureReason.NOT_READABLE,
     FailureReason.VANISHED,
     FailureReason.NOT_A_REGULAR_FILE,
@@ -102,7 +103,8 @@ def stays(files: pa.Table, now: Fingerprints) -> np.ndarray:
         files: with the columns of `Memory.files`.
 
     Returns:
-        (rows,) bool. A pending file never stays.
+        (rows,) bool. Of pending files those stay that keep their scores (a folder that could not
+        be listed may be there again); of the others nothing is known.
     """
 
     def equal(column: str, value: str) -> np.ndarray:
@@ -122,11 +124,11 @@ def stays(files: pa.Table, now: Fingerprints) -> np.ndarray:
         same_program
         & equal("failure_fingerprint", now.failure)
         & tried_enough
-        & ~among("reason", _ALWAYS_AGAIN)
+        & ~among("reason", ALWAYS_AGAIN)
         & (same_scoring | ~among("reason", _BY_MODEL))
     )
     return (
-        ~equal("state", FileState.PENDING)
+        (has_scores | ~equal("state", FileState.PENDING))
         & (same_scoring | ~has_scores)
         & (equal("identity_fingerprint", now.identity) | ~is_dicom)
         & (same_program | ~state_is_non_image)
@@ -159,7 +161,7 @@ def _newest_readable(reports: LocalReports) -> tuple[str | None, tuple[str, ...]
             continue  # of another version of the program: its columns are not ours
         if run is not None and not all((folder / name).is_dir() for name in SNAPSHOTS):
             continue  # pruned
-        if run is not None and run.get("parts") and is_intact(folder, run["parts"], SNAPSHOTS):
+        if run is not None and is_intact(folder, run.get("parts"), SNAPSHOTS):
             return run_id, tuple(damaged)
         damaged.append(run_id)
     return None, tuple(damaged)
@@ -172,7 +174,7 @@ def _usable_segments(reports: LocalReports, wanted: dict[str, Any]) -> tuple[Seg
         for folder in committed_segments(work):
             facts = read_json(folder / SEGMENT_FILE) or {}
             parts = facts.pop("parts", None)
-            if facts == wanted and parts and is_intact(folder, parts):
+            if facts == wanted and is_intact(folder, parts, _IN_SEGMENTS):
                 found.append(Segment(folder, work.name))
     return tuple(found)
 

@@ -21,7 +21,7 @@ from batch.archive.rules import modified_after
 from batch.config import Order
 from batch.errors import ArchiveShrunk
 from batch.records import FileState, Fingerprints, ImageLocation
-from batch.reports.memory import Memory, earlier_attempts, reusable, stays
+from batch.reports.memory import ALWAYS_AGAIN, Memory, earlier_attempts, reusable, stays
 
 _LISTED = pa.schema([("key", pa.binary()), ("size", pa.int64()), ("mtime_ns", pa.int64())])
 _CHUNK = 20_000
@@ -95,6 +95,11 @@ class Plan:
                 *columns, self.attempts[rows].tolist(), strict=True
             )
         ]
+
+    def foreign(self, now: Fingerprints) -> pa.ChunkedArray:
+        """Keys of remembered files that were scored under another contract than tonight's."""
+        files = self.memory.files
+        return files["key"].filter(pc.not_equal(files["scoring_fingerprint"], now.scoring))
 
     def failed_before(self) -> pa.ChunkedArray:
         """Keys of files that are as they were, and in which something had no score."""
@@ -217,7 +222,7 @@ class _KnownDigests:
 def _with_unlisted(listing: pa.Table, memory: Memory) -> pa.Table:
     """Add what is remembered below folders that could not be listed: it is not gone."""
     listing = listing.append_column("unlisted", pa.array(np.zeros(len(listing), bool)))
-    blind = [key for key in _folders(listing["key"]) if key]
+    blind = list(_folders(listing["key"]))
     if not blind:
         return listing
     below: Any = pc.is_in(memory.files["key"], value_set=pa.array([], pa.binary()))
@@ -230,7 +235,8 @@ def _with_unlisted(listing: pa.Table, memory: Memory) -> pa.Table:
 
 
 def _folders(keys: pa.ChunkedArray) -> Iterator[bytes]:
-    yield from keys.filter(pc.ends_with(keys, b"/")).to_pylist()
+    """Folders that could not be listed; the root has the empty name."""
+    yield from keys.filter(pc.or_(pc.ends_with(keys, b"/"), pc.equal(keys, b""))).to_pylist()
 
 
 def _rows_of(keys: pa.ChunkedArray, among: pa.ChunkedArray) -> np.ndarray:
@@ -255,9 +261,11 @@ def _same(listing: pa.Table, files: pa.Table, rows: np.ndarray) -> np.ndarray:
 
 
 def _may_be_taken_up(segment_files: pa.Table) -> np.ndarray:
-    """Reused and pending files are cheap to look at again, and may be settled by now."""
+    """Not what is cheap to look at again and may be otherwise by now: reused, pending, unreadable."""
     wanted = [FileState.SCORED.value, FileState.UNSCORED.value, FileState.NON_IMAGE.value]
-    mask = pc.is_in(segment_files["state"], value_set=pa.array(wanted))
+    wanted_state = pc.is_in(segment_files["state"], value_set=pa.array(wanted))
+    again = pc.is_in(segment_files["reason"], value_set=pa.array([str(r) for r in ALWAYS_AGAIN]))
+    mask = pc.and_(wanted_state, pc.invert(again))
     return np.asarray(mask.to_numpy(zero_copy_only=False), bool)
 
 

@@ -8,22 +8,24 @@ import pyarrow.compute as pc
 
 from batch.records import Alert
 from batch.reports import tables
+from batch.reports.memory import keys_of
 from batch.reports.rows import RunFacts
 
 
-def apply_operating_point(rows: pa.Table, facts: RunFacts) -> tuple[pa.Table, np.ndarray]:
-    """Judge predictions of tonight's model by tonight's operating point.
+def apply_operating_point(
+    rows: pa.Table, facts: RunFacts, foreign: pa.ChunkedArray
+) -> tuple[pa.Table, np.ndarray]:
+    """Judge remembered predictions by tonight's operating point.
 
-    Predictions of another model keep the operating point that belongs to it.
+    Args:
+        foreign: keys of files that were scored under another contract (model, temperature, …):
+            they wait to be scored again, and keep the operating point that belongs to their score.
 
     Returns:
         the rows, and (rows,) bool: is an alert now and was none before.
     """
     point = facts.operating_point
-    ours = pc.and_(
-        pc.equal(rows["model_sha256"], facts.model_sha256),
-        pc.equal(rows["model_version"], facts.model_version),
-    )
+    ours = pc.invert(pc.is_in(keys_of(rows), value_set=foreign))
     is_alert = pc.if_else(
         ours, pc.greater_equal(rows["melanoma_score"], point.threshold), rows["is_alert"]
     )

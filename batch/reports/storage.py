@@ -115,8 +115,9 @@ class LocalReports:
         for work in self.unpublished():
             if self._is_complete(work.name):  # published, only the pointer may be missing
                 self._point_latest_to(work.name)
-                shutil.rmtree(work)
-            elif self.night(work.name).exists():  # not yet a night, and its segments are still here
+                self.discard_work()  # it took up, or passed over, whatever lay here before
+                return
+            if self.night(work.name).exists():  # not yet a night, and its segments are still here
                 shutil.rmtree(self.night(work.name))
 
     def start(self, run_id: str) -> Staging:
@@ -150,6 +151,8 @@ class LocalReports:
         shutil.rmtree(staging.night, ignore_errors=True)
         for folder in (staging.folder / "segments").glob(".*"):
             shutil.rmtree(folder, ignore_errors=True)
+        if self.night(staging.folder.name).exists():
+            return  # half-published: `recover` finishes or undoes it, and knows it by this folder
         if not staging.segments():
             shutil.rmtree(staging.folder, ignore_errors=True)
             self._remove_empty_work()
@@ -187,17 +190,26 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def is_intact(folder: Path, expected: dict[str, str], tables: tuple[str, ...] = ()) -> bool:
-    """Whether the Parquet files are the ones that were written.
+def is_intact(folder: Path, expected: object, tables: tuple[str, ...]) -> bool:
+    """Whether the Parquet files of these tables are the ones that were written, and no others.
 
     Args:
-        expected: as `digests` gave it. tables: compare these only; all when empty.
+        expected: as `digests` gave it, read back from a file that may be damaged itself.
     """
-    wanted = {n: d for n, d in expected.items() if not tables or n.split("/")[0] in tables}
+    if not isinstance(expected, dict):
+        return False
+    wanted = {str(n): d for n, d in expected.items() if _table(str(n)) in tables}
     try:
+        there = {str(p.relative_to(folder)) for p in folder.rglob("*.parquet")}
+        if {name for name in there if _table(name) in tables} != wanted.keys():
+            return False
         return all(_sha256(folder / name) == digest for name, digest in wanted.items())
     except OSError:
         return False
+
+
+def _table(name: str) -> str:
+    return name.split("/")[0].removesuffix(".parquet")
 
 
 def write_json(path: Path, value: dict[str, Any], indent: int | None = None) -> None:
@@ -209,7 +221,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object; None when there is none that can be read."""
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
