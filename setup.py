@@ -36,9 +36,10 @@ REQUIRES = [
 ]
 
 TRAIN = [
-    "scikit-learn>=1.5",  # stratified splits by group, ROC-AUC: not to be written again
+    "scikit-learn>=1.5",  # stratified splits by group: not to be written again; oracle of measures
     "scipy>=1.13",  # connected components; exact binomial intervals
     "ImageHash>=4.3",  # perceptual hashes that find near-duplicates
+    "matplotlib>=3.9",  # the pictures beside an artifact; scikit-learn's displays draw with it
 ]
 
 TEST = [
@@ -52,6 +53,9 @@ TEST = [
     "types-tqdm",
     "setuptools>=77",  # the wheel test builds without network
     "wheel",
+    # not isic-challenge-scoring, which our figures agree with: its zipfile-deflate64 has no wheel
+    # and wants a C compiler. What it says is in tests/training/public_scores.json, and where it is
+    # installed a test compares anew (tests/public_scorer.py says how).
 ]
 
 setup(
@@ -66,7 +70,7 @@ setup(
     packages=[*find_packages(include=["batch", "batch.*"]), "schemas", "model_artifacts"],
     package_data={
         "schemas": ["*.json", "README.md"],
-        "model_artifacts": ["*/*", "*/golden/*"],
+        "model_artifacts": ["*/*", "*/golden/*", "*/plots/*"],
     },
     install_requires=REQUIRES,
     extras_require={"train": TRAIN, "test": TEST},

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from batch import __version__
+from batch.artifact_arguments import add_calibrate, add_wrap
 from batch.job_arguments import DEFAULT_MODEL, PROGRAM, add_job, add_outcome, at_least
 
 
@@ -23,6 +24,8 @@ def parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    add_calibrate(commands)
+    add_wrap(commands)
     return top
 
 
@@ -142,7 +145,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         help="train a model and write its artifact (needs the extra [train])",
         allow_abbrev=False,
     )
-    train.add_argument("recipe", metavar="RECIPE", help="isic9-dropout")
+    train.add_argument("recipe", metavar="RECIPE", help="see README, 'Training'")
     train.add_argument(
         "--data", metavar="FOLDER", type=Path, required=True, help="folder with isic9/ and tables"
     )
@@ -159,6 +162,22 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--epochs", metavar="N", type=at_least(1), help="at most so many (default: the recipe's)"
     )
+    train.add_argument(
+        "--weights", metavar="NPZ", type=Path, help="ImageNet weights of a recipe's backbone"
+    )
+    train.add_argument(
+        "--hold-out",
+        metavar="SOURCE",
+        action="append",
+        default=[],
+        help="do not train on this source, judge by it; may be repeated",
+    )
+    train.add_argument(
+        "--resume",
+        metavar="FOLDER",
+        type=Path,
+        help="keep checkpoints there, and go on from the last whole epoch",
+    )
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
@@ -168,13 +187,48 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         allow_abbrev=False,
     )
     evaluate.add_argument(
-        "predictions", metavar="PREDICTIONS", type=Path, help="reports folder or one night"
+        "predictions",
+        metavar="PREDICTIONS",
+        type=Path,
+        help="reports folder, one night, or a file of `current --output`",
     )
     evaluate.add_argument(
         "--labels",
         metavar="CSV",
         type=Path,
         required=True,
-        help="columns label, and content_sha256 or image; group and split where known",
+        help="columns label, and image_id, content_sha256 or image; group, split, site, sex, age, "
+        "source where known",
     )
     evaluate.add_argument("--split", metavar="NAME", help="take only these rows of the labels")
+    evaluate.add_argument(
+        "--model",
+        metavar="ID_OR_FOLDER",
+        help="measure at the operating points of this model's manifest, too; it must be the one "
+        "that made the predictions",
+    )
+    evaluate.add_argument(
+        "--min-cell",
+        metavar="N",
+        type=at_least(1),
+        default=10,
+        help="no figure of subgroups with fewer melanomas or others (default: %(default)s)",
+    )
+    evaluate.add_argument(
+        "--missed", metavar="FILE", type=Path, help="list the missed melanomas in a CSV"
+    )
+    evaluate.add_argument(
+        "--isic-csv",
+        metavar="FILE",
+        type=Path,
+        help="write the predictions of the judged images as the ISIC challenges take them",
+    )
+    evaluate.add_argument(
+        "--isic-format",
+        choices=["2018", "2019"],
+        default="2019",
+        help="whose columns --isic-csv has (default: %(default)s)",
+    )
+    evaluate.add_argument(
+        "--json", metavar="FILE", help="write the figures for a machine; - for standard output"
+    )

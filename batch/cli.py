@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -11,7 +10,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 from batch.arguments import parser
 from batch.config import JobConfig, whole_path
@@ -19,7 +18,8 @@ from batch.errors import BatchError, ExitCode, UsageError
 from batch.interrupt import stop_on_signals
 from batch.job_arguments import PROGRAM
 from batch.options import job_config
-from batch.quiet import import_tensorflow
+from batch.terminal import say as _say
+from batch.training_commands import _calibrate, _evaluate, _train, _wrap
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -163,18 +163,6 @@ def _doctor(options: argparse.Namespace, beam: Sequence[str]) -> int:
     return ExitCode.FAILURE if has_failed(checks) else ExitCode.COMPLETE
 
 
-def _say(text: str, stream: TextIO) -> None:
-    """Print what a published night has to say; a closed or full terminal does not undo it."""
-    try:
-        stream.write(text)
-        stream.flush()
-    except UnicodeEncodeError:
-        _say(text.encode("ascii", "backslashreplace").decode(), stream)
-    except OSError:  # nobody reads: let the interpreter's own flush at exit not fail either
-        with open(os.devnull, "w", encoding="utf-8") as nowhere:
-            os.dup2(nowhere.fileno(), stream.fileno())
-
-
 def _demo(options: argparse.Namespace, beam: Sequence[str]) -> int:
     from batch.demo.archive import prepare_folder, write_archive
 
@@ -194,46 +182,6 @@ def _demo(options: argparse.Namespace, beam: Sequence[str]) -> int:
         f"print(pandas.read_parquet('{reports / 'latest' / 'alerts.parquet'}').T)\""
     )
     return code
-
-
-def _train(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    _need_train_extra()
-    import_tensorflow()
-    from batch.training.export import export, new_folder
-    from batch.training.fit import fit
-    from batch.training.recipes import find_recipe
-
-    recipe = find_recipe(options.recipe)
-    folder = new_folder(options.output)
-    verbose = 1 if sys.stderr.isatty() else 2
-    fitted = fit(recipe, options.data, options.seed, options.epochs, verbose)
-    command = f"{PROGRAM} train {recipe.name} --data DATA --output FOLDER --seed {options.seed}"
-    if options.epochs:
-        command += f" --epochs {options.epochs}"
-    artifact = export(fitted, options.data, folder, command)
-    print((artifact.folder / "MODEL_CARD.md").read_text(encoding="utf-8"))
-    print(f"The artifact stands in {artifact.folder} and passed its start-up checks.")
-    return ExitCode.COMPLETE
-
-
-def _evaluate(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    _need_train_extra()
-    from batch.training.evaluate import evaluate_predictions
-
-    measures = evaluate_predictions(options.predictions, options.labels, options.split)
-    print(json.dumps(measures, indent=2))
-    return ExitCode.COMPLETE
-
-
-def _need_train_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("sklearn", "scipy", "imagehash") if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"this command needs {', '.join(missing)}; "
-            "install: pip install 'melanoma-batch[train]'."
-        )
 
 
 def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -260,4 +208,6 @@ _COMMANDS = {
     "demo": _demo,
     "train": _train,
     "evaluate": _evaluate,
+    "calibrate": _calibrate,
+    "wrap": _wrap,
 }

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from batch.night import Night
 from batch.operations.log_json import JsonFormatter
 from batch.progress import FILES_READ
-from batch.records import FileState
+from batch.records import FileState, OperatingPoint
 
 logger = logging.getLogger(__name__)
 BAR_SECONDS = 0.5
@@ -157,15 +157,23 @@ def summary(night: Night) -> str:
             + _reasons(counts.pending_reasons)
         )
     lines += [
-        f"Model      {facts.model_id} {facts.model_version}, sensitivity "
-        f"{point.sensitivity:.2f} and specificity {point.specificity:.2f} on {point.validation_set}"
-        + (" (provisional: few melanomas)" if point.provisional else ""),
+        f"Model      {facts.model_id} {facts.model_version}, {_evidence(point)}",
         *_caution(night.settings.artifact.manifest.caution),
         *_stopped(night),
         f"Reports    {night.folder}",
         "",
     ]
     return "\n".join(lines)
+
+
+def _evidence(point: OperatingPoint) -> str:
+    """What was measured of an operating point; nothing, for a wrapped model."""
+    if not point.melanomas:
+        return "sensitivity and specificity not measured"
+    return (
+        f"sensitivity {point.sensitivity:.2f} and specificity {point.specificity:.2f} on "
+        f"{point.validation_set}" + (" (provisional: few melanomas)" if point.provisional else "")
+    )
 
 
 def _remembered(night: Night) -> list[str]:

@@ -13,7 +13,7 @@ from tests.support import REPOSITORY
 # From the bottom up. A room may import what stands before it, and itself.
 ROOMS = (
     ("errors",),
-    ("records", "quiet", "progress", "interrupt", "schedule"),
+    ("records", "quiet", "progress", "interrupt", "schedule", "terminal"),
     ("archive",),
     ("config",),
     ("model",),
@@ -26,7 +26,9 @@ ROOMS = (
     ("segments",),
     ("night",),
     ("operations", "job_arguments"),
+    ("artifact_arguments",),
     ("arguments", "console", "options", "training"),
+    ("training_commands",),
     ("cli",),
     ("__main__",),
 )
@@ -34,22 +36,26 @@ RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
 
 # Library to the modules that may import it. Training and demo are not on the scoring path.
 OWNERS = {
-    "PIL": {"archive.raster", "demo.archive", "demo.dicom_writer", "training.export",
-            "training.splits"},
+    "PIL": {"archive.raster", "demo.archive", "demo.dicom_writer", "training.splits",
+            "training.golden_cases"},
     "pydicom": {"archive.dicom", "archive.dicom_frames", "demo.dicom_writer"},
     "imagecodecs": {"archive.codecs"},
-    "tensorflow": {"model.classifier", "quiet", "training.networks"},
+    "tensorflow": {"model.classifier", "quiet", "training.augment", "training.batches"},
     "keras": {"model.classifier", "quiet", "training.networks", "training.fit",
-              "training.export"},
+              "training.backbone"},
     "pyarrow": {"reports.tables", "reports.memory", "reports.plan", "reports.carried",
                 "reports.reuse", "reports.points", "reports.gathering"},
     "prometheus_client": {"operations.metrics"},
     "apache_beam": {"transforms", "pipeline"},
-    "pandas": {"training.datasets", "training.splits", "training.evaluate", "training.export"},
+    "pandas": {"training.batches", "training.figures", "training.fit", "training.plots",
+               "training.sources", "training.datasets", "training.splits", "training.evaluate",
+               "training.export", "training.evaluation_inputs", "training.evaluation_checks", "training.matching",
+               "training.subgroups", "training.labelled"},
     "pydantic": {"model.manifest"},
     "tqdm": {"console"},
-    "sklearn": {"training.splits", "training.evaluate"},
-    "scipy": {"training.splits", "training.operating_point"},
+    "sklearn": {"training.splits", "training.plots"},
+    "matplotlib": {"training.plots"},
+    "scipy": {"training.splits", "training.operating_point", "training.temperature"},
     "imagehash": {"training.splits"},
 }  # fmt: skip
 

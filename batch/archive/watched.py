@@ -7,6 +7,7 @@ imports no TensorFlow and no Beam. It ends by itself when this process does.
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import queue
@@ -31,6 +32,7 @@ class _Worker:
             target=_serve, args=(theirs, memory_bytes), name="decoder", daemon=True
         )
         self._process.start()
+        _STARTED.add(self)
         theirs.close()
 
     def call(self, function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Any:
@@ -58,9 +60,20 @@ class _Worker:
         return value
 
     def kill(self) -> None:
+        _STARTED.discard(self)
         self._process.kill()
         self._process.join()
         self._pipe.close()
+
+
+_STARTED: set[_Worker] = set()
+
+
+@atexit.register
+def _kill_all() -> None:
+    """Before multiprocessing, which would ask them with a signal that they ignore, and wait."""
+    for worker in list(_STARTED):
+        worker.kill()
 
 
 _IDLE: queue.SimpleQueue[tuple[int, _Worker]] = queue.SimpleQueue()

@@ -117,10 +117,8 @@ def _to_scores(output: Any, contract: OutputContract) -> Any:
     if contract.kind == "softmax" and contract.temperature == 1.0:
         return output
     if contract.kind == "sigmoid":
+        output = tf.concat([1.0 - output, output], axis=-1)
         if contract.temperature == 1.0:
-            return tf.concat([1.0 - output, output], axis=-1)
-        logit = tf.math.log(output) - tf.math.log1p(-output)
-        logits = tf.concat([tf.zeros_like(logit), logit], axis=-1)
-    else:
-        logits = output if contract.kind == "logits" else tf.math.log(output)
+            return output
+    logits = output if contract.kind == "logits" else tf.math.log(output)
     return tf.nn.softmax(logits / contract.temperature)

@@ -261,7 +261,7 @@ def _same(listing: pa.Table, files: pa.Table, rows: np.ndarray) -> np.ndarray:
 
 
 def _may_be_taken_up(segment_files: pa.Table) -> np.ndarray:
-    """Not what is cheap to look at again and may be otherwise by now: reused, pending, unreadable."""
+    """Not what is cheap to look at again, and may be otherwise by now."""
     wanted = [FileState.SCORED.value, FileState.UNSCORED.value, FileState.NON_IMAGE.value]
     wanted_state = pc.is_in(segment_files["state"], value_set=pa.array(wanted))
     again = pc.is_in(segment_files["reason"], value_set=pa.array([str(r) for r in ALWAYS_AGAIN]))

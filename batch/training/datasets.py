@@ -8,7 +8,7 @@ isic2019/{ground_truth,metadata}.csv.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +19,15 @@ from batch.archive.reader import read_image
 from batch.errors import UsageError
 from batch.training.labels import HAM_TO_CODE, Label, resolve
 
+HAM10000 = ("ham10000/HAM10000_metadata.csv", "image_id", "dx")
+ISIC2017 = ("isic2017/metadata.csv", "image", "diagnosis")
+"""Table, its column of image names, its column of diagnoses."""
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """table: columns image, file, label, label_origin, lesion_id, content_sha256 (one row an
-    image, in the order of pixels). pixels: (N, 180, 180, 3) uint8. report: what was done.
+    """table: columns image, file, source, label, label_origin, lesion_id, content_sha256 (one row
+    an image, in the order of pixels). pixels: (N, 180, 180, 3) uint8. report: what was done.
     """
 
     table: pd.DataFrame
@@ -58,25 +62,22 @@ def isic9(data: Path) -> Dataset:
         "identical_files_removed": int(twins.sum()),
         "labels_by_origin": dict(sorted(origins.items())),
     }
-    kept = table[~twins].reset_index(drop=True)
+    kept = table[~twins].reset_index(drop=True).assign(source="isic9")
     return Dataset(kept, pixels[~twins.to_numpy()], report)
 
 
 def isic2017(data: Path) -> Dataset | None:
     """ISIC 2017 training and validation images, melanoma or not; None when not there."""
-    table = _csv(data / "isic2017" / "metadata.csv")
-    if table is None:
-        return None
-    is_melanoma = table["diagnosis"] == "MEL"
-    return _flat_set(table["image"], is_melanoma, data, "isic2017")
+    return flat_set(data, "isic2017", *ISIC2017, lambda code: _melanoma_or_not(code == "MEL"))
 
 
 def ham10000(data: Path) -> Dataset | None:
     """HAM10000, melanoma or not; None when not there."""
-    table = _csv(data / "ham10000" / "HAM10000_metadata.csv")
-    if table is None:
-        return None
-    return _flat_set(table["image_id"], table["dx"] == "mel", data, "ham10000")
+    return flat_set(data, "ham10000", *HAM10000, lambda code: _melanoma_or_not(code == "mel"))
+
+
+def _melanoma_or_not(is_melanoma: bool) -> str:
+    return "melanoma" if is_melanoma else "other"
 
 
 def diagnoses(data: Path) -> dict[str, str]:
@@ -106,6 +107,39 @@ def lesion_ids(data: Path) -> dict[str, str]:
     return lesions
 
 
+def flat_set(
+    data: Path,
+    name: str,
+    file: str,
+    image_column: str,
+    diagnosis_column: str,
+    label: Callable[[str], str],
+) -> Dataset | None:
+    """A source with one table and one folder `images/`; None when the table is not there.
+
+    Args:
+        label: from the table's diagnosis to the name of a class.
+    """
+    listed = _csv(data / file)
+    if listed is None:
+        return None
+    images = listed[image_column]
+    table = pd.DataFrame(
+        {
+            "image": images,
+            "file": [f"{name}/images/{image}.jpg" for image in images],
+            "label": listed[diagnosis_column].map(label),
+            "label_origin": "table",
+            "source": name,
+        }
+    )
+    there = [(data / path).is_file() for path in table["file"]]
+    table = table[there].reset_index(drop=True)
+    table["lesion_id"] = table["image"].map(lesion_ids(data))
+    table, pixels = _read(table, data)
+    return Dataset(table, pixels, {"listed": len(listed), "images": len(table)})
+
+
 def _isic9_files(data: Path) -> pd.DataFrame:
     root = data / "isic9"
     rows = [
@@ -117,23 +151,6 @@ def _isic9_files(data: Path) -> pd.DataFrame:
             f"--data: no isic9/{{Train,Test}}/<class>/*.jpg below {data}; see README, 'Training'."
         )
     return pd.DataFrame(rows)
-
-
-def _flat_set(images: pd.Series, is_melanoma: pd.Series, data: Path, name: str) -> Dataset:
-    table = pd.DataFrame(
-        {
-            "image": images,
-            "file": [f"{name}/images/{image}.jpg" for image in images],
-            "label": np.where(is_melanoma, "melanoma", "other"),
-            "label_origin": "table",
-        }
-    )
-    there = [(data / file).is_file() for file in table["file"]]
-    listed = len(table)
-    table = table[there].reset_index(drop=True)
-    table["lesion_id"] = table["image"].map(lesion_ids(data))
-    table, pixels = _read(table, data)
-    return Dataset(table, pixels, {"listed": listed, "images": len(table)})
 
 
 def _read(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, np.ndarray]:

@@ -1,156 +1,183 @@
-"""How good are scores? Measures with intervals, from arrays or from a published night."""
+"""`melanoma-batch evaluate`: a published night against labels. The arithmetic is in `measures`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
 from batch.errors import UsageError
-from batch.training.operating_point import sensitivity_and_specificity
+from batch.model.artifact import find_artifact
+from batch.training.evaluation_checks import (
+    MODEL_COLUMNS,
+    check_model,
+    check_names,
+    melanoma_class_of,
+    operating_points,
+)
+from batch.training.evaluation_inputs import read_labels, read_night
+from batch.training.isic_format import isic_csv
+from batch.training.matching import Matched, match, same_bytes
+from batch.training.measures import (
+    at_threshold,
+    class_measures,
+    confusion,
+    melanoma_measures,
+    ranking_measures,
+)
+from batch.training.subgroups import MIN_CELL, by_subgroup, subgroup_values
 
-BOOTSTRAP_ROUNDS = 1000
+# the last two are for the training, which measures with the same functions
+__all__ = ["Evaluation", "evaluate_predictions", "class_measures", "melanoma_measures"]
 
-
-def melanoma_auc(is_melanoma: np.ndarray, scores: np.ndarray) -> float | None:
-    """Area under the ROC curve; None where one of the two kinds is absent."""
-    if is_melanoma.all() or not is_melanoma.any():
-        return None
-    return float(roc_auc_score(is_melanoma, scores))
-
-
-def auc_interval(
-    is_melanoma: np.ndarray, scores: np.ndarray, groups: np.ndarray, seed: int = 0
-) -> tuple[float, float] | None:
-    """95 % interval of the AUC: percentile bootstrap that draws whole groups (lesions)."""
-    if melanoma_auc(is_melanoma, scores) is None:
-        return None
-    rng = np.random.default_rng(seed)
-    codes = pd.factorize(groups)[0]
-    members = pd.Series(np.arange(len(codes))).groupby(codes).apply(np.array).to_list()
-    values = []
-    for _ in range(BOOTSTRAP_ROUNDS):
-        rows = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
-        if (auc := melanoma_auc(is_melanoma[rows], scores[rows])) is not None:
-            values.append(auc)
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+_MISSED = {"path": "path", "image_id": "image_id", "melanoma_score": "score",
+           "threshold": "threshold", "label": "label", "group": "group"}  # fmt: skip
 
 
-def melanoma_measures(
-    is_melanoma: np.ndarray, scores: np.ndarray, groups: np.ndarray, threshold: float
-) -> dict[str, object]:
-    """What can be said of melanoma against the rest.
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """measures: what `--json` writes. missed: rows of `--missed`. judged: one row an image."""
 
-    Args:
-        is_melanoma: (N,) bool. scores: (N,) melanoma score. groups: (N,) lesion or duplicate group.
-    """
-    return {
-        "images": len(is_melanoma),
-        "melanomas": int(is_melanoma.sum()),
-        "melanoma_auc": melanoma_auc(is_melanoma, scores),
-        "melanoma_auc_interval": auc_interval(is_melanoma, scores, groups),
-        "threshold": threshold,
-        "at_operating_point": sensitivity_and_specificity(is_melanoma, scores, threshold),
-    }
+    measures: dict[str, Any]
+    missed: pd.DataFrame
+    judged: pd.DataFrame
 
+    def isic_csv(self, year: str) -> str:
+        """The judged predictions as a challenge takes them.
 
-def class_measures(
-    labels: np.ndarray, predicted: np.ndarray, class_names: tuple[str, ...]
-) -> dict[str, object]:
-    """Accuracy, balanced accuracy over the classes that occur, and each class's sensitivity."""
-    present = [name for name in class_names if name in set(labels)]
-    recalls = recall_score(labels, predicted, labels=present, average=None, zero_division=0)
-    return {
-        "accuracy": float(np.mean(labels == predicted)),
-        "balanced_accuracy": float(balanced_accuracy_score(labels, predicted)),
-        "per_class": {
-            name: {
-                "images": int(np.sum(labels == name)),
-                "predicted": int(np.sum(predicted == name)),
-                "sensitivity": float(recalls[present.index(name)]) if name in present else None,
-            }
-            for name in class_names
-        },
-    }
+        Raises:
+            UsageError: a class has no code, or two images have one name.
+        """
+        stems = [Path(path).stem for path in self.judged["path"]]
+        names = list(self.judged["image"]) if "image" in self.judged else stems
+        scores = [dict(pairs) for pairs in self.judged["class_scores"]]
+        return isic_csv(names, scores, year)
 
 
 def evaluate_predictions(
-    predictions: Path, labels: Path, split: str | None, melanoma_class: str = "melanoma"
-) -> dict[str, object]:
+    predictions: Path,
+    labels: Path,
+    split: str | None = None,
+    model: str | None = None,
+    min_cell: int = MIN_CELL,
+) -> Evaluation:
     """Measure a published night against a table of labels.
 
     Args:
-        predictions: a reports folder or a night (its current view), or a folder of predictions.
-        labels: CSV with `label` and `content_sha256` or `image` (file name without extension);
-            `split` and `group` where known.
-        split: take only these rows of the labels.
+        predictions, labels, split: as `read_night` and `read_labels` take them.
+        model: bundled id or artifact folder whose operating points are measured, too.
+        min_cell: a subgroup with fewer melanomas or fewer others has no figure.
 
     Raises:
-        UsageError: a file or column is missing, or nothing matches.
+        UsageError: a file or column is missing, nothing matches, the predictions are of several
+            models or of another than `model`, or a label is a class by another name.
+        ArtifactRefused: the manifest of `model` breaks its contract.
     """
-    truth = _read_labels(labels, split)
-    night = _read_predictions(predictions)
-    key = "content_sha256" if "content_sha256" in truth else "image"
-    night["image"] = [Path(path).stem for path in night["path"]]
-    night = night.drop_duplicates(key)
-    joined = truth.merge(night, on=key, how="inner", suffixes=("_label", ""))
-    if joined.empty:
-        raise UsageError(f"evaluate: no image of {labels} is among the predictions (by {key}).")
-    is_melanoma = (joined["label"] == melanoma_class).to_numpy()
-    groups = joined["group"] if "group" in joined else joined[key]
-    _check_names(joined["label"], tuple(dict(joined["class_scores"].iloc[0])))
-    scores = joined["melanoma_score"].to_numpy()
-    threshold = float(joined["threshold"].iloc[0])
-    class_names = tuple(dict(joined["class_scores"].iloc[0]))
-    known = joined["label"].isin(class_names).to_numpy()
-    result: dict[str, object] = {
-        "model_id": joined["model_id"].iloc[0],
-        "model_sha256": joined["model_sha256"].iloc[0],
-        "operating_point": joined["operating_point"].iloc[0],
-        "labelled_images": len(truth),
-        "without_prediction": len(truth) - len(joined),
-        "melanoma": melanoma_measures(is_melanoma, scores, groups.to_numpy(), threshold),
-    }
-    if known.all():
-        named = joined["label"].to_numpy(), joined["predicted_class"].to_numpy()
-        result["classes"] = class_measures(*named, class_names)
-    return result
-
-
-def _check_names(labels: pd.Series, class_names: tuple[str, ...]) -> None:
-    """`Melanoma` for `melanoma` would count as another class, and every melanoma as missed."""
-    by_folded = {name.casefold(): name for name in class_names}
-    for label in labels.unique():
-        right = by_folded.get(str(label).strip().casefold())
-        if right is not None and label != right:
-            raise UsageError(
-                f"--labels: found {label!r}; allowed: {right!r}, as the model says it."
-            )
-
-
-def _read_labels(path: Path, split: str | None) -> pd.DataFrame:
-    if not path.is_file():
-        raise UsageError(f"--labels: no file {path}.")
-    try:
-        table = pd.read_csv(path)
-    except ValueError as error:  # pandas' own errors and bad UTF-8 are kinds of it
-        raise UsageError(f"--labels: {path} is no CSV ({type(error).__name__}).") from error
-    if "label" not in table or not {"content_sha256", "image"} & set(table):
+    manifest = find_artifact(model).manifest if model is not None else None
+    truth, key = read_labels(labels, split)
+    night = read_night(predictions, truth, key)
+    matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
+    if matched.judged.empty:
+        found = ", ".join(f"{n} {name}" for name, n in matched.counts["labels"].items() if n)
         raise UsageError(
-            f"--labels: columns {list(table.columns)}; needed: label, and content_sha256 or image."
+            f"evaluate: no image of {labels} is among the predictions (by {key}): {found}. "
+            "Compare the values of that column with those of the predictions."
         )
-    if split is None:
-        return table
-    if "split" not in table or split not in set(table["split"]):
-        raise UsageError(f"--split: no rows of split {split!r} in {path}.")
-    return table[table["split"] == split]
+    judged = matched.judged.assign(group=_lesions(matched.judged))
+    check_model(judged, manifest)
+    class_names = tuple(dict(judged["class_scores"].iloc[0]))
+    melanoma_class = melanoma_class_of(judged, manifest)
+    check_names(truth["label"], class_names, melanoma_class)
+    points = operating_points(judged, manifest)
+    measures = {
+        "model": {name: judged[name].iloc[0] for name in MODEL_COLUMNS},
+        "caution": manifest.caution if manifest else None,
+        "melanoma_class": melanoma_class,
+        "split": split,
+        "matched_by": key,
+        "counts": matched.counts,
+        **_not_judged(matched, melanoma_class),
+        "same_bytes": same_bytes(judged),
+        "unscored_known": night.unscored_known,
+        **_melanoma(judged, melanoma_class, points, min_cell),
+        "classes": _classes(judged, class_names),
+    }
+    return Evaluation(measures, _missed(judged, melanoma_class, points), judged)
 
 
-def _read_predictions(path: Path) -> pd.DataFrame:
-    for folder in (path / "latest" / "current", path / "current", path):
-        if folder.is_dir() and (parts := sorted(folder.glob("*.parquet"))):
-            return pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
-    raise UsageError(f"evaluate: no predictions below {path}; give a reports folder or a night.")
+def _melanoma(
+    judged: pd.DataFrame, melanoma_class: str, points: list[dict[str, Any]], min_cell: int
+) -> dict[str, Any]:
+    """Melanoma against the rest: of all, at each operating point, and by subgroup."""
+    is_melanoma = (judged["label"] == melanoma_class).to_numpy(bool)
+    scores = judged["melanoma_score"].to_numpy(float)
+    # an image without a lesion's name is a lesion of its own
+    own = [f"image {number}" for number in range(len(judged))]
+    groups = np.where(judged["group"] != "", "lesion " + judged["group"], own)
+    thresholds = [point["threshold"] for point in points]
+    values = subgroup_values(judged)
+    return {
+        "melanoma": {
+            "images": len(judged),
+            "melanomas": int(is_melanoma.sum()),
+            "others": int((~is_melanoma).sum()),
+            "groups": len(set(groups)),
+            **ranking_measures(is_melanoma, scores, groups),
+        },
+        "operating_points": [
+            {**point, **at_threshold(is_melanoma, scores, point["threshold"])} for point in points
+        ],
+        "min_cell": min_cell,
+        "subgroups": by_subgroup(values, is_melanoma, scores, groups, thresholds, min_cell),
+    }
+
+
+def _lesions(judged: pd.DataFrame) -> pd.Series:
+    """The group by the labels, else the lesion by the archive, else ""."""
+    by_archive = judged["lesion_id"].astype(object).where(judged["lesion_id"].notna(), "")
+    if "group" not in judged:
+        return by_archive
+    return judged["group"].where(judged["group"] != "", by_archive)
+
+
+def _not_judged(matched: Matched, melanoma_class: str) -> dict[str, Any]:
+    """Labels that no figure speaks of, and how many melanomas are among them."""
+    found: dict[str, Any] = {}
+    for name in ("without_prediction", "ambiguous", "contradicting"):
+        rows: pd.DataFrame = getattr(matched, name)
+        melanomas = int((rows["label"] == melanoma_class).sum())
+        found[name] = {"rows": len(rows), "melanomas": melanomas}
+    reasons = matched.without_prediction["reason"].dropna().value_counts()
+    found["without_prediction"]["unscored"] = {str(k): int(n) for k, n in reasons.items()}
+    return found
+
+
+def _classes(judged: pd.DataFrame, class_names: tuple[str, ...]) -> dict[str, Any]:
+    """All classes, of the images whose label is a class of the model."""
+    known = judged["label"].isin(class_names)
+    named = judged["label"][known].to_numpy(), judged["predicted_class"][known].to_numpy()
+    others = judged["label"][~known].value_counts()
+    return {
+        "images": int(known.sum()),
+        "labels_of_no_class": {str(label): int(count) for label, count in others.items()},
+        **class_measures(*named, class_names),
+        "confusion": confusion(*named, class_names),
+    }
+
+
+def _missed(
+    judged: pd.DataFrame, melanoma_class: str, points: list[dict[str, Any]]
+) -> pd.DataFrame:
+    """Melanomas below the threshold, once for each operating point, lowest score first."""
+    melanomas = judged[judged["label"] == melanoma_class].drop(columns="threshold")
+    parts = [
+        melanomas[melanomas["melanoma_score"] < point["threshold"]].assign(
+            threshold=point["threshold"]
+        )
+        for point in points
+    ]
+    missed = pd.concat(parts).sort_values(["threshold", "melanoma_score", "path"])
+    return missed[list(_MISSED)].rename(columns=_MISSED)

@@ -6,16 +6,14 @@ written, so the card speaks of what will run.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
 import pandas as pd
-from PIL import Image
 
 from batch import __version__
 from batch.archive.preprocess import (
@@ -25,12 +23,8 @@ from batch.archive.preprocess import (
     RESIZE_RULE,
     WIDTH,
 )
-from batch.archive.reader import read_image
-from batch.demo.lesions import lesion_image
-from batch.errors import UsageError
 from batch.model.artifact import ModelArtifact, check_manifest, verify_artifact
 from batch.model.classifier import KerasClassifier, load_model
-from batch.model.golden import GOLDEN_FOLDER
 from batch.model.manifest import (
     MODEL_FILE,
     GoldenCase,
@@ -41,42 +35,20 @@ from batch.model.manifest import (
     write_manifest,
 )
 from batch.records import OperatingPoint
-from batch.training import datasets, networks, operating_point
-from batch.training.datasets import Dataset
-from batch.training.evaluate import class_measures, melanoma_measures
+from batch.training import operating_point
+from batch.training.figures import caution, measure, own_sets, with_scores
 from batch.training.fit import Fitted
+from batch.training.golden_cases import GOLDEN_TOLERANCE, write_golden
 from batch.training.model_card import model_card
+from batch.training.plots import draw
 from batch.training.recipes import Recipe
-from batch.training.splits import group_ids, perceptual_hashes
 
-GOLDEN_TOLERANCE = 1e-4
-"""Scores on another processor differed by less than 1e-5; another scaling differs by tenths."""
-
-OWN_SPLITS = ("train", "validation", "test")
-AUC_FOR_UNSEEN_SOURCES = 0.8
-"""Below this lower bound of the 95 % interval the artifact carries a caution."""
-
-_GOLDEN_SOURCES = (
-    ("lesion-0.png", 360, 480),
-    ("lesion-1.jpg", 480, 640),
-    ("lesion-2.png", 180, 180),
-    ("lesion-3.png", 150, 200),
-)
-
-
-def new_folder(folder: Path) -> Path:
-    """Create an artifact folder, refusing one that holds something.
-
-    Raises:
-        UsageError: not empty, or not creatable.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise UsageError(f"--output: {folder} is not empty; choose a new folder.")
-    except OSError as error:
-        raise UsageError(f"--output: cannot create {folder} ({error.strerror}).") from error
-    return folder
+LICENCES = {
+    "isic9": "ISIC Archive, contributors' CC0, CC-BY, CC-BY-NC",
+    "ham10000": "HAM10000, Tschandl, Rosendahl, Kittler 2018, CC BY-NC 4.0",
+    "isic2017": "ISIC 2017 challenge, CC0",
+}
+"""Of the images; none is shipped."""
 
 
 def export(fitted: Fitted, data: Path, folder: Path, command: str) -> ModelArtifact:
@@ -86,38 +58,34 @@ def export(fitted: Fitted, data: Path, folder: Path, command: str) -> ModelArtif
         folder: empty. command: what reproduces it, for the card.
     """
     path = folder / MODEL_FILE
-    _without_optimizer(fitted).save(path)
+    fitted.model.save(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     manifest = _manifest(fitted.recipe, digest, (), (), {})
     classifier = KerasClassifier(load_model(path), manifest)
-    rows = _with_scores(fitted.dataset, classifier)
-    validation = rows[rows["split"] == "validation"]
+    rows = with_scores(fitted.dataset, classifier)
+    validation = dict(own_sets(rows, fitted.recipe))["validation"]
     point = operating_point.choose(
         (validation["label"] == fitted.recipe.melanoma_class).to_numpy(),
         validation["melanoma_score"].to_numpy(),
         digest,
-        f"isic9, validation split, seed {fitted.seed}",
+        f"{fitted.recipe.data}, validation split, seed {fitted.seed}",
     )
-    metrics = _metrics(fitted, rows, classifier, data, point)
+    metrics = measure(fitted, rows, classifier, data, point)
     provenance = _provenance(fitted, metrics, command)
-    golden = _write_golden(folder / GOLDEN_FOLDER, classifier)
+    golden = write_golden(folder, classifier)
     manifest = _manifest(fitted.recipe, digest, (point,), golden, provenance)
     check_manifest(manifest)
     write_manifest(manifest, folder)
     (folder / "MODEL_CARD.md").write_text(model_card(manifest), encoding="utf-8")
-    columns = ["image", "content_sha256", "label", "label_origin", "group", "split"]
+    columns = ["image", "content_sha256", "label", "label_origin", "group", "split", "source"]
     fitted.dataset.table[columns].to_csv(folder / "split.csv", index=False)
     pd.DataFrame(fitted.history).rename_axis("epoch").to_csv(folder / "history.csv")
+    judging = {name: part for name, part in own_sets(rows, fitted.recipe) if name != "train"}
+    classes = fitted.recipe.class_names
+    draw(folder / "plots", fitted.history, judging, fitted.recipe.melanoma_class, classes)
     artifact = ModelArtifact(folder, read_manifest(folder))
     verify_artifact(artifact)
     return artifact
-
-
-def _without_optimizer(fitted: Fitted) -> keras.Model:
-    """The same network never compiled: the optimizer's state would triple the file."""
-    bare = networks.build(fitted.recipe)
-    bare.set_weights(fitted.model.get_weights())
-    return bare
 
 
 def _manifest(
@@ -162,90 +130,11 @@ def _manifest(
     )
 
 
-def _with_scores(dataset: Dataset, classifier: KerasClassifier) -> pd.DataFrame:
-    """The dataset's table with `melanoma_score` and `predicted_class`, by the job's classifier."""
-    output = classifier.manifest.output
-    scores = classifier.scores(dataset.pixels)
-    names = np.array(output.class_names)
-    melanoma = output.class_names.index(output.melanoma_class)
-    return dataset.table.assign(
-        melanoma_score=scores[:, melanoma].astype(float),
-        predicted_class=names[scores.argmax(axis=1)],
-    )
-
-
-def _metrics(
-    fitted: Fitted,
-    rows: pd.DataFrame,
-    classifier: KerasClassifier,
-    data: Path,
-    point: OperatingPoint,
-) -> dict[str, Any]:
-    """Measures by set: each split of the training data, and sources that were never trained on."""
-    metrics: dict[str, Any] = {}
-    for name in OWN_SPLITS:
-        part = rows[rows["split"] == name]
-        metrics[name] = {
-            "melanoma": _melanoma(part, part["group"], fitted.recipe, point),
-            "classes": class_measures(
-                part["label"].to_numpy(),
-                part["predicted_class"].to_numpy(),
-                fitted.recipe.class_names,
-            ),
-        }
-    for name, load in (("isic2017", datasets.isic2017), ("ham10000", datasets.ham10000)):
-        other = load(data)
-        if other is not None:
-            strangers, groups = unseen(fitted.dataset, other)
-            part = _with_scores(strangers, classifier)
-            metrics[f"{name} without isic9"] = {
-                "melanoma": _melanoma(part, groups, fitted.recipe, point)
-            }
-    return metrics
-
-
-def _melanoma(part: pd.DataFrame, groups: Any, recipe: Recipe, point: OperatingPoint) -> Any:
-    is_melanoma = (part["label"] == recipe.melanoma_class).to_numpy()
-    scores = part["melanoma_score"].to_numpy()
-    return melanoma_measures(is_melanoma, scores, np.asarray(groups), point.threshold)
-
-
-def caution(metrics: dict[str, Any]) -> str:
-    """What must be said with every score when melanoma is not ranked well on unseen sources."""
-    weak = [
-        f"{found['melanoma']['melanoma_auc']:.2f} on {name}"
-        for name, found in metrics.items()
-        if name not in OWN_SPLITS
-        and (found["melanoma"]["melanoma_auc_interval"] or (1,))[0] < AUC_FOR_UNSEEN_SOURCES
-    ]
-    if not weak:
-        return ""
-    return (
-        f"On images from outside its training set this model ranks melanoma poorly (AUC "
-        f"{', '.join(weak)}; 0.5 is chance). It is a reference, not fit to guide review."
-    )
-
-
-def unseen(known: Dataset, other: Dataset) -> tuple[Dataset, np.ndarray]:
-    """The part of `other` without name, lesion, bytes or look of `known`, and its groups."""
-    table = pd.concat([known.table, other.table], ignore_index=True)
-    pixels = np.concatenate([known.pixels, other.pixels])
-    groups = group_ids(table, perceptual_hashes(pixels))
-    seen = set(groups[: len(known.table)])
-    named = set(known.table["image"])
-    stranger = np.array(
-        [
-            group not in seen and image not in named
-            for group, image in zip(groups[len(known.table) :], other.table["image"], strict=True)
-        ]
-    )
-    part = Dataset(other.table[stranger].reset_index(drop=True), other.pixels[stranger], {})
-    return part, groups[len(known.table) :][stranger]
-
-
 def _provenance(fitted: Fitted, metrics: dict[str, Any], command: str) -> dict[str, Any]:
     counts = fitted.dataset.table.groupby(["split", "label"]).size().unstack(fill_value=0)
-    recipe = {key: value for key, value in vars(fitted.recipe).items() if key != "description"}
+    recipe = dataclasses.asdict(fitted.recipe)
+    del recipe["description"]
+    sources = sorted(fitted.dataset.table["source"].unique())
     return {
         "command": command,
         "recipe": recipe,
@@ -253,7 +142,8 @@ def _provenance(fitted: Fitted, metrics: dict[str, Any], command: str) -> dict[s
         "epochs_run": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "data": {
-            "sources": ["isic9 (ISIC Archive, contributors' CC0, CC-BY, CC-BY-NC)"],
+            "sources": [f"{source} ({LICENCES[source]})" for source in sources],
+            "held_out": list(fitted.recipe.hold_out),
             "cleaning": fitted.dataset.report,
             "images_by_split": {
                 str(name): {str(label): int(count) for label, count in row.items()}
@@ -268,18 +158,3 @@ def _provenance(fitted: Fitted, metrics: dict[str, Any], command: str) -> dict[s
             **{name: version(name) for name in ("tensorflow", "keras", "numpy", "Pillow")},
         },
     }
-
-
-def _write_golden(folder: Path, classifier: KerasClassifier) -> tuple[GoldenCase, ...]:
-    folder.mkdir()
-    cases = []
-    for seed, (file, height, width) in enumerate(_GOLDEN_SOURCES):
-        Image.fromarray(lesion_image(seed, height, width)).save(folder / file)
-        pixels = read_image(folder / file).pixels
-        input_file = f"{Path(file).stem}.input.png"
-        Image.fromarray(pixels).save(folder / input_file)
-        scores = classifier.scores(pixels[None])[0]
-        names = classifier.manifest.output.class_names
-        named = {name: float(score) for name, score in zip(names, scores, strict=True)}
-        cases.append(GoldenCase(file, input_file, named))
-    return tuple(cases)

@@ -1,16 +1,21 @@
-"""Train a recipe: data, split, network, early stopping."""
+"""Train a recipe: data, split, network, course."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 
-from batch.training import datasets, networks, splits
+from batch.training import datasets, networks, sources, splits
+from batch.training.batches import Side, plain_batches, sampling_weights, training_batches
 from batch.training.datasets import Dataset
-from batch.training.recipes import Recipe
+from batch.training.recipes import Course, Recipe
+
+_FINAL, _HISTORY = "final.weights.h5", "history.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,45 +33,147 @@ class Fitted:
     best_epoch: int
 
 
-def prepare_data(data: Path, seed: int) -> Dataset:
-    """The recipe's images with `group` and `split` beside each."""
-    dataset = datasets.isic9(data)
-    groups = splits.group_ids(dataset.table, splits.perceptual_hashes(dataset.pixels))
-    table = dataset.table.assign(group=groups, split=splits.split(dataset.table, groups, seed))
-    return Dataset(table, dataset.pixels, dataset.report)
+def prepare_data(recipe: Recipe, data: Path, seed: int) -> Dataset:
+    """The recipe's images with `group` and `split` beside each.
+
+    Groups that touch a held-out source are in the split `held_out`, in whatever source they stand.
+
+    Raises:
+        UsageError: the data is not there.
+    """
+    dataset = _load(recipe, data)
+    table = dataset.table
+    groups = splits.group_ids(table, splits.perceptual_hashes(dataset.pixels))
+    held_out = table["source"].isin(recipe.hold_out) if recipe.hold_out else np.zeros(len(table))
+    barred = np.isin(groups, groups[np.asarray(held_out, bool)])
+    split = np.full(len(table), "held_out", dtype=object)
+    split[~barred] = splits.split(table[~barred], groups[~barred], seed)
+    return Dataset(table.assign(group=groups, split=split), dataset.pixels, dataset.report)
 
 
-def fit(recipe: Recipe, data: Path, seed: int, epochs: int | None, verbose: int) -> Fitted:
-    """Train on the `train` split, stop on the loss of `validation`, keep the best epoch's weights.
+def _load(recipe: Recipe, data: Path) -> Dataset:
+    if recipe.data == "dermoscopy":
+        return sources.dermoscopy(data)
+    found = datasets.isic9(data)
+    if recipe.data == "isic9-binary":
+        melanoma, other = recipe.class_names
+        names = np.where(found.table["label"] == melanoma, melanoma, other)
+        return Dataset(found.table.assign(label=names), found.pixels, found.report)
+    return found
+
+
+def fit(
+    recipe: Recipe,
+    data: Path,
+    seed: int,
+    epochs: int | None,
+    verbose: int,
+    weights: Path | None = None,
+    resume: Path | None = None,
+) -> Fitted:
+    """Train on the `train` split.
 
     Args:
         epochs: instead of the recipe's. verbose: Keras's (0 silent, 1 bar, 2 a line an epoch).
+        weights: of the backbone, for recipes that have one. resume: folder of checkpoints; a run
+            that was interrupted goes on from its last whole epoch.
+
+    Raises:
+        UsageError: data or weights are missing.
     """
     keras.utils.set_random_seed(seed)
-    dataset = prepare_data(data, seed)
+    dataset = prepare_data(recipe, data, seed)
+    model = networks.build(recipe, any_size=bool(recipe.course.sides))
+    networks.load_backbone(model, recipe, weights)
     labels = np.array([recipe.class_names.index(name) for name in dataset.table["label"]])
     rows = {name: (dataset.table["split"] == name).to_numpy() for name in ("train", "validation")}
-    model = networks.build(recipe)
+    train, course = rows["train"], recipe.course
+    steps = max(1, int(train.sum()) // course.batch_size)
+    total = epochs or course.epochs
     model.compile(
-        optimizer=keras.optimizers.Adam(recipe.learning_rate),
+        optimizer=_optimizer(course, steps * total),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    stop = keras.callbacks.EarlyStopping(patience=recipe.patience, restore_best_weights=True)
-    train = rows["train"]
-    validation = rows["validation"]
-    log = model.fit(
-        networks.training_batches(recipe, dataset.pixels[train], labels[train], seed),
-        validation_data=networks.plain_batches(
-            recipe, dataset.pixels[validation], labels[validation]
-        ),
-        epochs=epochs or recipe.epochs,
-        callbacks=[stop],
-        verbose=verbose,
+    if resume is None or not _finished(resume, model):
+        side = Side.of(recipe, dataset.pixels.shape[1])
+        drawn = sampling_weights(dataset.table[train], course.balance, recipe.melanoma_class)
+        log = model.fit(
+            training_batches(recipe, dataset.pixels[train], labels[train], drawn, seed, side),
+            validation_data=plain_batches(
+                recipe, dataset.pixels[rows["validation"]], labels[rows["validation"]]
+            ),
+            epochs=total,
+            steps_per_epoch=steps,
+            callbacks=_callbacks(course, side, resume),
+            verbose=verbose,
+        )
+        history = pd.DataFrame(log.history)
+        if resume is not None:
+            model.save_weights(resume / _FINAL)
+    if resume is not None:
+        history = pd.read_csv(resume / _HISTORY).drop(columns="epoch")
+    best = int(history["val_loss"].argmin()) + 1 if course.patience else len(history)
+    rounds = [{str(k): float(v) for k, v in row.items()} for row in history.to_dict("records")]
+    return Fitted(recipe, seed, _at_full_size(recipe, model), dataset, rounds, best)
+
+
+def _finished(resume: Path, model: keras.Model) -> bool:
+    """Whether the checkpoints are of a training that ended; then the model has its weights."""
+    resume.mkdir(parents=True, exist_ok=True)
+    if not (resume / _FINAL).exists():
+        return False
+    model.load_weights(resume / _FINAL)
+    return True
+
+
+def _optimizer(course: Course, steps: int) -> keras.optimizers.Optimizer:
+    if not course.average:
+        return keras.optimizers.Adam(course.learning_rate)
+    warmup = int(course.warmup * steps)
+    rate = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=course.learning_rate / 20,
+        decay_steps=max(1, steps - warmup),
+        warmup_target=course.learning_rate,
+        warmup_steps=warmup,
     )
-    history = [
-        {name: float(values[epoch]) for name, values in log.history.items()}
-        for epoch in range(len(log.epoch))
-    ]
-    best = int(np.argmin([row["val_loss"] for row in history])) + 1
-    return Fitted(recipe, seed, model, dataset, history, best)
+    return keras.optimizers.AdamW(
+        rate,
+        weight_decay=course.weight_decay,
+        use_ema=True,
+        ema_momentum=course.average,
+    )
+
+
+def _callbacks(course: Course, side: Side, resume: Path | None) -> list[Any]:
+    callbacks: list[Any] = [_Sides(course, side)]
+    if resume is not None:  # before the swap: what is saved are the weights that are trained
+        callbacks.append(keras.callbacks.BackupAndRestore(str(resume), delete_checkpoint=False))
+        callbacks.append(keras.callbacks.CSVLogger(resume / _HISTORY, append=True))
+    if course.average:
+        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    if course.patience:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(patience=course.patience, restore_best_weights=True)
+        )
+    return callbacks
+
+
+class _Sides(keras.callbacks.Callback):
+    """Smaller images at first, as the recipe says."""
+
+    def __init__(self, course: Course, side: Side) -> None:
+        super().__init__()
+        self._course, self._side = course, side
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        begun = [side for first, side in self._course.sides if first <= epoch]
+        if begun:
+            self._side.value.assign(begun[-1])
+
+
+def _at_full_size(recipe: Recipe, model: keras.Model) -> keras.Model:
+    """The same weights behind the input that the job gives, without the optimizer's state."""
+    bare = networks.build(recipe)
+    bare.set_weights(model.get_weights())
+    return bare

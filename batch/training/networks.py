@@ -1,56 +1,64 @@
-"""Recipes as Keras networks; augmentation lives in the input pipeline, never in the artifact."""
+"""Recipes as Keras networks."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 from keras import layers
 
 from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
-from batch.training.recipes import Recipe
+from batch.errors import UsageError
+from batch.training.backbone import efficientnet_lite0, weights_from
+from batch.training.recipes import Cnn, EfficientNetLite0, Recipe
 
 
-def build(recipe: Recipe) -> keras.Model:
-    """The network of a recipe: (N, 180, 180, 3) in 0..255 to (N, K) softmax scores."""
-    image = keras.Input((HEIGHT, WIDTH, CHANNELS), name="image")
-    x = layers.Rescaling(1 / 255)(image)
-    for filters in recipe.filters:
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
-        x = layers.MaxPooling2D()(x)
-    x = layers.Dropout(recipe.dropout)(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(recipe.dense_units, activation="relu")(x)
-    scores = layers.Dense(len(recipe.class_names), activation="softmax", name="scores")(x)
+def build(recipe: Recipe, any_size: bool = False) -> keras.Model:
+    """The network of a recipe: (N, 180, 180, 3) in 0..255 to (N, K) softmax scores.
+
+    Args:
+        any_size: takes images of any side, with the same weights; a backbone can.
+    """
+    side = (None, None) if any_size else (HEIGHT, WIDTH)
+    image = keras.Input((*side, CHANNELS), name="image")
+    if isinstance(recipe.network, EfficientNetLite0):
+        x = layers.Dropout(recipe.network.dropout)(efficientnet_lite0(image))
+    else:
+        x = _cnn(image, recipe.network)
+    scores = layers.Dense(
+        len(recipe.class_names), activation="softmax", dtype="float32", name="scores"
+    )(x)
     return keras.Model(image, scores, name=recipe.name.replace("-", "_"))
 
 
-def training_batches(
-    recipe: Recipe, pixels: np.ndarray, labels: np.ndarray, seed: int
-) -> tf.data.Dataset:
-    """Shuffled, augmented batches of ((B, 180, 180, 3) float32 in 0..255, (B,) int)."""
-    augment = keras.Sequential(
-        [
-            layers.RandomFlip(recipe.flip, seed=seed),
-            layers.RandomRotation(recipe.rotation, seed=seed + 1),
-            layers.RandomZoom(recipe.zoom, seed=seed + 2),
-        ]
-    )
+def load_backbone(model: keras.Model, recipe: Recipe, weights: Path | None) -> None:
+    """Start from ImageNet where the recipe does.
 
-    def prepare(images: Any, targets: Any) -> tuple[Any, Any]:
-        return augment(tf.cast(images, tf.float32), training=True), targets
-
-    return (
-        tf.data.Dataset.from_tensor_slices((pixels, labels))
-        .shuffle(len(pixels), seed=seed)
-        .batch(recipe.batch_size)
-        .map(prepare, num_parallel_calls=1)
-        .prefetch(2)
-    )
+    Raises:
+        UsageError: the weights are missing, or given to a recipe without a backbone.
+    """
+    if isinstance(recipe.network, EfficientNetLite0):
+        if weights is None:
+            raise UsageError(
+                f"--weights: {recipe.name} starts from the ImageNet weights of EfficientNet-Lite0; "
+                "see README, 'Training'."
+            )
+        weights_from(model, weights)
+    elif weights is not None:
+        raise UsageError(f"--weights: {recipe.name} starts from nothing; leave it out.")
 
 
-def plain_batches(recipe: Recipe, pixels: np.ndarray, labels: np.ndarray) -> tf.data.Dataset:
-    """Batches in order, without augmentation."""
-    return tf.data.Dataset.from_tensor_slices((pixels, labels)).batch(recipe.batch_size)
+def _cnn(image: Any, network: Cnn) -> Any:
+    x = layers.Rescaling(1 / 255)(image)
+    for filters in network.filters:
+        if network.batch_norm:
+            x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+            x = layers.ReLU()(layers.BatchNormalization()(x))
+        else:
+            x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+        x = layers.MaxPooling2D()(x)
+    if network.dropout:
+        x = layers.Dropout(network.dropout)(x)
+    x = layers.Flatten()(x)
+    return layers.Dense(network.dense_units, activation="relu")(x)

@@ -167,3 +167,21 @@ def test_all_but_the_common_path_is_watched(data, file_format, expected):
 def test_scans_are_counted_a_frame():
     assert not has_many_scans((JPEG + b"\xff\xda" * (MAX_SCANS - 2)) * 5)
     assert has_many_scans((JPEG + b"\xff\xda" * (MAX_SCANS + 1)) * 5)
+
+
+def test_a_process_that_started_decoders_ends_by_itself():
+    """They ignore SIGTERM, which multiprocessing sends at the end, and then waits."""
+    import subprocess
+    import sys
+
+    from tests.support import REPOSITORY
+
+    code = (
+        "import os, signal\nfrom batch.archive.watched import call_watched\n"
+        "if __name__ == '__main__':\n"
+        "    child = call_watched(os.getpid, (), 60, 1 << 32)\n"
+        "    os.kill(child, signal.SIGTERM)\n"
+        "    assert call_watched(os.getpid, (), 60, 1 << 32) == child\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, timeout=120)
+    assert ended.returncode == 0

@@ -1,103 +1,110 @@
-"""Measures from arrays and from a published night."""
+"""`evaluate`, from a published night and labels to figures and files."""
 
 from __future__ import annotations
 
-import numpy as np
+import dataclasses
+import json
+
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from batch.errors import UsageError
+from batch.arguments import parser
+from batch.cli import main
+from batch.errors import ExitCode, FailureReason, Stage, UsageError
+from batch.model.artifact import find_artifact
+from batch.model.manifest import write_manifest
+from batch.records import Prediction, Unscored
 from batch.reports import rows, tables
-from batch.training.evaluate import (
-    auc_interval,
-    class_measures,
-    evaluate_predictions,
-    melanoma_auc,
-)
-from tests.support import FACTS, prediction
+from batch.training.curves import MIN_SENSITIVITY
+from batch.training.evaluate import evaluate_predictions
+from batch.training.evaluation_text import evaluation_text
+from batch.training.isic_format import DEFAULT_FORMAT, FORMATS
+from batch.training.subgroups import MIN_CELL
+from tests.support import FACTS, prediction, record
+
+SCORES = {"m1": 0.9, "m2": 0.2, "n1": 0.6, "n2": 0.1}
+LABELS = {"m1": "melanoma", "m2": "melanoma", "n1": "nevus", "n2": "nevus"}
 
 
-@given(
-    st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=2, max_size=30).filter(
-        lambda cases: len({melanoma for melanoma, _ in cases}) == 2
-    )
-)
-def test_auc_is_the_share_of_pairs_in_the_right_order(cases):
-    melanoma = [score for is_melanoma, score in cases if is_melanoma]
-    others = [score for is_melanoma, score in cases if not is_melanoma]
-    pairs = [(m > o) + 0.5 * (m == o) for m in melanoma for o in others]
-    found = melanoma_auc(np.array([m for m, _ in cases]), np.array([s for _, s in cases]))
-    assert found == pytest.approx(sum(pairs) / len(pairs))
+def row(name, score, facts=FACTS, path=None, **changes):
+    changes = {"image_id": name, "content_sha256": name} | changes
+    return rows.prediction_row(prediction(score, path or f"deep/{name}.jpg", **changes), facts)
 
 
-@pytest.mark.parametrize("kind", [True, False])
-def test_without_both_kinds_there_is_no_auc(kind):
-    cases = np.full(5, kind)
-    assert melanoma_auc(cases, np.arange(5)) is None
-    assert auc_interval(cases, np.arange(5), np.arange(5)) is None
-
-
-def test_the_interval_draws_lesions_not_images():
-    """Ten copies of each image add no knowledge: the interval stays as wide."""
-    rng = np.random.default_rng(1)
-    is_melanoma = rng.random(80) < 0.4
-    scores = is_melanoma * 0.3 + rng.random(80)
-    low, high = auc_interval(is_melanoma, scores, np.arange(80))
-    copied = auc_interval(np.repeat(is_melanoma, 10), np.repeat(scores, 10),
-                          np.repeat(np.arange(80), 10))  # fmt: skip
-    assert copied == pytest.approx((low, high), abs=1e-9)
-    assert low < melanoma_auc(is_melanoma, scores) < high
-
-
-def test_measures_by_class_count_what_occurs():
-    labels = np.array(["a", "a", "b", "b"])
-    found = class_measures(labels, np.array(["a", "b", "b", "b"]), ("a", "b", "c"))
-    assert found["accuracy"] == 0.75
-    assert found["balanced_accuracy"] == 0.75
-    assert found["per_class"]["a"] == {"images": 2, "predicted": 1, "sensitivity": 0.5}
-    assert found["per_class"]["c"] == {"images": 0, "predicted": 0, "sensitivity": None}
+def write_night(root, found, unscored=()):
+    night = root / "runs/r"
+    night.mkdir(parents=True)
+    tables.write_part("current", found, night / "current/part-00000.parquet")
+    lost = [rows.unscored_row(one, FACTS) for one in unscored]
+    tables.write_part("unscored", lost, night / "unscored/part-00000.parquet")
+    (root / "latest").symlink_to("runs/r")
+    return root
 
 
 @pytest.fixture
 def night(tmp_path):
-    scores = {"m1": 0.9, "m2": 0.2, "n1": 0.6, "n2": 0.1}
-    some = [
-        rows.prediction_row(
-            prediction(score, f"deep/{name}.jpg", image_id=name, content_sha256=name), FACTS
-        )
-        for name, score in scores.items()
-    ]
-    (tmp_path / "runs/r").mkdir(parents=True)
-    tables.write_part("current", some, tmp_path / "runs/r/current/part-00000.parquet")
-    (tmp_path / "latest").symlink_to("runs/r")
-    return tmp_path
+    return write_night(
+        tmp_path / "reports",
+        [row(name, score) for name, score in SCORES.items()],
+        [Unscored("deep/lost.jpg", Stage.DECODE, FailureReason.DECODE_FAILED)],
+    )
 
 
-@pytest.mark.parametrize("below", ["", "latest", "latest/current"])
-@pytest.mark.parametrize("key", ["image", "content_sha256"])
-def test_a_night_is_measured_against_labels(night, tmp_path, below, key):
-    labels = pd.DataFrame(
-        {key: ["m1", "m2", "n1", "n2", "never scored"],
-         "label": ["melanoma", "melanoma", "nevus", "nevus", "nevus"]}
-    )  # fmt: skip
-    labels.to_csv(tmp_path / "labels.csv", index=False)
-    found = evaluate_predictions(night / below, tmp_path / "labels.csv", None)
-    at = found["melanoma"]["at_operating_point"]
-    assert (at["sensitivity"], at["specificity"]) == (0.5, 0.5)
+@pytest.fixture
+def labels(tmp_path):
+    def write(columns=None, **more):
+        table = columns or {"image": list(LABELS), "label": list(LABELS.values())}
+        pd.DataFrame(table | more).to_csv(tmp_path / "labels.csv", index=False)
+        return tmp_path / "labels.csv"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "below", ["", "latest", "latest/current", "runs/r/current/part-00000.parquet"]
+)
+@pytest.mark.parametrize("key", ["image", "content_sha256", "image_id"])
+def test_a_night_is_measured_against_labels(night, labels, below, key):
+    found = evaluate_predictions(
+        night / below, labels({key: [*LABELS, "never"], "label": [*LABELS.values(), "nevus"]})
+    ).measures
+    (at,) = found["operating_points"]
+    assert (at["name"], at["threshold"], at["found_in"]) == ("sensitivity-0.95", 0.5, "predictions")
+    assert [at[n] for n in ("sensitivity", "specificity", "ppv", "npv")] == [0.5] * 4
     assert found["melanoma"]["melanoma_auc"] == 0.75
-    assert (found["labelled_images"], found["without_prediction"]) == (5, 1)
+    assert found["matched_by"] == key
+    assert (found["counts"]["labels"]["rows"], found["counts"]["labels"]["judged"]) == (5, 4)
     assert found["classes"]["accuracy"] == 0.5
+    assert found["classes"]["confusion"] == {
+        "melanoma": {"melanoma": 1, "nevus": 1}, "nevus": {"melanoma": 1, "nevus": 1},
+    }  # fmt: skip
 
 
-def test_a_split_takes_its_rows_only(night, tmp_path):
-    labels = pd.DataFrame({"image": ["m1", "n1", "n2"], "label": ["melanoma", "nevus", "nevus"],
-                           "split": ["test", "test", "train"]})  # fmt: skip
-    labels.to_csv(tmp_path / "labels.csv", index=False)
-    assert evaluate_predictions(night, tmp_path / "labels.csv", "test")["labelled_images"] == 2
+def test_labels_without_prediction_are_counted_with_the_nights_reasons(night, labels):
+    names = [*LABELS, "lost", "nowhere"]
+    words = [*LABELS.values(), "melanoma", "nevus"]
+    found = evaluate_predictions(night, labels({"image": names, "label": words})).measures
+    assert found["without_prediction"] == {
+        "rows": 2, "melanomas": 1, "unscored": {"decode_failed": 1},
+    }  # fmt: skip
+    text = evaluation_text(found)
+    assert "2   labels without prediction (1 melanomas)" in text
+    assert "1   decode_failed" in text
+
+
+def test_without_the_table_of_unscored_the_reasons_are_not_known(night, labels):
+    part = night / "runs/r/current/part-00000.parquet"
+    names = {"image": [*LABELS, "lost"], "label": [*LABELS.values(), "nevus"]}
+    found = evaluate_predictions(part, labels(names)).measures
+    assert found["unscored_known"] is False
+    assert "reasons are not known" in evaluation_text(found)
+
+
+def test_a_split_takes_its_rows_only(night, labels):
+    path = labels(split=["test", "train", "test", "test"])
+    assert evaluate_predictions(night, path, "test").measures["counts"]["labels"]["rows"] == 3
     with pytest.raises(UsageError, match="no rows of split 'dev'"):
-        evaluate_predictions(night, tmp_path / "labels.csv", "dev")
+        evaluate_predictions(night, path, "dev")
 
 
 @pytest.mark.parametrize(
@@ -105,18 +112,319 @@ def test_a_split_takes_its_rows_only(night, tmp_path):
     [
         (None, "no file"),
         ("image,dx\nm1,mel\n", "needed: label"),
-        ("label\nnevus\n", "content_sha256 or image"),
-        ("image,label\nother,nevus\n", "no image of .* is among the predictions"),
+        ("label\nnevus\n", "one of image_id, content_sha256, image"),
+        (
+            "image,label\nother,nevus\n",
+            r"no image of .* \(by image\): 1 rows, 1 without_prediction",
+        ),
+        ('image,label\n"m1,nevus\n', "is no CSV"),
+        ("image,label\nm1,Melanoma\n", "found 'Melanoma'; allowed: 'melanoma'"),
+        ("image,label\nm1,MEL\n", "found 'MEL'; allowed: 'melanoma'"),
+        ("image,label\nm1,nv\n", "found 'nv'; allowed: 'nevus'"),
+        ("image,label\nm1,melanoma in situ\n", "found 'melanoma in situ'; allowed: 'melanoma'"),
+        ("image,label\nm1, nevus\n", "found ' nevus'; allowed: 'nevus'"),
     ],
 )
 def test_unusable_labels_are_usage_errors(night, tmp_path, text, message):
     if text:
         (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(UsageError, match=message):
-        evaluate_predictions(night, tmp_path / "labels.csv", None)
+        evaluate_predictions(night, tmp_path / "labels.csv")
 
 
-def test_a_folder_without_a_night_is_a_usage_error(tmp_path):
-    (tmp_path / "labels.csv").write_text("image,label\na,nevus\n")
+def test_bytes_that_are_no_text_are_a_usage_error(night, tmp_path):
+    (tmp_path / "labels.csv").write_bytes(b"image,label\nm\xff,nevus\n")
+    with pytest.raises(UsageError, match="is no CSV"):
+        evaluate_predictions(night, tmp_path / "labels.csv")
+
+
+def test_names_of_digits_keep_their_zeros(tmp_path, labels):
+    reports = write_night(tmp_path / "digits", [row("0012", 0.9), row("7", 0.1)])
+    found = evaluate_predictions(reports, labels({"image": ["0012", "7"], "label": ["nevus"] * 2}))
+    assert found.measures["melanoma"]["images"] == 2
+
+
+def test_other_columns_of_the_labels_do_not_stand_in_for_predictions(night, labels):
+    path = labels(melanoma_score=["0"] * 4, threshold=["9"] * 4, path=["x"] * 4)
+    assert evaluate_predictions(night, path).measures["melanoma"]["melanoma_auc"] == 0.75
+
+
+def test_a_diagnosis_that_is_no_class_is_an_other_and_is_named(night, labels):
+    words = ["melanoma", "melanoma", "angioma", "nevus"]
+    found = evaluate_predictions(night, labels({"image": list(LABELS), "label": words})).measures
+    assert found["melanoma"]["others"] == 2
+    assert found["classes"]["images"] == 3
+    assert found["classes"]["labels_of_no_class"] == {"angioma": 1}
+    assert "angioma 1" in evaluation_text(found)
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
+def test_a_folder_without_a_night_is_a_usage_error(tmp_path, labels, make):
+    make(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="no predictions below"):
-        evaluate_predictions(tmp_path / "nowhere", tmp_path / "labels.csv", None)
+        evaluate_predictions(tmp_path / "nowhere", labels())
+
+
+@pytest.mark.parametrize("below", ["", "part.parquet"])
+@pytest.mark.parametrize("columns", [{"path": ["a"]}, {"image_id": ["m1"], "label": ["nevus"]}])
+def test_tables_of_another_kind_are_a_usage_error(tmp_path, labels, columns, below):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    pd.DataFrame(columns).to_parquet(folder / "part.parquet")
+    with pytest.raises(UsageError, match="has no tables of this version"):
+        evaluate_predictions(folder / below, labels())
+
+
+def test_a_file_that_is_no_table_is_a_usage_error(tmp_path, labels):
+    path = labels()
+    with pytest.raises(UsageError, match="has no tables of this version"):
+        evaluate_predictions(path, path)
+
+
+def test_predictions_of_two_models_are_refused(tmp_path, labels):
+    other = dataclasses.replace(FACTS, model_sha256="1" * 64)
+    reports = write_night(tmp_path / "two", [row("m1", 0.9), row("n1", 0.1, other)])
+    with pytest.raises(UsageError, match="by 2 models: fake 0 0000.*; fake 0 1111"):
+        evaluate_predictions(reports, labels())
+
+
+def test_a_second_model_among_unlabelled_images_harms_nothing(tmp_path, labels):
+    other = dataclasses.replace(FACTS, model_sha256="1" * 64)
+    reports = write_night(tmp_path / "two", [row("m1", 0.9), row("x", 0.1, other)])
+    assert evaluate_predictions(reports, labels()).measures["melanoma"]["images"] == 1
+
+
+MANIFEST = find_artifact("isic9-dropout").manifest
+
+
+def facts_of(manifest, **changes):
+    return dataclasses.replace(
+        FACTS,
+        **{name: getattr(manifest, name) for name in ("model_id", "model_version", "model_sha256")}
+        | changes,
+    )
+
+
+def scored(name, score, facts):
+    """A prediction with the bundled model's classes."""
+    rest = (1 - score) / (len(MANIFEST.output.class_names) - 1)
+    scores = [(n, score if n == "melanoma" else rest) for n in MANIFEST.output.class_names]
+    image = record(f"{name}.jpg", image_id=name, content_sha256=name)
+    return rows.prediction_row(Prediction(image, tuple(scores), "melanoma", score), facts)
+
+
+@pytest.fixture
+def bundled(tmp_path):
+    facts = facts_of(MANIFEST)
+    found = [scored(name, score, facts) for name, score in SCORES.items()]
+    return write_night(tmp_path / "bundled", found)
+
+
+def test_the_manifests_operating_points_are_measured_too(bundled, labels):
+    found = evaluate_predictions(bundled, labels(), model="isic9-dropout").measures
+    (theirs,) = MANIFEST.operating_points
+    assert [(p["found_in"], p["threshold"]) for p in found["operating_points"]] == [
+        ("predictions", 0.5), ("manifest", theirs.threshold),
+    ]  # fmt: skip
+    assert [p["sensitivity"] for p in found["operating_points"]] == [0.5, 1.0]
+    assert found["caution"] == MANIFEST.caution
+    assert "Caution" in evaluation_text(found)
+
+
+def test_an_operating_point_of_both_is_measured_once(tmp_path, labels):
+    facts = facts_of(MANIFEST, operating_point=MANIFEST.operating_points[0])
+    reports = write_night(tmp_path / "same", [scored(n, s, facts) for n, s in SCORES.items()])
+    found = evaluate_predictions(reports, labels(), model="isic9-dropout").measures
+    assert [p["found_in"] for p in found["operating_points"]] == ["predictions"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_sha256": "1" * 64}, f"model digest {MANIFEST.model_sha256}; allowed: 1111"),
+        ({"model_version": "9"}, f"model version {MANIFEST.model_version}; allowed: 9"),
+    ],
+)
+def test_another_models_manifest_is_refused(tmp_path, labels, changes, message):
+    facts = facts_of(MANIFEST, **changes)
+    reports = write_night(tmp_path / "other", [scored(n, s, facts) for n, s in SCORES.items()])
+    with pytest.raises(UsageError, match=message):
+        evaluate_predictions(reports, labels(), model="isic9-dropout")
+
+
+def test_the_manifest_says_which_class_is_melanoma(bundled, labels, tmp_path):
+    """Another class of the same model, as a third party's manifest may call it."""
+    output = dataclasses.replace(MANIFEST.output, melanoma_class="nevus",
+                                 malignant_classes=("nevus",))  # fmt: skip
+    (tmp_path / "artifact").mkdir()
+    write_manifest(dataclasses.replace(MANIFEST, output=output), tmp_path / "artifact")
+    found = evaluate_predictions(bundled, labels(), model=str(tmp_path / "artifact"))
+    assert found.measures["melanoma_class"] == "nevus"
+
+
+def named(name, scores, melanoma):
+    image = record(f"{name}.jpg", image_id=name, content_sha256=name)
+    return rows.prediction_row(Prediction(image, scores, scores[0][0], melanoma), FACTS)
+
+
+def test_without_a_manifest_the_melanoma_class_is_the_one_with_its_score(tmp_path, labels):
+    found = [
+        named("m1", (("malignant", 0.9), ("benign", 0.1)), 0.9),
+        named("n1", (("malignant", 0.5), ("benign", 0.5)), 0.5),
+    ]
+    reports = write_night(tmp_path / "binary", found)
+    path = labels({"image": ["m1", "n1"], "label": ["malignant", "benign"]})
+    found = evaluate_predictions(reports, path).measures
+    assert (found["melanoma_class"], found["melanoma"]["melanomas"]) == ("malignant", 1)
+
+
+def test_a_melanoma_class_that_cannot_be_told_is_asked_for(tmp_path, labels):
+    found = [named("m1", (("malignant", 0.5), ("benign", 0.5)), 0.5)]
+    reports = write_night(tmp_path / "binary", found)
+    with pytest.raises(UsageError, match="cannot be told from 1 images; give the model"):
+        evaluate_predictions(reports, labels({"image": ["m1"], "label": ["malignant"]}))
+
+
+@pytest.mark.parametrize("kind", ["melanoma", "nevus"])
+def test_without_one_of_the_kinds_the_report_says_n_a(night, labels, kind):
+    found = evaluate_predictions(night, labels({"image": list(LABELS), "label": [kind] * 4}))
+    text = evaluation_text(found.measures)
+    for name in ("ROC-AUC", "average precision", "Brier score", "PPV", "NPV"):
+        (line,) = (line for line in text.splitlines() if line.strip().startswith(name))
+        assert line.split(name)[1].split()[0] == "n/a"
+    absent = "specificity" if kind == "melanoma" else "sensitivity"
+    assert found.measures["operating_points"][0][absent] is None
+
+
+def test_missed_melanomas_are_listed_and_counted(night, labels):
+    found = evaluate_predictions(night, labels(group=["g1", "g2", "g3", ""]))
+    assert found.measures["operating_points"][0]["false_negative"] == 1
+    assert found.missed.to_dict("records") == [
+        {"path": "deep/m2.jpg", "image_id": "m2", "score": 0.2, "threshold": 0.5,
+         "label": "melanoma", "group": "g2"},
+    ]  # fmt: skip
+    assert "missed melanomas  1" in evaluation_text(found.measures)
+
+
+def test_a_melanoma_at_the_threshold_is_not_missed(tmp_path, labels):
+    reports = write_night(tmp_path / "at", [row("m1", 0.5), row("m2", 0.4999)])
+    assert list(evaluate_predictions(reports, labels()).missed["image_id"]) == ["m2"]
+
+
+@pytest.mark.parametrize(
+    ("groups", "lesions", "expected"),
+    [
+        (None, [None] * 4, 4),  # each image for itself
+        (None, ["L", "L", "K", None], 3),  # as the archive says
+        (["a", "a", "a", "b"], ["L", "L", "K", None], 2),  # as the labels say
+        (["a", "", "", ""], [None, "L", "L", None], 3),  # what they leave open, the archive
+    ],
+)
+def test_lesions_are_the_labels_groups_else_the_archives(
+    tmp_path, labels, groups, lesions, expected
+):
+    found = [row(n, s, lesion_id=x) for (n, s), x in zip(SCORES.items(), lesions, strict=True)]
+    reports = write_night(tmp_path / "lesions", found)
+    path = labels(group=groups) if groups else labels()
+    assert evaluate_predictions(reports, path).measures["melanoma"]["groups"] == expected
+
+
+def many(tmp_path, **changes):
+    names = [f"x{n:02d}" for n in range(44)]
+    found = [row(n, i / 44, **changes) for i, n in enumerate(names)]
+    return write_night(tmp_path / "many", found), names
+
+
+def test_subgroups_stand_in_the_report_and_few_are_not_told(tmp_path, labels):
+    reports, names = many(tmp_path, manufacturer="FotoFinder", manufacturer_model_name="medicam")
+    words = ["melanoma", "nevus"] * 22
+    sex = ["female"] * 24 + ["male"] * 20
+    path = labels({"image": names, "label": words}, sex=sex, age=["41"] * 43 + ["99"])
+    found = evaluate_predictions(reports, path).measures
+    assert list(found["subgroups"]) == ["sex", "age", "device"]
+    assert found["subgroups"]["sex"]["male"]["melanomas"] == 10
+    assert found["subgroups"]["age"]["90-99"]["suppressed"] is True
+    assert found["subgroups"]["device"]["FotoFinder medicam"]["melanomas"] == 22
+    text = evaluation_text(found)
+    line = next(line for line in text.splitlines() if line.strip().startswith("90-99"))
+    assert line.split() == ["90-99", "<10", "<10"]
+    stricter = evaluate_predictions(reports, path, min_cell=11).measures["subgroups"]["sex"]
+    assert (stricter["female"]["suppressed"], stricter["male"]["suppressed"]) == (False, True)
+
+
+@pytest.fixture
+def evaluate(night, labels, capsys):
+    def run(*words, reports=night):
+        path = labels()
+        code = main(["evaluate", str(reports), "--labels", str(path), *map(str, words)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_the_report_is_for_a_person_and_json_for_a_machine(evaluate, tmp_path):
+    code, text, _ = evaluate("--json", tmp_path / "figures.json")
+    assert code == ExitCode.COMPLETE
+    assert "ROC-AUC                               0.750" in text
+    assert f"partial AUC above sensitivity {MIN_SENSITIVITY:g} " in text
+    code, out, _ = evaluate("--json", "-")
+    assert json.loads(out) == json.loads((tmp_path / "figures.json").read_text())
+    assert json.loads(out)["melanoma"]["melanoma_auc"] == 0.75
+
+
+def test_the_files_asked_for_are_written(evaluate, bundled, tmp_path):
+    files = ["--missed", tmp_path / "missed.csv", "--isic-csv", tmp_path / "isic.csv"]
+    assert evaluate(*files, reports=bundled)[0] == ExitCode.COMPLETE
+    missed = pd.read_csv(tmp_path / "missed.csv")
+    assert list(missed.columns) == ["path", "image_id", "score", "threshold", "label", "group"]
+    assert list(missed["image_id"]) == ["m2"]
+    isic = pd.read_csv(tmp_path / "isic.csv", index_col="image")
+    assert list(isic.columns) == list(FORMATS["2019"])
+    assert isic["MEL"].to_dict() == SCORES
+    assert evaluate(*files, "--isic-format", "2018", reports=bundled)[0] == ExitCode.COMPLETE
+    assert list(pd.read_csv(tmp_path / "isic.csv").columns) == ["image", *FORMATS["2018"]]
+
+
+def test_without_missed_melanomas_the_list_has_its_columns(tmp_path, labels):
+    reports = write_night(tmp_path / "all", [row("m1", 0.9), row("n1", 0.1)])
+    text = evaluate_predictions(reports, labels()).missed.to_csv(index=False)
+    assert text == "path,image_id,score,threshold,label,group\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--missed", "{labels}"], "is what is read"),
+        (["--json", "{night}/figures.json"], "is what is read"),
+        (["--json", "{tmp}/no/figures.json"], "a file in a folder that exists"),
+        (["--missed", "{tmp}"], "a file in a folder that exists"),
+        (["--missed", "{tmp}/a", "--json", "{tmp}/a"], "given for two options"),
+        (["--model", "nobodys"], "no model 'nobodys'"),
+        (["--model", "isic9-dropout"], "model digest"),
+    ],
+)
+def test_unusable_words_are_usage_errors(evaluate, night, tmp_path, words, message):
+    places = {"labels": tmp_path / "labels.csv", "night": night, "tmp": tmp_path}
+    code, out, error = evaluate(*(word.format(**places) for word in words))
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert message in error
+
+
+def test_a_model_without_codes_writes_nothing(evaluate, tmp_path, labels):
+    found = [named("m1", (("melanoma", 0.9), ("benign", 0.1)), 0.9)]
+    reports = write_night(tmp_path / "binary", found)
+    files = ["--isic-csv", tmp_path / "isic.csv", "--missed", tmp_path / "missed.csv"]
+    code, _, error = evaluate(*files, reports=reports)
+    assert code == ExitCode.USAGE
+    assert "classes ['benign'] have no code of ISIC 2019" in error
+    assert not (tmp_path / "isic.csv").exists()
+    assert not (tmp_path / "missed.csv").exists()
+
+
+def test_the_command_lines_defaults_are_the_programs():
+    """They are written twice, because --help loads no library."""
+    options = parser().parse_args(["evaluate", "REPORTS", "--labels", "CSV"])
+    assert (options.min_cell, options.isic_format) == (MIN_CELL, DEFAULT_FORMAT)
+    for year in FORMATS:
+        words = ["evaluate", "REPORTS", "--labels", "CSV", "--isic-format", year]
+        assert parser().parse_args(words).isic_format == year

@@ -11,7 +11,7 @@ from batch.cli import main
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.errors import ExitCode
-from batch.training.export import caution
+from batch.training.figures import caution
 from batch.training.recipes import ISIC9_CLASSES
 
 
@@ -88,15 +88,13 @@ def test_the_artifact_scores_and_its_own_figures_come_out_again(artifact, data, 
     assert main(words) == ExitCode.COMPLETE
     capsys.readouterr()
     labels = ["--labels", str(artifact / "split.csv"), "--split", "test"]
-    assert main(["evaluate", str(reports), *labels]) == ExitCode.COMPLETE
+    assert main(["evaluate", str(reports), *labels, "--json", "-"]) == ExitCode.COMPLETE
     found = json.loads(capsys.readouterr().out)
     claimed = json.loads((artifact / "manifest.json").read_text())["provenance"]["metrics"]["test"]
     assert found["melanoma"]["melanoma_auc"] == pytest.approx(claimed["melanoma"]["melanoma_auc"])
     assert found["classes"]["accuracy"] == pytest.approx(claimed["classes"]["accuracy"])
-    assert (
-        found["melanoma"]["at_operating_point"]["true_positive"]
-        == claimed["melanoma"]["at_operating_point"]["true_positive"]
-    )
+    (at,) = found["operating_points"]
+    assert at["true_positive"] == claimed["melanoma"]["at_operating_point"]["true_positive"]
 
 
 @pytest.mark.parametrize(

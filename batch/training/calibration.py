@@ -1,0 +1,229 @@
+"""From labelled scores to a manifest with new temperature and operating points. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from batch import __version__
+from batch.errors import UsageError
+from batch.model.manifest import ModelManifest
+from batch.records import OperatingPoint
+from batch.training import operating_point
+from batch.training.labelled import Labelled
+from batch.training.measures import calibration_error
+from batch.training.temperature import (
+    BOUND,
+    alerts_per_thousand,
+    brier_score,
+    fit_factor,
+    negative_log_likelihood,
+    rescaled,
+)
+
+FEWEST = 20
+"""Of melanomas, and of others. Of 20 all caught, the 95 % interval still begins at 0.83."""
+
+ROUNDING = 1e-5
+"""A threshold stands on a melanoma's score, which the job computes in float32 and perhaps on
+another processor: so much of itself lower, it keeps that melanoma."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller asks for. targets: sensitivities, the first is the default point's."""
+
+    labels: Path
+    split: str | None
+    targets: tuple[float, ...]
+    prevalences: tuple[float, ...]
+    fits_temperature: bool
+    command: str
+
+
+def check_targets(targets: tuple[float, ...]) -> None:
+    """Refuse two operating points of one name.
+
+    Raises:
+        UsageError: names the option.
+    """
+    names = [operating_point_name(target) for target in targets]
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f"--target-sensitivity: found {list(targets)}; allowed: each once, as they become "
+            f"the names {sorted(set(names))}."
+        )
+
+
+def operating_point_name(target: float) -> str:
+    """As `operating_point.choose` names it."""
+    return f"sensitivity-{target:g}"
+
+
+def check_counts(labelled: Labelled, melanoma_class: str) -> None:
+    """Refuse what is too little to mean anything.
+
+    Raises:
+        UsageError: no melanoma, or fewer than 20 melanomas or others.
+    """
+    melanomas = int(labelled.is_melanoma.sum())
+    others = len(labelled.is_melanoma) - melanomas
+    if not melanomas:
+        found = ", ".join(sorted(set(labelled.labels.tolist()))[:12])
+        raise UsageError(
+            f"--labels: no matched image has the label {melanoma_class!r}, the model's melanoma "
+            f"class; found: {found}."
+        )
+    if melanomas < FEWEST or others < FEWEST:
+        raise UsageError(
+            f"--labels: {melanomas} melanomas and {others} others have a score; needed: {FEWEST} "
+            f"of each, and {operating_point.PROVISIONAL_BELOW} melanomas for figures that are not "
+            "provisional. Label more images."
+        )
+
+
+def calibrated(manifest: ModelManifest, labelled: Labelled, wanted: Wanted) -> ModelManifest:
+    """The manifest with new temperature and operating points; its golden scores are still old.
+
+    Raises:
+        UsageError: no temperature fits.
+    """
+    before = manifest.output.temperature
+    temperature = _temperature(manifest, labelled) if wanted.fits_temperature else before
+    scores = rescaled(labelled.scores, temperature / before)
+    melanoma = manifest.output.class_names.index(manifest.output.melanoma_class)
+    points = tuple(
+        choose_point(labelled.is_melanoma, scores[:, melanoma], manifest, target, wanted)
+        for target in wanted.targets
+    )
+    entry = {
+        "command": wanted.command,
+        "labels": wanted.labels.name,
+        "split": wanted.split,
+        "counts": labelled.counts,
+        "images": len(scores),
+        "melanomas": int(labelled.is_melanoma.sum()),
+        "temperature_before": before,
+        "temperature": temperature,
+        "fitted_temperature": wanted.fits_temperature,
+        "before": _figures(manifest, labelled, labelled.scores),
+        "after": _figures(manifest, labelled, scores),
+        "alerts_per_1000": {
+            point.name: {
+                f"{prevalence:g}": alerts_per_thousand(
+                    prevalence, point.sensitivity, point.specificity
+                )
+                for prevalence in wanted.prevalences
+            }
+            for point in points
+        },
+        "replaces": {
+            "model_version": manifest.model_version,
+            "contract_sha256": manifest.contract_sha256,
+            "calibration": manifest.provenance.get("calibration"),
+        },
+        "version": __version__,
+    }
+    return dataclasses.replace(
+        manifest,
+        model_version=next_version(manifest.model_version),
+        caution=_caution(manifest, labelled, wanted),
+        output=dataclasses.replace(
+            manifest.output,
+            temperature=temperature,
+            calibrated=manifest.output.calibrated or wanted.fits_temperature,
+        ),
+        default_operating_point=points[0].name,
+        operating_points=points,
+        provenance={**manifest.provenance, "calibration": entry},
+    )
+
+
+def _temperature(manifest: ModelManifest, labelled: Labelled) -> float:
+    truth = _truth(manifest, labelled)
+    if truth is None:
+        unknown = sorted(set(labelled.labels.tolist()) - set(manifest.output.class_names))
+        raise UsageError(
+            f"--labels: found {unknown[:12]}; a temperature is fitted on labels that are all "
+            f"classes of the model, {list(manifest.output.class_names)}. Correct them, or give "
+            "--no-temperature: thresholds need only know what is melanoma."
+        )
+    factor = fit_factor(labelled.scores, truth)
+    if factor is None:
+        raise UsageError(
+            f"--labels: no temperature between 1/{BOUND:g} and {BOUND:g} times the present one "
+            "fits: the model's classes have no error on these images, or tell nothing of them. "
+            "Label more images, or give --no-temperature."
+        )
+    return round(manifest.output.temperature * factor, 6)
+
+
+def _truth(manifest: ModelManifest, labelled: Labelled) -> np.ndarray | None:
+    """(N,) int, index of each label among the classes; None when one is no class of the model."""
+    index = {name: number for number, name in enumerate(manifest.output.class_names)}
+    if not set(labelled.labels.tolist()) <= set(index):
+        return None
+    return np.array([index[label] for label in labelled.labels])
+
+
+def choose_point(
+    is_melanoma: np.ndarray,
+    scores: np.ndarray,
+    manifest: ModelManifest,
+    target: float,
+    wanted: Wanted,
+) -> OperatingPoint:
+    """The operating point of a target, at a threshold that the job's rounding cannot lift.
+
+    Args:
+        is_melanoma: (N,) bool. scores: (N,) calibrated melanoma score.
+    """
+    where = f"{wanted.labels.name}{f', split {wanted.split}' if wanted.split else ''}"
+    melanomas = int(is_melanoma.sum())
+    text = f"{where}: {melanomas} melanomas and {len(scores) - melanomas} others, which chose it"
+    point = operating_point.choose(is_melanoma, scores, manifest.model_sha256, text, target)
+    threshold = point.threshold * (1 - ROUNDING)
+    rates = operating_point.sensitivity_and_specificity(is_melanoma, scores, threshold)
+    return dataclasses.replace(
+        point,
+        threshold=threshold,
+        sensitivity=rates["sensitivity"],  # type: ignore[arg-type]
+        sensitivity_interval=rates["sensitivity_interval"],  # type: ignore[arg-type]
+        specificity=rates["specificity"],  # type: ignore[arg-type]
+        specificity_interval=rates["specificity_interval"],  # type: ignore[arg-type]
+    )
+
+
+def _figures(
+    manifest: ModelManifest, labelled: Labelled, scores: np.ndarray
+) -> dict[str, float | None]:
+    truth = _truth(manifest, labelled)
+    melanoma = manifest.output.class_names.index(manifest.output.melanoma_class)
+    return {
+        "negative_log_likelihood": None
+        if truth is None
+        else negative_log_likelihood(scores, truth),
+        "brier": brier_score(labelled.is_melanoma, scores[:, melanoma]),
+        "expected_calibration_error": calibration_error(labelled.is_melanoma, scores[:, melanoma]),
+    }
+
+
+def next_version(version: str) -> str:
+    """The patch number raised by one; `.1` is added to what has no patch number."""
+    if found := re.fullmatch(r"(\d+\.\d+\.)(\d+)", version):
+        return f"{found[1]}{int(found[2]) + 1}"
+    return f"{version}.1"
+
+
+def _caution(manifest: ModelManifest, labelled: Labelled, wanted: Wanted) -> str:
+    """What was cautioned of stays true, but for a wrapped model: that was measured now, once."""
+    if "wrapped" not in manifest.provenance:
+        return manifest.caution
+    return (
+        f"Of this wrapped model nothing is known but what {len(labelled.labels)} images of "
+        f"{wanted.labels.name} told, and these chose its threshold themselves."
+    )

@@ -1,0 +1,86 @@
+"""The files that `evaluate` writes: checked before the work, each complete or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from batch.config import whole_path
+from batch.errors import UsageError
+from batch.training.evaluate import Evaluation
+
+STDOUT = "-"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files to write; None for those that were not asked for.
+
+    json: STDOUT stands for standard output, where the caller writes it.
+    isic_format: a key of `isic_format.FORMATS`.
+    """
+
+    json: str | None
+    missed: Path | None
+    isic_csv: Path | None
+    isic_format: str
+
+    def files(self) -> dict[str, Path]:
+        """Option to file, for those asked for."""
+        wanted = {
+            "--json": Path(self.json) if self.json not in (None, STDOUT) else None,
+            "--missed": self.missed,
+            "--isic-csv": self.isic_csv,
+        }
+        return {name: whole_path(name, path) for name, path in wanted.items() if path is not None}
+
+    def check(self, predictions: Path, labels: Path) -> None:
+        """Refuse, before anything is computed, what could not or must not be written.
+
+        Raises:
+            UsageError: a file is an input or in it, two are the same, or a folder is not there.
+        """
+        reports, files = whole_path("PREDICTIONS", predictions), self.files()
+        for option, file in files.items():
+            if file in (reports, whole_path("--labels", labels)) or reports in file.parents:
+                raise UsageError(f"{option}: {file} is what is read; choose another place.")
+            if not file.parent.is_dir() or file.is_dir():
+                raise UsageError(
+                    f"{option}: found {file}; allowed: a file in a folder that exists."
+                )
+            if list(files.values()).count(file) > 1:
+                raise UsageError(f"{option}: {file} is given for two options; choose two files.")
+
+    def write(self, evaluation: Evaluation) -> None:
+        """Write what was asked for.
+
+        Raises:
+            UsageError: a file cannot be written, or the classes have no ISIC codes.
+        """
+        files, texts = self.files(), {}
+        if "--isic-csv" in files:
+            texts["--isic-csv"] = evaluation.isic_csv(self.isic_format)
+        if "--missed" in files:
+            texts["--missed"] = evaluation.missed.to_csv(index=False, lineterminator="\n")
+        if "--json" in files:
+            texts["--json"] = json_text(evaluation)
+        for option, text in texts.items():
+            _write(option, files[option], text)
+
+
+def json_text(evaluation: Evaluation) -> str:
+    """The measures for a machine; what cannot be said is null."""
+    return json.dumps(evaluation.measures, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _write(option: str, file: Path, text: str) -> None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, file)
+    except OSError as error:
+        raise UsageError(f"{option}: cannot write {file} ({error.strerror}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,205 @@
+"""The measures in lines for a person. Pure: says what is in them and computes nothing."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from batch.training.curves import MIN_SENSITIVITY, MIN_SPECIFICITY
+
+_INDENT = " " * 13
+_LABELS = {
+    "without_label": "rows without a label",
+    "without_key": "rows that name no image",
+    "contradicting": "rows whose image has another label, too: not judged",
+    "repeated": "rows that repeat another",
+    "ambiguous": "labels that several images bear: not judged",
+    "without_prediction": "labels without prediction",
+}
+_PREDICTIONS = {
+    "without_label": "without a label",
+    "contradicting": "with labels that contradict each other",
+    "copies": "copies of a judged image",
+    "ambiguous": "of several images with one name",
+}
+
+
+def evaluation_text(measures: dict[str, Any]) -> str:
+    """The report on standard output.
+
+    Args:
+        measures: of `Evaluation`.
+    """
+    return "\n".join(
+        [
+            *_what(measures),
+            *_counts(measures),
+            *_ranking(measures["melanoma"]),
+            *_points(measures["operating_points"]),
+            *_subgroups(measures),
+            *_classes(measures["classes"]),
+            "",
+        ]
+    )
+
+
+def _what(measures: dict[str, Any]) -> list[str]:
+    model = measures["model"]
+    lines = [f"Model        {model['model_id']} {model['model_version']}, {model['model_sha256']}"]
+    if measures["caution"]:
+        lines += textwrap.wrap(
+            measures["caution"], 88, initial_indent="Caution      ", subsequent_indent=_INDENT
+        )
+    return lines
+
+
+def _counts(measures: dict[str, Any]) -> list[str]:
+    labels, predictions = measures["counts"]["labels"], measures["counts"]["predictions"]
+    found = measures["melanoma"]
+    lines = [
+        f"Judged       {found['images']:>7} images, by {measures['matched_by']}: "
+        f"{found['melanomas']} melanomas, {found['others']} others; {found['groups']} lesions",
+        f"Labels       {labels['rows']:>7} rows" + _of_split(measures["split"]),
+    ]
+    for name, words in _LABELS.items():
+        if labels[name]:
+            lines.append(f"{_INDENT}{labels[name]:>7}   {words}{_melanomas(measures.get(name))}")
+    unscored = measures["without_prediction"]["unscored"]
+    lines += [f"{_INDENT}{count:>9}   {reason}" for reason, count in unscored.items()]
+    if not measures["unscored_known"] and labels["without_prediction"]:
+        lines.append(f"{_INDENT}          the reasons are not known: no `unscored` table beside")
+    twice = measures["same_bytes"]
+    if twice["rows"]:
+        lines.append(
+            f"{_INDENT}{twice['rows']:>7}   of the judged are copies of another under another name"
+            f"; {twice['contradicting']} images have labels that differ so"
+        )
+    lines.append(f"Predictions  {predictions['rows']:>7} rows")
+    for name, words in _PREDICTIONS.items():
+        if predictions[name]:
+            lines.append(f"{_INDENT}{predictions[name]:>7}   {words}")
+    return lines
+
+
+def _of_split(split: str | None) -> str:
+    return f" of split {split}" if split else ""
+
+
+def _melanomas(found: dict[str, Any] | None) -> str:
+    return f" ({found['melanomas']} melanomas)" if found and found["melanomas"] else ""
+
+
+def _ranking(found: dict[str, Any]) -> list[str]:
+    at = found["sensitivity_at_specificity"]
+    best = f" of {1 - MIN_SENSITIVITY:.1f} at best, {(1 - MIN_SENSITIVITY) ** 2 / 2:.2f} by chance"
+    rows = {
+        "ROC-AUC": _interval(found["melanoma_auc"], found["melanoma_auc_interval"]),
+        "average precision": _interval(
+            found["average_precision"], found["average_precision_interval"]
+        ),
+        f"partial AUC above sensitivity {MIN_SENSITIVITY:g}": _interval(
+            found["partial_auc"], found["partial_auc_interval"]
+        )
+        + best,
+        f"sensitivity at specificity {MIN_SPECIFICITY:g}": _interval(
+            at["sensitivity"], at["interval"]
+        ),
+        "Brier score": _interval(found["brier"], found["brier_interval"]),
+        "expected calibration error": _number(found["expected_calibration_error"]),
+    }
+    return [
+        "",
+        "Melanoma against the rest, with 95 % intervals (bootstrap by lesion); n/a where a kind is",
+        "absent. The last two take the score for a probability.",
+        *(f"  {name:<38}{value}" for name, value in rows.items()),
+    ]
+
+
+def _points(points: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        "",
+        "At operating points, with exact binomial 95 % intervals; PPV and NPV hold for this share",
+        "of melanomas only. Images without a score count in none of them.",
+    ]
+    for point in points:
+        lines += [
+            f"  {point['name']}: score {point['threshold']:.4f} or more ({point['found_in']})",
+            *_rates(point, "    "),
+            f"    missed melanomas  {point['false_negative']}",
+        ]
+    return lines
+
+
+def _rates(point: dict[str, Any], indent: str) -> list[str]:
+    hits = {
+        "sensitivity": ("true_positive", "false_negative"),
+        "specificity": ("true_negative", "false_positive"),
+        "ppv": ("true_positive", "false_positive"),
+        "npv": ("true_negative", "false_negative"),
+    }
+    return [
+        f"{indent}{name.upper() if len(name) == 3 else name:<12}      "
+        f"{_interval(point[name], point[name + '_interval'])}"
+        f"  {point[right]} of {point[right] + point[wrong]}"
+        for name, (right, wrong) in hits.items()
+    ]
+
+
+def _subgroups(measures: dict[str, Any]) -> list[str]:
+    lines = []
+    names = [point["name"] for point in measures["operating_points"]]
+    for column, cells in measures["subgroups"].items():
+        lines += [
+            "",
+            f"By {column} (no figure with fewer than {measures['min_cell']} melanomas or others)",
+            f"  {'':<28}{'melanomas':>10}{'others':>8}  ROC-AUC; {_head(names)}",
+        ]
+        for value, cell in cells.items():
+            counts = f"  {value[:28]:<28}{cell['melanomas']:>10}{cell['others']:>8}  "
+            lines.append(counts + ("" if cell["suppressed"] else _cell(cell)))
+    return lines
+
+
+def _head(names: list[str]) -> str:
+    return "; ".join(f"sensitivity, specificity at {name}" for name in names)
+
+
+def _cell(cell: dict[str, Any]) -> str:
+    rates = [
+        ", ".join(
+            _interval(p[name], p[f"{name}_interval"]) for name in ("sensitivity", "specificity")
+        )
+        for p in cell["operating_points"]
+    ]
+    return "; ".join([_interval(cell["melanoma_auc"], cell["melanoma_auc_interval"]), *rates])
+
+
+def _classes(found: dict[str, Any]) -> list[str]:
+    names = list(found["confusion"])
+    lines = [
+        "",
+        f"All classes, highest score counts (alerts do not use it), {found['images']} images: "
+        f"accuracy {_number(found['accuracy'])},",
+        f"balanced accuracy {_number(found['balanced_accuracy'])}. Rows are labels, columns "
+        "predicted classes:",
+        f"  {'':<32}" + "".join(f"{f'({n + 1})':>6}" for n in range(len(names))) + "  sensitivity",
+    ]
+    for number, (name, row) in enumerate(found["confusion"].items(), 1):
+        counts = "".join(f"{count:>6}" for count in row.values())
+        sensitivity = _number(found["per_class"][name]["sensitivity"])
+        lines.append(f"  {f'({number})':<5}{name[:27]:<27}{counts}  {sensitivity}")
+    if found["labels_of_no_class"]:
+        words = ", ".join(f"{label} {n}" for label, n in found["labels_of_no_class"].items())
+        text = f"No class of the model, so others to melanoma and not in this table: {words}."
+        lines += textwrap.wrap(text, 96)
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+def _interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None or interval is None:
+        return _number(value)
+    return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"

@@ -1,0 +1,114 @@
+"""Which prediction belongs to which label. Pure, on tables; whatever has no partner is counted.
+
+A label is judged when exactly one image bears its key. Copies (files of the same bytes) are one
+image. Of several images nobody can say which was meant, and of two labels which is right: such
+labels are not judged, and counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+KEYS = ("image_id", "content_sha256", "image")
+"""Columns that tie a label to an image; the first that the labels have is used."""
+
+_IMAGE = ["content_sha256", "frame_number"]
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Tables of labels, one row a label, each with the labels' columns.
+
+    judged: with the columns of its prediction, too (a label's of the same name end in `_label`).
+    without_prediction: with `reason`, where the night tells why the image has no score, else None.
+    ambiguous: several images bear the key. contradicting: the key has labels that differ.
+    counts: rows of labels and of predictions by what became of them; each adds up to `rows`.
+    """
+
+    judged: pd.DataFrame
+    without_prediction: pd.DataFrame
+    ambiguous: pd.DataFrame
+    contradicting: pd.DataFrame
+    counts: dict[str, dict[str, int]]
+
+
+def key_column(columns: list[str]) -> str | None:
+    """The column that ties labels to images; None when there is none."""
+    return next((key for key in KEYS if key in columns), None)
+
+
+def with_key(rows: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Rows of predictions or unscored images with the column `key`, as labels name images."""
+    if key != "image":
+        return rows
+    return rows.assign(image=[PurePosixPath(path).stem for path in rows["path"]])
+
+
+def match(
+    labels: pd.DataFrame,
+    predictions: pd.DataFrame,
+    unscored: pd.DataFrame,
+    key: str,
+    passed_over: int = 0,
+) -> Matched:
+    """Tie labels to predictions by a key.
+
+    Args:
+        labels: text columns `label` and key; missing is "". predictions, unscored: rows of the
+            published tables, with the key (`with_key`). passed_over: further predictions, whose key
+            no label has.
+    """
+    named = labels[(labels["label"] != "") & (labels[key] != "")]
+    different = named.groupby(key)["label"].transform("nunique") > 1
+    contradicting, agreed = named[different], named[~different]
+    one_each = agreed.drop_duplicates(key)
+
+    labelled = predictions[predictions[key].isin(one_each[key])]
+    disputed = predictions[predictions[key].isin(contradicting[key])]
+    images = labelled.sort_values("path", kind="stable").drop_duplicates([key, *_IMAGE])
+    several = images.duplicated(key, keep=False)
+    unique, unclear = images[~several], images[several]
+
+    judged = one_each.merge(unique, on=key, suffixes=("_label", ""))
+    ambiguous = one_each[one_each[key].isin(unclear[key])]
+    alone = one_each[~one_each[key].isin(images[key])]
+    known = dict(zip(unscored[key], unscored["reason"], strict=True))
+    counts = {
+        "labels": {
+            "rows": len(labels),
+            "without_label": int((labels["label"] == "").sum()),
+            "without_key": int(((labels["label"] != "") & (labels[key] == "")).sum()),
+            "contradicting": len(contradicting),
+            "repeated": len(agreed) - len(one_each),
+            "ambiguous": len(ambiguous),
+            "without_prediction": len(alone),
+            "judged": len(judged),
+        },
+        "predictions": {
+            "rows": len(predictions) + passed_over,
+            "without_label": len(predictions) + passed_over - len(labelled) - len(disputed),
+            "contradicting": len(disputed),
+            "copies": len(labelled) - len(images),
+            "ambiguous": len(unclear),
+            "judged": len(unique),
+        },
+    }
+    why = [known.get(name) for name in alone[key]]
+    without = alone.assign(reason=pd.Series(why, alone.index, dtype=object))
+    return Matched(judged, without, ambiguous, contradicting, counts)
+
+
+def same_bytes(judged: pd.DataFrame) -> dict[str, int]:
+    """Judged images that are copies of another judged one under another name.
+
+    They count as often as the labels name them; `contradicting`: with another label than the copy.
+    """
+    times = judged.groupby(_IMAGE, dropna=False)["label"].agg(["size", "nunique"])
+    several = times[times["size"] > 1]
+    return {
+        "rows": int((several["size"] - 1).sum()),
+        "contradicting": int((several["nunique"] > 1).sum()),
+    }

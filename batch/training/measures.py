@@ -1,0 +1,190 @@
+"""How good are scores? Pure functions on arrays; what cannot be said is None, never 1.0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from batch.training.curves import (
+    MIN_SPECIFICITY,
+    auc,
+    average_precision,
+    curves,
+    partial_auc,
+    sensitivity_at_specificity,
+)
+from batch.training.operating_point import rate, sensitivity_and_specificity
+
+BOOTSTRAP_ROUNDS = 1000
+CALIBRATION_BINS = 15
+"""Of equal width, as in Guo et al. 2017, On Calibration of Modern Neural Networks."""
+
+Interval = tuple[float, float] | None
+
+
+def calibration_error(is_melanoma: np.ndarray, scores: np.ndarray) -> float:
+    """Expected calibration error: |share of melanomas − mean score|, averaged over the cases."""
+    bins = np.minimum((scores * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, is_melanoma.astype(float) - scores, CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(scores))
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], list[float]], groups: np.ndarray, seed: int = 0
+) -> list[Interval]:
+    """95 % percentile intervals of the values of a statistic, drawing whole groups (lesions).
+
+    Args:
+        statistic: from weights (N,), which say how often each case was drawn, to values; NaN where
+            there is none in this draw. groups: (N,) of anything hashable.
+    """
+    number: dict[object, int] = {}
+    codes = np.array([number.setdefault(group, len(number)) for group in groups])
+    rng = np.random.default_rng(seed)
+    rounds = []
+    for _ in range(BOOTSTRAP_ROUNDS):
+        drawn = np.bincount(rng.integers(0, len(number), len(number)), minlength=len(number))
+        rounds.append(statistic(drawn[codes].astype(float)))
+    intervals: list[Interval] = []
+    for values in np.array(rounds).T:
+        defined = values[~np.isnan(values)]
+        low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (None, None)
+        intervals.append(None if low is None or high is None else (float(low), float(high)))
+    return intervals
+
+
+def melanoma_auc(is_melanoma: np.ndarray, scores: np.ndarray) -> float | None:
+    """Area under the ROC curve; None where one of the two kinds is absent."""
+    if not has_both(is_melanoma):
+        return None
+    return auc(curves(is_melanoma, scores)(np.ones(len(scores))))
+
+
+def auc_interval(
+    is_melanoma: np.ndarray, scores: np.ndarray, groups: np.ndarray, seed: int = 0
+) -> Interval:
+    """95 % interval of the AUC, by group."""
+    if not has_both(is_melanoma):
+        return None
+    curve = curves(is_melanoma, scores)
+    return bootstrap(lambda weights: [auc(curve(weights))], groups, seed)[0]
+
+
+def has_both(is_melanoma: np.ndarray) -> bool:
+    """Is there a melanoma, and something else?"""
+    return bool(is_melanoma.any() and not is_melanoma.all())
+
+
+_RANKING = ("melanoma_auc", "average_precision", "partial_auc", "brier")
+
+
+def ranking_measures(
+    is_melanoma: np.ndarray, scores: np.ndarray, groups: np.ndarray
+) -> dict[str, Any]:
+    """What needs no threshold, each with `<name>_interval` (95 %, by group), or None.
+
+    The calibration error has no interval: drawing again adds noise, which it counts as error.
+
+    Args:
+        is_melanoma: (N,) bool. scores: (N,) melanoma score. groups: (N,) lesion or duplicate group.
+    """
+    chosen: dict[str, Any] = dict.fromkeys(("sensitivity", "interval", "specificity", "threshold"))
+    found: dict[str, Any] = {key: None for name in _RANKING for key in (name, f"{name}_interval")}
+    found |= {
+        "expected_calibration_error": None,
+        "sensitivity_at_specificity": {"specificity_at_least": MIN_SPECIFICITY, **chosen},
+    }
+    if not has_both(is_melanoma):
+        return found
+    curve, losses = curves(is_melanoma, scores), (scores - is_melanoma) ** 2
+
+    def values(weights: np.ndarray) -> list[float]:
+        now = curve(weights)
+        brier = float(weights @ losses / weights.sum())
+        at = sensitivity_at_specificity(now)[0]
+        return [auc(now), average_precision(now), partial_auc(now), brier, at]
+
+    everything = np.ones(len(scores))
+    *ranking, at_specificity = values(everything)
+    *intervals, at_interval = bootstrap(values, groups)
+    for name, value, interval in zip(_RANKING, ranking, intervals, strict=True):
+        found |= {name: value, f"{name}_interval": interval}
+    found["expected_calibration_error"] = calibration_error(is_melanoma, scores)
+    step = sensitivity_at_specificity(curve(everything))[1]
+    falling = np.unique(scores)[::-1]
+    found["sensitivity_at_specificity"] |= {
+        "sensitivity": at_specificity,
+        "interval": at_interval,
+        "specificity": 1 - float(curve(everything)[1][step]) / int(np.sum(~is_melanoma)),
+        "threshold": float(falling[step - 1]) if step else None,
+    }
+    return found
+
+
+def at_threshold(is_melanoma: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, Any]:
+    """Sensitivity, specificity, PPV and NPV at `score >= threshold`, exact intervals, four counts.
+
+    Predictive values hold for the share of melanomas among these cases only, and are None where
+    there is no melanoma or nothing else.
+    """
+    found: dict[str, Any] = dict(sensitivity_and_specificity(is_melanoma, scores, threshold))
+    for name, right, wrong in (
+        ("ppv", "true_positive", "false_positive"),
+        ("npv", "true_negative", "false_negative"),
+    ):
+        cases = found[right] + found[wrong] if has_both(is_melanoma) else 0
+        found[name], found[f"{name}_interval"] = rate(found[right], cases)
+    return found
+
+
+def melanoma_measures(
+    is_melanoma: np.ndarray, scores: np.ndarray, groups: np.ndarray, threshold: float
+) -> dict[str, Any]:
+    """What can be said of melanoma against the rest, with and without a threshold.
+
+    Args:
+        is_melanoma: (N,) bool. scores: (N,) melanoma score. groups: (N,) lesion or duplicate group.
+    """
+    return {
+        "images": len(is_melanoma),
+        "melanomas": int(is_melanoma.sum()),
+        **ranking_measures(is_melanoma, scores, groups),
+        "threshold": threshold,
+        "at_operating_point": at_threshold(is_melanoma, scores, threshold),
+    }
+
+
+def class_measures(
+    labels: np.ndarray, predicted: np.ndarray, class_names: tuple[str, ...]
+) -> dict[str, Any]:
+    """Accuracy, balanced accuracy over the classes that occur, and each class's sensitivity.
+
+    Args:
+        labels, predicted: (N,) class names.
+    """
+    right = labels == predicted
+    recalls = {name: float(np.mean(right[labels == name])) for name in dict.fromkeys(labels)}
+    return {
+        "accuracy": float(np.mean(right)) if len(labels) else None,
+        "balanced_accuracy": float(np.mean(list(recalls.values()))) if recalls else None,
+        "per_class": {
+            name: {
+                "images": int(np.sum(labels == name)),
+                "predicted": int(np.sum(predicted == name)),
+                "sensitivity": recalls.get(name),
+            }
+            for name in class_names
+        },
+    }
+
+
+def confusion(
+    labels: np.ndarray, predicted: np.ndarray, class_names: tuple[str, ...]
+) -> dict[str, dict[str, int]]:
+    """Images by label and predicted class: `table[label][predicted]`."""
+    return {
+        name: {other: int(np.sum((labels == name) & (predicted == other))) for other in class_names}
+        for name in class_names
+    }

@@ -1,0 +1,122 @@
+"""Measures by subgroup: site, sex, age, source, device. Pure, on tables.
+
+A cell with few melanomas or few others has no figure: its interval would span everything, and its
+counts could point at a person. The counts then say `<10` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batch.training.measures import at_threshold, auc_interval, melanoma_auc
+
+MIN_CELL = 10
+NOT_STATED = "not stated"
+LABEL_COLUMNS = ("site", "sex", "age", "source")
+"""Columns that labels may have; the device is known from the predictions."""
+
+_OLDEST = 120
+
+
+def age_band(age: str) -> str:
+    """The decade of an age in years, as in `50-59`; ages that nobody has are not stated."""
+    try:
+        years = float(age)
+    except ValueError:
+        return NOT_STATED
+    if not 0 <= years < _OLDEST:  # NaN is not, either
+        return NOT_STATED
+    decade = int(years // 10 * 10)
+    return f"{decade}-{decade + 9}"
+
+
+def device(manufacturer: object, model: object) -> str:
+    """Maker and model of the camera, as far as they are known."""
+    known = [word.strip() for word in (manufacturer, model) if isinstance(word, str)]
+    return " ".join(word for word in known if word) or NOT_STATED
+
+
+def subgroup_values(judged: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The value of each judged image by subgroup column; columns that say nothing are left out.
+
+    Args:
+        judged: one row an image, with those of LABEL_COLUMNS that the labels have, and
+            `manufacturer` and `manufacturer_model_name` of the prediction.
+    """
+    values = {name: judged[name] for name in LABEL_COLUMNS if name in judged}
+    found = {
+        name: [word.strip() or NOT_STATED for word in column] for name, column in values.items()
+    }
+    if "age" in found:
+        found["age"] = [age_band(age) for age in found["age"]]
+    pairs = zip(judged["manufacturer"], judged["manufacturer_model_name"], strict=True)
+    found["device"] = [device(maker, model) for maker, model in pairs]
+    return {
+        name: np.array(words, dtype=object)
+        for name, words in found.items()
+        if any(word != NOT_STATED for word in words)
+    }
+
+
+def cell(
+    is_melanoma: np.ndarray,
+    scores: np.ndarray,
+    groups: np.ndarray,
+    thresholds: Sequence[float],
+    min_cell: int = MIN_CELL,
+) -> dict[str, Any]:
+    """What can be said of one subgroup.
+
+    Args:
+        is_melanoma, scores, groups: (N,), of its images. min_cell: with fewer melanomas or fewer
+            others there is no figure, and `suppressed` is true.
+    """
+    melanomas = int(is_melanoma.sum())
+    others = len(is_melanoma) - melanomas
+    suppressed = min(melanomas, others) < min_cell
+    found: dict[str, Any] = {
+        "melanomas": melanomas if melanomas >= min_cell else f"<{min_cell}",
+        "others": others if others >= min_cell else f"<{min_cell}",
+        "suppressed": suppressed,
+    }
+    if not suppressed:
+        found["melanoma_auc"] = melanoma_auc(is_melanoma, scores)
+        found["melanoma_auc_interval"] = auc_interval(is_melanoma, scores, groups)
+        found["operating_points"] = [
+            {"threshold": threshold, **at_threshold(is_melanoma, scores, threshold)}
+            for threshold in thresholds
+        ]
+    return found
+
+
+def by_subgroup(
+    values: dict[str, np.ndarray],
+    is_melanoma: np.ndarray,
+    scores: np.ndarray,
+    groups: np.ndarray,
+    thresholds: Sequence[float],
+    min_cell: int = MIN_CELL,
+) -> dict[str, dict[str, Any]]:
+    """Column to value to cell; values in order, what is not stated last.
+
+    Args:
+        values: as from `subgroup_values`, (N,) each.
+    """
+    return {
+        column: {
+            value: cell(is_melanoma[here], scores[here], groups[here], thresholds, min_cell)
+            for value in sorted(set(of_images), key=_order)
+            for here in [of_images == value]
+        }
+        for column, of_images in values.items()
+    }
+
+
+def _order(value: str) -> tuple[bool, int, str]:
+    """Age bands by age: 100-109 after 90-99."""
+    first = value.split("-")[0]
+    return value == NOT_STATED, int(first) if first.isdecimal() else 0, value

@@ -1,0 +1,71 @@
+"""Changed images stay images, and nothing changes that a recipe does not ask for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from batch.demo.lesions import lesion_image
+from batch.training.augment import change
+from batch.training.recipes import RECIPES, Change
+
+ONE = {
+    "flip": True,
+    "rotation": 0.5,
+    "zoom": 0.2,
+    "shift": 0.1,
+    "aspect": 0.1,
+    "gain": 0.2,
+    "contrast": 0.3,
+    "saturation": 0.3,
+    "smallest_side": 30,
+    "jpeg_quality": 30,
+}
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.stack([lesion_image(seed, 90, 90) for seed in range(16)]).astype(np.float32)
+
+
+def test_nothing_asked_changes_nothing(images):
+    np.testing.assert_array_equal(change(tf.constant(images), Change()), images)
+
+
+@pytest.mark.parametrize("field", ONE)
+def test_each_field_changes_something_and_keeps_shape_and_range(images, field):
+    tf.random.set_seed(1)
+    changed = np.concatenate(
+        [change(tf.constant(images), Change(**{field: ONE[field]})).numpy() for _ in range(4)]
+    )
+    assert changed.shape == (64, 90, 90, 3)
+    assert changed.min() >= 0
+    assert changed.max() <= 255
+    assert np.abs(changed - np.tile(images, (4, 1, 1, 1))).max() > 1
+
+
+def test_flips_are_exact_and_all_four_occur(images):
+    tf.random.set_seed(2)
+    one = np.repeat(images[:1], 64, axis=0)
+    changed = change(tf.constant(one), Change(flip=True)).numpy()
+    ways = [images[0], images[0][::-1], images[0][:, ::-1], images[0][::-1, ::-1]]
+    found = [[np.allclose(image, way, atol=0.01) for way in ways] for image in changed]
+    assert np.all(np.sum(found, axis=1) == 1)
+    assert np.all(np.sum(found, axis=0) > 0)
+
+
+def test_a_quarter_turn_is_a_turn_and_no_shear():
+    """A disc in the middle stays where and what it is, however the image is turned."""
+    y, x = np.mgrid[:91, :91] - 45
+    disc = np.where(np.hypot(x, y) < 25, 200.0, 50.0).astype(np.float32)
+    images = np.repeat(np.repeat(disc[None, :, :, None], 3, axis=3), 8, axis=0)
+    turned = change(tf.constant(images), Change(rotation=0.5)).numpy()
+    assert np.abs(turned - images).mean() < 3
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
+def test_every_recipes_change_keeps_the_mean_brightness(recipe, images):
+    tf.random.set_seed(3)
+    changed = change(tf.constant(images), recipe.change).numpy()
+    assert abs(changed.mean() - images.mean()) < 20
