@@ -71,6 +71,8 @@ class LocalArchive:
                     )
                 data = file.read(max_bytes + 1)
                 after = os.fstat(file.fileno())
+        except BlockingIOError:  # leased to another host that writes it
+            return None
         except OSError as error:
             raise _failure(*_os_reason(error)) from error
         seen = {(s.st_size, storable_mtime_ns(s)) for s in (before, after)}

@@ -157,7 +157,8 @@ def _newest_readable(reports: LocalReports) -> tuple[str | None, tuple[str, ...]
     for run_id in [*([latest] if latest else []), *others]:
         folder = reports.night(run_id)
         run = read_json(folder / RUN_FILE)
-        if run is not None and run.get("schema_version") != SCHEMA_VERSION:
+        version = run.get("schema_version") if run is not None else None
+        if isinstance(version, int) and version != SCHEMA_VERSION:
             continue  # of another version of the program: its columns are not ours
         if run is not None and not all((folder / name).is_dir() for name in SNAPSHOTS):
             continue  # pruned
