@@ -45,6 +45,7 @@ TRAIN = [
 TEST = [
     *TRAIN,
     "pytest>=8",
+    "pytest-xdist>=3.6",  # two processes: half the time on two cores
     "hypothesis>=6.100",
     "pydicom-data>=1.0",  # public DICOM files: the same pictures in many encodings
     "ruff>=0.12",
