@@ -56,15 +56,18 @@ def part(night, table):
     return found
 
 
-@pytest.mark.parametrize("table", ["files", "current", "unscored"])
-@pytest.mark.parametrize("damage", [flip, truncate, delete], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize(
+    ("table", "damage"),
+    [("files", flip), ("current", truncate), ("unscored", delete)],  # all pairs: test_memory
+    ids=["flip-files", "truncate-current", "delete-unscored"],
+)
 def test_a_damaged_snapshot_is_passed_over_for_the_night_before(
     copy, undisturbed, capsys, table, damage
 ):
     check_passed_over(copy, undisturbed, capsys, lambda night: damage(part(night, table)))
 
 
-@pytest.mark.parametrize("damage", [empty, delete, make_folder], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", [delete, make_folder], ids=lambda damage: damage.__name__)
 def test_a_night_without_a_readable_run_json_is_passed_over(copy, undisturbed, capsys, damage):
     check_passed_over(copy, undisturbed, capsys, lambda night: damage(night / "run.json"))
 

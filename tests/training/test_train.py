@@ -56,6 +56,10 @@ def artifact(data, tmp_path_factory):
 def test_the_artifact_is_whole(artifact):
     assert {path.name for path in artifact.iterdir()} == {
         "model.keras", "manifest.json", "MODEL_CARD.md", "golden", "split.csv", "history.csv",
+        "plots",
+    }  # fmt: skip
+    assert {path.name for path in (artifact / "plots").iterdir()} == {
+        "loss.png", "roc.png", "precision_recall.png", "reliability.png", "confusion.png",
     }  # fmt: skip
     manifest = json.loads((artifact / "manifest.json").read_text())
     assert manifest["provenance"]["seed"] == 3
