@@ -173,6 +173,15 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         help="do not train on this source, judge by it; may be repeated",
     )
     train.add_argument(
+        "--held-out-run",
+        metavar="FOLDER",
+        type=Path,
+        action="append",
+        default=[],
+        help="an artifact of this recipe with --hold-out, whose figures go on the card; may be "
+        "repeated",
+    )
+    train.add_argument(
         "--resume",
         metavar="FOLDER",
         type=Path,

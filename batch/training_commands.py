@@ -25,8 +25,10 @@ def _train(options: argparse.Namespace, beam: Sequence[str]) -> int:
     from batch.training.fit import fit
     from batch.training.folders import new_folder
     from batch.training.recipes import find_recipe
+    from batch.training.siblings import held_out_runs
 
     recipe = find_recipe(options.recipe, options.hold_out)
+    siblings = held_out_runs(recipe, options.seed, options.held_out_run)
     folder = new_folder(options.output)
     verbose = 1 if sys.stderr.isatty() else 2
     fitted = fit(
@@ -42,9 +44,10 @@ def _train(options: argparse.Namespace, beam: Sequence[str]) -> int:
     if options.weights:
         command += f" --weights {options.weights.name}"
     command += "".join(f" --hold-out {source}" for source in recipe.hold_out)
+    command += "".join(f" --held-out-run {run.name}" for run in options.held_out_run)
     if options.epochs:
         command += f" --epochs {options.epochs}"
-    artifact = export(fitted, options.data, folder, command)
+    artifact = export(fitted, options.data, folder, command, siblings)
     print((artifact.folder / "MODEL_CARD.md").read_text(encoding="utf-8"))
     print(f"The artifact stands in {artifact.folder} and passed its start-up checks.")
     return ExitCode.COMPLETE

@@ -49,16 +49,31 @@ STEM_FILTERS, HEAD_FILTERS = 32, 1280
 BATCH_NORM = {"epsilon": 1e-3, "momentum": 0.99}
 
 
-def efficientnet_lite0(image: Any) -> Any:
-    """(N, H, W, 3) in 0..255 to (N, 1280) features; layers carry the weights' names."""
+_NORM_OF = {
+    "_conv_stem": "_bn0",
+    "_expand_conv": "_bn0",
+    "_depthwise_conv": "_bn1",
+    "_project_conv": "_bn2",
+    "_conv_head": "_bn1",
+}
+"""Each convolution's normalisation, by the end of their names."""
+
+
+def efficientnet_lite0(image: Any, folded: bool = False) -> Any:
+    """(N, H, W, 3) in 0..255 to (N, 1280) features; layers carry the weights' names.
+
+    Args:
+        folded: without normalisation layers, for weights of `fold`.
+    """
     x = layers.Rescaling(INPUT_SCALE, INPUT_OFFSET, name="imagenet_scale")(image)
-    x = _conv(x, STEM_FILTERS, 3, 2, "_conv_stem", "_bn0")
+    x = layers.ReLU(6.0)(_conv(x, STEM_FILTERS, 3, 2, "_conv_stem", folded))
     number = 0
     for stage in STAGES:
         for repeat in range(stage.repeats):
-            x = _block(x, stage, stage.stride if repeat == 0 else 1, f"_blocks.{number}.")
+            stride = stage.stride if repeat == 0 else 1
+            x = _block(x, stage, stride, f"_blocks.{number}.", folded)
             number += 1
-    x = _conv(x, HEAD_FILTERS, 1, 1, "_conv_head", "_bn1")
+    x = layers.ReLU(6.0)(_conv(x, HEAD_FILTERS, 1, 1, "_conv_head", folded))
     return layers.GlobalAveragePooling2D(name="features")(x)
 
 
@@ -89,6 +104,14 @@ def weights_from(model: keras.Model, file: Path) -> None:
         )
 
 
+def freeze(model: keras.Model, blocks: int) -> None:
+    """The stem and so many blocks are not trained, normalisation included; 0 freezes nothing."""
+    for layer in model.layers:
+        if not blocks or layer.name.startswith(_named(f"_blocks.{blocks}.")):
+            return
+        layer.trainable = False
+
+
 def _set_weights(layer: Any, arrays: dict[str, np.ndarray]) -> None:
     name = layer.name.replace("__", ".")
     if isinstance(layer, layers.DepthwiseConv2D):  # PyTorch: out, 1, h, w
@@ -100,27 +123,54 @@ def _set_weights(layer: Any, arrays: dict[str, np.ndarray]) -> None:
         layer.set_weights([arrays.pop(f"{name}.{part}") for part in parts])
 
 
-def _block(x: Any, stage: Stage, stride: int, prefix: str) -> Any:
+def fold(trained: keras.Model, folded: keras.Model) -> None:
+    """Give a folded network the weights of a trained one: normalisation becomes kernel and bias.
+
+    With its running mean and variance, a normalisation is a linear map of the convolution before
+    it. One layer then does what two did, which on a CPU saves a pass through memory.
+    """
+    for layer in folded.layers:
+        if not layer.weights:
+            continue
+        source = trained.get_layer(layer.name)
+        ending = next((name for name in _NORM_OF if layer.name.endswith(name)), None)
+        if ending is None:
+            layer.set_weights(source.get_weights())
+            continue
+        norm = trained.get_layer(layer.name.removesuffix(ending) + _NORM_OF[ending])
+        gamma, beta, mean, variance = norm.get_weights()
+        scale = gamma / np.sqrt(variance + BATCH_NORM["epsilon"])
+        (kernel,) = source.get_weights()
+        is_depthwise = isinstance(layer, layers.DepthwiseConv2D)
+        kernel = kernel * (scale[:, None] if is_depthwise else scale)
+        layer.set_weights([kernel, beta - mean * scale])
+
+
+def _block(x: Any, stage: Stage, stride: int, prefix: str, folded: bool) -> Any:
     came, width = x, x.shape[-1]
     if stage.expand != 1:
-        x = _conv(x, width * stage.expand, 1, 1, f"{prefix}_expand_conv", f"{prefix}_bn0")
-    x = layers.DepthwiseConv2D(
-        stage.kernel, stride, "same", use_bias=False, name=_named(f"{prefix}_depthwise_conv")
-    )(x)
-    x = _norm(x, f"{prefix}_bn1")
-    x = layers.ReLU(6.0)(x)
-    x = layers.Conv2D(stage.filters, 1, use_bias=False, name=_named(f"{prefix}_project_conv"))(x)
-    x = _norm(x, f"{prefix}_bn2")
+        x = _conv(x, width * stage.expand, 1, 1, f"{prefix}_expand_conv", folded)
+        x = layers.ReLU(6.0)(x)
+    name = _named(f"{prefix}_depthwise_conv")
+    x = layers.DepthwiseConv2D(stage.kernel, stride, "same", use_bias=folded, name=name)(x)
+    x = layers.ReLU(6.0)(_norm(x, name, folded))
+    x = _conv(x, stage.filters, 1, 1, f"{prefix}_project_conv", folded)
     return layers.Add()([came, x]) if stride == 1 and width == stage.filters else x
 
 
-def _conv(x: Any, filters: int, kernel: int, stride: int, conv: str, norm: str) -> Any:
-    x = layers.Conv2D(filters, kernel, stride, "same", use_bias=False, name=_named(conv))(x)
-    return layers.ReLU(6.0)(_norm(x, norm))
+def _conv(x: Any, filters: int, kernel: int, stride: int, name: str, folded: bool) -> Any:
+    name = _named(name)
+    x = layers.Conv2D(filters, kernel, stride, "same", use_bias=folded, name=name)(x)
+    return _norm(x, name, folded)
 
 
-def _norm(x: Any, name: str) -> Any:
-    return layers.BatchNormalization(**BATCH_NORM, name=_named(name))(x)
+def _norm(x: Any, conv: str, folded: bool) -> Any:
+    if folded:
+        return x
+    ending = next(name for name in _NORM_OF if conv.endswith(name))
+    return layers.BatchNormalization(
+        **BATCH_NORM, name=conv.removesuffix(ending) + _NORM_OF[ending]
+    )(x)
 
 
 def _named(name: str) -> str:

@@ -41,7 +41,7 @@ def isic9(data: Path) -> Dataset:
     Raises:
         UsageError: the set is not below `data`.
     """
-    found = _isic9_files(data)
+    found = isic9_files(data)
     folders = {str(image): frozenset(group) for image, group in found.groupby("image")["folder"]}
     labels = resolve(folders, diagnoses(data))
     table = found.drop_duplicates("image").drop(columns="folder").reset_index(drop=True)
@@ -50,7 +50,7 @@ def isic9(data: Path) -> Dataset:
     excluded = int(table["label"].isna().sum())
     table = table.dropna(subset="label").reset_index(drop=True)
     table["lesion_id"] = table["image"].map(lesion_ids(data))
-    table, pixels = _read(table, data)
+    table, pixels = read(table, data)
     twins = table.duplicated("content_sha256")
     origins = Counter(table["label_origin"])
     report = {
@@ -136,11 +136,16 @@ def flat_set(
     there = [(data / path).is_file() for path in table["file"]]
     table = table[there].reset_index(drop=True)
     table["lesion_id"] = table["image"].map(lesion_ids(data))
-    table, pixels = _read(table, data)
+    table, pixels = read(table, data)
     return Dataset(table, pixels, {"listed": len(listed), "images": len(table)})
 
 
-def _isic9_files(data: Path) -> pd.DataFrame:
+def isic9_files(data: Path) -> pd.DataFrame:
+    """The nine-class set as it is distributed: columns image, file, folder.
+
+    Raises:
+        UsageError: the set is not below `data`.
+    """
     root = data / "isic9"
     rows = [
         {"image": path.stem, "file": path.relative_to(data).as_posix(), "folder": path.parent.name}
@@ -153,7 +158,8 @@ def _isic9_files(data: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _read(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, np.ndarray]:
+def read(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """The table with `content_sha256`, and its images, (N, 180, 180, 3) uint8."""
     inputs = [read_image(data / file) for file in table["file"]]
     digests = [model_input.record.content_sha256 for model_input in inputs]
     pixels = np.stack([model_input.pixels for model_input in inputs])

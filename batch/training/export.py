@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,11 +52,13 @@ LICENCES = {
 """Of the images; none is shipped."""
 
 
-def export(fitted: Fitted, data: Path, folder: Path, command: str) -> ModelArtifact:
+def export(
+    fitted: Fitted, data: Path, folder: Path, command: str, siblings: Sequence[dict[str, Any]] = ()
+) -> ModelArtifact:
     """Write the artifact of a trained model and check it as the job will.
 
     Args:
-        folder: empty. command: what reproduces it, for the card.
+        folder: empty. command: what reproduces it, for the card. siblings: `held_out_runs`.
     """
     path = folder / MODEL_FILE
     fitted.model.save(path)
@@ -71,7 +74,7 @@ def export(fitted: Fitted, data: Path, folder: Path, command: str) -> ModelArtif
         f"{fitted.recipe.data}, validation split, seed {fitted.seed}",
     )
     metrics = measure(fitted, rows, classifier, data, point)
-    provenance = _provenance(fitted, metrics, command)
+    provenance = {**_provenance(fitted, metrics, command), "held_out_runs": list(siblings)}
     golden = write_golden(folder, classifier)
     manifest = _manifest(fitted.recipe, digest, (point,), golden, provenance)
     check_manifest(manifest)
@@ -100,7 +103,7 @@ def _manifest(
         model_id=recipe.name,
         model_version="1.0.0",
         description=recipe.description,
-        caution=caution(provenance.get("metrics", {})),
+        caution=caution(_judging(provenance)),
         model_sha256=digest,
         input=InputContract(
             height=HEIGHT,
@@ -128,6 +131,16 @@ def _manifest(
         contract_sha256="",  # set when it is written
         provenance=provenance,
     )
+
+
+def _judging(provenance: dict[str, Any]) -> dict[str, Any]:
+    """Measures by set, those of sibling runs among them."""
+    strangers = {
+        name: {"melanoma": measures}
+        for run in provenance.get("held_out_runs", ())
+        for name, measures in run["metrics"].items()
+    }
+    return {**provenance.get("metrics", {}), **strangers}
 
 
 def _provenance(fitted: Fitted, metrics: dict[str, Any], command: str) -> dict[str, Any]:

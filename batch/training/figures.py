@@ -20,6 +20,7 @@ from batch.training.datasets import Dataset
 from batch.training.evaluate import class_measures, melanoma_measures
 from batch.training.fit import Fitted
 from batch.training.recipes import Recipe
+from batch.training.siblings import HELD_OUT
 from batch.training.splits import group_ids, perceptual_hashes
 
 OWN_SPLITS = ("train", "validation", "test")
@@ -83,7 +84,7 @@ def own_sets(rows: pd.DataFrame, recipe: Recipe) -> Iterator[tuple[str, pd.DataF
         yield f"test, {source}", part
     held_out = rows[rows["split"] == "held_out"]
     for source in recipe.hold_out:
-        yield f"{source}, held out", held_out[held_out["source"] == source]
+        yield f"{source}{HELD_OUT}", held_out[held_out["source"] == source]
 
 
 def _melanoma(part: pd.DataFrame, groups: Any, recipe: Recipe, point: OperatingPoint) -> Any:

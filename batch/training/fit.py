@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +73,26 @@ def fit(
     weights: Path | None = None,
     resume: Path | None = None,
 ) -> Fitted:
-    """Train on the `train` split.
+    """Train a recipe on what stands below `data`; otherwise as `fit_on`.
+
+    Raises:
+        UsageError: data or weights are missing.
+    """
+    keras.utils.set_random_seed(seed)
+    dataset = prepare_data(recipe, data, seed)
+    return fit_on(recipe, dataset, seed, epochs, verbose, weights, resume)
+
+
+def fit_on(
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int,
+    epochs: int | None = None,
+    verbose: int = 0,
+    weights: Path | None = None,
+    resume: Path | None = None,
+) -> Fitted:
+    """Train on the rows whose `split` is `train`; `validation` is watched.
 
     Args:
         epochs: instead of the recipe's. verbose: Keras's (0 silent, 1 bar, 2 a line an epoch).
@@ -79,11 +100,11 @@ def fit(
             that was interrupted goes on from its last whole epoch.
 
     Raises:
-        UsageError: data or weights are missing.
+        UsageError: the weights are missing.
     """
     keras.utils.set_random_seed(seed)
-    dataset = prepare_data(recipe, data, seed)
-    model = networks.build(recipe, any_size=bool(recipe.course.sides))
+    with _precision():
+        model = networks.build(recipe, any_size=bool(recipe.course.sides))
     networks.load_backbone(model, recipe, weights)
     labels = np.array([recipe.class_names.index(name) for name in dataset.table["label"]])
     rows = {name: (dataset.table["split"] == name).to_numpy() for name in ("train", "validation")}
@@ -115,7 +136,24 @@ def fit(
         history = pd.read_csv(resume / _HISTORY).drop(columns="epoch")
     best = int(history["val_loss"].argmin()) + 1 if course.patience else len(history)
     rounds = [{str(k): float(v) for k, v in row.items()} for row in history.to_dict("records")]
-    return Fitted(recipe, seed, _at_full_size(recipe, model), dataset, rounds, best)
+    return Fitted(recipe, seed, networks.finished(recipe, model), dataset, rounds, best)
+
+
+@contextmanager
+def _precision() -> Iterator[None]:
+    """Layers made inside compute in half precision where a GPU is present: it is made for that.
+
+    Weights stay float32, and so does the artifact. Without a GPU it is slower (measured: bfloat16
+    trained EfficientNet-Lite0 at under half the speed of float32 on two CPU cores).
+    """
+    if not keras.distribution.list_devices("gpu"):
+        yield
+        return
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def _finished(resume: Path, model: keras.Model) -> bool:
@@ -170,10 +208,3 @@ class _Sides(keras.callbacks.Callback):
         begun = [side for first, side in self._course.sides if first <= epoch]
         if begun:
             self._side.value.assign(begun[-1])
-
-
-def _at_full_size(recipe: Recipe, model: keras.Model) -> keras.Model:
-    """The same weights behind the input that the job gives, without the optimizer's state."""
-    bare = networks.build(recipe)
-    bare.set_weights(model.get_weights())
-    return bare

@@ -61,6 +61,7 @@ def model_card(manifest: ModelManifest) -> str:
             ),
             _operating_points(manifest.operating_points),
             _melanoma_table(facts["metrics"], _is_isic9(manifest)),
+            *_siblings(facts.get("held_out_runs", [])),
             _class_table(facts["metrics"]["test"]["classes"]),
             *_why_lower(manifest),
             _data(facts),
@@ -130,19 +131,56 @@ def _melanoma_table(metrics: dict[str, Any], is_isic9: bool) -> str:
         "chose nothing; sets `without isic9`, or `held out`, share no image, lesion or",
         "near-duplicate with what was trained on.",
         "",
-        "| set | images | melanomas | AUC | sensitivity | specificity |",
-        "|---|---|---|---|---|---|",
+        *_COLUMNS,
+        *(_melanoma_row(name, measures["melanoma"]) for name, measures in metrics.items()),
     ]
-    for name, measures in metrics.items():
-        found = measures["melanoma"]
-        at = found["at_operating_point"]
-        lines.append(
-            f"| {name} | {found['images']} | {found['melanomas']} "
-            f"| {_rate(found['melanoma_auc'], found['melanoma_auc_interval'])} "
-            f"| {_rate(at['sensitivity'], at['sensitivity_interval'])} "
-            f"| {_rate(at['specificity'], at['specificity_interval'])} |"
-        )
     return "\n".join([*lines, "", *(_SOURCE_CAVEAT if is_isic9 else _HELD_OUT_CAVEAT), ""])
+
+
+_COLUMNS = (
+    "| set | images | melanomas | AUC | sensitivity | specificity | sensitivity at specificity 0.8 "
+    "| calibration error |",
+    "|---|---|---|---|---|---|---|---|",
+)
+
+
+def _melanoma_row(name: str, found: dict[str, Any]) -> str:
+    at, fixed = found["at_operating_point"], found.get("sensitivity_at_specificity", {})
+    error = found.get("expected_calibration_error")
+    return (
+        f"| {name} | {found['images']} | {found['melanomas']} "
+        f"| {_rate(found['melanoma_auc'], found['melanoma_auc_interval'])} "
+        f"| {_rate(at['sensitivity'], at['sensitivity_interval'])} "
+        f"| {_rate(at['specificity'], at['specificity_interval'])} "
+        f"| {_rate(fixed.get('sensitivity'), fixed.get('interval'))} "
+        f"| {'n/a' if error is None else f'{error:.3f}'} |"
+    )
+
+
+def _siblings(runs: list[dict[str, Any]]) -> list[str]:
+    """What the same recipe does on a source that it has not seen: other weights, said so."""
+    if not runs:
+        return []
+    rows = [_melanoma_row(name, found) for run in runs for name, found in run["metrics"].items()]
+    commands = [f"`{run['command']}` (model.keras {run['model_sha256'][:12]})" for run in runs]
+    return [
+        "\n".join(
+            [
+                "## The same recipe on sources that it never saw",
+                "",
+                "The shipped model was trained on every source, so none is left to judge it. These",
+                "are other weights: the same recipe and seed, trained without the named source and",
+                "without any copy or lesion of it elsewhere, each at its own operating point. An",
+                "archive of your own is best compared with these rows.",
+                "",
+                *_COLUMNS,
+                *rows,
+                "",
+                *(f"- {command}" for command in commands),
+                "",
+            ]
+        )
+    ]
 
 
 def _class_table(classes: dict[str, Any]) -> str:

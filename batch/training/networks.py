@@ -10,26 +10,41 @@ from keras import layers
 
 from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.errors import UsageError
-from batch.training.backbone import efficientnet_lite0, weights_from
+from batch.training.backbone import efficientnet_lite0, fold, freeze, weights_from
 from batch.training.recipes import Cnn, EfficientNetLite0, Recipe
 
 
-def build(recipe: Recipe, any_size: bool = False) -> keras.Model:
+def build(recipe: Recipe, any_size: bool = False, folded: bool = False) -> keras.Model:
     """The network of a recipe: (N, 180, 180, 3) in 0..255 to (N, K) softmax scores.
 
     Args:
-        any_size: takes images of any side, with the same weights; a backbone can.
+        any_size: takes images of any side, with the same weights; a backbone can. folded: a
+            backbone without normalisation layers (`backbone.fold`).
     """
     side = (None, None) if any_size else (HEIGHT, WIDTH)
     image = keras.Input((*side, CHANNELS), name="image")
     if isinstance(recipe.network, EfficientNetLite0):
-        x = layers.Dropout(recipe.network.dropout)(efficientnet_lite0(image))
+        x = layers.Dropout(recipe.network.dropout)(efficientnet_lite0(image, folded))
     else:
         x = _cnn(image, recipe.network)
     scores = layers.Dense(
         len(recipe.class_names), activation="softmax", dtype="float32", name="scores"
     )(x)
     return keras.Model(image, scores, name=recipe.name.replace("-", "_"))
+
+
+def finished(recipe: Recipe, trained: keras.Model) -> keras.Model:
+    """What the artifact holds: the same function, behind the job's input, with nothing to train.
+
+    No optimizer's state, and a backbone's normalisation folded into its convolutions.
+    """
+    has_backbone = isinstance(recipe.network, EfficientNetLite0)
+    bare = build(recipe, folded=has_backbone)
+    if has_backbone:
+        fold(trained, bare)
+    else:
+        bare.set_weights(trained.get_weights())
+    return bare
 
 
 def load_backbone(model: keras.Model, recipe: Recipe, weights: Path | None) -> None:
@@ -45,6 +60,7 @@ def load_backbone(model: keras.Model, recipe: Recipe, weights: Path | None) -> N
                 "see README, 'Training'."
             )
         weights_from(model, weights)
+        freeze(model, recipe.network.frozen)
     elif weights is not None:
         raise UsageError(f"--weights: {recipe.name} starts from nothing; leave it out.")
 

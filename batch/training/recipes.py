@@ -50,9 +50,15 @@ class Cnn:
 
 @dataclass(frozen=True)
 class EfficientNetLite0:
-    """The backbone with ImageNet weights (`--weights`). dropout: share, before the output."""
+    """The backbone with ImageNet weights (`--weights`).
+
+    dropout: share, before the output. frozen: so many of the first blocks, and the stem, keep
+    ImageNet's weights: edges and colours are the same here, and their large images are what costs
+    most to train.
+    """
 
     dropout: float = 0.3
+    frozen: int = 3
 
 
 @dataclass(frozen=True)
@@ -157,11 +163,11 @@ _FLAGSHIP = Recipe(
     course=Course(
         learning_rate=5e-4,
         weight_decay=1e-4,
-        epochs=5,
+        epochs=12,
         patience=0,
         average=0.995,
         warmup=0.05,
-        sides=((0, 112), (4, 180)),
+        sides=((0, 112), (10, 180)),
         balance="source",
     ),
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from batch.errors import UsageError
-from batch.training.backbone import efficientnet_lite0, weights_from
+from batch.training.backbone import efficientnet_lite0, fold, freeze, weights_from
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +84,33 @@ def test_a_file_that_is_no_npz_is_refused(model, tmp_path):
     (tmp_path / "weights.npz").write_bytes(b"PK no")
     with pytest.raises(UsageError, match="is no readable .npz"):
         weights_from(model, tmp_path / "weights.npz")
+
+
+@pytest.mark.parametrize(
+    ("blocks", "first_trained"), [(0, "_conv_stem"), (3, "_blocks__3___expand_conv")]
+)
+def test_so_many_blocks_stay_as_they_came(blocks, first_trained):
+    image = keras.Input((64, 64, 3))
+    fresh = keras.Model(image, efficientnet_lite0(image))
+    freeze(fresh, blocks)
+    trained = [layer.name for layer in fresh.layers if layer.trainable_weights]
+    assert trained[0] == first_trained
+    assert "_bn1" in trained
+
+
+def test_a_folded_network_gives_the_same_features(tmp_path):
+    """With running statistics and scales far from 0 and 1, as training leaves them."""
+    image = keras.Input((64, 64, 3))
+    trained = keras.Model(image, efficientnet_lite0(image))
+    arrays = pytorch_arrays(trained, seed=4)
+    for array in arrays.values():
+        if array.ndim == 4:  # so that signals neither vanish nor run into ReLU6's ceiling
+            array /= np.sqrt(np.prod(array.shape[1:]))
+    weights_from(trained, save(tmp_path, arrays))
+    folded = keras.Model(image, efficientnet_lite0(image, folded=True))
+    fold(trained, folded)
+    assert not any("bn" in layer.name for layer in folded.layers)
+    pixels = np.random.default_rng(5).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    expected = trained.predict(pixels, verbose=0)
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(folded.predict(pixels, verbose=0), expected, rtol=1e-3, atol=1e-3)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
+import keras
+import numpy as np
 import pandas as pd
 import pytest
 
 from batch.cli import main
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
-from batch.errors import ExitCode
+from batch.errors import ExitCode, UsageError
+from batch.model.manifest import read_manifest, write_manifest
+from batch.training import literature, networks
+from batch.training.datasets import Dataset
 from batch.training.figures import caution
-from batch.training.recipes import ISIC9_CLASSES
+from batch.training.fit import fit_on
+from batch.training.model_card import model_card
+from batch.training.recipes import ISIC9_CLASSES, RECIPES, find_recipe
+from batch.training.siblings import held_out_runs
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +122,113 @@ def test_unusable_words_are_usage_errors(words, message, data, tmp_path, capsys)
     filled = [word.format(data=data, new=tmp_path / "new") for word in words]
     assert main(["train", *filled]) == ExitCode.USAGE
     assert message in capsys.readouterr().err
+
+
+def test_what_the_projects_of_this_field_measure(data, capsys, monkeypatch):
+    """Their protocol leaks, and says so: most validation images are copies of training images."""
+    monkeypatch.setattr(literature, "COPIES", 20)
+    words = ["isic9-rebalanced", "--data", str(data), "--epochs", "1"]
+    assert literature.main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["copies"] == 20 * len(ISIC9_CLASSES)
+    assert sum(found["images"].values()) == found["files"] + found["copies"]
+    assert found["validation_known"] > 0.5
+    assert set(found["accuracy"]) == {"train", "validation"}
+
+
+def test_without_copies_only_twin_files_leak(data):
+    dataset = literature.leaking(data, RECIPES["isic-binary"], seed=1)
+    assert set(dataset.table["label"]) == {"melanoma", "not melanoma"}
+    assert len(dataset.table) == dataset.report["files"] == 14 * 9 + 2
+
+
+def test_another_recipe_or_folder_is_a_usage_error(tmp_path, capsys):
+    assert literature.main(["dermoscopy-lite0", "--data", str(tmp_path)]) == ExitCode.USAGE
+    assert "allowed: isic-binary" in capsys.readouterr().err
+    assert literature.main(["isic9-plain", "--data", str(tmp_path)]) == ExitCode.USAGE
+    assert "no isic9/" in capsys.readouterr().err
+
+
+def test_a_gpu_trains_in_half_precision_and_the_model_is_still_float32(monkeypatch):
+    """The policy is forced here, as a GPU would; weights, scores and the finished model stay."""
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: [f"{kind}:0"])
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 180, 180, 3), dtype=np.uint8)
+    table = pd.DataFrame({"label": ["melanoma", "nevus"] * 3, "source": "isic9"})
+    table["split"] = ["train"] * 4 + ["validation"] * 2
+    recipe = find_recipe("isic9-plain")
+    course = dataclasses.replace(recipe.course, batch_size=2, epochs=1)
+    recipe = dataclasses.replace(recipe, course=course)
+    used = []
+    build = networks.build
+    monkeypatch.setattr(
+        networks,
+        "build",
+        lambda *a, **k: used.append(keras.config.dtype_policy().name) or build(*a, **k),
+    )
+    fitted = fit_on(recipe, Dataset(table, pixels, {}), seed=1)
+    assert used == ["mixed_float16", "float32"]
+    assert keras.config.dtype_policy().name == "float32"
+    assert {layer.compute_dtype for layer in fitted.model.layers} == {"float32"}
+    assert np.isfinite(fitted.history[0]["loss"])
+
+
+@pytest.fixture
+def sibling(artifact, tmp_path):
+    """The small artifact, as if the flagship's recipe had made it without one source."""
+
+    def write(**change):
+        recipe = find_recipe("dermoscopy-lite0", ["isic2017"])
+        described = {**dataclasses.asdict(recipe), **change}
+        del described["description"]
+        manifest = read_manifest(artifact)
+        test = manifest.provenance["metrics"]["test"]
+        provenance = {
+            **manifest.provenance,
+            "recipe": described,
+            "metrics": {"test": test, "isic2017, held out": test},
+        }
+        provenance["data"] = {**provenance["data"], "held_out": ["isic2017"]}
+        write_manifest(dataclasses.replace(manifest, provenance=provenance), tmp_path)
+        return tmp_path
+
+    return write
+
+
+def test_figures_of_a_run_without_a_source_go_on_the_card(sibling, artifact):
+    (run,) = held_out_runs(find_recipe("dermoscopy-lite0"), 3, [sibling()])
+    assert list(run["metrics"]) == ["isic2017, held out"]
+    manifest = read_manifest(artifact)
+    shown = dataclasses.replace(
+        manifest, provenance={**manifest.provenance, "held_out_runs": [run]}
+    )
+    card = model_card(shown)
+    assert "never saw" in card
+    auc = run["metrics"]["isic2017, held out"]["melanoma_auc"]
+    assert f"| isic2017, held out | {manifest_images(manifest)} |" in card
+    assert card.count(f"| {auc:.3f} (") == 2  # the test set that stands for it, and the run
+
+
+def manifest_images(manifest):
+    found = manifest.provenance["metrics"]["test"]["melanoma"]
+    return f"{found['images']} | {found['melanomas']}"
+
+
+@pytest.mark.parametrize(
+    ("change", "seed", "message"),
+    [
+        ({}, 4, "different: seed"),
+        ({"data": "isic9"}, 3, "different: data"),
+        ({"name": "isic9-plain", "class_names": []}, 3, "different: class_names, name"),
+    ],
+)
+def test_a_run_of_another_recipe_proves_nothing(sibling, change, seed, message):
+    with pytest.raises(UsageError, match=message):
+        held_out_runs(find_recipe("dermoscopy-lite0"), seed, [sibling(**change)])
+
+
+def test_a_run_on_every_source_proves_nothing(artifact):
+    with pytest.raises(UsageError, match="trained on every source"):
+        held_out_runs(find_recipe("isic9-dropout"), 3, [artifact])
 
 
 def measures(auc, interval):
