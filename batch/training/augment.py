@@ -19,6 +19,8 @@ def change(images: Any, how: Change) -> Any:
     """(N, S, S, 3) float32 in 0..255 to the same, each image changed in its own way."""
     images = _warp(images, how)
     images = _recolour(images, how)
+    if how.dark_surround:
+        images = _surround(images, how.dark_surround)
     if how.smallest_side:
         images = _soften(images, how.smallest_side)
     if how.jpeg_quality:
@@ -70,6 +72,24 @@ def _recolour(images: Any, how: Change) -> Any:
         grey = tf.reduce_mean(images, axis=3, keepdims=True)
         images = grey + (images - grey) * _around(count, how.saturation)[:, None, None, None]
     return images
+
+
+def _surround(images: Any, share: float) -> Any:
+    """Some images get the dark surround of a dermatoscope's round tube.
+
+    Some clinics' photographs have it and others' are cropped, so it tells the clinic: Sies et al.
+    2021, Dark corner artefact and diagnostic performance (European Journal of Cancer 145).
+    """
+    count, side = tf.shape(images)[0], tf.shape(images)[1]
+    axis = tf.linspace(-0.5, 0.5, side)
+    y = axis[None, :, None] - _around(count, 0.06, 0.0)[:, None, None]
+    x = axis[None, None, :] - _around(count, 0.06, 0.0)[:, None, None]
+    radius = tf.random.uniform([count, 1, 1], 0.42, 0.72)
+    edge = tf.random.uniform([count, 1, 1], 0.005, 0.05)
+    outside = tf.clip_by_value((tf.sqrt(x * x + y * y) - radius) / edge, 0.0, 1.0)
+    chosen = tf.cast(tf.random.uniform([count, 1, 1]) < share, tf.float32)
+    weight = (outside * chosen)[..., None]
+    return images * (1 - weight) + tf.random.uniform([count, 1, 1, 1], 0.0, 40.0) * weight
 
 
 def _soften(images: Any, smallest: int) -> Any:

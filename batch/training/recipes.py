@@ -67,8 +67,9 @@ class Change:
 
     flip: both axes, each half of the time. rotation: share of a full turn, either way. zoom: sides
     shrink or grow by up to this share. shift: of a side. aspect: ratio of sides. gain: of each
-    colour channel; contrast, saturation: shares. smallest_side: images are scaled down to a side
-    between this and their own, and up again; 0 for never. jpeg_quality: lowest; 0 for never.
+    colour channel; contrast, saturation: shares. dark_surround: share of images that get one.
+    smallest_side: images are scaled down to a side between this and their own, and up again; 0 for
+    never. jpeg_quality: lowest; 0 for never.
     """
 
     flip: bool = False
@@ -79,6 +80,7 @@ class Change:
     gain: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
+    dark_surround: float = 0.0
     smallest_side: int = 0
     jpeg_quality: int = 0
 
@@ -151,12 +153,13 @@ _FLAGSHIP = Recipe(
     change=Change(
         flip=True,
         rotation=0.5,
-        zoom=0.2,
-        shift=0.05,
+        zoom=0.3,
+        shift=0.08,
         aspect=0.1,
         gain=0.15,
         contrast=0.2,
         saturation=0.2,
+        dark_surround=0.25,
         smallest_side=70,
         jpeg_quality=50,
     ),

@@ -19,6 +19,7 @@ ONE = {
     "gain": 0.2,
     "contrast": 0.3,
     "saturation": 0.3,
+    "dark_surround": 0.5,
     "smallest_side": 30,
     "jpeg_quality": 30,
 }
@@ -69,3 +70,13 @@ def test_every_recipes_change_keeps_the_mean_brightness(recipe, images):
     tf.random.set_seed(3)
     changed = change(tf.constant(images), recipe.change).numpy()
     assert abs(changed.mean() - images.mean()) < 20
+
+
+def test_a_dark_surround_leaves_the_middle_and_as_many_images_as_it_should():
+    tf.random.set_seed(6)
+    white = np.full((400, 60, 60, 3), 255, np.float32)
+    changed = change(tf.constant(white), Change(dark_surround=0.25)).numpy()
+    corner, middle = changed[:, 0, 0].max(axis=1), changed[:, 25:35, 25:35]
+    assert middle.min() == 255
+    assert 0.1 < np.mean(corner < 255) < 0.35  # wide tubes reach beyond the corners
+    assert (changed[corner < 41].reshape(-1, 60 * 60 * 3).mean(axis=1) > 100).all()
