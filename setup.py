@@ -33,6 +33,9 @@ REQUIRES = [
     "tqdm>=4.66",
     # the text format and its atomic file, of which an escape is easily got wrong
     "prometheus-client>=0.20",
+    # the morning's page: what comes from an archive is escaped by the engine, not by our memory
+    "Jinja2>=3.1.5",
+    "MarkupSafe>=2.1",  # Jinja2's own: says which text is markup already
 ]
 
 TRAIN = [
@@ -47,6 +50,7 @@ TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",  # two processes: half the time on two cores
     "hypothesis>=6.100",
+    "selenium>=4.20",  # drives Debian's chromium: the page is tested as a person uses it
     "pydicom-data>=1.0",  # public DICOM files: the same pictures in many encodings
     "ruff>=0.12",
     "mypy>=1.15",
@@ -70,6 +74,7 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=[*find_packages(include=["batch", "batch.*"]), "schemas", "model_artifacts"],
     package_data={
+        "batch.review": ["templates/*"],
         "schemas": ["*.json", "README.md"],
         "model_artifacts": ["*/*", "*/golden/*", "*/plots/*"],
     },

@@ -8,6 +8,7 @@ from pathlib import Path
 from batch import __version__
 from batch.artifact_arguments import add_calibrate, add_wrap
 from batch.job_arguments import DEFAULT_MODEL, PROGRAM, add_job, add_outcome, at_least
+from batch.review_arguments import add_review, add_worklist
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     _add_inventory(commands)
     _add_current(commands)
     _add_runs(commands)
+    add_worklist(commands)
     _add_prune(commands)
     _add_doctor(commands)
     _add_demo(commands)
@@ -46,6 +48,7 @@ def _add_score(commands: argparse._SubParsersAction) -> None:
         allow_abbrev=False,
     )
     add_job(score)
+    add_review(score)
     add_outcome(score)
 
 

@@ -17,7 +17,7 @@ from batch.config import JobConfig, whole_path
 from batch.errors import BatchError, ExitCode, UsageError
 from batch.interrupt import stop_on_signals
 from batch.job_arguments import PROGRAM
-from batch.options import job_config
+from batch.options import job_config, review_options
 from batch.terminal import say as _say
 from batch.training_commands import _calibrate, _evaluate, _train, _wrap
 
@@ -141,6 +141,20 @@ def _runs(options: argparse.Namespace, beam: Sequence[str]) -> int:
     return ExitCode.COMPLETE
 
 
+def _worklist(options: argparse.Namespace, beam: Sequence[str]) -> int:
+    review = review_options(options)
+    from batch.operations.worklist import PAGE, rebuild, show, summary
+
+    output = whole_path("--output", options.output) if options.output else None
+    archive = whole_path("--archive", options.archive) if options.archive else None
+    reports = whole_path("REPORTS", options.reports)
+    rebuilt = rebuild(reports, output, review, archive, options.model)
+    _say(summary(rebuilt), sys.stdout)
+    if options.open and not show(rebuilt.folder / PAGE):
+        _say(f"{PROGRAM}: no browser was found; open the page by hand.\n", sys.stderr)
+    return ExitCode.COMPLETE
+
+
 def _prune(options: argparse.Namespace, beam: Sequence[str]) -> int:
     from batch.operations.prune import prune
 
@@ -175,6 +189,7 @@ def _demo(options: argparse.Namespace, beam: Sequence[str]) -> int:
     code = _score(parser().parse_args(arguments), beam)
     print(
         "Open next:\n"
+        f"  {reports / 'latest' / 'review_worklist.html'}  the morning's page\n"
         f"  {reports / 'latest' / 'alerts.parquet'}      highest melanoma score first\n"
         f"  {reports / 'latest' / 'unscored'}            what a person must look at\n"
         f"  {reports / 'latest' / 'run.json'}            the ledger of this run\n"
@@ -203,6 +218,7 @@ _COMMANDS = {
     "inventory": _inventory,
     "current": _current,
     "runs": _runs,
+    "worklist": _worklist,
     "prune": _prune,
     "doctor": _doctor,
     "demo": _demo,

@@ -31,6 +31,21 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True)
+class ReviewOptions:
+    """How the review worklist is made.
+
+    lesion_pattern: regular expression over paths, with the group `lesion`. reviewed: files with
+    marks; none: `reviewed.csv` and `reviewed.parquet` in the reports folder, where they are.
+    thumbnails: pictures on the page. explain: lesions, from the first, with the model's attention.
+    """
+
+    lesion_pattern: str | None = None
+    reviewed: tuple[Path, ...] = ()
+    thumbnails: bool = False
+    explain: int = 0
+
+
+@dataclass(frozen=True)
 class JobConfig:
     """What `melanoma-batch score` was asked to do.
 
@@ -42,7 +57,7 @@ class JobConfig:
     settle_seconds: files modified less than so long before the start wait for the next run.
     seconds_allowed: no segment is begun that would end later; deadline, max_duration: the words
     that it was made of. accept_shrunken_archive: most of the files may be gone. beam_options:
-    passed to the runner as they are.
+    passed to the runner as they are. review: of the worklist.
     """
 
     archive: Path
@@ -63,6 +78,7 @@ class JobConfig:
     seconds_allowed: float | None = None
     accept_shrunken_archive: bool = False
     beam_options: tuple[str, ...] = ()
+    review: ReviewOptions = field(default_factory=ReviewOptions)
 
     def __post_init__(self) -> None:
         """Check ranges and folders.

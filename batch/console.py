@@ -9,8 +9,10 @@ import sys
 import textwrap
 import threading
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -146,6 +148,7 @@ def summary(night: Night) -> str:
         *_remembered(night),
         f"Alerts     {counts.alerts:>8} at {point.name}: score {point.threshold:.3f} or more"
         " (no alert does not mean cleared)",
+        *_worklist(night.run.get("review", {})),
         f"Unscored   {counts.unscored_rows:>8} for a person to look at"
         + (f", {counts.new_unscored} of them new" if counts.unscored_rows else "")
         + _reasons(counts.unscored_reasons),
@@ -174,6 +177,18 @@ def _evidence(point: OperatingPoint) -> str:
         f"sensitivity {point.sensitivity:.2f} and specificity {point.specificity:.2f} on "
         f"{point.validation_set}" + (" (provisional: few melanomas)" if point.provisional else "")
     )
+
+
+def _worklist(review: Mapping[str, Any]) -> list[str]:
+    """What the morning's list holds, and what of it could not be made."""
+    lines, made = [], review.get("worklist")
+    if made is not None:
+        lines = [
+            f"Worklist   {sum(made['lesions'].values()):>8} lesions ask for a look, "
+            f"{made['new_alerts']} of them by a new alert; {made['open_alerts']} alerts are open"
+        ]
+    failed = review.get("failed", {})
+    return lines + [f"Left out   {name} of the review: {why}" for name, why in failed.items()]
 
 
 def _remembered(night: Night) -> list[str]:

@@ -14,14 +14,18 @@ from batch import interrupt
 from batch.archive.storage import ArchiveStorage, LocalArchive
 from batch.config import JobConfig, Order
 from batch.errors import ArchiveLost, NoImagesFound, PendingReason, ReportsLost
+from batch.model.artifact import shared_classifier
+from batch.model.classifier import Classifier
+from batch.records import Canary
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import Counts, check_balance, equation
 from batch.reports.locking import exclusive
 from batch.reports.memory import remember
+from batch.reports.morning import NightPlace, Pictures, morning
 from batch.reports.plan import Plan, check_not_shrunk, make_plan
 from batch.reports.rows import segment_facts
-from batch.reports.run_json import Stopwatch, by_reason, run_json
+from batch.reports.run_json import Stopwatch, by_reason, finish, run_json
 from batch.reports.storage import LocalReports, Staging
 from batch.schedule import Allowance
 from batch.settings import Settings, settle
@@ -84,7 +88,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
         listener.found(len(plan.queue))
         staging = reports.start(config.run_id)
         with _keeping_segments(reports, staging):
-            work = _start(config, settings, plan, archive, clock)
+            work, canary = _start(config, settings, plan, archive, clock)
             interrupt.check()
             with interrupt.orderly():
                 done = work(staging, ground, listener.done, clock.total)
@@ -95,6 +99,12 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
                 stopped = done.waiting if done.files < len(plan.queue) else None
                 manifest = settings.artifact.manifest
                 run = run_json(config, manifest, settings.facts, plan, counts, clock, stopped)
+                night = NightPlace(reports, staging.night, run, manifest.provenance, canary)
+                pictures = None if stopped else _pictures(config, settings)
+                run["review"] = morning(night, staging.night, config.review, pictures)
+                clock.lap("review")
+                finish(run, config, clock)
+                lock.check()
                 with interrupt.finishing():
                     folder = reports.publish(staging, run)
                     reports.discard_work()
@@ -127,16 +137,31 @@ def plan_night(
 
 def _start(
     config: JobConfig, settings: Settings, plan: Plan, archive: ArchiveStorage, clock: Stopwatch
-) -> Callable[..., Done]:
-    """How the queue is worked off: with model and Beam, which a night without work never loads."""
+) -> tuple[Callable[..., Done], Canary | None]:
+    """How the queue is worked off: with model and Beam, which a night without work never loads.
+
+    And what the golden images measured, when the model was opened.
+    """
     if not len(plan.queue):
-        return lambda *_: Done(0)
+        return (lambda *_: Done(0)), None
     from batch.segments import start_model, work_off
 
-    job = start_model(config, settings, archive)
+    job, canary = start_model(config, settings, archive)
     clock.lap("model")
     allowance = Allowance(config.seconds_allowed)
-    return partial(work_off, plan, job, config.segment_size, allowance)
+    return partial(work_off, plan, job, config.segment_size, allowance), canary
+
+
+def _pictures(config: JobConfig, settings: Settings) -> Pictures:
+    """Where the page's pictures come from; the model is opened only to explain."""
+    artifact, output = settings.artifact, settings.artifact.manifest.output
+
+    def model() -> tuple[Classifier, int]:
+        batch_size = config.batch_size
+        classifier = shared_classifier(artifact.folder, artifact.manifest, batch_size)
+        return classifier, output.class_names.index(output.melanoma_class)
+
+    return Pictures(config.archive, config.rules.limits, model)
 
 
 def _gather(

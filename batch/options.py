@@ -11,7 +11,16 @@ from batch.archive.limits import parse_limits
 from batch.archive.privacy import IdentifierPolicy, Identifiers, read_key
 from batch.archive.rules import ReadingRules
 from batch.archive.selection import Selection, parse_rules
-from batch.config import YOUNG_SECONDS, JobConfig, Order, nanoseconds, whole_path
+from batch.config import (
+    YOUNG_SECONDS,
+    JobConfig,
+    Order,
+    ReviewOptions,
+    nanoseconds,
+    whole_path,
+)
+from batch.errors import UsageError
+from batch.review.patterns import lesion_pattern
 from batch.schedule import duration_seconds, seconds_until
 
 
@@ -45,6 +54,28 @@ def job_config(
         seconds_allowed=_seconds_allowed(options, local_time),
         accept_shrunken_archive=options.accept_shrunken_archive,
         beam_options=tuple(beam),
+        review=review_options(options),
+    )
+
+
+def review_options(options: argparse.Namespace) -> ReviewOptions:
+    """How the worklist is made; commands without these words get what no word gives.
+
+    Raises:
+        UsageError: a pattern that is none, or a file with marks that is not there.
+    """
+    pattern = getattr(options, "lesion_pattern", None)
+    if pattern is not None:
+        lesion_pattern(pattern)
+    files = [whole_path("--reviewed", file) for file in getattr(options, "reviewed", ())]
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"--reviewed: no file {file}; needed: a .csv or .parquet with marks.")
+    return ReviewOptions(
+        lesion_pattern=pattern,
+        reviewed=tuple(files),
+        thumbnails=getattr(options, "thumbnails", False),
+        explain=getattr(options, "explain", 0),
     )
 
 

@@ -50,6 +50,7 @@ class ImageRecord:
     image_id: SOP Instance UID, with `#n` for frame n of a multi-frame object; `sha256:<hex>` for
         a plain file or an object without a UID.
     rows, columns: pixels of the source before preprocessing.
+    mean_red, mean_green, mean_blue: of the model's input, 0..255.
     flags: what a reader of the score should know, e.g. `lossy`; sorted.
     """
 
@@ -59,6 +60,9 @@ class ImageRecord:
     file_format: str
     rows: int
     columns: int
+    mean_red: float | None = None
+    mean_green: float | None = None
+    mean_blue: float | None = None
     frame_number: int | None = None
     flags: tuple[str, ...] = ()
     study_instance_uid: str | None = None
@@ -186,6 +190,18 @@ class OperatingPoint:
     validation_set: str
     model_sha256: str
     provisional: bool
+
+
+@dataclass(frozen=True)
+class Canary:
+    """The golden images, scored again at a start.
+
+    largest_difference: of any class score to the one measured in training, at most tolerance.
+    """
+
+    images: int
+    largest_difference: float
+    tolerance: float
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from batch import interrupt
 from batch.archive.storage import ArchiveStorage
 from batch.config import JobConfig
 from batch.errors import PendingReason
-from batch.model.artifact import shared_classifier, verify_artifact
+from batch.model.artifact import prove, shared_classifier
 from batch.pipeline import SegmentJob, run_segment
+from batch.records import Canary
 from batch.reports.gathering import Done
 from batch.reports.plan import Plan
 from batch.reports.rows import segment_facts
@@ -22,18 +23,20 @@ from batch.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-def start_model(config: JobConfig, settings: Settings, archive: ArchiveStorage) -> SegmentJob:
-    """Open the model and let it prove itself; what every segment's pipeline needs.
+def start_model(
+    config: JobConfig, settings: Settings, archive: ArchiveStorage
+) -> tuple[SegmentJob, Canary]:
+    """Open the model and let it prove itself; what every segment's pipeline needs, and the proof.
 
     Raises:
         ArtifactRefused: a start-up check failed.
     """
     artifact = settings.artifact
-    verify_artifact(artifact, config.batch_size)
+    _, canary = prove(artifact, config.batch_size)
     logger.info(
         "model %s %s passed its checks", artifact.manifest.model_id, artifact.manifest.model_sha256
     )
-    return SegmentJob(
+    job = SegmentJob(
         archive=archive,
         load=partial(shared_classifier, artifact.folder, artifact.manifest, config.batch_size),
         output=artifact.manifest.output,
@@ -43,6 +46,7 @@ def start_model(config: JobConfig, settings: Settings, archive: ArchiveStorage) 
         rules=config.rules,
         beam_options=config.beam_options,
     )
+    return job, canary
 
 
 def work_off(

@@ -15,20 +15,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from batch.config import Order
+from batch.config import Order, ReviewOptions
 from batch.records import FileOutcome, FileState, ImageLocation
 from batch.reports import rows, tables
+from batch.reports.columns import SCHEMA_VERSION
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import check_balance
 from batch.reports.memory import remember
+from batch.reports.morning import NightPlace, make_worklist
 from batch.reports.plan import make_plan
 from batch.reports.rows import segment_facts
 from batch.reports.storage import LocalReports
+from tests.reports.nights import run_of
 from tests.support import FACTS, prediction
 
 CHUNK = 10_000
@@ -56,7 +60,7 @@ def write_history(root: Path, count: int) -> None:
         tables.write_dataset(table, _chunks(count, _prediction_row, table), night / table)
     tables.write_dataset("unscored", [], night / "unscored")
     tables.write_alerts([], night / "alerts.parquet")
-    reports.publish(staging, {"schema_version": 2})
+    reports.publish(staging, {"schema_version": SCHEMA_VERSION})
     reports.discard_work()
 
 
@@ -102,7 +106,10 @@ def second_night(root: Path, count: int) -> None:
     lap("tables written")
     check_balance(count_night(staging.night, len(plan), "x", gathered))
     lap("counted back")
-    reports.publish(staging, {"schema_version": 2})
+    run = run_of(replace(FACTS, run_id="20260103T030405Z-0000"), count)
+    make_worklist(NightPlace(reports, staging.night, run), ReviewOptions())
+    lap("worklist made")
+    reports.publish(staging, {"schema_version": SCHEMA_VERSION})
     lap("published")
 
 

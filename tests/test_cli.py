@@ -42,7 +42,9 @@ def test_a_complete_night_exits_with_0(scored):
 def test_the_night_has_the_published_layout(scored):
     latest = scored[1] / "latest"
     assert sorted(path.name for path in latest.iterdir()) == [
-        "_SUCCESS", "alerts.parquet", "current", "files", "predictions", "run.json", "unscored",
+        "_SUCCESS", "alerts.parquet", "current", "files", "predictions",
+        "review_worklist.csv", "review_worklist.html", "review_worklist.parquet", "run.json",
+        "unscored",
     ]  # fmt: skip
     assert os.readlink(latest).startswith("runs/")
     assert sorted(path.name for path in scored[1].iterdir()) == [".lock", "latest", "logs", "runs"]

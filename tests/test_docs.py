@@ -12,6 +12,8 @@ from batch.archive.limits import LIMIT_NAMES, Limits
 from batch.arguments import parser
 from batch.errors import ExitCode, FailureReason, PendingReason
 from batch.model.manifest import read_manifest
+from batch.review.contract import MARK_COLUMNS, Status, Tier
+from batch.review.wording import FLAGS
 from tests.support import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -64,6 +66,18 @@ def test_every_flag_that_the_code_sets_stands_in_the_readme():
     flags |= {"palette", "frames_beyond_declared"}
     table = README.split("| flag in `predictions` |")[1].split("\n\n")[0]
     assert flags == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+
+
+def test_every_flag_of_the_worklist_stands_in_the_readme():
+    section = README.split("### The review worklist")[1].split("\n### ")[0]
+    for flag, meaning in FLAGS.items():
+        assert f"| `{flag}` | {meaning} |" in section
+
+
+def test_every_column_of_a_mark_tier_and_status_stands_in_the_readme():
+    section = README.split("### The review worklist")[1].split("\n### ")[0]
+    for word in (*MARK_COLUMNS, *Tier, *Status):
+        assert f"`{word}`" in section
 
 
 def test_the_figures_of_the_model_are_the_manifests():

@@ -10,7 +10,7 @@ HEAD = f"""# Columns of the reports
 Schema version {SCHEMA_VERSION}; it rises with every change of a column, and CHANGELOG.md says what
 changed. Written from `batch/reports/columns.py` by `python -m tests.write_schemas`; a test keeps
 both equal. Types are Arrow's. `predictions`, `unscored` and `files` are folders of Parquet parts,
-`alerts` is one file. Compression is zstd.
+`alerts` and `review_worklist` are one file each. Compression is zstd.
 
 `class_scores` is a map, readable by class name:
 

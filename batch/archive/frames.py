@@ -9,7 +9,7 @@ from batch.archive import dicom, formats, raster, suspicion
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_objects import CODECS
 from batch.archive.formats import FileFormat
-from batch.archive.preprocess import DECODE_AT_LEAST, HEIGHT, preprocess
+from batch.archive.preprocess import DECODE_AT_LEAST, HEIGHT, mean_colour, preprocess
 from batch.archive.rules import ReadingRules
 from batch.archive.watched import call_watched
 from batch.errors import FailureReason, ImageFailure, Stage
@@ -65,6 +65,8 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
     """
     limits = content.rules.limits
     decoded = raster.decode(content.data, content.file_format, limits, DECODE_AT_LEAST)
+    model_input = preprocess(decoded.pixels)
+    red, green, blue = mean_colour(model_input)
     record = ImageRecord(
         image_id=f"sha256:{content.sha256}",
         path=content.path,
@@ -72,9 +74,12 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
         file_format=content.file_format.value,
         rows=decoded.rows,
         columns=decoded.columns,
+        mean_red=red,
+        mean_green=green,
+        mean_blue=blue,
         flags=_with_size_flag(decoded.flags, decoded.rows, decoded.columns),
     )
-    return (ModelInput(record, preprocess(decoded.pixels)),)
+    return (ModelInput(record, model_input),)
 
 
 def dicom_frames(content: FileContent) -> tuple[FrameResult, ...]:
@@ -130,6 +135,7 @@ def _dicom_frame(image: dicom.DicomImage, index: int, content: FileContent) -> F
         model_input = preprocess(pixels)
     except Exception as error:  # a frame must not cost its neighbours, whatever a codec raises
         return unscored(content.path, as_failure(error), content.sha256, image_id, frame_number)
+    red, green, blue = mean_colour(model_input)
     record = ImageRecord(
         image_id=image_id,
         path=content.path,
@@ -137,6 +143,9 @@ def _dicom_frame(image: dicom.DicomImage, index: int, content: FileContent) -> F
         file_format=FileFormat.DICOM.value,
         rows=image.rows,
         columns=image.columns,
+        mean_red=red,
+        mean_green=green,
+        mean_blue=blue,
         frame_number=frame_number,
         flags=_with_size_flag((*image.flags, *flags), image.rows, image.columns),
         **image.attributes,

@@ -26,6 +26,7 @@ from batch.model.manifest import (
     contract_digest,
     read_manifest,
 )
+from batch.records import Canary
 
 MAX_GOLDEN_TOLERANCE = 1e-3
 _TRAIN_AGAIN = "Train the artifact again with this version, or use the version it was made with."
@@ -159,10 +160,15 @@ def verify_artifact(
     Raises:
         ArtifactRefused: names the field.
     """
+    return prove(artifact, batch_size)[0]
+
+
+def prove(artifact: ModelArtifact, batch_size: int) -> tuple[KerasClassifier, Canary]:
+    """As `verify_artifact`, and what the golden images measured."""
     classifier = shared_classifier(artifact.folder, artifact.manifest, batch_size)
-    check_golden(artifact.folder, classifier)
+    canary = check_golden(artifact.folder, classifier)
     _check_seal(artifact.manifest)
-    return classifier
+    return classifier, canary
 
 
 def check_files(artifact: ModelArtifact) -> None:

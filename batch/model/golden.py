@@ -17,14 +17,18 @@ from batch.archive.reader import read_image
 from batch.errors import ArtifactRefused, ImageFailure
 from batch.model.classifier import KerasClassifier
 from batch.model.manifest import GoldenCase, ModelManifest
+from batch.records import Canary
 
 GOLDEN_FOLDER = "golden"
 PIXEL_TOLERANCE = 2
 """Grey levels. JPEG decoders may differ by one in the inverse DCT; another resize rule by tens."""
 
 
-def check_golden(folder: Path, classifier: KerasClassifier) -> None:
+def check_golden(folder: Path, classifier: KerasClassifier) -> Canary:
     """Compare pixels and scores of every golden case.
+
+    Returns:
+        how far the scores are from those that training measured.
 
     Raises:
         ArtifactRefused: names the field that explains the difference.
@@ -42,7 +46,8 @@ def check_golden(folder: Path, classifier: KerasClassifier) -> None:
             "Check input, output and layers.",
         ) from error
     if _agree(found, expected, manifest):
-        return
+        largest = float(np.abs(found - expected).max())
+        return Canary(len(expected), largest, manifest.golden_tolerance)
     field, remedy = _diagnose(classifier, pixels, expected, found)
     difference = float(np.nanmax(np.abs(found - expected)))
     raise ArtifactRefused(

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = (2, SCHEMA_VERSION)
+"""Nights that can be remembered: of the earlier ones, what came later is null."""
+
+ADDED_SINCE_2 = ("mean_red", "mean_green", "mean_blue")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ _PATH = (
 )
 _SHA = "SHA-256 of the file's bytes"
 _FRAME = _may("frame_number", "int32", "1-based frame of a multi-frame object, else null")
+_MEAN = "of the model's input, 0..255, to a tenth; null when scored under schema version 2"
 _RUN = _must("run_id", "string", "the run that published this row first")
 
 _IMAGE = (
@@ -45,6 +50,9 @@ _IMAGE = (
     _FRAME,
     _must("rows", "int32", "height of the source in pixels"),
     _must("columns", "int32", "width of the source in pixels"),
+    _may("mean_red", "double", _MEAN),
+    _may("mean_green", "double", _MEAN),
+    _may("mean_blue", "double", _MEAN),
     _must("flags", "list<string>", "what to know of the source; words in README"),
     _may("study_instance_uid", "string", "DICOM (0020,000D)"),
     _may("series_instance_uid", "string", "DICOM (0020,000E)"),
@@ -119,6 +127,50 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
 }
 TABLES["current"] = TABLES["predictions"]
+
+_NIGHT = "timestamp[us, UTC]"
+_AT_REVIEW = "when the mark was made; "
+TABLES["review_worklist"] = (
+    _must("rank", "int32", "1 first: what asks for a look by tier and score, then the reviewed"),
+    _must("lesion_key", "string", "names the lesion from night to night; rules in README"),
+    _must("tier", "string", "alert, near_threshold, unreadable, or below (reviewed ones only)"),
+    _may("score_tier", "string", "by this night's scores alone; null when it left the archive"),
+    _must("status", "string", "new, open, reopened or reviewed; rules in README"),
+    _may("model_version", "string", "id, version and digest behind the deciding image's score"),
+    _may("max_score", "double", "highest melanoma score of its images; null: none is readable"),
+    _may("mean_score", "double", "mean melanoma score of its images"),
+    _may("threshold", "double", "that the deciding image was judged by"),
+    _may("margin", "double", "score of the deciding image minus threshold"),
+    _may("previous_score", "double", "max_score in the night before; null: not known"),
+    _may("score_change", "double", "max_score minus previous_score"),
+    _may("previous_model_version", "string", "as model_version, of previous_score"),
+    _must("first_listed_at", _NIGHT, "start of the night that first listed it"),
+    _may("first_alerted_at", _NIGHT, "start of the night that first raised its alert"),
+    _may("patient_key", "string", "pseudonym, issuer|patient ID, or by the lesion pattern"),
+    _may("rank_in_patient", "int32", "1 is the patient's highest score"),
+    _may("lesions_of_patient", "int32", "with a score, those that are not listed included"),
+    _must("is_outlier", "bool", "stands out among the patient's lesions; rule in README"),
+    _may("anatomic_site", "string", "anatomic_region of its images; several with semicolons"),
+    _may("laterality", "string", "of its images; several with semicolons"),
+    _may("acquisition_datetime", "string", "the newest of its images"),
+    _must("image_count", "int32", "images and frames, with and without a score"),
+    _must("unreadable_count", "int32", "of these, without a score"),
+    _must("flags", "list<string>", "of its images, and of the list; words in README"),
+    _must("reason", "string", "why it stands here; no diagnosis"),
+    _must("image_ids", "list<string>", "of its images; stand-ins for files that failed as a whole"),
+    _must("image_scores", "map<string, double>", "image_id to melanoma score, of those with one"),
+    _must("paths", "list<string>", "of image_ids, in their order"),
+    _must("study_instance_uids", "list<string>", "of its images"),
+    _may("patient_id", "string", "DICOM (0010,0020); with full identifiers only"),
+    _may("issuer_of_patient_id", "string", "DICOM (0010,0021); with full identifiers only"),
+    _must("accession_numbers", "list<string>", "with full identifiers only"),
+    _may("decision", "string", "of the newest mark"),
+    _may("reviewer", "string", "of the newest mark"),
+    _may("reviewed_at", _NIGHT, "of the newest mark"),
+    _may("reviewed_score", "double", _AT_REVIEW + "its max_score; null: not known"),
+    _must("reviewed_images", "list<string>", _AT_REVIEW + "its image_ids"),
+    _must("run_id", "string", "the run whose list this is"),
+)
 
 
 def contract(table: str) -> dict[str, object]:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from batch.errors import FailureReason, NonImageReason
 from batch.records import FileState, Fingerprints
 from batch.reports import tables
-from batch.reports.columns import SCHEMA_VERSION
+from batch.reports.columns import READABLE_VERSIONS
 from batch.reports.storage import (
     RUN_FILE,
     SEGMENT_FILE,
@@ -158,7 +158,7 @@ def _newest_readable(reports: LocalReports) -> tuple[str | None, tuple[str, ...]
         folder = reports.night(run_id)
         run = read_json(folder / RUN_FILE)
         version = run.get("schema_version") if run is not None else None
-        if isinstance(version, int) and version != SCHEMA_VERSION:
+        if isinstance(version, int) and version not in READABLE_VERSIONS:
             continue  # of another version of the program: its columns are not ours
         if run is not None and not all((folder / name).is_dir() for name in SNAPSHOTS):
             continue  # pruned

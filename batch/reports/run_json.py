@@ -83,6 +83,12 @@ def run_json(
     }
 
 
+def finish(run: dict[str, Any], config: JobConfig, clock: Stopwatch) -> None:
+    """Bring the times of run.json up to date, after what was done since it was made."""
+    run["seconds"] = {name: round(value, 3) for name, value in clock.seconds.items()}
+    run["finished_at"] = (config.started_at + timedelta(seconds=clock.total())).isoformat()
+
+
 def _model(manifest: ModelManifest, facts: RunFacts) -> dict[str, Any]:
     return {
         "model_id": facts.model_id,
@@ -123,6 +129,10 @@ def _options(config: JobConfig) -> dict[str, Any]:
         "exclude": [f"{rule.attribute}={rule.value}" for rule in rules.selection.exclude],
         "limits": vars(rules.limits),
         "beam_options": list(config.beam_options),
+        "lesion_pattern": config.review.lesion_pattern,
+        "reviewed": [str(file) for file in config.review.reviewed],
+        "thumbnails": config.review.thumbnails,
+        "explain": config.review.explain,
     }
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch.errors import SchemaMismatch
-from batch.reports.columns import SCHEMA_VERSION, TABLES
+from batch.reports.columns import ADDED_SINCE_2, SCHEMA_VERSION, TABLES
 from batch.reports.rows import path_columns
 
 ROW_GROUP_ROWS = 20_000
@@ -99,6 +99,15 @@ def write_dataset(table: str, batches: Iterable[pa.Table], folder: Path) -> int:
     return total
 
 
+def as_bytes(table: str, rows: Sequence[dict[str, Any]]) -> bytes:
+    """Rows as the content of one Parquet file, in their order."""
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, schema(table), compression="zstd") as writer:
+        for start in range(0, len(rows), ROW_GROUP_ROWS):
+            writer.write_table(to_arrow(table, rows[start : start + ROW_GROUP_ROWS]))
+    return sink.getvalue().to_pybytes()
+
+
 def write_alerts(found: Sequence[pa.Table], path: Path) -> int:
     """Write the alerts of a night in one file, highest melanoma score first; the number of rows."""
     alerts = pa.concat_tables([schema("alerts").empty_table(), *found])
@@ -136,12 +145,33 @@ def read_part(table: str, path: Path) -> pa.Table:
     return found
 
 
-def stream(table: str, folder: Path | None) -> Iterator[pa.Table]:
-    """A dataset's rows in their order on disk, a row group at a time; nothing without a folder."""
+def stream(
+    table: str, folder: Path | None, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """A dataset's rows in their order on disk, a row group at a time; nothing without a folder.
+
+    Args:
+        columns: only these, in this order. What an earlier readable version lacks is null.
+    """
+    wanted = schema(table)
+    if columns is not None:
+        wanted = pa.schema([wanted.field(name) for name in columns], wanted.metadata)
     for part in _parts(folder):
         file = pq.ParquetFile(part)
         for number in range(file.num_row_groups):
-            yield file.read_row_group(number).cast(schema(table))
+            rows = file.read_row_group(number, columns=columns)
+            yield _completed(rows, wanted, columns is not None)
+
+
+def _completed(rows: pa.Table, wanted: pa.Schema, some: bool) -> pa.Table:
+    """Rows with today's columns; those that came after version 2 are null where absent."""
+    missing = [
+        name for name in ADDED_SINCE_2 if name in wanted.names and name not in rows.column_names
+    ]
+    for name in missing:
+        field = wanted.field(name)
+        rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+    return (rows.select(wanted.names) if missing or some else rows).cast(wanted)
 
 
 def read_columns(table: str, folder: Path | None, columns: Sequence[str]) -> pa.Table:
@@ -149,6 +179,11 @@ def read_columns(table: str, folder: Path | None, columns: Sequence[str]) -> pa.
     found = [pq.read_table(part, columns=list(columns)) for part in _parts(folder)]
     none = schema(table).empty_table().select(list(columns))
     return pa.concat_tables([none, *(part.cast(none.schema) for part in found)])
+
+
+def read_file_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Some columns of one file, of whichever version."""
+    return pq.read_table(path, columns=list(columns))
 
 
 def with_column(rows: pa.Table, name: str, values: Any) -> pa.Table:

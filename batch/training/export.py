@@ -36,6 +36,7 @@ from batch.model.manifest import (
     write_manifest,
 )
 from batch.records import OperatingPoint
+from batch.review.reference import REFERENCE
 from batch.training import operating_point
 from batch.training.figures import caution, measure, own_sets, with_scores
 from batch.training.fit import Fitted
@@ -43,6 +44,7 @@ from batch.training.golden_cases import GOLDEN_TOLERANCE, write_golden
 from batch.training.model_card import model_card
 from batch.training.plots import draw
 from batch.training.recipes import Recipe
+from batch.training.reference import reference
 
 LICENCES = {
     "isic9": "ISIC Archive, contributors' CC0, CC-BY, CC-BY-NC",
@@ -74,7 +76,11 @@ def export(
         f"{fitted.recipe.data}, validation split, seed {fitted.seed}",
     )
     metrics = measure(fitted, rows, classifier, data, point)
-    provenance = {**_provenance(fitted, metrics, command), "held_out_runs": list(siblings)}
+    provenance = {
+        **_provenance(fitted, metrics, command),
+        "held_out_runs": list(siblings),
+        REFERENCE: reference(rows, fitted.dataset.pixels, manifest),
+    }
     golden = write_golden(folder, classifier)
     manifest = _manifest(fitted.recipe, digest, (point,), golden, provenance)
     check_manifest(manifest)

@@ -9,7 +9,7 @@ from PIL import Image
 from batch.archive import raster
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
-from batch.archive.preprocess import DECODE_AT_LEAST, preprocess
+from batch.archive.preprocess import DECODE_AT_LEAST, mean_colour, preprocess
 from batch.archive.reader import read_image
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
@@ -97,3 +97,24 @@ def test_decoding_at_reduced_scale_stays_close_to_the_full_decode(height, width)
 def test_reduced_scale_really_decodes_less():
     data = jpeg_bytes(lesion_image(3, 1080, 1440))
     assert raster.decode(data, FileFormat.JPEG, Limits(), DECODE_AT_LEAST).pixels.shape[0] == 540
+
+
+@pytest.mark.parametrize(
+    ("pixels", "means"),
+    [
+        (np.zeros((180, 180, 3), np.uint8), (0.0, 0.0, 0.0)),
+        (np.full((180, 180, 3), 255, np.uint8), (255.0, 255.0, 255.0)),
+        (np.broadcast_to(np.array([1, 2, 3], np.uint8), (180, 180, 3)), (1.0, 2.0, 3.0)),
+        (np.array([[[0, 0, 0], [1, 2, 255]]], np.uint8), (0.5, 1.0, 127.5)),
+        (np.array([[[0, 0, 0], [0, 0, 0], [1, 1, 2]]], np.uint8), (0.3, 0.3, 0.7)),
+    ],
+)
+def test_the_mean_colour_is_that_of_the_channels(pixels, means):
+    assert mean_colour(pixels) == means
+
+
+def test_every_image_that_is_read_tells_its_mean_colour():
+    lesion = read_image(REPOSITORY / "tests" / "golden" / GOLDEN[0].name)
+    record, means = lesion.record, lesion.pixels.reshape(-1, 3).mean(axis=0)
+    found = (record.mean_red, record.mean_green, record.mean_blue)
+    assert found == pytest.approx(tuple(means), abs=0.0501)

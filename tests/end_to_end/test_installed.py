@@ -50,6 +50,27 @@ def test_the_wheel_holds_code_model_and_schemas_and_no_tests(wheel):
             f"{artifact}/golden/lesion-0.png"} <= names  # fmt: skip
     assert not [name for name in names if name.startswith("tests/")]
     assert "batch/cli.py" in names
+    templates = {p.name for p in (REPOSITORY / "batch" / "review" / "templates").iterdir()}
+    assert {"page.html.j2", "page.css", "7-page.js"} <= templates
+    assert {f"batch/review/templates/{name}" for name in templates} <= names
+
+
+def test_the_review_page_is_drawn_from_the_wheel(site, tmp_path):
+    code = (
+        f"import sys; sys.path.append({str(REPOSITORY)!r})\n"
+        "from tests.review.sample import worklist\n"
+        "import batch.review.page as page\n"
+        "print(page.__file__); print(page.render(worklist(3))[:15])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == [str(site / "batch/review/page.py"), "<!DOCTYPE html>"]
 
 
 def test_the_job_runs_from_the_wheel(site, tmp_path):

@@ -83,6 +83,24 @@ def test_the_second_night_opens_only_what_failed_and_the_fourth_nothing(nights):
     assert len(nights.table("unscored")) == 4
 
 
+def test_every_night_tells_how_it_compares_and_what_the_golden_images_gave(nights):
+    first = nights.run["review"]
+    assert first["canary"]["images"] == 4
+    assert first["canary"]["largest_difference"] <= first["canary"]["tolerance"]
+    scores = first["figures"]["melanoma_score"]
+    assert sum(scores["images_from"].values()) == nights.run["frames"]["predictions"]
+    assert scores["mean"] == pytest.approx(
+        nights.table("predictions")["melanoma_score"].mean(), 1e-5
+    )
+    for _ in range(3):
+        review = nights.score()["review"]
+    assert review["canary"] is None  # the fourth night opens no model
+    assert review["earlier_nights"] == 3 and not review["unusual"]
+    named = {drift["name"]: drift for drift in review["drift"] if drift["against"] == "last nights"}
+    assert named["brightness"]["level"] == "not judged"
+    assert named["brightness"]["reference"] == sum(first["figures"]["device"].values())
+
+
 def test_a_moved_a_copied_and_a_deleted_file(nights, monkeypatch):
     """Known content is not scored again: the model must not even be asked."""
     before = nights.current()

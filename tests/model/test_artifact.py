@@ -14,6 +14,7 @@ from batch.model.artifact import (
     bundled_model_ids,
     check_manifest,
     find_artifact,
+    prove,
     verify_artifact,
 )
 from batch.model.manifest import read_manifest, write_manifest
@@ -69,6 +70,19 @@ def test_every_bundled_artifact_passes_its_checks(model_id):
     artifact = find_artifact(model_id)
     assert artifact.manifest.model_id == model_id
     verify_artifact(artifact)
+
+
+def test_the_golden_images_measure_how_far_tonights_scores_are(artifact_copy):
+    artifact = find_artifact(str(artifact_copy))
+    _, before = prove(artifact, 8)
+    assert before.images == len(artifact.manifest.golden)
+    assert 0 <= before.largest_difference <= before.tolerance == artifact.manifest.golden_tolerance
+    off = before.tolerance / 2
+    scores = current(artifact_copy, "golden")[0]["scores"]
+    change(artifact_copy, "golden.0.scores.melanoma", scores["melanoma"] + off)
+    seal(artifact_copy)
+    _, after = prove(find_artifact(str(artifact_copy)), 9)  # another size is loaded anew
+    assert after.largest_difference == pytest.approx(off, abs=2 * before.largest_difference + 1e-9)
 
 
 def test_the_manifest_is_written_as_it_is_read(artifact_copy, tmp_path):

@@ -218,6 +218,23 @@ def published(
     return folder
 
 
+def run_of(made_with: RunFacts, files: int) -> dict[str, Any]:
+    """run.json as far as the review needs it."""
+    model = {
+        "model_id": made_with.model_id, "model_version": made_with.model_version,
+        "model_sha256": made_with.model_sha256, "caution": "be careful",
+        "operating_point": vars(made_with.operating_point),
+        "fingerprints": vars(made_with.fingerprints),
+    }  # fmt: skip
+    return {
+        "run_id": made_with.run_id,
+        "started_at": made_with.started_at.isoformat(),
+        "equation": {"files_found": files},
+        "model": model,
+        "options": {},
+    }
+
+
 def memory_of(reports: Path, made_with: RunFacts) -> Memory:
     return remember(LocalReports(reports), segment_facts(made_with))
 

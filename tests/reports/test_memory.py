@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from batch.errors import FailureReason, NonImageReason
 from batch.records import FileState, ImageLocation
 from batch.reports import rows, tables
+from batch.reports.columns import ADDED_SINCE_2
 from batch.reports.memory import MAX_ATTEMPTS, earlier_attempts, reusable, stays
-from batch.reports.storage import SNAPSHOTS, LocalReports
+from batch.reports.storage import SNAPSHOTS, LocalReports, digests
 from tests.reports.nights import (
     NOW,
     at,
+    by_path,
     dead_run,
     facts,
     failed,
@@ -25,7 +28,10 @@ from tests.reports.nights import (
     non_image,
     pending,
     published,
+    reused,
+    run_night,
     sha,
+    unexpected,
 )
 
 GAVE_UP = MAX_ATTEMPTS - 1
@@ -307,9 +313,50 @@ def test_pruned_nights_and_those_of_other_versions_are_passed_over_in_silence(tm
     published(tmp_path, [image(at("a"), 0.1)], facts(1))
     shutil.rmtree(published(tmp_path, [image(at("b"), 0.1)], facts(2)) / "current")
     published(tmp_path, [image(at("c"), 0.1)], facts(3), schema_version=1)
-    published(tmp_path, [image(at("d"), 0.1)], facts(4), schema_version=3)
+    published(tmp_path, [image(at("d"), 0.1)], facts(4), schema_version=4)
     memory = memory_of(tmp_path, facts(5))
     assert (memory.run_id, memory.damaged) == (facts(1).run_id, ())
+
+
+def _as_of_version_2(folder):
+    """A published night as the version before mean colours wrote it."""
+    for part in folder.rglob("*.parquet"):
+        rows = pq.read_table(part)
+        later = [name for name in ADDED_SINCE_2 if name in rows.column_names]
+        metadata = {"melanoma_batch_schema_version": "2"}
+        pq.write_table(rows.drop_columns(later).replace_schema_metadata(metadata), part)
+    run = json.loads((folder / "run.json").read_text())
+    run |= {"schema_version": 2, "parts": digests(folder)}
+    (folder / "run.json").write_text(json.dumps(run))
+
+
+def test_a_night_of_version_2_is_remembered_and_costs_no_scoring(tmp_path):
+    """What it could not know is null in the next night's view; tonight's images have it."""
+    _as_of_version_2(published(tmp_path, [image(at("a"), 0.1), image(at("b"), 0.7)], facts(1)))
+    moved = at("moved", mtime_ns=5)
+
+    def read(location, known):
+        if location == moved:
+            assert sha("b") in known
+            return reused(location, "b")
+        return image(location, 0.3)
+
+    night = run_night(tmp_path, [at("a"), moved, at("c")], facts(2), read)
+    assert set(night.read) == {"moved", "c"}
+    current = by_path(night.rows("current"), "melanoma_score", "mean_red")
+    assert current == {"a": (0.1, None), "moved": (0.7, None), "c": (0.3, None)}
+    copied = tables.copy_dataset("current", night.folder / "current", tmp_path / "copy.parquet")
+    assert copied == 3
+    third = run_night(tmp_path, [at("a"), moved, at("c")], facts(3), unexpected)
+    assert len(third.rows("current")) == 3
+
+
+def test_a_part_that_lacks_another_column_is_still_refused(tmp_path):
+    folder = published(tmp_path, [image(at("a"), 0.1)], facts(1))
+    (part,) = (folder / "current").glob("*.parquet")
+    pq.write_table(pq.read_table(part).drop_columns(["melanoma_score"]), part)
+    with pytest.raises((KeyError, ValueError)):
+        list(tables.stream("current", folder / "current"))
 
 
 @pytest.mark.parametrize("table", SNAPSHOTS)

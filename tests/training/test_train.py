@@ -77,6 +77,9 @@ def test_the_artifact_is_whole(artifact):
     assert manifest["provenance"]["data"]["cleaning"]["identical_files_removed"] == 1
     assert manifest["operating_points"][0]["provisional"] is True
     assert len(pd.read_csv(artifact / "history.csv")) == 1
+    judging = pd.read_csv(artifact / "split.csv")["split"].isin(["validation", "test"]).sum()
+    scores = manifest["provenance"]["reference"]["figures"]["melanoma_score"]["images_from"]
+    assert sum(scores.values()) == judging
 
 
 def test_the_card_says_what_was_measured_and_nothing_else(artifact):

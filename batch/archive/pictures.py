@@ -1,0 +1,175 @@
+"""A small upright picture of one image for a person's eyes; scoring never sees it.
+
+Unlike the model's input it keeps the aspect ratio, and the EXIF orientation is applied. Every file
+is decoded in the watched process: few pictures are wanted, and none may hang or end the command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from batch.archive import dicom, formats, raster
+from batch.archive.dicom_frames import decode_frame
+from batch.archive.formats import FileFormat
+from batch.archive.frames import as_failure
+from batch.archive.inventory import storable_mtime_ns
+from batch.archive.limits import Limits
+from batch.archive.privacy import IdentifierPolicy, Identifiers
+from batch.archive.rules import ReadingRules
+from batch.archive.storage import LocalArchive
+from batch.archive.watched import call_watched
+from batch.errors import FailureReason, ImageFailure, NotAnImage, Stage
+from batch.records import ImageLocation
+
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class ImageAddress:
+    """Which image of the archive.
+
+    path: as the inventory has it. image_id: as the reports have it; what is read must be that
+    image. frame_number: from 1, or None.
+    """
+
+    path: str
+    image_id: str
+    frame_number: int | None = None
+
+    def rules(self, limits: Limits) -> ReadingRules:
+        """Rules under which the image has this id: without identifiers it is the digest's."""
+        level = Identifiers.NONE if self.image_id.startswith("sha256:") else Identifiers.UIDS
+        return ReadingRules(limits, identifiers=IdentifierPolicy(level))
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """pixels: (h, w, 3) uint8, RGB, upright. orientation: EXIF's, 1..8, already applied."""
+
+    pixels: np.ndarray
+    orientation: int
+
+
+def read_picture(archive: Path, address: ImageAddress, limits: Limits, side: int) -> Picture:
+    """Read an image again, as a picture whose longer side has at most `side` pixels.
+
+    Raises:
+        ImageFailure: it cannot be read, or another image lies in its place (VANISHED).
+    """
+    location = locate(archive, address.path)
+    data = LocalArchive(archive).read(location, limits.file_bytes)
+    if data is None:
+        raise _changed()
+    arguments = (data, address, limits, side)
+    return call_watched(decode_picture, arguments, limits.decode_seconds, limits.decoder_bytes)
+
+
+def locate(archive: Path, path: str) -> ImageLocation:
+    """A file of the archive as it is now.
+
+    Raises:
+        ImageFailure: not there, or not below the archive.
+    """
+    full = Path(os.path.join(archive, path))
+    try:
+        if not full.parent.resolve().is_relative_to(archive.resolve()):
+            raise ImageFailure(Stage.READ, FailureReason.NOT_A_REGULAR_FILE, "outside the archive")
+        status = full.lstat()
+    except (OSError, ValueError) as error:
+        raise ImageFailure(Stage.READ, FailureReason.VANISHED) from error
+    return ImageLocation(path, status.st_size, storable_mtime_ns(status))
+
+
+def decode_picture(data: bytes, address: ImageAddress, limits: Limits, side: int) -> Picture:
+    """What the watched process does; public because it is found by name.
+
+    Raises:
+        ImageFailure.
+    """
+    try:
+        pixels, orientation = _frame(data, address, limits, side)
+    except NotAnImage as stated:
+        raise _changed() from stated
+    except Exception as error:  # whatever a codec raises, without its words
+        raise as_failure(error) from None
+    return Picture(upright(_shrunk(pixels, side), orientation), orientation)
+
+
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn and mirror as EXIF's orientation says: (h, w, c) or (h, w) uint8, to the same kind."""
+    if orientation not in _UPRIGHT:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).transpose(_UPRIGHT[orientation]))
+
+
+def jpeg(pixels: np.ndarray, max_bytes: int) -> bytes:
+    """Encode (h, w, 3) uint8 RGB without any metadata, as well as max_bytes allow.
+
+    Raises:
+        ImageFailure: TOO_MANY_PIXELS when even the coarsest is larger.
+    """
+    for quality in (85, 70, 50, 30, 10):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, optimize=True)
+        if buffer.tell() <= max_bytes:
+            return buffer.getvalue()
+    raise ImageFailure(
+        Stage.DECODE, FailureReason.TOO_MANY_PIXELS, f"no JPEG within {max_bytes} bytes"
+    )
+
+
+def _frame(data: bytes, address: ImageAddress, limits: Limits, side: int) -> tuple[np.ndarray, int]:
+    """Pixels as stored, and the orientation."""
+    file_format = formats.sniff(data[: formats.HEAD_BYTES])
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    if file_format in formats.RASTER_FORMATS:
+        _check_same(address, digest)
+        raster.check_before_opening(data, file_format, limits)
+        return raster.decode(data, file_format, limits, side).pixels, _orientation(data)
+    image = dicom.identify(data, address.rules(limits), file_format == FileFormat.DICOM)
+    found = image.attributes["sop_instance_uid"] or digest
+    number = address.frame_number if image.frames > 1 else 1
+    if number is None or not 1 <= number <= image.frames:
+        raise _changed()
+    _check_same(address, found if image.frames == 1 else f"{found}#{number}")
+    return decode_frame(image, number - 1, limits, side)[0], 1
+
+
+def _check_same(address: ImageAddress, image_id: str) -> None:
+    if address.image_id != image_id:
+        raise _changed()
+
+
+def _changed() -> ImageFailure:
+    return ImageFailure(Stage.READ, FailureReason.VANISHED, "another file lies in its place")
+
+
+def _orientation(data: bytes) -> int:
+    """EXIF's orientation that Pillow has not applied yet; it does so itself for TIFF."""
+    with Image.open(io.BytesIO(data)) as image:
+        found = image.getexif().get(_EXIF_ORIENTATION, 1) if image.format != "TIFF" else 1
+    return found if found in _UPRIGHT else 1
+
+
+def _shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
+    rows, columns = pixels.shape[:2]
+    scale = min(1.0, side / max(rows, columns))
+    if scale == 1.0:
+        return pixels
+    return raster.resize(pixels, max(1, round(rows * scale)), max(1, round(columns * scale)))

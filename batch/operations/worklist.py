@@ -1,0 +1,168 @@
+"""`melanoma-batch worklist`: the review worklist made anew from published tables. Scores nothing.
+
+A published night is never changed: what is made here lies in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import webbrowser
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from batch.archive.limits import Limits
+from batch.config import ReviewOptions, check_archive, whole_path
+from batch.errors import BatchError, UsageError
+from batch.model.artifact import find_artifact, verify_artifact
+from batch.model.classifier import Classifier
+from batch.operations.exchange import put_in_place
+from batch.reports.morning import NightPlace, Pictures, morning
+from batch.reports.review_inputs import WORKLIST, facts_of
+from batch.reports.storage import RUN_FILE, LocalReports, read_json
+
+FOLDER = "worklist"
+PAGE = f"{WORKLIST}.html"
+_OURS = frozenset(f"{WORKLIST}.{kind}" for kind in ("parquet", "csv", "html"))
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """folder: of the worklist. said: its figures, as run.json has them of a night."""
+
+    folder: Path
+    said: Mapping[str, Any]
+
+
+def rebuild(
+    root: Path,
+    output: Path | None,
+    options: ReviewOptions,
+    archive: Path | None = None,
+    model: str | None = None,
+) -> Rebuilt:
+    """Make the worklist of the latest night anew.
+
+    Args:
+        root: of the reports. output: a folder that is not there, or an earlier worklist; None for
+            `REPORTS/worklist`. archive, model: None for those of the night.
+
+    Raises:
+        UsageError: no night, an output that is something else, no archive, another model.
+        BatchError: the worklist or its page could not be made.
+    """
+    reports = LocalReports(root)
+    run_id = reports.latest()
+    if run_id is None:
+        raise UsageError(
+            f"REPORTS: no published night in {root}; run `melanoma-batch score` first."
+        )
+    folder = reports.night(run_id)
+    run = read_json(folder / RUN_FILE) or {}
+    facts_of(run)
+    target = output or root / FOLDER
+    _check_output(target, root)
+    options = _as_the_night(options, run)
+    wants_pictures = options.thumbnails or options.explain
+    pictures = _pictures(run, archive, model) if wants_pictures else None
+    fresh = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        fresh.mkdir(parents=True)
+        said = morning(NightPlace(reports, folder, run), fresh, options, pictures)
+        _check_made(said)
+        put_in_place(fresh, target)
+    except OSError as error:
+        raise UsageError(f"--output: cannot write {target} ({error.strerror}).") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return Rebuilt(target, said)
+
+
+def show(page: Path) -> bool:
+    """Open a page in a browser; whether there was one."""
+    with suppress(webbrowser.Error, OSError):
+        return webbrowser.open(page.as_uri())
+    return False
+
+
+def summary(rebuilt: Rebuilt) -> str:
+    """What was made, in lines for a person."""
+    made = rebuilt.said["worklist"]
+    status, archive = made["by_status"], made["archive"]
+    tiers = ", ".join(f"{count} {tier}" for tier, count in made["lesions"].items()) or "none"
+    lines = [
+        f"Worklist   {sum(made['lesions'].values()):>8} lesions ask for a look: {tiers}",
+        f"           {status.get('new', 0):>8} of them new, {status.get('reopened', 0)} reopened; "
+        f"{status.get('reviewed', 0)} reviewed",
+        f"Not listed {archive['below']:>8} lesions below the band (no alert does not mean cleared)",
+        f"Marks      {archive['marks']:>8} read, {archive['marks_unmatched']} of unknown lesions, "
+        f"{made['marks_not_understood']} not understood",
+        *(f"Left out   {name}: {why}" for name, why in rebuilt.said["failed"].items()),
+        f"Page       {rebuilt.folder / PAGE}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _check_output(target: Path, root: Path) -> None:
+    """Never replace what is not a worklist."""
+    if target == root or root / "runs" in (target, *target.parents):
+        raise UsageError(f"--output: {target} holds published nights; choose another folder.")
+    try:
+        names = {entry.name for entry in os.scandir(target)}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(
+            f"--output: {target} is no folder that can be looked into ({error.strerror})."
+        ) from error
+    if names - _OURS or target.is_symlink():
+        raise UsageError(
+            f"--output: {target} holds something else than a worklist; it would be replaced as a "
+            "whole. Choose a new folder."
+        )
+
+
+def _as_the_night(options: ReviewOptions, run: Mapping[str, Any]) -> ReviewOptions:
+    """Lesions are grouped as in the night, unless a pattern is given."""
+    known = run.get("options", {}).get("lesion_pattern")
+    if options.lesion_pattern is None and isinstance(known, str):
+        return replace(options, lesion_pattern=known)
+    return options
+
+
+def _pictures(run: Mapping[str, Any], archive: Path | None, model: str | None) -> Pictures:
+    told = run.get("options", {})
+    place = archive or whole_path("--archive", Path(str(told.get("archive", ""))))
+    check_archive(place)
+    try:
+        limits = Limits(**told["limits"])
+    except (KeyError, TypeError):
+        limits = Limits()
+
+    def classifier() -> tuple[Classifier, int]:
+        artifact = find_artifact(model or str(told.get("model")))
+        manifest = artifact.manifest
+        if manifest.model_sha256 != run["model"]["model_sha256"]:
+            raise UsageError(
+                f"--model: {manifest.model_id} {manifest.model_version} is not the model that "
+                f"scored this night ({run['model']['model_id']} {run['model']['model_version']})."
+            )
+        output = manifest.output
+        column = output.class_names.index(output.melanoma_class)
+        return verify_artifact(artifact), column
+
+    return Pictures(place, limits, classifier)
+
+
+def _check_made(said: Mapping[str, Any]) -> None:
+    broken = [name for name in ("worklist", "page") if name in said["failed"]]
+    if broken:
+        why = "; ".join(f"{name}: {said['failed'][name]}" for name in broken)
+        raise BatchError(
+            f"the worklist could not be made ({why}); an earlier one stays as it was. "
+            "MELANOMA_BATCH_DEBUG=1 shows where."
+        )

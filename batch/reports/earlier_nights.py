@@ -1,0 +1,30 @@
+"""What earlier nights' run.json tell, for comparison; no Parquet of them is opened."""
+
+from __future__ import annotations
+
+from batch.reports.storage import RUN_FILE, LocalReports, read_json
+from batch.review.night_report import LAST_NIGHTS
+from batch.review.nights import NightRecord, night_record
+
+
+def earlier_nights(
+    reports: LocalReports, run_id: str, last: int = LAST_NIGHTS
+) -> list[NightRecord]:
+    """The complete nights before one, newest first, at most `last`.
+
+    A night whose run.json cannot be read is passed over, and the one before it takes its place.
+
+    Args:
+        run_id: of the night that is compared; run ids begin with the time of their start.
+    """
+    found: list[NightRecord] = []
+    for earlier in reports.nights():
+        if earlier >= run_id:
+            continue
+        run = read_json(reports.night(earlier) / RUN_FILE)
+        record = night_record(run) if run is not None else None
+        if record is not None:
+            found.append(record)
+        if len(found) == last:
+            break
+    return found

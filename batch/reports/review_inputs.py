@@ -1,0 +1,176 @@
+"""What the review needs of published tables: tonight's, and what earlier nights hand on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.errors import SchemaMismatch, UsageError
+from batch.records import FileState, OperatingPoint
+from batch.reports import tables
+from batch.reports.columns import TABLES
+from batch.reports.storage import RUN_FILE, LocalReports, read_json
+from batch.review.contract import ReviewFacts
+from batch.review.frames import model_names
+from batch.review.remembered import Remembered
+from batch.review.tiers import near_from
+from batch.review.worklist import DETAIL_COLUMNS, GROUPING_COLUMNS, Tonight
+
+WORKLIST = "review_worklist"
+MOST_NIGHTS = 1000
+"""Earlier nights whose scores are looked up; of each only the listed images' are read."""
+
+_UNSCORED = (
+    "path", "path_bytes", "image_id", "frame_number", "content_sha256", "stage", "reason", "detail",
+)  # fmt: skip
+_FEW_WORDS = ("model_id", "model_version", "model_sha256", "run_id")
+"""The same words in a million rows."""
+
+_SCORES = ("image_id", "melanoma_score", "scored_at", "model_id", "model_version", "model_sha256")
+_UNREADABLE = (OSError, pa.ArrowException, SchemaMismatch, KeyError, ValueError)
+"""What a damaged file of an earlier night raises; the night is passed over."""
+
+
+def read_tonight(folder: Path, run: Mapping[str, Any]) -> Tonight:
+    """The tables of a night, being gathered or published.
+
+    Args:
+        folder: of the tables. run: run.json.
+
+    Raises:
+        UsageError: run.json lacks what must stand on every page.
+    """
+    current = tables.read_columns("current", folder / "current", GROUPING_COLUMNS)
+    unscored = tables.read_columns("unscored", folder / "unscored", _UNSCORED)
+    counted = tables.count_by(folder / "files", ["state", "reason"])
+    passed_over = (FileState.NON_IMAGE.value, FileState.PENDING.value)
+    not_looked_at = {
+        f"{row['state']}: {row['reason']}": row["rows"]
+        for row in sorted(counted, key=lambda row: (row["state"], row["reason"] or ""))
+        if row["state"] in passed_over
+    }
+    facts = facts_of(run)
+    images = current.to_pandas(categories=list(_FEW_WORDS), self_destruct=True)
+    return Tonight(images, unscored.to_pandas(), not_looked_at, facts)
+
+
+def facts_of(run: Mapping[str, Any]) -> ReviewFacts:
+    """What run.json tells of night and model.
+
+    Raises:
+        UsageError: it lacks something.
+    """
+    try:
+        model, equation = run["model"], run["equation"]
+        told = dict(model["operating_point"])
+        for name in ("sensitivity_interval", "specificity_interval"):
+            told[name] = tuple(told[name])
+        point = OperatingPoint(**told)
+        return ReviewFacts(
+            run_id=run["run_id"],
+            night=run["started_at"],
+            model_id=model["model_id"],
+            model_version=model["model_version"],
+            model_sha256=model["model_sha256"],
+            caution=model["caution"] or None,
+            operating_point=point,
+            near_from=near_from(point.threshold),
+            archive={"files": equation["files_found"]},
+        )
+    except (KeyError, TypeError) as error:
+        raise UsageError(
+            f"REPORTS: {RUN_FILE} of this night does not tell its model and operating point: "
+            "damaged, or of an older version. Score once more, then rebuild."
+        ) from error
+
+
+@dataclass(frozen=True)
+class NightSources:
+    """`worklist.Sources` of a reports folder. folder: of the night. run_id: of the night."""
+
+    reports: LocalReports
+    folder: Path
+    run_id: str
+
+    def details(self, rows: pd.Index) -> pd.DataFrame:
+        """`DETAIL_COLUMNS` of these rows of `current`."""
+        wanted, start, found = rows.sort_values(), 0, []
+        for part in tables.stream("current", self.folder / "current", DETAIL_COLUMNS):
+            here = wanted[(wanted >= start) & (wanted < start + len(part))]
+            some = part.take(pa.array(here - start, pa.int64())).to_pylist()
+            found += some
+            start += len(part)
+        return pd.DataFrame(found, columns=list(DETAIL_COLUMNS), index=wanted, dtype=object)
+
+    def history(self, image_ids: Collection[str]) -> Iterator[tuple[str, datetime, float, str]]:
+        """Scores of earlier nights."""
+        ids = pa.array(sorted(image_ids), pa.string())
+        for run_id in _earlier(self.reports, self.run_id)[:MOST_NIGHTS] if len(ids) else ():
+            folder = self.reports.night(run_id) / "predictions"
+            with suppress(*_UNREADABLE):
+                yield from _scores(folder, ids)
+
+
+def read_remembered(reports: LocalReports, run_id: str) -> Remembered:
+    """The newest list before a night, and the alerts of nights after it that have none."""
+    alerted: dict[str, str] = {}
+    for earlier in _earlier(reports, run_id)[:MOST_NIGHTS]:
+        folder = reports.night(earlier)
+        night = _start(folder)
+        if night is None:
+            continue
+        with suppress(*_UNREADABLE):
+            return Remembered(night, _rows(folder / f"{WORKLIST}.parquet"), alerted)
+        with suppress(*_UNREADABLE):
+            ids = tables.read_file_columns(folder / "alerts.parquet", ["image_id"])
+            alerted |= dict.fromkeys(ids["image_id"].to_pylist(), night)  # the oldest night stays
+    return Remembered(alerted=alerted)
+
+
+def _start(folder: Path) -> str | None:
+    """When a night began, ISO 8601; None when its run.json does not tell."""
+    started = str((read_json(folder / RUN_FILE) or {}).get("started_at"))
+    try:
+        return datetime.fromisoformat(started).astimezone(UTC).isoformat()
+    except (TypeError, ValueError):
+        return None
+
+
+def _earlier(reports: LocalReports, run_id: str) -> list[str]:
+    """Nights before one, newest first; run ids begin with the time of their start."""
+    return [night for night in reports.nights() if night < run_id]
+
+
+def _scores(folder: Path, ids: pa.Array) -> Iterator[tuple[str, datetime, float, str]]:
+    for part in tables.stream("predictions", folder, _SCORES):
+        found = part.filter(pc.is_in(part["image_id"], value_set=ids)).to_pandas()
+        if len(found):
+            columns = found["image_id"], found["scored_at"], found["melanoma_score"]
+            for image_id, when, score, model in zip(*columns, model_names(found), strict=True):
+                yield image_id, when.to_pydatetime(), score, model
+
+
+def _rows(file: Path) -> tuple[dict[str, Any], ...]:
+    rows = tables.read_part(WORKLIST, file).to_pylist()
+    return tuple({column.name: _plain(row[column.name], column.type) for column in TABLES[WORKLIST]}
+                 for row in rows)  # fmt: skip
+
+
+def _plain(value: Any, kind: str) -> Any:
+    """A value as the review has it: dicts, ISO times, NaN for a missing number."""
+    if kind == "double" and value is None:
+        return math.nan
+    if kind.startswith("map") and value is not None:
+        return dict(value)
+    if kind.startswith("timestamp") and value is not None:
+        return value.isoformat()
+    return value

@@ -1,0 +1,234 @@
+"""One lesion, with its images and its past, to a row of the list. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from batch.review.closing import Assigned
+from batch.review.contract import Tier
+from batch.review.remembered import Links, Remembered, Row, before_of
+from batch.review.standing import Review, SeenImage, Standing, review_of, stand
+from batch.review.tiers import TIERS
+from batch.review.wording import flags, reason
+
+
+@dataclass(frozen=True, eq=False)
+class LesionImage:
+    """An image with a score. row: its columns. earlier: (night, score, model version), before the
+    present score, oldest first. now: the night of the present score.
+    """
+
+    row: Mapping[str, Any]
+    earlier: Sequence[tuple[datetime, float, str]]
+    now: datetime
+
+    @staticmethod
+    def of(
+        row: Mapping[str, Any],
+        night: datetime,
+        is_new: bool,
+        history: Sequence[tuple[datetime, float, str]],
+    ) -> LesionImage:
+        """An image of tonight.
+
+        Args:
+            is_new: scored tonight, not remembered. history: of its id, in any order.
+        """
+        now = night if is_new else row["scored_at"].to_pydatetime()
+        earlier = sorted(each for each in history if each[0] < now)
+        return LesionImage(row, earlier, now)
+
+    def seen(self) -> SeenImage:
+        """Its scores in time."""
+        scores = [(when, score) for when, score, _ in self.earlier]
+        scores.append((self.now, self.row["melanoma_score"]))
+        return SeenImage(self.row["image_id"], scores[0][0], scores)
+
+    def before(self, night: datetime) -> tuple[float, str] | None:
+        """Score and model version as the night before left them."""
+        if self.now < night:
+            return self.row["melanoma_score"], self.row["model_version"]
+        return self.earlier[-1][1:] if self.earlier else None
+
+
+@dataclass(frozen=True, eq=False)
+class Lesion:
+    """A lesion's images. unreadable: rows of `unscored`, with image_id and since."""
+
+    key: str
+    images: list[LesionImage] = field(default_factory=list)
+    unreadable: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def paths(self) -> dict[str, str]:
+        """image_id to path, by id."""
+        found = {row["image_id"]: row["path"] for row in self.unreadable}
+        found |= {image.row["image_id"]: image.row["path"] for image in self.images}
+        return dict(sorted(found.items()))
+
+    def seen(self) -> list[SeenImage]:
+        """Its images in time."""
+        scored = {image.row["image_id"]: image.seen() for image in self.images}
+        others = {
+            row["image_id"]: SeenImage(row["image_id"], row["since"]) for row in self.unreadable
+        }
+        return list({**others, **scored}.values())
+
+    def asking(self) -> set[str]:
+        """Images that ask for a look by themselves."""
+        below = TIERS.index(Tier.BELOW)
+        ids = {image.row["image_id"] for image in self.images if image.row["code"] < below}
+        return ids | {row["image_id"] for row in self.unreadable}
+
+    def before(self, night: datetime) -> tuple[float, str] | None:
+        """Highest score of the night before, and its model version; None: not known."""
+        found = [before for image in self.images if (before := image.before(night))]
+        return max(found) if found else None
+
+
+def lesion_row(
+    lesion: Lesion,
+    numbers: Mapping[str, Any] | None,
+    links: Links,
+    assigned: Assigned,
+    remembered: Remembered,
+    night: str,
+) -> dict[str, Any] | None:
+    """A row of `LESION_COLUMNS`, but for its rank; None: not on the list.
+
+    Args:
+        numbers: of `lesion_scores` and `among_patients`; None when no image is readable.
+    """
+    paths = lesion.paths()
+    score_tier = Tier.UNREADABLE if numbers is None else TIERS[numbers["code"]]
+    mark = assigned.mark(lesion.key, lesion.asking())
+    review = review_of(mark, lesion.seen()) if mark else None
+    before = links.before(lesion.key, paths)
+    alerts = [since for i in paths if (since := remembered.alerted.get(i))]
+    score = None if numbers is None else numbers["max_score"]
+    standing = stand(
+        score_tier, score, paths.keys(), before, min(alerts, default=None), review, night
+    )
+    if standing is None:
+        return None
+    images = [image.row for image in lesion.images]
+    scored = numbers or _NO_NUMBERS
+    was, was_by = _previous(lesion, links.by_key.get(lesion.key), night)
+    facts = {
+        "score_tier": score_tier,
+        "readable": bool(images),
+        "unreadable_count": len({row["image_id"] for row in lesion.unreadable}),
+        "models": scored["models"],
+        "copies": max((image["copies"] for image in images), default=1),
+        "patients": scored["patients"],
+        "shared": any(image["shared"] for image in images),
+        "mark_without_effect": mark is not None and review is None,
+    }
+    row: dict[str, Any] = {
+        "lesion_key": lesion.key,
+        "score_tier": score_tier,
+        **{name: scored[name] for name in _NUMBERS},
+        "previous_score": was,
+        "score_change": scored["max_score"] - was,
+        "previous_model_version": was_by,
+        "patient_key": scored["patient_key"] or _first(lesion.unreadable, "patient_key"),
+        "is_outlier": bool(scored["is_outlier"]),
+        "anatomic_site": _words(images, "anatomic_region"),
+        "laterality": _words(images, "laterality"),
+        "acquisition_datetime": max(_known(images, "acquisition_datetime"), default=None),
+        "image_count": len(paths),
+        "unreadable_count": facts["unreadable_count"],
+        "flags": flags(facts, standing, [image["flags"] for image in images]),
+        "image_ids": list(paths),
+        "image_scores": {
+            image["image_id"]: image["melanoma_score"]
+            for image in sorted(images, key=lambda image: image["image_id"])
+        },
+        "paths": list(paths.values()),
+        "study_instance_uids": _known(images, "study_instance_uid"),
+        "patient_id": _first(images, "patient_id"),
+        "issuer_of_patient_id": _first(images, "issuer_of_patient_id"),
+        "accession_numbers": _known(images, "accession_number"),
+        **_standing_columns(standing),
+    }
+    row["reason"] = reason(row, standing, [each["reason"] for each in lesion.unreadable])
+    return row
+
+
+def left_row(row: Row, assigned: Assigned, night: str) -> dict[str, Any] | None:
+    """The row of a lesion whose images left the archive; None: nothing is left to remember."""
+    before = before_of(row)
+    ids, scores = row["image_ids"], row["image_scores"]
+    since = datetime.fromisoformat(before.first_listed_at)
+    mark = assigned.mark(row["lesion_key"], ids)
+    seen = [SeenImage(i, since, [(since, scores[i])] if i in scores else []) for i in ids]
+    review = review_of(mark, seen) if mark else None
+    score = row["max_score"] if scores else None
+    standing = stand(None, score, ids, before, None, review, night)
+    if standing is None:
+        return None
+    kept = {**row, "score_tier": None, **_standing_columns(standing)}
+    kept |= {
+        "previous_score": row["max_score"],
+        "score_change": math.nan,
+        "previous_model_version": row["model_version"],
+        "rank_in_patient": None,
+        "lesions_of_patient": None,
+        "is_outlier": False,
+        "flags": sorted({*row["flags"], "left_archive"} - {"below_threshold_now"}),
+    }
+    kept["reason"] = reason(kept, standing, ())
+    return kept
+
+
+_NUMBERS = (
+    "model_version", "max_score", "mean_score", "threshold", "margin", "rank_in_patient",
+    "lesions_of_patient",
+)  # fmt: skip
+_NO_NUMBERS: Mapping[str, Any] = {
+    "model_version": None, "max_score": math.nan, "mean_score": math.nan, "threshold": math.nan,
+    "margin": math.nan, "rank_in_patient": None, "lesions_of_patient": None, "models": 0,
+    "patients": 0, "patient_key": None, "is_outlier": False,
+}  # fmt: skip
+
+
+def _standing_columns(standing: Standing) -> dict[str, Any]:
+    review: Review | None = standing.review
+    return {
+        "tier": standing.tier,
+        "status": standing.status,
+        "first_listed_at": standing.first_listed_at,
+        "first_alerted_at": standing.first_alerted_at,
+        "decision": review.decision if review else None,
+        "reviewer": review.reviewer if review else None,
+        "reviewed_at": review.reviewed_at.isoformat() if review else None,
+        "reviewed_score": review.score if review and review.score is not None else math.nan,
+        "reviewed_images": sorted(review.images) if review else [],
+    }
+
+
+def _previous(lesion: Lesion, row: Row | None, night: str) -> tuple[float, str | None]:
+    """Score and model version of the night before: the list's own, else from its images."""
+    if row is not None:
+        return row["max_score"], row["model_version"]
+    return lesion.before(datetime.fromisoformat(night)) or (math.nan, None)
+
+
+def _known(images: Collection[Mapping[str, Any]], column: str) -> list[str]:
+    """The values there are, each once, sorted."""
+    return sorted({image[column] for image in images if _is_there(image[column])})
+
+
+def _words(images: Collection[Mapping[str, Any]], column: str) -> str | None:
+    return "; ".join(_known(images, column)) or None
+
+
+def _first(images: Collection[Mapping[str, Any]], column: str) -> str | None:
+    return next(iter(_known(images, column)), None)
+
+
+def _is_there(value: object) -> bool:
+    return isinstance(value, str) and value != ""

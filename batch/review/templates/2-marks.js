@@ -1,0 +1,126 @@
+// Marks: what a person decided. One entry of localStorage a lesion, under the archive's name, so
+// that other archives' pages and other windows never overwrite each other.
+
+const PREFIX = `melanoma-batch/mark/${data.archive}/`;
+const SETTINGS = "melanoma-batch/settings/";
+const REOPEN = "reopen"; // the decision that takes an earlier mark back
+const memory = new Map(); // where the browser keeps nothing
+let keeps = true;
+
+function stored(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    keeps = false;
+    return memory.get(key) ?? null;
+  }
+}
+
+function store(key, value) {
+  try {
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, value);
+    memory.delete(key);
+  } catch {
+    keeps = false;
+    if (value === null) memory.delete(key);
+    else memory.set(key, value);
+  }
+  if (!keeps) {
+    tell("This browser keeps nothing from this page: export before you close it.", true);
+  }
+}
+
+function storedKeys() {
+  try {
+    return [...Array(localStorage.length).keys()].map((at) => localStorage.key(at));
+  } catch {
+    return [...memory.keys()];
+  }
+}
+
+// A mark from elsewhere (storage, a file), or null: strings and numbers of the right kind only.
+function soundMark(found) {
+  if (typeof found !== "object" || found === null) return null;
+  const { decision, reviewer, reviewed_at, score, image_count } = found;
+  if (typeof decision !== "string" || !decision.trim()) return null;
+  if (typeof reviewed_at !== "string" || !when(found)) return null;
+  const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
+  return {
+    decision: decision.slice(0, 200),
+    reviewer: typeof reviewer === "string" ? reviewer.slice(0, 200) : "",
+    reviewed_at: reviewed_at.slice(0, 60),
+    score: number(score),
+    image_count: number(image_count),
+  };
+}
+
+const marks = new Map(); // lesion key to mark, of this browser
+
+function readMark(key) {
+  try {
+    return soundMark(JSON.parse(stored(PREFIX + key)));
+  } catch {
+    return null;
+  }
+}
+
+function loadMarks() {
+  marks.clear();
+  for (const key of storedKeys()) {
+    if (!key.startsWith(PREFIX)) continue;
+    const mark = readMark(key.slice(PREFIX.length));
+    if (mark !== null) marks.set(key.slice(PREFIX.length), mark);
+  }
+}
+
+function keepMark(key, mark) {
+  if (mark === null) marks.delete(key);
+  else marks.set(key, mark);
+  store(PREFIX + key, mark === null ? null : JSON.stringify(mark));
+}
+
+// Milliseconds, 0 when it is no time. As the run reads it: without offset UTC, a date alone is
+// that whole day.
+function when(mark) {
+  const text = mark.reviewed_at.trim();
+  if (/^\d{4}-\d\d-\d\d$/.test(text)) return Date.parse(`${text}T23:59:59.999Z`) || 0;
+  return Date.parse(/(Z|[+-]\d\d:?\d\d)$/i.test(text) ? text : `${text}Z`) || 0;
+}
+
+// The newest of two marks, either may be null.
+function newer(one, other) {
+  if (one === null || other === null) return one ?? other;
+  return when(other) > when(one) ? other : one;
+}
+
+// What is known of a lesion's review. mark: the newest, or null. closed: it still holds. why: it
+// holds no longer. own: it was made in this browser.
+function review(lesion) {
+  const own = marks.get(lesion.key) ?? null;
+  const mark = newer(lesion.mark, own);
+  const state = { mark, own: mark !== null && mark === own, closed: false, why: "" };
+  if (mark === null) return state;
+  if (mark.decision.toLowerCase() === REOPEN) {
+    state.why = "taken back";
+  } else if (mark === lesion.mark) {
+    state.closed = mark.closes;
+    if (!state.closed) state.why = "opened again since the mark";
+  } else if (mark.score !== null && lesion.score !== null && lesion.score > mark.score) {
+    state.why = "opened again: a higher score than when it was marked";
+  } else if (mark.image_count !== null && lesion.image_count > mark.image_count) {
+    state.why = "opened again: a new image since it was marked";
+  } else {
+    state.closed = true;
+  }
+  return state;
+}
+
+// Everything that reviewed.csv must hold, so that it may replace the one before: what was marked
+// here, and what the run had read already.
+function allMarks() {
+  const all = new Map(data.kept_marks.map(({ key, ...mark }) => [key, mark]));
+  for (const lesion of lesions) if (lesion.mark !== null) all.set(lesion.key, lesion.mark);
+  for (const [key, mark] of marks) all.set(key, newer(all.get(key) ?? null, mark));
+  return all;
+}

@@ -1,0 +1,73 @@
+"""The words of the review worklist, which `score` and `worklist` share. Imports no library."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from batch.job_arguments import PROGRAM, at_least
+
+
+def add_review(command: argparse.ArgumentParser) -> None:
+    """How the worklist is made."""
+    command.add_argument(
+        "--lesion-pattern",
+        metavar="REGEX",
+        help="finds the lesion in the path of an image that names none, by a group (?P<lesion>...) "
+        "and, where the path has it, (?P<patient>...)",
+    )
+    command.add_argument(
+        "--reviewed",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="marks of what was reviewed, .csv or .parquet; may be repeated (default: reviewed.csv "
+        "and reviewed.parquet in REPORTS, where they are)",
+    )
+    command.add_argument(
+        "--thumbnails",
+        action="store_true",
+        help="show the listed images on the page, read again from the archive",
+    )
+    command.add_argument(
+        "--explain",
+        metavar="N",
+        type=at_least(0),
+        default=0,
+        help="show for the first N lesions what the model's score hangs on (default: %(default)s)",
+    )
+
+
+def add_worklist(commands: argparse._SubParsersAction) -> None:
+    """The command that makes the worklist anew."""
+    worklist = commands.add_parser(
+        "worklist",
+        help="make the review worklist of the latest night anew, with today's marks",
+        description="Make the review worklist of the latest night anew from the published tables "
+        "and the marks there are now. Scores nothing; the published night stays as it is.",
+        usage=f"{PROGRAM} worklist REPORTS [options]",
+        allow_abbrev=False,
+    )
+    worklist.add_argument("reports", metavar="REPORTS", type=Path, help="folder with the reports")
+    worklist.add_argument(
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        help="folder for the worklist, replaced as a whole (default: REPORTS/worklist)",
+    )
+    worklist.add_argument(
+        "--open", action="store_true", help="open the page in the browser of this machine"
+    )
+    add_review(worklist)
+    worklist.add_argument(
+        "--archive",
+        metavar="ARCHIVE",
+        type=Path,
+        help="where the images are, for pictures (default: where the night found them)",
+    )
+    worklist.add_argument(
+        "--model",
+        metavar="ID_OR_FOLDER",
+        help="the model that scored, for --explain (default: the night's)",
+    )

@@ -1,0 +1,312 @@
+"""Three mornings over one archive, by the command line: the list, and what run.json counts.
+
+Thresholds are chosen from the scores of the bundled model, whichever it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import webbrowser
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from batch.cli import main
+from batch.errors import ExitCode
+from batch.job_arguments import DEFAULT_MODEL
+from batch.model.artifact import find_artifact
+from batch.model.manifest import read_manifest, write_manifest
+from batch.reports.review_inputs import WORKLIST
+
+PATTERN = r"^photographs/lesion-(?P<lesion>\d+)"
+
+
+class Mornings:
+    """An archive that may be changed, its reports, and models that differ in their threshold."""
+
+    def __init__(self, root: Path, source: Path) -> None:
+        self.root, self.reports = root, root / "reports"
+        self.archive = Path(shutil.copytree(source, root / "archive"))
+
+    def model(self, version: str, threshold: float, calibrated: bool) -> Path:
+        """The bundled model under another version, contract and threshold; its scores stay."""
+        bundled = find_artifact(DEFAULT_MODEL).folder
+        folder = Path(shutil.copytree(bundled, self.root / f"model-{version}"))
+        manifest = read_manifest(folder)
+        point = replace(manifest.operating_points[0], name="chosen", threshold=threshold)
+        output = replace(manifest.output, calibrated=calibrated)
+        changed = replace(
+            manifest, model_version=version, output=output, operating_points=(point,),
+            default_operating_point="chosen", golden_tolerance=1e-3,
+        )  # fmt: skip
+        write_manifest(changed, folder)
+        return folder
+
+    def score(self, model: Path | str, *words: str) -> dict:
+        command = ["score", str(self.archive), "--output", str(self.reports), "--model", str(model)]
+        assert main([*command, "--max-unscored-rate", "1", *words]) == ExitCode.COMPLETE
+        return json.loads((self.latest / "run.json").read_text())
+
+    def rebuild(self, *words: str) -> int:
+        return main(["worklist", str(self.reports), *words])
+
+    @property
+    def latest(self) -> Path:
+        return self.reports / os.readlink(self.reports / "latest")
+
+    def list(self, folder: Path | None = None) -> pd.DataFrame:
+        frame = pd.read_parquet((folder or self.latest) / f"{WORKLIST}.parquet")
+        return frame.set_index("lesion_key", drop=False)
+
+    def mark(self, *keys: str) -> None:
+        """Marks as a person writes them in the morning."""
+        with (self.reports / "reviewed.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["lesion_key", "decision", "reviewer", "reviewed_at"])
+            for key in keys:
+                writer.writerow([key, "no action", "Dr A", pd.Timestamp.now("UTC").isoformat()])
+
+
+@pytest.fixture(scope="module")
+def scores(generated_archive, tmp_path_factory):
+    """Melanoma scores of the archive, lowest first; no two are the same."""
+    mornings = Mornings(tmp_path_factory.mktemp("scores"), generated_archive)
+    mornings.score(DEFAULT_MODEL)
+    found = pd.read_parquet(mornings.latest / "current")["melanoma_score"]
+    return sorted(set(found.round(6)))
+
+
+@pytest.fixture(scope="module")
+def story(generated_archive, scores, tmp_path_factory):
+    """Three nights: the first list; a mark, a new and a vanished image; a new model."""
+    mornings = Mornings(tmp_path_factory.mktemp("story"), generated_archive)
+    middle, lower = (
+        (scores[at] + scores[at + 1]) / 2 for at in (len(scores) // 2, len(scores) // 4)
+    )
+    first_model = mornings.model("1.0.1", middle, False)
+    words = ("--lesion-pattern", PATTERN)
+    runs = [mornings.score(first_model, *words)]
+    first = mornings.list()
+    alerts = first[first["tier"] == "alert"]
+    lone = [key for key in alerts.index if len(alerts.loc[key, "paths"]) == 1]
+    mornings.marked = alerts.index[0] if alerts.index[0] != lone[-1] else alerts.index[1]
+    mornings.gone = lone[-1]
+    mornings.mark(mornings.marked)
+    (mornings.archive / alerts.loc[mornings.gone, "paths"][0]).unlink()
+    noise = np.random.default_rng(7).integers(0, 255, (90, 90, 3), np.uint8)
+    Image.fromarray(noise).save(mornings.archive / "new.png")
+    runs.append(mornings.score(first_model, *words))
+    second = mornings.list()
+    runs.append(mornings.score(mornings.model("2.0.0", lower, True), *words, "--thumbnails"))
+    mornings.runs, mornings.lists = runs, [first, second, mornings.list()]
+    mornings.thresholds = middle, lower
+    return mornings
+
+
+def of_tonight(mornings, number):
+    """Night number's `current`, with lesions as the list has them."""
+    folder = mornings.reports / "runs" / mornings.runs[number]["run_id"]
+    return pd.read_parquet(folder / "current")
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_every_alert_of_the_archive_stands_on_the_list(story, number):
+    listed = story.lists[number]
+    current = of_tonight(story, number)
+    alerts = set(current.loc[current["is_alert"], "image_id"])
+    on_list = {i for ids in listed.loc[listed["tier"] == "alert", "image_ids"] for i in ids}
+    assert alerts
+    assert alerts <= on_list
+    threshold = story.thresholds[number == 2]
+    scored = listed[listed["score_tier"].notna() & listed["max_score"].notna()]
+    assert ((scored["max_score"] >= threshold) == (scored["score_tier"] == "alert")).all()
+    assert set(listed.loc[listed["score_tier"] == "unreadable", "tier"]) <= {"unreadable"}
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_run_json_counts_what_the_list_holds(story, number):
+    review, listed = story.runs[number]["review"], story.lists[number]
+    assert review["failed"] == {}
+    made = review["worklist"]
+    assert made["by_status"] == listed["status"].value_counts().to_dict()
+    asked = listed[listed["status"] != "reviewed"]
+    assert made["lesions"] == asked["tier"].value_counts().to_dict()
+    assert made["open_alerts"] == (asked["tier"] == "alert").sum()
+    assert made["archive"]["images"] == of_tonight(story, number)["image_id"].nunique()
+    assert sum(made["not_looked_at"].values()) == story.runs[number]["equation"]["non_image"]
+    assert "review" in story.runs[number]["seconds"]
+    assert f"{WORKLIST}.parquet" in story.runs[number]["parts"]
+
+
+def test_on_the_first_morning_everything_is_new(story):
+    assert set(story.lists[0]["status"]) == {"new"}
+    assert story.runs[0]["review"]["worklist"]["previous_night"] is None
+    several = story.lists[0][story.lists[0]["image_count"] > 1]
+    assert len(several)  # visits and frames of one tracking UID are one lesion
+
+
+def test_on_the_second_morning_the_mark_counts_and_the_vanished_alert_stays(story):
+    second = story.lists[1]
+    assert second.loc[story.marked, "status"] == "reviewed"
+    assert second.loc[story.marked, "reviewer"] == "Dr A"
+    assert second.loc[story.gone, "status"] == "open"
+    assert "left_archive" in second.loc[story.gone, "flags"]
+    known = set(story.lists[0].index)
+    new = second[second["status"] == "new"]
+    assert not set(new.index) & known
+    assert {path for paths in new["paths"] for path in paths} <= {"new.png"}
+    others = second.drop(index=[story.marked, *new.index])
+    assert set(others["status"]) == {"open"}
+
+
+def test_on_the_third_morning_a_new_model_changes_tiers_and_says_so(story):
+    second, third = story.lists[1], story.lists[2]
+    middle, lower = story.thresholds
+    assert third.loc[story.marked, "status"] == "reviewed"  # the same score closes it still
+    assert third.loc[story.gone, "status"] == "open"
+    changed = story.runs[2]["review"]["worklist"]["changed_tier"]
+    assert set(changed) == {"new model"}
+    scored = third[third["max_score"].notna() & third["score_tier"].notna()]
+    turned = scored[(scored["max_score"] < middle) & (scored["max_score"] >= lower)]
+    assert len(turned)
+    assert set(turned["status"]) == {"new"}
+    assert set(turned["score_change"].dropna().round(5)) == {0.0}
+    assert (turned["previous_model_version"] != turned["model_version"]).all()
+    assert set(second.index) - set(third.index) == set()
+
+
+def test_the_page_holds_pictures_only_where_they_were_asked_for(story):
+    pages = [
+        (story.reports / "runs" / run["run_id"] / f"{WORKLIST}.html").read_text()
+        for run in story.runs
+    ]
+    assert "data:image/jpeg" not in pages[0]
+    assert "data:image/jpeg" in pages[2]
+    for page in pages:
+        assert "chosen" in page
+        assert story.marked in pages[0]
+
+
+def test_no_patient_stands_in_any_output(story):
+    for path in story.reports.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert b"Demo^Patient" not in data, path
+            assert b"DEMO-001" not in data, path
+
+
+@pytest.fixture
+def after(story, tmp_path):
+    """The story's reports, for a test of its own."""
+    copy = Mornings.__new__(Mornings)
+    copy.root, copy.archive = tmp_path, Path(shutil.copytree(story.archive, tmp_path / "archive"))
+    copy.reports = Path(shutil.copytree(story.reports, tmp_path / "reports", symlinks=True))
+    return copy
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_the_list_made_anew_is_the_published_one_and_the_night_stays_as_it_is(after, capsys):
+    before = files_of(after.latest)
+    assert after.rebuild() == ExitCode.COMPLETE
+    made = after.reports / "worklist"
+    assert sorted(p.name for p in made.iterdir()) == [
+        f"{WORKLIST}.{kind}" for kind in ("csv", "html", "parquet")
+    ]
+    pd.testing.assert_frame_equal(after.list(made), after.list())
+    assert files_of(after.latest) == before
+    assert str(made / f"{WORKLIST}.html") in capsys.readouterr().out
+
+
+def test_a_mark_of_the_day_closes_a_lesion_when_the_list_is_made_anew(after, tmp_path):
+    listed = after.list()
+    key = listed.index[listed["status"] == "new"][0]
+    after.mark(key)
+    for folder in (tmp_path / "elsewhere", None):
+        words = () if folder is None else ("--output", str(folder))
+        assert after.rebuild(*words) == ExitCode.COMPLETE
+        found = after.list(folder or after.reports / "worklist")
+        assert found.loc[key, "status"] == "reviewed"
+        assert (found.drop(index=key)["status"] == listed.drop(index=key)["status"]).all()
+    assert not list(after.reports.glob(".worklist*"))
+    assert after.rebuild("--reviewed", str(after.reports / "reviewed.csv")) == ExitCode.COMPLETE
+
+
+def test_the_same_night_again_alerts_nobody_twice(after):
+    once = after.score(DEFAULT_MODEL, "--lesion-pattern", PATTERN)
+    again = after.score(DEFAULT_MODEL, "--lesion-pattern", PATTERN)
+    assert again["run_id"] != once["run_id"]
+    assert again["review"]["worklist"]["new_alerts"] == 0
+    assert set(after.list()["status"]) <= {"open", "reopened", "reviewed"}
+
+
+def test_the_page_is_opened_where_there_is_a_browser(after, monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or True)
+    assert after.rebuild("--open") == ExitCode.COMPLETE
+    assert opened == [(after.reports / "worklist" / f"{WORKLIST}.html").as_uri()]
+    monkeypatch.setattr(webbrowser, "open", lambda url: False)
+    assert after.rebuild("--open") == ExitCode.COMPLETE
+    assert "no browser was found" in capsys.readouterr().err
+
+
+def test_pictures_and_explanations_are_made_anew_from_the_archive(after, story):
+    words = ("--thumbnails", "--archive", str(after.archive), "--explain", "1")
+    assert after.rebuild(*words, "--model", str(story.root / "model-2.0.0")) == ExitCode.COMPLETE
+    page = (after.reports / "worklist" / f"{WORKLIST}.html").read_text()
+    assert page.count("data:image/jpeg") > 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--output", "{reports}"), "holds published nights"),
+        (("--output", "{reports}/runs/x"), "holds published nights"),
+        (("--output", "{archive}"), "something else than a worklist"),
+        (("--output", "{archive}/new.png"), "no folder that can be looked into"),
+        (("--reviewed", "{reports}/none.csv"), "no file"),
+        (("--lesion-pattern", "x"), "no group named lesion"),
+        (("--thumbnails", "--archive", "{reports}/none"), "nothing at"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_and_changes_nothing(after, capsys, words, said):
+    before = files_of(after.root)
+    given = [word.format(reports=after.reports, archive=after.archive) for word in words]
+    assert after.rebuild(*given) == ExitCode.USAGE
+    assert said in capsys.readouterr().err
+    assert files_of(after.root) == before
+
+
+def test_without_a_night_there_is_no_list(tmp_path, capsys):
+    assert main(["worklist", str(tmp_path)]) == ExitCode.USAGE
+    assert "no published night" in capsys.readouterr().err
+
+
+def test_a_page_that_fails_loses_no_night_and_no_earlier_list(after, monkeypatch, capsys):
+    from batch.review import page
+
+    assert after.rebuild() == ExitCode.COMPLETE
+    before = files_of(after.reports / "worklist")
+
+    def fail(*_):
+        raise ValueError("Jane^Doe")
+
+    monkeypatch.setattr(page, "render", fail)
+    assert after.rebuild() == ExitCode.FAILURE
+    assert files_of(after.reports / "worklist") == before
+    run = after.score(DEFAULT_MODEL)
+    assert run["review"]["failed"] == {"page": "ValueError"}
+    assert not (after.latest / f"{WORKLIST}.html").exists()
+    assert len(after.list())
+    said = capsys.readouterr()
+    assert "Left out   page of the review: ValueError" in said.out
+    assert "Jane^Doe" not in said.out + said.err

@@ -1,0 +1,200 @@
+"""The review beside a night's tables: what fails takes nothing else along, and is told."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from batch.archive.limits import Limits
+from batch.config import ReviewOptions
+from batch.reports import morning as room
+from batch.reports.morning import NightPlace, Pictures, mark_files, morning
+from batch.reports.storage import RUN_FILE, LocalReports
+from tests.reports.nights import (
+    at,
+    facts,
+    failed,
+    image,
+    non_image,
+    pending,
+    published,
+    run_of,
+)
+
+FILES = [
+    image(at("a.jpg"), 0.9), image(at("b.jpg"), 0.4), image(at("c.jpg"), 0.1),
+    failed(at("d.jpg")), non_image(at("e.txt")), pending(at("f.jpg")),
+]  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path):
+    """The first night, published."""
+    return night(tmp_path, 1)
+
+
+def night(root: Path, number: int, files=FILES, **changes) -> NightPlace:
+    made_with = facts(number, **changes)
+    run = run_of(made_with, len(FILES))
+    folder = published(root, files, made_with, **run)
+    return NightPlace(LocalReports(root), folder, json.loads((folder / RUN_FILE).read_text()))
+
+
+def pictures(archive: Path) -> Pictures:
+    def model():
+        raise RuntimeError("Jane^Doe")
+
+    return Pictures(archive, Limits(), model)
+
+
+def test_a_night_has_the_list_as_tables_and_page_and_run_json_counts_it(place, tmp_path):
+    said = morning(place, tmp_path, ReviewOptions(), None)
+    assert said["failed"] == {}
+    made = said["worklist"]
+    assert made["lesions"] == {"alert": 1, "near_threshold": 1, "unreadable": 1}
+    assert made["by_status"] == {"new": 3}
+    assert (made["new_alerts"], made["open_alerts"]) == (1, 1)
+    assert made["not_looked_at"] == {
+        "non_image: other_file_type": 1, "pending: changed_while_read": 1,
+    }  # fmt: skip
+    assert made["archive"] == {
+        "files": 6, "images": 3, "unreadable": 1, "lesions": 4, "patients": 0, "below": 1,
+        "marks": 0, "marks_unmatched": 0,
+    }  # fmt: skip
+    assert json.loads(json.dumps(said)) == said
+    frame = pd.read_parquet(tmp_path / "review_worklist.parquet")
+    assert list(frame["tier"]) == ["alert", "near_threshold", "unreadable"]
+    assert "a.jpg" in (tmp_path / "review_worklist.html").read_text()
+    assert len(pd.read_csv(tmp_path / "review_worklist.csv")) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "missing"),
+    [
+        ("report", "review_night", set()),
+        ("worklist", "build", {"parquet", "csv", "html"}),
+        ("worklist", "read_remembered", {"parquet", "csv", "html"}),
+        ("worklist", "table_files", {"parquet", "csv", "html"}),
+        ("page", "page.render", {"html"}),
+        ("thumbnails", "thumbnails.pictures", set()),
+        ("attention", "thumbnails.attention_pictures", set()),
+    ],
+)
+@pytest.mark.parametrize("error", [ValueError("Jane^Doe"), OSError(2, "Jane^Doe"), MemoryError()])
+def test_what_fails_costs_its_own_part_only(
+    place, tmp_path, monkeypatch, caplog, name, broken, missing, error
+):
+    def fail(*_, **__):
+        raise error
+
+    where, _, attribute = broken.rpartition(".")
+    monkeypatch.setattr(getattr(room, where) if where else room, attribute, fail)
+    options = ReviewOptions(thumbnails=True, explain=1)
+    source = replace(pictures(tmp_path / "archive"), model=lambda: (None, 0))
+    if name == "report":
+        options = ReviewOptions()
+    with caplog.at_level(logging.ERROR, "batch"):
+        said = morning(place, tmp_path, options, source)
+    assert said["failed"].get(name) == type(error).__name__
+    there = {path.suffix[1:] for path in tmp_path.glob("review_worklist.*")}
+    assert there == {"parquet", "csv", "html"} - missing
+    assert f"review: no {name}: {type(error).__name__} at" in caplog.text
+    assert "Jane^Doe" not in caplog.text + json.dumps(said)
+
+
+def test_a_disk_that_takes_no_file_ends_the_night(place, tmp_path):
+    with pytest.raises(OSError, match="No such file"):
+        morning(place, tmp_path / "gone", ReviewOptions(), None)
+
+
+def test_pictures_that_were_asked_for_and_left_out_are_told(place, tmp_path):
+    said = morning(place, tmp_path, ReviewOptions(thumbnails=True, explain=3), None)
+    assert said["failed"].keys() == {"thumbnails", "attention"}
+    assert "left out" in (tmp_path / "review_worklist.html").read_text()
+
+
+def test_a_model_that_does_not_open_costs_the_explanation_only(place, tmp_path):
+    said = morning(place, tmp_path, ReviewOptions(explain=3), pictures(tmp_path))
+    assert said["failed"] == {"attention": "RuntimeError"}
+    assert (tmp_path / "review_worklist.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "given", "expected"),
+    [
+        ((), (), ()),
+        (("reviewed.csv",), (), ("reviewed.csv",)),
+        (("reviewed.parquet", "reviewed.csv"), (), ("reviewed.csv", "reviewed.parquet")),
+        (("reviewed.csv",), ("other.csv",), ("other.csv",)),
+    ],
+)
+def test_which_files_hold_the_marks(tmp_path, names, given, expected):
+    for name in names:
+        (tmp_path / name).touch()
+    options = ReviewOptions(reviewed=tuple(tmp_path / name for name in given))
+    assert mark_files(tmp_path, options) == tuple(tmp_path / name for name in expected)
+
+
+def test_marks_that_cannot_be_read_close_nothing_and_are_told_on_the_page(place, tmp_path):
+    (tmp_path / "reviewed.csv").write_text("lesion_key,decision,reviewed_at\n1.2,x,yesterday\n")
+    said = morning(place, tmp_path, ReviewOptions(), None)
+    assert said["worklist"]["marks_not_understood"] == 1
+    assert said["worklist"]["by_status"] == {"new": 3}
+    assert "row 2 does not count" in (tmp_path / "review_worklist.html").read_text()
+
+
+def statuses(place: NightPlace) -> dict[str, str]:
+    """Path to status, of the lesions in the list of a published night."""
+    frame = pd.read_parquet(place.folder / "review_worklist.parquet")
+    return {paths[0]: status for paths, status in zip(frame["paths"], frame["status"], strict=True)}
+
+
+def test_nights_before_any_list_are_made_up_for_by_their_alerts(tmp_path):
+    """An older version published two nights; in the third, their alerts are open, not new."""
+    night(tmp_path, 1)
+    night(tmp_path, 2, [image(at("g.jpg"), 0.8)])
+    third = night(tmp_path, 3, [*FILES, image(at("g.jpg"), 0.8), image(at("h.jpg"), 0.7)])
+    morning(third, third.folder, ReviewOptions(), None)
+    assert statuses(third) == {
+        "a.jpg": "open", "g.jpg": "open", "h.jpg": "new", "b.jpg": "new", "d.jpg": "new",
+    }  # fmt: skip
+    frame = pd.read_parquet(third.folder / "review_worklist.parquet").set_index("rank")
+    assert frame["first_alerted_at"][1].isoformat() == "2026-11-01T02:00:00+00:00"
+    assert frame["first_alerted_at"][2].isoformat() == "2026-11-02T02:00:00+00:00"
+    fourth = night(tmp_path, 4, third_files := [*FILES, image(at("h.jpg"), 0.7)])
+    morning(fourth, fourth.folder, ReviewOptions(), None)
+    assert statuses(fourth)["h.jpg"] == "open"
+    assert statuses(fourth)["g.jpg"] == "open"  # and its image is gone
+    assert len(third_files) == len(FILES) + 1
+
+
+def test_a_damaged_list_is_passed_over_for_the_one_before(tmp_path):
+    places = []
+    for number in (1, 2, 3):
+        files = [*FILES, image(at("h.jpg"), 0.7)] if number > 1 else FILES
+        places.append(night(tmp_path, number, files))
+        morning(places[-1], places[-1].folder, ReviewOptions(), None)
+        if number == 2:
+            (places[-1].folder / "review_worklist.parquet").write_bytes(b"broken")
+    assert statuses(places[0])["a.jpg"] == "new"
+    assert statuses(places[2])["a.jpg"] == "open"
+    assert statuses(places[2])["h.jpg"] == "open"  # its alert stands in the second night's table
+
+
+def test_scores_of_earlier_nights_stand_beside_tonights(tmp_path):
+    for number, (score, model) in enumerate([(0.9, "m1"), (0.8, "m1"), (0.7, "m2")], 1):
+        place = night(tmp_path, number, [image(at("a.jpg"), score)], model=model)
+        worklist, _ = room.make_worklist(place, ReviewOptions())
+        morning(place, place.folder, ReviewOptions(), None)
+    (row,) = worklist.images.to_dict("records")
+    assert [(when[:10], score) for when, score, _ in row["earlier_scores"]] == [
+        ("2026-11-01", 0.9), ("2026-11-02", 0.8),
+    ]  # fmt: skip
+    (lesion,) = worklist.lesions.to_dict("records")
+    assert (lesion["previous_score"], lesion["max_score"]) == (0.8, 0.7)
+    assert lesion["previous_model_version"] != lesion["model_version"]

@@ -1,0 +1,73 @@
+"""A real browser: Debian's chromium, driven by selenium. Skipped, with the reason, without one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from batch.review import page as review_page
+from tests.review.browser.opened import OpenedPage
+
+NPM_SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    """One browser a file of tests; its profile is thrown away."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
+    if None in programs:
+        pytest.skip("no chromium and chromedriver (Debian: apt-get install chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = programs[0]
+    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+                     "--disable-background-networking", "--disable-component-update",
+                     f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):  # fmt: skip
+        options.add_argument(argument)
+    if os.geteuid() == 0:  # chromium's sandbox does not start for root
+        options.add_argument("--no-sandbox")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(executable_path=programs[1])
+    browser = webdriver.Chrome(options=options, service=service)
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def opened(driver, tmp_path):
+    """Opens a worklist's page, at first in an empty browser; called with what `render` takes."""
+    found: list[OpenedPage] = []
+
+    def open_page(worklist, *arguments, width: int = 1280, height: int = 800, **named):
+        file = tmp_path / "review_worklist.html"
+        html = review_page.render(worklist, *arguments, **named)
+        file.write_text(html, encoding="utf-8")
+        page = OpenedPage(driver, file, tmp_path / "downloads", width, height)
+        if not found:
+            page.run("localStorage.clear()")
+            page.reload()
+        found.append(page)
+        return page
+
+    return open_page
+
+
+@pytest.fixture(scope="session")
+def axe_source(tmp_path_factory) -> str:
+    """axe-core's script, from npm's registry."""
+    if shutil.which("npm") is None:
+        pytest.skip("no npm: axe-core cannot be fetched")
+    folder = tmp_path_factory.mktemp("axe")
+    command = ["npm", "install", "--prefix", str(folder), "--no-save", "--ignore-scripts",
+               "--no-audit", "--no-fund", "--loglevel=error", "axe-core@4"]  # fmt: skip
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=NPM_SECONDS, cwd=folder)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm gave no axe-core within {NPM_SECONDS} s")
+    if done.returncode:
+        pytest.skip(f"npm could not fetch axe-core (exit code {done.returncode})")
+    return Path(folder, "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")

@@ -1,0 +1,108 @@
+"""Which images are one lesion and one patient; keys that nobody can mistake."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from batch.errors import UsageError
+from batch.review.grouping import group_images, group_unscored
+from batch.review.patterns import PATTERN_MOST, lesion_pattern
+from tests.review.lists import image, unreadable
+
+PATTERN = lesion_pattern(r"^(?P<patient>[^/]+)/(?P<lesion>[^/_]+)_")
+
+
+def grouped(*rows, pattern=None):
+    found = group_images(pd.DataFrame(list(rows)), pattern)
+    return list(zip(found["lesion_key"], found["patient_key"], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (image(0.5, image_id="1.2.3"), ("1.2.3", None)),
+        (image(0.5, image_id="1.2.3#4"), ("1.2.3#4", None)),
+        (image(0.5, image_id="sha256:ab"), ("sha256:ab", None)),
+        (image(0.5, image_id="=1+1"), ("IMAGE:=1+1", None)),
+        (image(0.5, image_id="PATTERN:x"), ("IMAGE:PATTERN:x", None)),
+        (image(0.5, image_id="a\nb"), ("IMAGE:a%0Ab", None)),
+        (image(0.5, lesion_id="9.8.7"), ("9.8.7", None)),
+        (image(0.5, lesion_id="9.8.7", patient_pseudonym="ab"), ("9.8.7", "ab")),
+        (image(0.5, lesion_id="L1", patient_pseudonym="ab"), ("TRACKING:ab/L1", "ab")),
+        (image(0.5, lesion_id="L1", patient_id="7", issuer_of_patient_id="H"),
+         ("TRACKING:H|7/L1", "H|7")),
+        (image(0.5, lesion_id="L1", study_instance_uid="1.5"), ("TRACKING:1.5/L1", None)),
+        (image(0.5, lesion_id="L1", image_id="1.2"), ("1.2", None)),
+        (image(0.5, lesion_id="a/b", patient_id="p"), ("TRACKING:|p/a%2Fb", "|p")),
+        (image(0.5, patient_id="p|q", issuer_of_patient_id="H|I"), (None, "H%7CI|p|q")),
+    ],
+)  # fmt: skip
+def test_keys(row, expected):
+    key, patient = expected
+    assert grouped(row) == [(key or row["image_id"], patient)]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("p1/l1_a.jpg", ("PATTERN:p1/l1", "PATTERN:p1")),
+        ("p1/sub/l1_a.jpg", ("sha256:ab", None)),
+        ("l1_a.jpg", ("sha256:ab", None)),
+        ("p/é ü_1.jpg", ("PATTERN:p/é ü", "PATTERN:p")),
+        ("100%/l@1_a.jpg", ("PATTERN:100%25/l%401", "PATTERN:100%25")),
+    ],
+)
+def test_the_pattern_is_searched_in_the_path(path, expected):
+    assert grouped(image(0.5, path=path, image_id="sha256:ab"), pattern=PATTERN) == [expected]
+
+
+def test_an_image_that_names_its_lesion_is_not_asked_for_its_path():
+    row = image(0.5, path="p1/l1_a.dcm", lesion_id="9.8", patient_pseudonym="ab")
+    assert grouped(row, pattern=PATTERN) == [("9.8", "ab")]
+    assert grouped({**row, "lesion_id": None}, pattern=PATTERN) == [("PATTERN:p1/l1", "ab")]
+
+
+def test_one_tracking_uid_of_two_patients_is_two_lesions():
+    """A device that gives all lesions one UID must not hide a patient behind another."""
+    rows = [image(0.5, str(n), lesion_id="9.8", patient_pseudonym=who)
+            for n, who in enumerate(["ab", "cd", "ab", None])]  # fmt: skip
+    assert [key for key, _ in grouped(*rows)] == ["9.8@ab", "9.8@cd", "9.8@ab", "9.8@?"]
+
+
+@pytest.mark.parametrize(
+    ("row", "of_paths", "expected"),
+    [
+        (unreadable("p1/l1_b"), {}, ("PATTERN:p1/l1", "PATTERN:p1", "sha256:70312f6c315f62")),
+        (unreadable("x"), {}, ("FILE:x.jpg", None, "sha256:78")),
+        (unreadable("x", content_sha256=None), {}, ("FILE:x.jpg", None, "FILE:x.jpg")),
+        (unreadable("x", image_id="1.2#3"), {}, ("1.2#3", None, "1.2#3")),
+        (unreadable("x", image_id="1.2#3"), {"x.jpg": ("9.8", "ab")}, ("9.8", "ab", "1.2#3")),
+        (unreadable("x", image_id="1.2#3"), {"x.jpg": (None, "ab")}, ("1.2#3", "ab", "1.2#3")),
+    ],
+)
+def test_images_without_a_score(row, of_paths, expected):
+    (found,) = group_unscored(pd.DataFrame([row]), PATTERN, of_paths).to_numpy().tolist()
+    assert tuple(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("(", "no regular expression"),
+        ("(?P<lesion>", "no regular expression"),
+        ("l[0-9]+", "no group named lesion"),
+        ("(?P<lesions>.)", "no group named lesion"),
+        ("(?P<lesion>.)" + "x" * PATTERN_MOST, "allowed: 1000"),
+    ],
+)
+def test_a_pattern_that_is_none_is_refused(text, said):
+    with pytest.raises(UsageError, match=said):
+        lesion_pattern(text)
+
+
+def test_an_empty_lesion_is_no_match():
+    pattern = lesion_pattern(r"^(?P<patient>p)/(?P<lesion>[a-z]*)")
+    assert grouped(image(0.5, path="p/1.jpg", image_id="sha256:ab"), pattern=pattern) == [
+        ("sha256:ab", "PATTERN:p")
+    ]
