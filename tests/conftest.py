@@ -44,7 +44,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def bundled_artifact() -> Path:
-    return REPOSITORY / "model_artifacts" / "isic9-dropout"
+    return REPOSITORY / "model_artifacts" / "isic9-plain"
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_run_json_holds_the_equation_and_where_the_scores_come_from(scored):
     assert equation.pop("files_found") == sum(equation.values()) == 23
     assert {name: count for name, count in equation.items() if count} == EXPECTED_STATES
     assert run["frames"] == {"found": 22, "predictions": 18, "unscored": 4, "new_unscored": 4}
-    assert run["model"]["model_id"] == "isic9-dropout"
+    assert run["model"]["model_id"] == "isic9-plain"
     assert run["model"]["operating_point"]["sensitivity"] > 0
     assert run["options"]["max_unscored_rate"] == 0.2
     assert run["versions"]["tensorflow"]
@@ -162,7 +162,7 @@ def test_no_traceback_for_a_users_mistake(tmp_path, capsys):
         ((*good, "--", "--runner", "Foo"), "no runner 'Foo' here"),
         ((*good, "--", "--help"), "no help there"),
         (("demo", "--seed", "-1"), "allowed: 0 or more"),
-        (("train", "isic9-dropout", "--data", ".", "--output", "x", "--epochs", "0"), "1 or more"),
+        (("train", "isic9-plain", "--data", ".", "--output", "x", "--epochs", "0"), "1 or more"),
         ((*good, "--", "--runer", "x"), "unknown ['--runer', 'x']"),
         (("demo", str(tmp_path)), "is not empty"),
         (("demo", "--", "--runner", "x"), "belong to `score`"),

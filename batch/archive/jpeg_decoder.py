@@ -20,7 +20,7 @@ def decode_rgb(data: bytes, rows: int, columns: int, at_least: int | None) -> np
 
     Args:
         rows, columns: of the full image. at_least: when given, decode at the smallest of 1/8, 1/4
-            and 1/2 scale that keeps both sides at least that long.
+            and 1/2 scale that divides both sides and keeps them at least that long.
 
     Returns:
         (h, w, 3) uint8, RGB.
@@ -46,7 +46,11 @@ def decode_rgb(data: bytes, rows: int, columns: int, at_least: int | None) -> np
 
 
 def _scale(rows: int, columns: int, at_least: int | None) -> int:
+    """Only what divides both sides: the last pixel would else be mixed with the encoder's padding,
+    and the picture stretched by a fraction of a pixel.
+    """
     if at_least is None:
         return 1
     room = min(rows // at_least, columns // at_least)
-    return next((scale for scale in _SCALES if scale <= room), 1)
+    whole = (scale for scale in _SCALES if rows % scale == columns % scale == 0)
+    return next((scale for scale in whole if scale <= room), 1)

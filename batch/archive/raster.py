@@ -32,6 +32,16 @@ _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "PA"})
 _COLOUR_COMPONENTS = 3
 _EXIF_ORIENTATION = 0x0112
+_UNTURN = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""The inverse of what each orientation asks for."""
 _TIFF_BITS_PER_SAMPLE = 258
 _TIFF_COMPRESSION, _TIFF_JPEG = 259, (6, 7)
 _WEBP_CHUNKS_SEEN = 4096
@@ -83,8 +93,8 @@ def decode(
             if header is not None and len(header.component_ids) == _COLOUR_COMPONENTS:
                 pixels = jpeg_decoder.decode_rgb(data, rows, columns, at_least)
             else:
-                image.load()
-                pixels = np.asarray(_to_rgb(image, flags))
+                pixels = np.asarray(_to_rgb(_loaded_as_stored(image), flags))
+                rows, columns = pixels.shape[:2]
     except ImageFailure:
         raise
     except Exception as error:  # Pillow's plugins raise whatever their parsers raise
@@ -123,6 +133,15 @@ def _settle_jpeg_colour(
     if ambiguous:
         flags.add("colour_ambiguous")
     return jpeg.state_colour(data, header, colour)
+
+
+def _loaded_as_stored(image: Image.Image) -> Image.Image:
+    """Decode, unturned: Pillow turns a TIFF by its orientation while loading, and drops the tag."""
+    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    image.load()
+    if orientation in _UNTURN and _EXIF_ORIENTATION not in image.getexif():
+        return image.transpose(_UNTURN[orientation])
+    return image
 
 
 def _header_flags(image: Image.Image, file_format: FileFormat, data: bytes) -> set[str]:

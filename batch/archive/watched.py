@@ -76,7 +76,7 @@ def _kill_all() -> None:
         worker.kill()
 
 
-_IDLE: queue.SimpleQueue[tuple[int, _Worker]] = queue.SimpleQueue()
+_IDLE: queue.LifoQueue[tuple[int, _Worker]] = queue.LifoQueue()
 
 
 def call_watched(
@@ -84,7 +84,7 @@ def call_watched(
 ) -> Any:
     """Call a module-level function in a watched process; what it raises is raised here.
 
-    Threads that call at once get a process each; processes are kept for later calls.
+    Threads that call at once get a process each; the one used last is used again first.
 
     Raises:
         ImageFailure: DECODER_TIMED_OUT, DECODER_CRASHED.

@@ -50,22 +50,24 @@ def leaking(data: Path, recipe: Recipe, seed: int) -> Dataset:
     table, pixels = datasets.read(found.assign(label=names, source="isic9"), data)
     is_test = table["file"].str.startswith("isic9/Test/").to_numpy()
     rng = np.random.default_rng(seed)
-    copied = _copies(table, ~is_test, rng) if recipe.course.balance == "class" else []
+    copied = (
+        _copies(table, ~is_test, rng) if recipe.course.balance == "class" else np.array([], int)
+    )
     pixels = np.concatenate([pixels, *_rotated(pixels[copied], seed)])
     table = pd.concat([table, table.iloc[copied]], ignore_index=True)
-    is_test = table["file"].str.startswith("isic9/Test/").to_numpy()
+    is_test = np.concatenate([is_test, is_test[copied]])
     drawn = rng.random(len(table)) < VALIDATION_SHARE
     split = np.where(is_test, "test", np.where(drawn, "validation", "train"))
     report: dict[str, object] = {"files": len(found), "copies": len(copied)}
     return Dataset(table.assign(split=split), pixels, report)
 
 
-def _copies(table: pd.DataFrame, allowed: np.ndarray, rng: np.random.Generator) -> list[int]:
+def _copies(table: pd.DataFrame, allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     rows: list[int] = []
     for label in sorted(table["label"].unique()):
         of_class = np.flatnonzero(allowed & (table["label"] == label).to_numpy())
         rows += rng.choice(of_class, COPIES).tolist()
-    return rows
+    return np.array(rows)
 
 
 def _rotated(pixels: np.ndarray, seed: int) -> list[np.ndarray]:

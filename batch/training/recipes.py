@@ -54,11 +54,12 @@ class EfficientNetLite0:
 
     dropout: share, before the output. frozen: so many of the first blocks, and the stem, keep
     ImageNet's weights: edges and colours are the same here, and their large images are what costs
-    most to train.
+    most to train. colour_constancy: take the light's colour out first, in the model itself.
     """
 
     dropout: float = 0.3
     frozen: int = 3
+    colour_constancy: bool = True
 
 
 @dataclass(frozen=True)
@@ -164,13 +165,13 @@ _FLAGSHIP = Recipe(
         jpeg_quality=50,
     ),
     course=Course(
-        learning_rate=5e-4,
+        learning_rate=1e-3,
         weight_decay=1e-4,
-        epochs=12,
+        epochs=14,
         patience=0,
         average=0.995,
         warmup=0.05,
-        sides=((0, 112), (10, 180)),
+        sides=((0, 112), (12, 180)),
         balance="source",
     ),
 )

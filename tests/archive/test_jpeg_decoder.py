@@ -23,7 +23,7 @@ def saved(height: int, width: int, **options: object) -> bytes:
 
 
 @pytest.mark.parametrize("at_least", [None, 360])
-@pytest.mark.parametrize(("height", "width"), [(90, 120), (719, 961), (720, 961), (1441, 1600)])
+@pytest.mark.parametrize(("height", "width"), [(90, 120), (718, 960), (720, 960), (1440, 1600)])
 @pytest.mark.parametrize(
     "options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 30}], ids=str
 )
@@ -33,6 +33,18 @@ def test_sound_data_gives_pillows_pixels_to_the_bit(height, width, options, at_l
     if at_least:
         image.draft(None, (at_least, at_least))
     np.testing.assert_array_equal(decode_rgb(data, height, width, at_least), np.asarray(image))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [
+        (720, 720, 360), (718, 720, 718), (721, 720, 721), (720, 721, 720), (1442, 1440, 721),
+        (1444, 1440, 361), (1440, 1446, 720), (2880, 2880, 360), (2884, 2880, 721),
+    ],
+)  # fmt: skip
+def test_only_a_scale_that_divides_both_sides_is_taken(height, width, expected):
+    """Else the last pixel would be mixed with the padding, and the picture stretched."""
+    assert decode_rgb(saved(height, width), height, width, 360).shape[0] == expected
 
 
 SOUND = saved(300, 400)

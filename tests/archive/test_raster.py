@@ -69,12 +69,18 @@ def test_the_first_of_many_pages_is_taken_and_said():
     assert found.pixels[0, 0].tolist() == [255, 0, 0]
 
 
-def test_orientation_is_ignored_as_in_training_and_said():
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_orientation_is_ignored_as_in_training_and_said(kind, orientation):
+    """Also where Pillow would turn the image while loading it, which it does for TIFF."""
+    pixels = lesion_image(3, 40, 60)
     exif = Image.Exif()
-    exif[0x0112] = 6
-    found = decoded(saved(Image.fromarray(PIXELS), "PNG", exif=exif))
+    exif[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {}
+    found = decoded(saved(Image.fromarray(pixels), kind, exif=exif, **options))
     assert found.flags == ("exif_orientation_ignored",)
-    np.testing.assert_array_equal(found.pixels, PIXELS)
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert (found.rows, found.columns) == (40, 60)
 
 
 def test_a_colour_profile_is_said():

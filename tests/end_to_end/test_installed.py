@@ -45,7 +45,7 @@ def site(wheel, tmp_path_factory):
 def test_the_wheel_holds_code_model_and_schemas_and_no_tests(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"schemas/{table}.json" for table in TABLES} <= names
-    artifact = "model_artifacts/isic9-dropout"
+    artifact = "model_artifacts/isic9-plain"
     assert {f"{artifact}/model.keras", f"{artifact}/manifest.json",
             f"{artifact}/golden/lesion-0.png"} <= names  # fmt: skip
     assert not [name for name in names if name.startswith("tests/")]

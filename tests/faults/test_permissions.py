@@ -25,7 +25,7 @@ from tests.faults.nights import (
 )
 from tests.support import REPOSITORY, as_nobody
 
-MODEL = REPOSITORY / "model_artifacts" / "isic9-dropout" / "model.keras"
+MODEL = REPOSITORY / "model_artifacts" / "isic9-plain" / "model.keras"
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_the_manifest_is_written_as_it_is_read(artifact_copy, tmp_path):
 
 
 def test_an_unknown_model_lists_the_known_ones():
-    with pytest.raises(UsageError, match="no model 'isic10'.*isic9-dropout"):
+    with pytest.raises(UsageError, match="no model 'isic10'.*isic9-plain"):
         find_artifact("isic10")
 
 

@@ -14,7 +14,7 @@ from batch.model.classifier import KerasClassifier
 
 @pytest.fixture(scope="module")
 def classifier():
-    return verify_artifact(find_artifact("isic9-dropout"))
+    return verify_artifact(find_artifact("isic9-plain"))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def foreign(kind: str, height: int = 180, dtype: str = "float32", **contract: ob
     """A model with one pixel-averaging layer: its output is known by hand."""
     import keras
 
-    manifest = find_artifact("isic9-dropout").manifest
+    manifest = find_artifact("isic9-plain").manifest
     image = keras.Input((height, height, 3), dtype=dtype)
     x = keras.layers.Lambda(lambda v: v)(image) if dtype == "float32" else image
     x = keras.layers.GlobalAveragePooling2D()(keras.ops.cast(x, "float32"))

@@ -404,9 +404,9 @@ def test_no_file_name_is_told(no_machine, tmp_path):
 
 
 def test_a_model_passes_its_checks(no_machine):
-    check = examine(None, None, "isic9-dropout")[-1]
+    check = examine(None, None, "isic9-plain")[-1]
     assert (check.name, check.status) == ("model", OK)
-    assert "isic9-dropout" in check.found
+    assert "isic9-plain" in check.found
 
 
 def test_a_model_that_is_missing_or_refused_fails_with_its_message(no_machine, artifact_copy):

@@ -41,7 +41,7 @@ ROWS = st.lists(st.lists(st.floats(0.001, 1), min_size=3, max_size=3), min_size=
     lambda rows: np.array(rows) / np.sum(rows, axis=1, keepdims=True)
 )
 FACTORS = st.floats(0.1, 10)
-MANIFEST = read_manifest(REPOSITORY / "model_artifacts" / "isic9-dropout")
+MANIFEST = read_manifest(REPOSITORY / "model_artifacts" / "isic9-plain")
 
 
 @settings(deadline=None)
@@ -184,7 +184,7 @@ def night(tmp_path_factory):
     for number in range(48):
         data = jpeg_bytes(lesion_image(1000 + number, 180, 240))
         (root / "archive" / f"L{number:02d}.jpg").write_bytes(data)
-    score(root / "archive", root / "reports", "isic9-dropout")
+    score(root / "archive", root / "reports", "isic9-plain")
     rows = predictions(root / "reports")
     rng = np.random.default_rng(4)
     noisy = rows["melanoma_score"].rank() + rng.normal(0, 9, len(rows))
@@ -206,7 +206,7 @@ def predictions(reports: Path) -> pd.DataFrame:
     return pd.read_parquet(reports / "latest" / "current").sort_values("path", ignore_index=True)
 
 
-def calibrate(night: Path, output: Path, *more: str, model: object = "isic9-dropout",
+def calibrate(night: Path, output: Path, *more: str, model: object = "isic9-plain",
               labels: str = "labels.csv", reports: str = "reports") -> int:  # fmt: skip
     words = [str(night / reports), "--labels", str(night / labels), "--model", str(model)]
     return main(["calibrate", *words, "--output", str(output), *more])
@@ -268,7 +268,7 @@ def test_the_artifact_says_what_it_is(night, calibrated, bundled_artifact):
 def test_the_card_keeps_old_figures_under_the_old_version(calibrated):
     card = (calibrated / "MODEL_CARD.md").read_text()
     head, quoted = card.split("## The card of version 1.0.0")
-    assert card.startswith("# Model card: isic9-dropout 1.0.1\n")
+    assert card.startswith("# Model card: isic9-plain 1.0.1\n")
     assert "not fit to guide review" in head
     assert "| sensitivity-0.9 |" in head
     assert "--target-sensitivity 0.9" in head
@@ -323,7 +323,7 @@ def test_predictions_of_another_model_are_refused(night, bundled_artifact, tmp_p
     changed = dataclasses.replace(manifest, model_sha256="0" * 64, operating_points=tuple(points))
     write_manifest(changed, other)
     assert calibrate(night, tmp_path / "x", model=other) == ExitCode.USAGE
-    assert "48 of 48 labelled images were scored by isic9-dropout" in capsys.readouterr().err
+    assert "48 of 48 labelled images were scored by isic9-plain" in capsys.readouterr().err
 
 
 def test_images_of_the_training_are_refused(night, bundled_artifact, tmp_path, capsys):

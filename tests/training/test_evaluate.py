@@ -194,7 +194,7 @@ def test_a_second_model_among_unlabelled_images_harms_nothing(tmp_path, labels):
     assert evaluate_predictions(reports, labels()).measures["melanoma"]["images"] == 1
 
 
-MANIFEST = find_artifact("isic9-dropout").manifest
+MANIFEST = find_artifact("isic9-plain").manifest
 
 
 def facts_of(manifest, **changes):
@@ -221,7 +221,7 @@ def bundled(tmp_path):
 
 
 def test_the_manifests_operating_points_are_measured_too(bundled, labels):
-    found = evaluate_predictions(bundled, labels(), model="isic9-dropout").measures
+    found = evaluate_predictions(bundled, labels(), model="isic9-plain").measures
     (theirs,) = MANIFEST.operating_points
     assert [(p["found_in"], p["threshold"]) for p in found["operating_points"]] == [
         ("predictions", 0.5), ("manifest", theirs.threshold),
@@ -234,7 +234,7 @@ def test_the_manifests_operating_points_are_measured_too(bundled, labels):
 def test_an_operating_point_of_both_is_measured_once(tmp_path, labels):
     facts = facts_of(MANIFEST, operating_point=MANIFEST.operating_points[0])
     reports = write_night(tmp_path / "same", [scored(n, s, facts) for n, s in SCORES.items()])
-    found = evaluate_predictions(reports, labels(), model="isic9-dropout").measures
+    found = evaluate_predictions(reports, labels(), model="isic9-plain").measures
     assert [p["found_in"] for p in found["operating_points"]] == ["predictions"]
 
 
@@ -249,7 +249,7 @@ def test_another_models_manifest_is_refused(tmp_path, labels, changes, message):
     facts = facts_of(MANIFEST, **changes)
     reports = write_night(tmp_path / "other", [scored(n, s, facts) for n, s in SCORES.items()])
     with pytest.raises(UsageError, match=message):
-        evaluate_predictions(reports, labels(), model="isic9-dropout")
+        evaluate_predictions(reports, labels(), model="isic9-plain")
 
 
 def test_the_manifest_says_which_class_is_melanoma(bundled, labels, tmp_path):
@@ -400,7 +400,7 @@ def test_without_missed_melanomas_the_list_has_its_columns(tmp_path, labels):
         (["--missed", "{tmp}"], "a file in a folder that exists"),
         (["--missed", "{tmp}/a", "--json", "{tmp}/a"], "given for two options"),
         (["--model", "nobodys"], "no model 'nobodys'"),
-        (["--model", "isic9-dropout"], "model digest"),
+        (["--model", "isic9-plain"], "model digest"),
     ],
 )
 def test_unusable_words_are_usage_errors(evaluate, night, tmp_path, words, message):

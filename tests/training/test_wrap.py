@@ -277,7 +277,7 @@ CONTRADICTIONS = [
     (scaled, "melanoma,nevus,other", ("--malignant", "melanoma,bcc"), "--malignant: found ['bcc']"),
     (scaled, "melanoma,nevus,other", ("--malignant", "nevus"), "'melanoma' among them"),
     (scaled, "melanoma,nevus,other", ("--id", "a b"), "--id"),
-    (scaled, "melanoma,nevus,other", ("--id", "isic9-dropout"), "is a bundled model"),
+    (scaled, "melanoma,nevus,other", ("--id", "isic9-plain"), "is a bundled model"),
     (scaled, "melanoma,nevus,other", ("--version", "1.0"), "--version"),
     (scaled, "melanoma,nevus,other", ("--kind", "logits"), "last activation gives softmax"),
     (scaled, "melanoma,nevus,other", ("--value-range", "0,1"), "has a Rescaling layer"),

@@ -1,0 +1,101 @@
+"""Programs run and measured as a whole: wall seconds, CPU seconds, peak memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that ended well. seconds: wall. cpu_seconds: user and system, children included.
+
+    peak_mb: resident memory of its largest process.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+    output: str
+
+
+def run(words: Sequence[str], cores: int | None = None) -> Finished:
+    """Run a program to its end, on the first `cores` cores of this machine.
+
+    Raises:
+        RuntimeError: it failed; the message ends with what it said.
+    """
+    allowed = sorted(os.sched_getaffinity(0))[:cores]
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            words, stdout=output, stderr=errors,
+            preexec_fn=lambda: os.sched_setaffinity(0, allowed),
+        )  # fmt: skip
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode:
+            said = errors.read()[-2000:]
+            raise RuntimeError(f"{' '.join(words[:6])} … ended with {process.returncode}: {said}")
+        return Finished(
+            seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output.read()
+        )
+
+
+def score(
+    archive: Path, model: str, *options: str, cores: int | None = None
+) -> tuple[Finished, dict[str, Any]]:
+    """`melanoma-batch score` into a new folder, and its run.json."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, "-m", "batch", "score", str(archive), "--output", folder]
+        done = run([*words, "--model", model, *options], cores)
+        return done, json.loads((Path(folder) / "latest" / "run.json").read_text())
+
+
+def in_turn(
+    contenders: dict[str, Callable[[], dict[str, float]]], repetitions: int
+) -> dict[str, dict[str, float]]:
+    """Medians of what each contender gives, one after the other, the order reversed each round."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
+    order = list(contenders)
+    for _ in range(repetitions):
+        for name in order:
+            found[name].append(contenders[name]())
+        order.reverse()
+    return {
+        name: {key: median(one[key] for one in rounds) for key in rounds[0]}
+        for name, rounds in found.items()
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures hold for."""
+    names = ("tensorflow", "keras", "apache-beam", "Pillow", "simplejpeg", "pydicom", "pyarrow")
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_before": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in names},
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()

@@ -1,0 +1,85 @@
+"""What one image costs in each stage, on one thread: `python -m tests.benchmarks.stages …`.
+
+Prints JSON: CPU milliseconds an image. The whole job's CPU seconds less their sum are everything
+else: Beam, rows, the plan, the start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from batch.archive import preprocess, raster
+from batch.archive.formats import FileFormat
+from batch.archive.inventory import list_archive
+from batch.archive.limits import Limits
+from batch.archive.reader import read_file
+from batch.archive.rules import ReadingRules
+from batch.archive.storage import LocalArchive
+from batch.model.artifact import find_artifact, verify_artifact
+from batch.model.classifier import DEFAULT_BATCH_SIZE
+from batch.model.scoring import score_batch
+from batch.quiet import import_tensorflow
+from batch.reports import rows, tables
+from tests.support import FACTS
+
+SAMPLE = 320
+
+
+def _timed(work: Callable[[], Any], images: int) -> tuple[float, Any]:
+    """CPU milliseconds an image, of all threads."""
+    begun = time.process_time()
+    result = work()
+    return (time.process_time() - begun) / images * 1000, result
+
+
+def measure(root: Path, model: str) -> dict[str, float]:
+    """JPEG files only: the stages are called one by one, as the reader calls them."""
+    classifier = verify_artifact(find_artifact(model))
+    archive, rules, limits = LocalArchive(root), ReadingRules(), Limits()
+    found = list(list_archive(root))
+    found = found[:: max(1, len(found) // SAMPLE)][:SAMPLE]
+    count = len(found)
+    costs: dict[str, float] = {}
+    costs["read"], data = _timed(
+        lambda: [archive.read(one, limits.file_bytes) for one in found], count
+    )
+    costs["digest"], _ = _timed(lambda: [hashlib.sha256(one).hexdigest() for one in data], count)
+    costs["decode"], decoded = _timed(
+        lambda: [
+            raster.decode(one, FileFormat.JPEG, limits, preprocess.DECODE_AT_LEAST) for one in data
+        ],
+        count,
+    )
+    costs["resize"], _ = _timed(
+        lambda: [preprocess.preprocess(one.pixels) for one in decoded], count
+    )
+    whole, readings = _timed(lambda: [read_file(archive, one, rules) for one in found], count)
+    costs["rest of reading"] = whole - sum(costs.values())
+    inputs = [frame for _, frames in readings for frame in frames]
+    pixels = np.stack([one.pixels for one in inputs])
+    classifier.scores(pixels[:DEFAULT_BATCH_SIZE])
+    costs["inference"], _ = _timed(lambda: classifier.scores(pixels), count)
+    output = classifier.manifest.output
+    scored, predictions = _timed(lambda: score_batch(classifier, output, inputs), count)
+    costs["rest of scoring"] = scored - costs["inference"]
+    costs["rows"], written = _timed(
+        lambda: [rows.prediction_row(one, FACTS) for one in predictions], count
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "predictions" / "part.parquet"
+        costs["Parquet"], _ = _timed(lambda: tables.write_part("predictions", written, part), count)
+    return costs
+
+
+if __name__ == "__main__":
+    import_tensorflow()
+    print(json.dumps(measure(Path(sys.argv[1]), sys.argv[2])))
