@@ -46,8 +46,7 @@ STAGES = (
     Stage(1, 3, 1, 6, 320),
 )
 STEM_FILTERS, HEAD_FILTERS = 32, 1280
-BATCH_NORM = {"epsilon": 1e-3, "momentum": 0.99}
-
+NORM_EPSILON = 1e-3
 
 _NORM_OF = {
     "_conv_stem": "_bn0",
@@ -56,29 +55,33 @@ _NORM_OF = {
     "_project_conv": "_bn2",
     "_conv_head": "_bn1",
 }
-"""Each convolution's normalisation, by the end of their names."""
+"""Each convolution's normalisation in the file, by the end of their names."""
 
 
-def efficientnet_lite0(image: Any, folded: bool = False) -> Any:
+def efficientnet_lite0(image: Any) -> Any:
     """(N, H, W, 3) in 0..255 to (N, 1280) features; layers carry the weights' names.
 
-    Args:
-        folded: without normalisation layers, for weights of `fold`.
+    There are no normalisation layers: `weights_from` folds them into the convolutions before
+    training, so training and scoring compute the same function, and at twice the speed (63 against
+    31 images/s, side 180, two cores).
     """
     x = layers.Rescaling(INPUT_SCALE, INPUT_OFFSET, name="imagenet_scale")(image)
-    x = layers.ReLU(6.0)(_conv(x, STEM_FILTERS, 3, 2, "_conv_stem", folded))
+    x = layers.ReLU(6.0)(_conv(x, STEM_FILTERS, 3, 2, "_conv_stem"))
     number = 0
     for stage in STAGES:
         for repeat in range(stage.repeats):
             stride = stage.stride if repeat == 0 else 1
-            x = _block(x, stage, stride, f"_blocks.{number}.", folded)
+            x = _block(x, stage, stride, f"_blocks.{number}.")
             number += 1
-    x = layers.ReLU(6.0)(_conv(x, HEAD_FILTERS, 1, 1, "_conv_head", folded))
+    x = layers.ReLU(6.0)(_conv(x, HEAD_FILTERS, 1, 1, "_conv_head"))
     return layers.GlobalAveragePooling2D(name="features")(x)
 
 
 def weights_from(model: keras.Model, file: Path) -> None:
     """Set the backbone's weights; every array of the file is used, but the classifier's.
+
+    A normalisation, with its running mean and variance, is a linear map of the convolution before
+    it: it goes into that one's kernel and bias.
 
     Raises:
         UsageError: not the file that is meant.
@@ -93,7 +96,8 @@ def weights_from(model: keras.Model, file: Path) -> None:
     left = {name: array for name, array in left.items() if "num_batches" not in name}
     try:
         for layer in model.layers:
-            _set_weights(layer, left)
+            if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
+                layer.set_weights(_folded(layer, left))
     except (KeyError, ValueError) as error:
         raise UsageError(
             f"--weights: {file} does not hold EfficientNet-Lite0 ({error}); see README, 'Training'."
@@ -105,72 +109,39 @@ def weights_from(model: keras.Model, file: Path) -> None:
 
 
 def freeze(model: keras.Model, blocks: int) -> None:
-    """The stem and so many blocks are not trained, normalisation included; 0 freezes nothing."""
+    """The stem and so many blocks are not trained; 0 freezes nothing."""
     for layer in model.layers:
         if not blocks or layer.name.startswith(_named(f"_blocks.{blocks}.")):
             return
         layer.trainable = False
 
 
-def _set_weights(layer: Any, arrays: dict[str, np.ndarray]) -> None:
+def _folded(layer: Any, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Kernel and bias that do what both do in the file; taken out of it."""
     name = layer.name.replace("__", ".")
-    if isinstance(layer, layers.DepthwiseConv2D):  # PyTorch: out, 1, h, w
-        layer.set_weights([arrays.pop(f"{name}.weight").transpose(2, 3, 0, 1)])
-    elif isinstance(layer, layers.Conv2D):  # PyTorch: out, in, h, w
-        layer.set_weights([arrays.pop(f"{name}.weight").transpose(2, 3, 1, 0)])
-    elif isinstance(layer, layers.BatchNormalization):
-        parts = ("weight", "bias", "running_mean", "running_var")
-        layer.set_weights([arrays.pop(f"{name}.{part}") for part in parts])
+    ending = next(conv for conv in _NORM_OF if name.endswith(conv))
+    norm = name.removesuffix(ending) + _NORM_OF[ending]
+    parts = ("weight", "bias", "running_mean", "running_var")
+    gamma, beta, mean, variance = (arrays.pop(f"{norm}.{part}") for part in parts)
+    scale = gamma / np.sqrt(variance + NORM_EPSILON)
+    kernel = arrays.pop(f"{name}.weight")  # PyTorch: out, in (or 1), h, w
+    if isinstance(layer, layers.DepthwiseConv2D):
+        return [kernel.transpose(2, 3, 0, 1) * scale[:, None], beta - mean * scale]
+    return [kernel.transpose(2, 3, 1, 0) * scale, beta - mean * scale]
 
 
-def fold(trained: keras.Model, folded: keras.Model) -> None:
-    """Give a folded network the weights of a trained one: normalisation becomes kernel and bias.
-
-    With its running mean and variance, a normalisation is a linear map of the convolution before
-    it. One layer then does what two did, which on a CPU saves a pass through memory.
-    """
-    for layer in folded.layers:
-        if not layer.weights:
-            continue
-        source = trained.get_layer(layer.name)
-        ending = next((name for name in _NORM_OF if layer.name.endswith(name)), None)
-        if ending is None:
-            layer.set_weights(source.get_weights())
-            continue
-        norm = trained.get_layer(layer.name.removesuffix(ending) + _NORM_OF[ending])
-        gamma, beta, mean, variance = norm.get_weights()
-        scale = gamma / np.sqrt(variance + BATCH_NORM["epsilon"])
-        (kernel,) = source.get_weights()
-        is_depthwise = isinstance(layer, layers.DepthwiseConv2D)
-        kernel = kernel * (scale[:, None] if is_depthwise else scale)
-        layer.set_weights([kernel, beta - mean * scale])
-
-
-def _block(x: Any, stage: Stage, stride: int, prefix: str, folded: bool) -> Any:
+def _block(x: Any, stage: Stage, stride: int, prefix: str) -> Any:
     came, width = x, x.shape[-1]
     if stage.expand != 1:
-        x = _conv(x, width * stage.expand, 1, 1, f"{prefix}_expand_conv", folded)
-        x = layers.ReLU(6.0)(x)
+        x = layers.ReLU(6.0)(_conv(x, width * stage.expand, 1, 1, f"{prefix}_expand_conv"))
     name = _named(f"{prefix}_depthwise_conv")
-    x = layers.DepthwiseConv2D(stage.kernel, stride, "same", use_bias=folded, name=name)(x)
-    x = layers.ReLU(6.0)(_norm(x, name, folded))
-    x = _conv(x, stage.filters, 1, 1, f"{prefix}_project_conv", folded)
+    x = layers.DepthwiseConv2D(stage.kernel, stride, "same", name=name)(x)
+    x = _conv(layers.ReLU(6.0)(x), stage.filters, 1, 1, f"{prefix}_project_conv")
     return layers.Add()([came, x]) if stride == 1 and width == stage.filters else x
 
 
-def _conv(x: Any, filters: int, kernel: int, stride: int, name: str, folded: bool) -> Any:
-    name = _named(name)
-    x = layers.Conv2D(filters, kernel, stride, "same", use_bias=folded, name=name)(x)
-    return _norm(x, name, folded)
-
-
-def _norm(x: Any, conv: str, folded: bool) -> Any:
-    if folded:
-        return x
-    ending = next(name for name in _NORM_OF if conv.endswith(name))
-    return layers.BatchNormalization(
-        **BATCH_NORM, name=conv.removesuffix(ending) + _NORM_OF[ending]
-    )(x)
+def _conv(x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:
+    return layers.Conv2D(filters, kernel, stride, "same", name=_named(name))(x)
 
 
 def _named(name: str) -> str:

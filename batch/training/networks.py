@@ -10,28 +10,37 @@ from keras import layers
 
 from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.errors import UsageError
-from batch.training.backbone import efficientnet_lite0, fold, freeze, weights_from
+from batch.training.backbone import efficientnet_lite0, freeze, weights_from
 from batch.training.recipes import Cnn, EfficientNetLite0, Recipe
 
 
-def build(recipe: Recipe, any_size: bool = False, folded: bool = False) -> keras.Model:
+def build(recipe: Recipe, any_size: bool = False) -> keras.Model:
     """The network of a recipe: (N, 180, 180, 3) in 0..255 to (N, K) softmax scores.
 
     Args:
-        any_size: takes images of any side, with the same weights; a backbone can. folded: a
-            backbone without normalisation layers (`backbone.fold`).
+        any_size: takes images of any side, with the same weights; a backbone can.
     """
     side = (None, None) if any_size else (HEIGHT, WIDTH)
     image = keras.Input((*side, CHANNELS), name="image")
     if isinstance(recipe.network, EfficientNetLite0):
-        x = shades_of_grey(image) if recipe.network.colour_constancy else image
-        x = layers.Dropout(recipe.network.dropout)(efficientnet_lite0(x, folded))
+        x = smooth(image) if recipe.network.smooth else image
+        x = shades_of_grey(x) if recipe.network.colour_constancy else x
+        x = layers.Dropout(recipe.network.dropout)(efficientnet_lite0(x))
     else:
         x = _cnn(image, recipe.network)
     scores = layers.Dense(
         len(recipe.class_names), activation="softmax", dtype="float32", name="scores"
     )(x)
     return keras.Model(image, scores, name=recipe.name.replace("-", "_"))
+
+
+def smooth(image: Any) -> Any:
+    """(N, H, W, 3) to (N, H-2, W-2, 3): the means over 1-2-1 neighbours, both ways.
+
+    What a pixel differs from its neighbours by is noise, scaling and compression, and ImageNet's
+    first layers answer it loudly: it halves what noise of one level does to the scores.
+    """
+    return layers.AveragePooling2D(2, 1)(layers.AveragePooling2D(2, 1)(image))
 
 
 LEVEL = 190.0
@@ -52,16 +61,9 @@ def shades_of_grey(image: Any) -> Any:
 
 
 def finished(recipe: Recipe, trained: keras.Model) -> keras.Model:
-    """What the artifact holds: the same function, behind the job's input, with nothing to train.
-
-    No optimizer's state, and a backbone's normalisation folded into its convolutions.
-    """
-    has_backbone = isinstance(recipe.network, EfficientNetLite0)
-    bare = build(recipe, folded=has_backbone)
-    if has_backbone:
-        fold(trained, bare)
-    else:
-        bare.set_weights(trained.get_weights())
+    """What the artifact holds: the same weights behind the job's input, without an optimizer."""
+    bare = build(recipe)
+    bare.set_weights(trained.get_weights())
     return bare
 
 

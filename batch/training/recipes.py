@@ -54,11 +54,13 @@ class EfficientNetLite0:
 
     dropout: share, before the output. frozen: so many of the first blocks, and the stem, keep
     ImageNet's weights: edges and colours are the same here, and their large images are what costs
-    most to train. colour_constancy: take the light's colour out first, in the model itself.
+    most to train. smooth: average neighbouring pixels first, in the model itself; what is finer
+    than two pixels tells the camera. colour_constancy: take the light's colour out, there too.
     """
 
     dropout: float = 0.3
     frozen: int = 3
+    smooth: bool = True
     colour_constancy: bool = True
 
 
@@ -70,7 +72,7 @@ class Change:
     shrink or grow by up to this share. shift: of a side. aspect: ratio of sides. gain: of each
     colour channel; contrast, saturation: shares. dark_surround: share of images that get one.
     smallest_side: images are scaled down to a side between this and their own, and up again; 0 for
-    never. jpeg_quality: lowest; 0 for never.
+    never. jpeg_quality: lowest; 0 for never. noise: largest standard deviation, of 0..255.
     """
 
     flip: bool = False
@@ -84,6 +86,7 @@ class Change:
     dark_surround: float = 0.0
     smallest_side: int = 0
     jpeg_quality: int = 0
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -163,15 +166,16 @@ _FLAGSHIP = Recipe(
         dark_surround=0.25,
         smallest_side=70,
         jpeg_quality=50,
+        noise=10.0,
     ),
     course=Course(
-        learning_rate=1e-3,
+        learning_rate=5e-4,
         weight_decay=1e-4,
         epochs=14,
         patience=0,
         average=0.995,
         warmup=0.05,
-        sides=((0, 112), (12, 180)),
+        sides=((0, 128), (5, 180)),
         balance="source",
     ),
 )

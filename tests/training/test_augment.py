@@ -22,6 +22,7 @@ ONE = {
     "dark_surround": 0.5,
     "smallest_side": 30,
     "jpeg_quality": 30,
+    "noise": 10.0,
 }
 
 
@@ -70,6 +71,17 @@ def test_every_recipes_change_keeps_the_mean_brightness(recipe, images):
     tf.random.set_seed(3)
     changed = change(tf.constant(images), recipe.change).numpy()
     assert abs(changed.mean() - images.mean()) < 20
+
+
+def test_noise_has_a_strength_of_its_own_in_every_image_and_mostly_little():
+    tf.random.set_seed(7)
+    grey = np.full((400, 40, 40, 3), 128, np.float32)
+    changed = change(tf.constant(grey), Change(noise=10.0)).numpy()
+    strength = changed.std(axis=(1, 2, 3))
+    assert strength.max() < 10.5
+    assert strength.min() < 0.1
+    assert np.median(strength) == pytest.approx(2.5, abs=0.5)  # the half of 1, squared, of ten
+    np.testing.assert_allclose(changed.mean(axis=(1, 2, 3)), 128, atol=1)
 
 
 def test_a_dark_surround_leaves_the_middle_and_as_many_images_as_it_should():

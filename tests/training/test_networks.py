@@ -8,7 +8,7 @@ import pytest
 
 from batch.demo.lesions import lesion_image
 from batch.model.classifier import load_model
-from batch.training.networks import LEVEL, build, finished, shades_of_grey
+from batch.training.networks import LEVEL, build, finished, shades_of_grey, smooth
 from batch.training.recipes import find_recipe
 
 
@@ -42,6 +42,14 @@ def test_a_dark_surround_hardly_changes_the_rest(images):
 
 def test_a_black_image_stays_black():
     assert np.asarray(shades_of_grey(np.zeros((1, 8, 8, 3), np.float32))).max() == 0
+
+
+def test_smoothing_is_the_binomial_mean_of_neighbours():
+    point = np.zeros((1, 9, 9, 1), np.float32)
+    point[0, 4, 4] = 16
+    found = np.asarray(smooth(point))[0, 2:5, 2:5, 0]
+    np.testing.assert_allclose(found, [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+    assert smooth(np.zeros((2, 180, 180, 3), np.float32)).shape == (2, 178, 178, 3)
 
 
 def test_the_file_holds_all_of_it_and_opens_in_safe_mode(tmp_path):
