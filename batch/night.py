@@ -66,7 +66,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
     """
     clock = Stopwatch(monotonic)
     if config.beam_options:
-        from batch.pipeline import pipeline_options
+        from batch.runners import pipeline_options
 
         pipeline_options(config.beam_options)
     reports, archive = LocalReports(config.reports), LocalArchive(config.archive)

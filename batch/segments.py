@@ -69,22 +69,22 @@ def work_off(
     total = len(plan.queue)
     size = segment_size or total
     for number, start in enumerate(range(0, total, size)):
-        locations = plan.locations(start, start + size)
+        count = min(size, total - start)
         if interrupt.is_requested():
             return Done(start, PendingReason.STOPPED)
         begun = now()
-        if not allowance.fits(begun, len(locations)):
+        if not allowance.fits(begun, count):
             return Done(start, PendingReason.OUT_OF_TIME)
         folder = staging.segment_at_work(number)
         try:
-            run_segment(job, locations, folder.resolve(), plan.known_digests(locations))
+            run_segment(job, plan.queued(start, start + count), folder.resolve())
         except Exception:  # Beam wraps what it meets; what lies behind it is told better
             interrupt.check_at_once()
             check_ground()
             raise
         check_ground()
         staging.commit(number, segment_facts(job.facts))
-        allowance.learn(len(locations), now() - begun)
-        logger.info("segment %d done: %d of %d files", number, start + len(locations), total)
-        on_done(start + len(locations))
+        allowance.learn(count, now() - begun)
+        logger.info("segment %d done: %d of %d files", number, start + count, total)
+        on_done(start + count)
     return Done(total)

@@ -18,7 +18,7 @@ from batch.demo.archive import EXPECTED_STATES
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.errors import UsageError
-from batch.pipeline import SegmentJob, pipeline_options, run_segment
+from batch.pipeline import SegmentJob, run_segment
 from batch.reports import tables
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, Gathered, gather_night
@@ -27,6 +27,7 @@ from batch.reports.memory import remember
 from batch.reports.plan import make_plan
 from batch.reports.rows import segment_facts
 from batch.reports.storage import LocalReports
+from batch.runners import pipeline_options
 from tests.support import FACTS, OUTPUT, BrightnessClassifier, FailingClassifier
 
 
@@ -52,7 +53,7 @@ def run(archive: Path, root: Path, segment_size: int = 100, **changes: object):
     staging = reports.start(FACTS.run_id)
     for number, start in enumerate(range(0, len(plan.queue), segment_size)):
         folder = staging.segment_at_work(number)
-        run_segment(job(archive, **changes), plan.locations(start, start + segment_size), folder)
+        run_segment(job(archive, **changes), plan.queued(start, start + segment_size), folder)
         staging.commit(number, segment_facts(FACTS))
     gathered = gather_night(staging, plan, Done(len(plan.queue)), FACTS)
     counts = count_night(staging.night, len(plan), FACTS.run_id, gathered)
@@ -183,6 +184,12 @@ def test_a_misspelt_beam_option_is_an_error(words):
 
 
 def test_a_beam_option_reaches_beam():
-    options = pipeline_options(["--runner", "FlinkRunner", "--parallelism", "3"])
+    words = ["--runner", "FlinkRunner", "--job_endpoint", "localhost:8099", "--parallelism", "3"]
+    options = pipeline_options(words)
     assert options.get_all_options()["runner"] == "FlinkRunner"
     assert options.get_all_options()["parallelism"] == 3
+
+
+def test_an_engine_that_would_be_fetched_from_the_network_is_refused():
+    with pytest.raises(UsageError, match="--flink_job_server_jar or --job_endpoint"):
+        pipeline_options(["--runner", "FlinkRunner"])

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from batch.archive.rules import modified_after
 from batch.config import Order
 from batch.errors import ArchiveShrunk
-from batch.records import FileState, Fingerprints, ImageLocation
+from batch.records import FileState, Fingerprints, ImageLocation, QueuedFile
 from batch.reports.memory import ALWAYS_AGAIN, Memory, earlier_attempts, reusable, stays
 
 _LISTED = pa.schema([("key", pa.binary()), ("size", pa.int64()), ("mtime_ns", pa.int64())])
@@ -114,9 +114,17 @@ class Plan:
         """Rows of `memory.files` whose content is known in full, in order."""
         return self._digests.rows()
 
-    def known_digests(self, locations: Iterable[ImageLocation]) -> frozenset[str]:
-        """Digests of known content that these files could have, by their sizes."""
-        return self._digests.of_sizes({location.size for location in locations})
+    def known_digests(self, locations: Iterable[ImageLocation]) -> dict[int, tuple[str, ...]]:
+        """Digests of known content that these files could have, by size; sorted, each once."""
+        return self._digests.by_size({location.size for location in locations})
+
+    def queued(self, start: int, stop: int) -> Iterator[QueuedFile]:
+        """A slice of the queue, each file with the known content that it could hold."""
+        for first in range(start, min(stop, len(self.queue)), _CHUNK):
+            locations = self.locations(first, min(first + _CHUNK, stop))
+            known = self.known_digests(locations)
+            for location in locations:
+                yield QueuedFile(location, known.get(location.size, ()))
 
 
 def make_plan(
@@ -208,15 +216,16 @@ class _KnownDigests:
     def count_sizes(self, sizes: np.ndarray) -> int:
         return int(np.isin(sizes, self._sizes).sum())
 
-    def of_sizes(self, sizes: set[int]) -> frozenset[str]:
+    def by_size(self, sizes: set[int]) -> dict[int, tuple[str, ...]]:
         wanted = np.array(sorted(sizes), np.int64)
         first = np.searchsorted(self._sizes, wanted, "left")
         last = np.searchsorted(self._sizes, wanted, "right")
-        parts = [self._rows[a:b] for a, b in zip(first, last, strict=True) if b > a]
-        if not parts:
-            return frozenset()
-        found = self._files["content_sha256"].take(pa.array(np.concatenate(parts)))
-        return frozenset(found.to_pylist())
+        ranges = [one for one in zip(wanted.tolist(), first, last, strict=True) if one[2] > one[1]]
+        if not ranges:
+            return {}
+        rows = np.concatenate([self._rows[a:b] for _, a, b in ranges])
+        digests = iter(self._files["content_sha256"].take(pa.array(rows)).to_pylist())
+        return {size: tuple(sorted(set(islice(digests, b - a)))) for size, a, b in ranges}
 
 
 def _with_unlisted(listing: pa.Table, memory: Memory) -> pa.Table:

@@ -1,0 +1,137 @@
+"""Which engine runs a pipeline, and how it comes along: the same words for every runner."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import MetricsFilter
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+)
+from apache_beam.runners.runner import PipelineState, create_runner
+
+from batch.config import LOCAL_RUNNER
+from batch.errors import RunnerFailed, UsageError
+from batch.progress import FILES_READ
+from batch.transforms import FILES, METRICS
+
+POLL_SECONDS = 2.0
+"""Between two looks at the counters of an engine elsewhere."""
+
+
+def is_local(arguments: Sequence[str]) -> bool:
+    """Whether these Beam options leave everything in this process."""
+    standard = PipelineOptions(list(arguments)).view_as(StandardOptions)
+    return standard.runner in (None, LOCAL_RUNNER)
+
+
+def run_pipeline(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
+    """Run a pipeline to its end, its counters shown as it goes.
+
+    Raises:
+        RunnerFailed: an engine elsewhere gave up. What the local runner raises is passed on.
+    """
+    if options.view_as(StandardOptions).runner == LOCAL_RUNNER:
+        pipeline.run().wait_until_finish()  # its workers count in this very process
+        return
+    runner = options.view_as(StandardOptions).runner  # Beam takes it out of the options
+    try:
+        result = pipeline.run()
+        with _following(result):
+            state = result.wait_until_finish()
+    except Exception as error:  # its words quote what workers said: file names, attributes
+        raise RunnerFailed(runner, type(error).__name__) from error
+    if state not in (None, PipelineState.DONE):
+        raise RunnerFailed(runner, str(state))
+
+
+@contextmanager
+def _following(result: Any) -> Iterator[None]:
+    """While this is open, the counter of files follows the engine's; not every engine tells before
+    the end, and then only what it told at the end is added.
+    """
+    seen, ended = 0, threading.Event()
+
+    def look() -> None:
+        nonlocal seen
+        result._metrics = None  # Beam's client keeps its first answer
+        query = result.metrics().query(MetricsFilter().with_namespace(METRICS).with_name(FILES))
+        counted = sum(counter.result or 0 for counter in query["counters"])
+        FILES_READ.add(max(0, counted - seen))
+        seen = max(seen, counted)
+
+    def follow() -> None:
+        while not ended.wait(POLL_SECONDS):
+            with suppress(Exception):  # a picture of the progress is no reason to fail
+                look()
+
+    thread = threading.Thread(target=follow, name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        with suppress(Exception):
+            look()
+
+
+def pipeline_options(arguments: Sequence[str]) -> PipelineOptions:
+    """Beam's options, the local runner named explicitly unless another one is given.
+
+    Raises:
+        UsageError: an option that no part of Beam knows. With another runner than the local one,
+            options are the runner's to judge.
+    """
+    if {"-h", "--help"} & set(arguments):
+        raise UsageError("Beam options after `--`: no help there; see Apache Beam's documentation.")
+    options = PipelineOptions(list(arguments))
+    standard = options.view_as(StandardOptions)
+    if standard.runner is None or standard.runner == LOCAL_RUNNER:
+        standard.runner = LOCAL_RUNNER
+        if unknown := _unknown_options(arguments):
+            raise UsageError(
+                f"Beam options after `--`: unknown {unknown}; allowed: options of Apache Beam's "
+                "PipelineOptions. Other options of this program stand before `--`."
+            )
+        return options
+    _check_offline(options)
+    try:
+        create_runner(standard.runner)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UsageError(
+            f"Beam options after `--`: no runner {standard.runner!r} here; allowed: "
+            f"{', '.join(StandardOptions.KNOWN_RUNNER_NAMES)}, or a class by its full name."
+        ) from error
+    return options
+
+
+def _check_offline(options: PipelineOptions) -> None:
+    """Beam's Flink runner would fetch its job server from the network."""
+    standard, portable = options.view_as(StandardOptions), options.view_as(PortableOptions)
+    flink = options.view_as(FlinkRunnerOptions)
+    named = portable.job_endpoint or flink.flink_job_server_jar
+    if standard.runner == "FlinkRunner" and not named:
+        raise UsageError(
+            "Beam options after `--`: FlinkRunner without --flink_job_server_jar or "
+            "--job_endpoint would be fetched from the network; name one of them."
+        )
+
+
+def _unknown_options(arguments: Sequence[str]) -> list[str]:
+    """Beam itself drops what it does not know with a log line; a misspelt option must stop us."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for part in PipelineOptions.__subclasses__():
+        try:
+            part._add_argparse_args(parser)
+        except argparse.ArgumentError:  # the same option in two parts
+            continue
+    return parser.parse_known_args(list(arguments))[1]
