@@ -1,8 +1,8 @@
-"""The parts of a segment's tables: written by workers, and counted by the driver only if they count.
+"""The parts of a segment's tables: written by workers, and judged by the driver.
 
 An engine may run a piece of work twice: after a failure, or beside a slow worker. Every attempt
-writes under a name of its own, and the engine hands on the names of one attempt only. From these one
-list is made; what stands in it is the segment, and what else lies there is swept away.
+writes under a name of its own, and the engine hands on the names of one attempt only. From these
+one list is made; what stands in it is the segment, and what else lies there is swept away.
 """
 
 from __future__ import annotations
