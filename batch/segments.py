@@ -11,12 +11,15 @@ from batch.archive.storage import ArchiveStorage
 from batch.config import JobConfig
 from batch.errors import PendingReason
 from batch.model.artifact import prove, shared_classifier
+from batch.model.manifest import MODEL_FILE
 from batch.pipeline import SegmentJob, run_segment
 from batch.records import Canary
 from batch.reports.gathering import Done
 from batch.reports.plan import Plan
 from batch.reports.rows import segment_facts
+from batch.reports.shared import LocalSharedFolder
 from batch.reports.storage import Staging
+from batch.runners import is_local
 from batch.schedule import Allowance
 from batch.settings import Settings
 
@@ -24,9 +27,12 @@ logger = logging.getLogger(__name__)
 
 
 def start_model(
-    config: JobConfig, settings: Settings, archive: ArchiveStorage
+    config: JobConfig, settings: Settings, archive: ArchiveStorage, staging: Staging
 ) -> tuple[SegmentJob, Canary]:
     """Open the model and let it prove itself; what every segment's pipeline needs, and the proof.
+
+    For workers elsewhere the model file is laid into the run's own folder; each of them compares
+    its digest before opening it.
 
     Raises:
         ArtifactRefused: a start-up check failed.
@@ -36,9 +42,14 @@ def start_model(
     logger.info(
         "model %s %s passed its checks", artifact.manifest.model_id, artifact.manifest.model_sha256
     )
+    read = artifact.read_model
+    if not is_local(config.beam_options):  # a worker elsewhere has the shared folder, and no more
+        shared = LocalSharedFolder(staging.folder.resolve())
+        shared.write(MODEL_FILE, artifact.read_model())
+        read = partial(shared.read, MODEL_FILE)
     job = SegmentJob(
         archive=archive,
-        load=partial(shared_classifier, artifact.folder, artifact.manifest, config.batch_size),
+        load=partial(shared_classifier, read, artifact.manifest, config.batch_size),
         output=artifact.manifest.output,
         facts=settings.facts,
         batch_size=config.batch_size,

@@ -30,7 +30,7 @@ ROOMS = (
     ("artifact_arguments", "review_arguments"),
     ("arguments", "console", "options", "training"),
     ("training_commands",),
-    ("cli",),
+    ("cli", "worker"),
     ("__main__",),
 )
 RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
@@ -49,7 +49,7 @@ OWNERS = {
                 "reports.carried", "reports.reuse", "reports.points", "reports.gathering",
                 "reports.review_inputs"},
     "prometheus_client": {"operations.metrics"},
-    "apache_beam": {"transforms", "runners", "pipeline"},
+    "apache_beam": {"transforms", "runners", "pipeline", "worker"},
     "pandas": {"training.batches", "training.figures", "training.fit", "training.plots",
                "training.sources", "training.datasets", "training.splits", "training.evaluate",
                "training.export", "training.evaluation_inputs", "training.evaluation_checks",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -28,6 +28,9 @@ from batch.model.manifest import (
 )
 from batch.records import Canary
 
+ReadModel = Callable[[], bytes]
+"""Gives the content of a model file, or raises OSError."""
+
 MAX_GOLDEN_TOLERANCE = 1e-3
 _TRAIN_AGAIN = "Train the artifact again with this version, or use the version it was made with."
 
@@ -38,6 +41,14 @@ class ModelArtifact:
 
     folder: Path
     manifest: ModelManifest
+
+    def read_model(self) -> bytes:
+        """The model file's bytes.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return (self.folder / MODEL_FILE).read_bytes()
 
 
 def bundled_model_ids() -> list[str]:
@@ -97,14 +108,14 @@ def check_manifest(manifest: ModelManifest) -> None:
         raise ArtifactRefused("golden", "none", "at least one golden case", _TRAIN_AGAIN)
 
 
-def open_model(folder: Path, manifest: ModelManifest) -> Any:
+def open_model(read: ReadModel, manifest: ModelManifest) -> Any:
     """Load the model file after its digest was compared, and check its shapes.
 
     Raises:
         ArtifactRefused: digest, input shape, output width or rescaling differ from the manifest.
     """
     # what is opened are the bytes that were compared, whatever happens to the file meanwhile
-    data = _read_model(folder, manifest)
+    data = _judged_model(read, manifest)
     try:
         with tempfile.TemporaryDirectory(prefix="melanoma-batch-") as private:
             path = Path(private) / MODEL_FILE
@@ -120,10 +131,10 @@ def open_model(folder: Path, manifest: ModelManifest) -> Any:
     return model
 
 
-def _read_model(folder: Path, manifest: ModelManifest) -> bytes:
+def _judged_model(read: ReadModel, manifest: ModelManifest) -> bytes:
     """The model file's bytes, if they are those that were judged."""
     try:
-        data = (folder / MODEL_FILE).read_bytes()
+        data = read()
     except OSError as error:
         raise ArtifactRefused(MODEL_FILE, "no readable file", "a file", _TRAIN_AGAIN) from error
     if (digest := hashlib.sha256(data).hexdigest()) != manifest.model_sha256:
@@ -140,15 +151,18 @@ _LOADED: dict[tuple[str, str, int], KerasClassifier] = {}
 _LOADING = threading.Lock()
 
 
-def shared_classifier(folder: Path, manifest: ModelManifest, batch_size: int) -> KerasClassifier:
+def shared_classifier(read: ReadModel, manifest: ModelManifest, batch_size: int) -> KerasClassifier:
     """The classifier of an artifact, loaded once a process and shared by its threads.
 
-    The digest in the key makes a swapped artifact a different one.
+    The digests in the key make a swapped artifact a different one, wherever its file lies.
+
+    Args:
+        read: gives the model file; it is asked once, and its answer's digest is compared.
     """
-    key = (str(folder), manifest.model_sha256, batch_size)
+    key = (manifest.model_sha256, contract_digest(manifest), batch_size)
     with _LOADING:
         if key not in _LOADED:
-            _LOADED[key] = KerasClassifier(open_model(folder, manifest), manifest, batch_size)
+            _LOADED[key] = KerasClassifier(open_model(read, manifest), manifest, batch_size)
         return _LOADED[key]
 
 
@@ -165,7 +179,7 @@ def verify_artifact(
 
 def prove(artifact: ModelArtifact, batch_size: int) -> tuple[KerasClassifier, Canary]:
     """As `verify_artifact`, and what the golden images measured."""
-    classifier = shared_classifier(artifact.folder, artifact.manifest, batch_size)
+    classifier = shared_classifier(artifact.read_model, artifact.manifest, batch_size)
     canary = check_golden(artifact.folder, classifier)
     _check_seal(artifact.manifest)
     return classifier, canary
@@ -177,7 +191,7 @@ def check_files(artifact: ModelArtifact) -> None:
     Raises:
         ArtifactRefused: names the field.
     """
-    _read_model(artifact.folder, artifact.manifest)
+    _judged_model(artifact.read_model, artifact.manifest)
     _check_seal(artifact.manifest)
 
 
