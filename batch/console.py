@@ -127,6 +127,7 @@ class Progress:
         while True:
             ended = self._stop.wait(BAR_SECONDS)
             done = max(self._settled, FILES_READ.value - self._before)
+            done = min(done, self._bar.total)  # an engine may read a file twice
             self._bar.update(done - shown)
             shown = done
             ticks += 1

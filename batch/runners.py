@@ -34,44 +34,41 @@ def is_local(arguments: Sequence[str]) -> bool:
 
 
 def run_pipeline(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
-    """Run a pipeline to its end, its counters shown as it goes.
+    """Run a pipeline to its end, its counters shown as far as the runner tells them meanwhile.
 
     Raises:
         RunnerFailed: an engine elsewhere gave up. What the local runner raises is passed on.
     """
-    if options.view_as(StandardOptions).runner == LOCAL_RUNNER:
-        pipeline.run().wait_until_finish()  # its workers count in this very process
-        return
     runner = options.view_as(StandardOptions).runner  # Beam takes it out of the options
+    before = FILES_READ.value
     try:
         result = pipeline.run()
-        with _following(result):
+        with _following(result, before):
             state = result.wait_until_finish()
     except Exception as error:  # its words quote what workers said: file names, attributes
+        if runner == LOCAL_RUNNER:
+            raise
         raise RunnerFailed(runner, type(error).__name__) from error
     if state not in (None, PipelineState.DONE):
         raise RunnerFailed(runner, str(state))
 
 
 @contextmanager
-def _following(result: Any) -> Iterator[None]:
-    """While this is open, the counter of files follows the engine's; not every engine tells before
-    the end, and then only what it told at the end is added.
+def _following(result: Any, before: int) -> Iterator[None]:
+    """While this is open, the files that the engine says were read are counted here; some engines
+    tell only at the end. Beam's own local runner has ended when it gives its result, and its
+    workers, where they are threads of this process, have counted here already.
     """
-    seen, ended = 0, threading.Event()
+    ended = threading.Event()
 
     def look() -> None:
-        nonlocal seen
-        result._metrics = None  # Beam's client keeps its first answer
-        query = result.metrics().query(MetricsFilter().with_namespace(METRICS).with_name(FILES))
-        counted = sum(counter.result or 0 for counter in query["counters"])
-        FILES_READ.add(max(0, counted - seen))
-        seen = max(seen, counted)
+        with suppress(Exception):  # a picture of the progress is no reason to fail
+            result._metrics = None  # Beam's client for engines elsewhere keeps its first answer
+            FILES_READ.raise_to(before + counted(result, FILES))
 
     def follow() -> None:
         while not ended.wait(POLL_SECONDS):
-            with suppress(Exception):  # a picture of the progress is no reason to fail
-                look()
+            look()
 
     thread = threading.Thread(target=follow, name="metrics", daemon=True)
     thread.start()
@@ -80,8 +77,13 @@ def _following(result: Any) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        with suppress(Exception):
-            look()
+        look()
+
+
+def counted(result: Any, name: str) -> int:
+    """The value of one of our counters, as the engine tells it: committed, or else attempted."""
+    found = result.metrics().query(MetricsFilter().with_namespace(METRICS).with_name(name))
+    return sum(counter.result or 0 for counter in found["counters"])
 
 
 def pipeline_options(arguments: Sequence[str]) -> PipelineOptions:
