@@ -80,6 +80,11 @@ setup(
     },
     install_requires=REQUIRES,
     extras_require={"train": TRAIN, "test": TEST},
-    entry_points={"console_scripts": ["melanoma-batch = batch.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "melanoma-batch = batch.cli:main",
+            "melanoma-batch-worker = batch.worker:main",  # what an engine starts on its machines
+        ]
+    },
     zip_safe=False,
 )

@@ -43,7 +43,7 @@ def run_pipeline(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
     before = FILES_READ.value
     try:
         result = pipeline.run()
-        with _following(result, before):
+        with _cancelled_with_us(result), _following(result, before):
             state = result.wait_until_finish()
     except Exception as error:  # its words quote what workers said: file names, attributes
         if runner == LOCAL_RUNNER:
@@ -51,6 +51,17 @@ def run_pipeline(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
         raise RunnerFailed(runner, type(error).__name__) from error
     if state not in (None, PipelineState.DONE):
         raise RunnerFailed(runner, str(state))
+
+
+@contextmanager
+def _cancelled_with_us(result: Any) -> Iterator[None]:
+    """Who does not want to wait for the driver does not want a cluster to go on, either."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(Exception):  # the engine may be what does not answer
+            result.cancel()
+        raise
 
 
 @contextmanager
