@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import collections
 import os
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.errors import UsageError
 from batch.pipeline import SegmentJob, run_segment
+from batch.progress import FILES_READ, Counter
+from batch.reports import parts as written_parts
 from batch.reports import tables
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, Gathered, gather_night
@@ -122,7 +124,7 @@ def test_a_model_that_fails_on_one_image_costs_one_row(tmp_path):
         ["003.png", "score", "model_failed"]
     ]
     states = dict(zip(tables_["files"]["path"], tables_["files"]["state"], strict=True))
-    assert Counter(states.values()) == {"scored": 5, "unscored": 1}
+    assert collections.Counter(states.values()) == {"scored": 5, "unscored": 1}
     assert states["003.png"] == "unscored"
 
 
@@ -170,6 +172,40 @@ def test_a_lost_part_is_noticed(scored, tmp_path, generated_archive):
     counts = count_night(night, 23, FACTS.run_id, Gathered(scored[0].alerts, 0, 0))
     with pytest.raises(LedgerImbalance, match="frames scored tonight = predictions: 18 against 17"):
         check_balance(counts)
+
+
+def test_work_that_an_engine_does_twice_leaves_one_result(
+    scored, generated_archive, tmp_path, monkeypatch
+):
+    """Beam's runner repeats every bundle: workers write more parts than there are in the end."""
+    wrote, write = [], written_parts.write_parts
+
+    def write_parts(*arguments):
+        wrote.append(write(*arguments))
+        return wrote[-1]
+
+    monkeypatch.setattr("batch.transforms.parts.write_parts", write_parts)
+    _, night = run(generated_archive, tmp_path, beam_options=("--direct_runner_bundle_repeat", "2"))
+    assert len(wrote) == 3
+    assert len({part.name for written in wrote for part in written}) == 3 * len(wrote[0])
+    for name, frame in frames(scored[1]).items():
+        pd.testing.assert_frame_equal(frame, frames(night)[name])
+
+
+def test_progress_comes_from_beams_counters_where_workers_are_elsewhere(
+    generated_archive, tmp_path, monkeypatch
+):
+    """Without what the workers count in this process, the console sees what the runner tells."""
+    monkeypatch.setattr("batch.transforms.FILES_READ", Counter())
+    before = FILES_READ.value
+    run(generated_archive, tmp_path)
+    assert FILES_READ.value - before == 23
+
+
+def test_progress_counts_a_file_once(generated_archive, tmp_path):
+    before = FILES_READ.value
+    run(generated_archive, tmp_path, segment_size=10)
+    assert FILES_READ.value - before == 23
 
 
 def test_the_local_runner_is_named_in_full():

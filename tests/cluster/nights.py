@@ -33,7 +33,7 @@ def score(archive: Path, reports: Path, *beam: str) -> subprocess.Popen:
         )
 
 
-def finish(run: subprocess.Popen, reports: Path, seconds: float = 400) -> Path:
+def finish(run: subprocess.Popen, reports: Path, seconds: float = 1200) -> Path:
     """Wait for a started night; the folder that it published."""
     try:
         code = run.wait(seconds)

@@ -91,7 +91,7 @@ def test_flink_gives_the_same_night(archive, local_night, cluster, tmp_path):
 def test_a_task_manager_that_dies_in_mid_run_is_survived(archive, local_night, cluster, tmp_path):
     command, log = slow_worker(tmp_path)
     run = score(archive, tmp_path / "reports", *flink_options(cluster, command))
-    wait_for(lambda: len(reads(log)) >= 20, 300, "the first files read")
+    wait_for(lambda: len(reads(log)) >= 20, 900, "the first files read")
     assert len(reads(log)) < MORE_IMAGES, "too fast: it cannot be killed in mid-run"
     victim = max(cluster.task_managers, key=lambda manager: len(sdk_workers(manager.pid)))
     kill_session(victim)
@@ -103,7 +103,7 @@ def test_a_task_manager_that_dies_in_mid_run_is_survived(archive, local_night, c
 def test_a_worker_process_that_dies_in_mid_run_is_survived(archive, local_night, cluster, tmp_path):
     command, log = slow_worker(tmp_path)
     run = score(archive, tmp_path / "reports", *flink_options(cluster, command))
-    wait_for(lambda: len(reads(log)) >= 20, 300, "the first files read")
+    wait_for(lambda: len(reads(log)) >= 20, 900, "the first files read")
     pids = [pid for manager in cluster.task_managers for pid in sdk_workers(manager.pid)]
     os.kill(pids[0], 9)
     assert_same_night(local_night, finish(run, tmp_path / "reports"))

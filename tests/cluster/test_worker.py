@@ -23,7 +23,7 @@ class Provision(services.ProvisionServiceServicer):
     def __init__(self, info):
         self.info, self.asked_by = info, []
 
-    def GetProvisionInfo(self, request, context):  # noqa: N802: gRPC's own name
+    def GetProvisionInfo(self, request, context):  # noqa: N802
         self.asked_by.append(dict(context.invocation_metadata())["worker_id"])
         return messages.GetProvisionInfoResponse(info=self.info)
 
