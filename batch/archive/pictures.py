@@ -161,9 +161,9 @@ def _changed() -> ImageFailure:
 
 
 def _orientation(data: bytes) -> int:
-    """EXIF's orientation that Pillow has not applied yet; it does so itself for TIFF."""
+    """EXIF's orientation, which the decoder leaves unapplied."""
     with Image.open(io.BytesIO(data)) as image:
-        found = image.getexif().get(_EXIF_ORIENTATION, 1) if image.format != "TIFF" else 1
+        found = image.getexif().get(_EXIF_ORIENTATION, 1)
     return found if found in _UPRIGHT else 1
 
 
