@@ -84,7 +84,7 @@ def test_the_log_has_lines_and_no_file_names(scored, generated_archive):
 
 
 def test_batches_of_another_size_give_the_same_scores(scored, generated_archive, tmp_path):
-    words = [*SCORE, str(generated_archive), "--output", str(tmp_path / "r")]
+    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
     assert main([*words, "--max-unscored-rate", "1", "--batch-size", "5"]) == ExitCode.COMPLETE
     first, second = (
         pd.read_parquet(folder / "latest" / "predictions").set_index(["path", "frame_number"])

@@ -286,7 +286,7 @@ def test_inventory_tells_what_the_night_then_does_and_writes_nothing(nights, cap
     before = sorted(nights.reports.rglob("*"))
     capsys.readouterr()
     words = [str(nights.archive), "--output", str(nights.reports)]
-    assert main(["inventory", *words]) == ExitCode.COMPLETE
+    assert main(["inventory", *SCORE[1:], *words]) == ExitCode.COMPLETE
     said = capsys.readouterr().out
     assert sorted(nights.reports.rglob("*")) == before
     assert "To be read          6 (new 2, again 4)" in said
