@@ -38,7 +38,7 @@ def smooth(image: Any) -> Any:
     """(N, H, W, 3) to (N, H-2, W-2, 3): the means over 1-2-1 neighbours, both ways.
 
     What a pixel differs from its neighbours by is noise, scaling and compression, and ImageNet's
-    first layers answer it loudly: it halves what noise of one level does to the scores.
+    first layers answer it loudly.
     """
     return layers.AveragePooling2D(2, 1)(layers.AveragePooling2D(2, 1)(image))
 
