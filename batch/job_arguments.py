@@ -12,7 +12,7 @@ from batch.archive.privacy import Identifiers
 from batch.config import DEFAULT_SEGMENT_SIZE, Order
 
 PROGRAM = "melanoma-batch"
-DEFAULT_MODEL = "isic9-plain"
+DEFAULT_MODEL = "dermoscopy-lite0"
 
 
 def at_least(low: int) -> Callable[[str], int]:

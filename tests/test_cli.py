@@ -22,6 +22,7 @@ from batch.archive.storage import LocalArchive
 from batch.cli import main
 from batch.demo.archive import EXPECTED_STATES
 from batch.errors import ExitCode
+from tests.small_model import SCORE
 from tests.support import REPOSITORY, as_nobody
 
 
@@ -56,7 +57,7 @@ def test_run_json_holds_the_equation_and_where_the_scores_come_from(scored):
     assert equation.pop("files_found") == sum(equation.values()) == 23
     assert {name: count for name, count in equation.items() if count} == EXPECTED_STATES
     assert run["frames"] == {"found": 22, "predictions": 18, "unscored": 4, "new_unscored": 4}
-    assert run["model"]["model_id"] == "isic9-plain"
+    assert run["model"]["model_id"] == "dermoscopy-lite0"
     assert run["model"]["operating_point"]["sensitivity"] > 0
     assert run["options"]["max_unscored_rate"] == 0.2
     assert run["versions"]["tensorflow"]
@@ -97,7 +98,7 @@ def test_batches_of_another_size_give_the_same_scores(scored, generated_archive,
 def test_too_many_unscored_images_exit_with_6_and_are_published(
     generated_archive, tmp_path, capsys
 ):
-    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
+    words = [*SCORE, str(generated_archive), "--output", str(tmp_path / "r")]
     assert main([*words, "--max-unscored-rate", "0.18"]) == ExitCode.UNSCORED_RATE
     assert (tmp_path / "r" / "latest" / "_SUCCESS").exists()
     assert "18.2% of tonight's images have no score; allowed: 18.0%" in capsys.readouterr().err
@@ -112,7 +113,7 @@ def test_an_archive_without_images_exits_with_3_and_publishes_nothing(tmp_path, 
             (archive / name).symlink_to("nowhere")
         else:
             (archive / name).write_text(text)
-    code = main(["score", str(archive), "--output", str(tmp_path / "r")])
+    code = main([*SCORE, str(archive), "--output", str(tmp_path / "r")])
     assert code == ExitCode.NO_IMAGES
     assert not (tmp_path / "r" / "latest").exists()
     assert "ARCHIVE" in capsys.readouterr().err
@@ -175,7 +176,7 @@ def test_no_traceback_for_a_users_mistake(tmp_path, capsys):
 def test_a_refused_artifact_exits_with_5(generated_archive, artifact_copy, tmp_path, capsys):
     with (artifact_copy / "model.keras").open("ab") as file:
         file.write(b"x")
-    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
+    words = [*SCORE, str(generated_archive), "--output", str(tmp_path / "r")]
     assert main([*words, "--model", str(artifact_copy)]) == ExitCode.ARTIFACT_REFUSED
     assert "field model_sha256" in capsys.readouterr().err
     assert not (tmp_path / "r" / "latest").exists()
@@ -184,7 +185,7 @@ def test_a_refused_artifact_exits_with_5(generated_archive, artifact_copy, tmp_p
 def test_an_unknown_operating_point_exits_with_2_and_lists_the_known(
     generated_archive, tmp_path, capsys
 ):
-    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
+    words = [*SCORE, str(generated_archive), "--output", str(tmp_path / "r")]
     assert main([*words, "--operating-point", "best"]) == ExitCode.USAGE
     assert "'sensitivity-0.95'" in capsys.readouterr().err
 
@@ -199,7 +200,7 @@ def test_a_ledger_that_does_not_balance_exits_with_1_and_publishes_nothing(
         return replace(gathered, alerts=gathered.alerts + 1)
 
     monkeypatch.setattr(night_module, "gather_night", lose_one)
-    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
+    words = [*SCORE, str(generated_archive), "--output", str(tmp_path / "r")]
     assert main(words) == ExitCode.FAILURE
     assert "predictions with alert + turned = alerts: 18 against 19" in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [".lock", "logs"]
@@ -213,7 +214,7 @@ def test_an_unexpected_failure_exits_with_1_and_logs_where_without_quoting(
 
     monkeypatch.setattr(night_module, "make_plan", explode)
     log = tmp_path / "log"
-    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
+    words = [*SCORE, str(generated_archive), "--output", str(tmp_path / "r")]
     assert main([*words, "--log-file", str(log)]) == ExitCode.FAILURE
     shown = capsys.readouterr()
     for text in (log.read_text(), shown.out, shown.err):
@@ -228,7 +229,7 @@ def test_a_reports_folder_that_cannot_be_written_exits_with_2(generated_archive,
     closed.mkdir(mode=0o555)
     open_to_all(generated_archive, tmp_path)
     with as_nobody():
-        code = main(["score", str(generated_archive), "--output", str(closed / "reports")])
+        code = main([*SCORE, str(generated_archive), "--output", str(closed / "reports")])
     assert code == ExitCode.USAGE
     assert "--output: cannot write" in capsys.readouterr().err
 
@@ -237,7 +238,7 @@ def test_a_folder_that_may_not_be_entered_exits_with_2(tmp_path, capsys):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)
     with as_nobody():
-        code = main(["score", str(closed / "archive"), "--output", str(tmp_path / "r")])
+        code = main([*SCORE, str(closed / "archive"), "--output", str(tmp_path / "r")])
     assert code == ExitCode.USAGE
     assert "ARCHIVE: cannot look into" in capsys.readouterr().err
 
@@ -260,7 +261,7 @@ def test_something_else_in_the_place_of_ours_is_said_before_the_work(
         (reports / thing).mkdir()
     else:
         (reports / thing).touch()
-    assert main(["score", str(generated_archive), "--output", str(reports)]) == ExitCode.USAGE
+    assert main([*SCORE, str(generated_archive), "--output", str(reports)]) == ExitCode.USAGE
     assert f"{thing} is no" in capsys.readouterr().err
 
 
@@ -279,7 +280,7 @@ def test_an_archive_that_goes_away_leaves_the_last_night(
         return iter(found)
 
     monkeypatch.setattr(LocalArchive, "list_files", list_and_unmount)
-    assert main(["score", str(archive), "--output", str(reports)]) == ExitCode.FAILURE
+    assert main([*SCORE, str(archive), "--output", str(reports)]) == ExitCode.FAILURE
     assert "went away during the run" in capsys.readouterr().err
     assert os.readlink(reports / "latest") == before
 
@@ -296,7 +297,7 @@ def test_a_night_in_which_nothing_settled_is_not_published(tmp_path, capsys, mon
         return iter(found)
 
     monkeypatch.setattr(LocalArchive, "list_files", list_and_grow)
-    assert main(["score", str(archive), "--output", str(tmp_path / "r")]) == ExitCode.NO_IMAGES
+    assert main([*SCORE, str(archive), "--output", str(tmp_path / "r")]) == ExitCode.NO_IMAGES
     assert "changed_while_read: 1" in capsys.readouterr().err
     assert not (tmp_path / "r" / "latest").exists()
 
@@ -309,14 +310,14 @@ def test_a_date_beyond_64_bits_costs_nothing(tmp_path):
         os.utime(archive / "a.jpg", (20_000_000_000, 20_000_000_000))
     except OSError:
         pytest.skip("this file system keeps no such dates")
-    assert main(["score", str(archive), "--output", str(tmp_path / "r")]) == ExitCode.COMPLETE
+    assert main([*SCORE, str(archive), "--output", str(tmp_path / "r")]) == ExitCode.COMPLETE
 
 
 @pytest.mark.parametrize("full", ["/dev/full", "closed"])
 def test_a_published_night_stays_complete_when_nobody_reads_the_summary(
     generated_archive, tmp_path, full
 ):
-    words = ["score", str(generated_archive), "--output", str(tmp_path / "r")]
+    words = [*SCORE, str(generated_archive), "--output", str(tmp_path / "r")]
     command = [sys.executable, "-m", "batch", *words, "--max-unscored-rate", "1"]
     if full == "closed":
         run = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE)
@@ -360,16 +361,16 @@ def test_a_second_run_exits_with_4_and_a_killed_one_holds_nothing(
     slow_archive, tmp_path, generated_archive
 ):
     reports = tmp_path / "reports"
-    first = _start("score", str(slow_archive), "--output", str(reports), "--segment-size", "100")
+    first = _start(*SCORE, str(slow_archive), "--output", str(reports), "--segment-size", "100")
     _wait_for(lambda: (reports / ".in-progress").exists() or first.poll() is not None)
-    second = _start("score", str(slow_archive), "--output", str(reports))
+    second = _start(*SCORE, str(slow_archive), "--output", str(reports))
     _, error = second.communicate()
     assert second.returncode == ExitCode.LOCKED, error
     assert f"process {first.pid}" in error
     first.send_signal(signal.SIGKILL)
     first.communicate()
     assert not (reports / "latest").exists()
-    third = ["score", str(generated_archive), "--output", str(reports), "--max-unscored-rate", "1"]
+    third = [*SCORE, str(generated_archive), "--output", str(reports), "--max-unscored-rate", "1"]
     assert main(third) == ExitCode.COMPLETE
     assert not (reports / ".in-progress").exists()
 
@@ -377,7 +378,7 @@ def test_a_second_run_exits_with_4_and_a_killed_one_holds_nothing(
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_the_first_segment_ends_the_run_at_once(slow_archive, tmp_path, kind):
     reports = tmp_path / "reports"
-    run = _start("score", str(slow_archive), "--output", str(reports), "--segment-size", "100")
+    run = _start(*SCORE, str(slow_archive), "--output", str(reports), "--segment-size", "100")
     _wait_for(lambda: (reports / ".lock").exists() or run.poll() is not None)
     run.send_signal(kind)
     _, error = run.communicate()
@@ -390,7 +391,7 @@ def test_a_signal_before_the_first_segment_ends_the_run_at_once(slow_archive, tm
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_a_segment_ends_the_run_in_order(slow_archive, tmp_path, kind):
     reports = tmp_path / "reports"
-    run = _start("score", str(slow_archive), "--output", str(reports), "--segment-size", "100")
+    run = _start(*SCORE, str(slow_archive), "--output", str(reports), "--segment-size", "100")
     _wait_for(lambda: list(reports.glob(".in-progress/*/segments/0*")) or run.poll() is not None)
     run.send_signal(kind)
     out, error = run.communicate()
@@ -404,7 +405,7 @@ def test_a_signal_in_a_segment_ends_the_run_in_order(slow_archive, tmp_path, kin
 
 
 def test_a_terminal_sees_progress_and_a_file_does_not(generated_archive, tmp_path, scored):
-    run = _start("score", str(generated_archive), "--output", str(tmp_path / "r"),
+    run = _start(*SCORE, str(generated_archive), "--output", str(tmp_path / "r"),
                  "--max-unscored-rate", "1")  # fmt: skip
     out, error = run.communicate()
     assert run.returncode == 0
@@ -420,7 +421,7 @@ def test_the_bar_counts_to_the_number_of_files(generated_archive, tmp_path):
     leader, follower = pty.openpty()
     termios.tcsetwinsize(follower, (24, 100))
     run = subprocess.Popen(
-        [sys.executable, "-m", "batch", "score", str(generated_archive), "--output",
+        [sys.executable, "-m", "batch", *SCORE, str(generated_archive), "--output",
          str(tmp_path / "r"), "--max-unscored-rate", "1"],
         cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=follower,
     )  # fmt: skip

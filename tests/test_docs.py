@@ -11,6 +11,7 @@ from batch import __version__
 from batch.archive.limits import LIMIT_NAMES, Limits
 from batch.arguments import parser
 from batch.errors import ExitCode, FailureReason, PendingReason
+from batch.model.artifact import bundled_model_ids
 from batch.model.manifest import read_manifest
 from batch.review.contract import MARK_COLUMNS, Status, Tier
 from batch.review.wording import FLAGS
@@ -80,14 +81,22 @@ def test_every_column_of_a_mark_tier_and_status_stands_in_the_readme():
         assert f"`{word}`" in section
 
 
-def test_the_figures_of_the_model_are_the_manifests():
-    manifest = read_manifest(REPOSITORY / "model_artifacts" / "isic9-plain")
-    for name, measures in manifest.provenance["metrics"].items():
-        found = measures["melanoma"]
-        row = next(line for line in README.splitlines() if line.startswith(f"| {name} |"))
+@pytest.mark.parametrize("model_id", bundled_model_ids())
+def test_the_figures_of_the_models_are_the_manifests(model_id):
+    manifest = read_manifest(REPOSITORY / "model_artifacts" / model_id)
+    section = README.split(f"### `{model_id}`")[1].split("\n### ")[0].splitlines()
+    measured = {name: found["melanoma"] for name, found in manifest.provenance["metrics"].items()}
+    for run in manifest.provenance["held_out_runs"]:
+        measured |= run["metrics"]
+    for name, found in measured.items():
+        row = next(line for line in section if line.startswith(f"| {name} |"))
         assert f"| {found['images']} | {found['melanomas']} |" in row
         assert f"{found['melanoma_auc']:.3f} (" in row
         assert f"{found['at_operating_point']['sensitivity']:.3f} (" in row
+
+
+def test_the_accuracy_of_the_reference_is_its_manifest_s():
+    manifest = read_manifest(REPOSITORY / "model_artifacts" / "isic9-plain")
     classes = manifest.provenance["metrics"]["test"]["classes"]
     assert f"it is {classes['accuracy']:.1%}" in README
     assert f"(balanced {classes['balanced_accuracy']:.1%})" in README

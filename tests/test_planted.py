@@ -19,6 +19,7 @@ from batch.cli import main
 from batch.demo.dicom_writer import multi_frame_capture
 from batch.demo.lesions import lesion_image
 from batch.errors import ExitCode
+from tests.small_model import SCORE
 from tests.support import altered, dermoscopic, dicom_bytes
 
 PIXELS = lesion_image(1, 60, 80)
@@ -218,7 +219,7 @@ def score(archive, tmp_path_factory):
         key = folder / "key"
         key.write_bytes(KEY)
         key.chmod(0o600)
-        command = ["score", str(archive), "--output", str(folder / "reports")]
+        command = [*SCORE, str(archive), "--output", str(folder / "reports")]
         command += ["--max-unscored-rate", "1", "--patient-key-file", str(key), *words]
         with hearing(folder / "said"):
             code = main(command)

@@ -28,17 +28,6 @@ from batch.archive.watched import call_watched
 from batch.errors import FailureReason, ImageFailure, NotAnImage, Stage
 from batch.records import ImageLocation
 
-_EXIF_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
 
 @dataclass(frozen=True)
 class ImageAddress:
@@ -113,9 +102,9 @@ def decode_picture(data: bytes, address: ImageAddress, limits: Limits, side: int
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Turn and mirror as EXIF's orientation says: (h, w, c) or (h, w) uint8, to the same kind."""
-    if orientation not in _UPRIGHT:
+    if orientation not in raster.UPRIGHT:
         return pixels
-    return np.asarray(Image.fromarray(pixels).transpose(_UPRIGHT[orientation]))
+    return np.asarray(Image.fromarray(pixels).transpose(raster.UPRIGHT[orientation]))
 
 
 def jpeg(pixels: np.ndarray, max_bytes: int) -> bytes:
@@ -161,10 +150,10 @@ def _changed() -> ImageFailure:
 
 
 def _orientation(data: bytes) -> int:
-    """EXIF's orientation that Pillow has not applied yet; it does so itself for TIFF."""
+    """EXIF's orientation, which the decoder leaves unapplied."""
     with Image.open(io.BytesIO(data)) as image:
-        found = image.getexif().get(_EXIF_ORIENTATION, 1) if image.format != "TIFF" else 1
-    return found if found in _UPRIGHT else 1
+        found = image.getexif().get(raster.EXIF_ORIENTATION, 1)
+    return found if found in raster.UPRIGHT else 1
 
 
 def _shrunk(pixels: np.ndarray, side: int) -> np.ndarray:

@@ -31,17 +31,19 @@ _PILLOW_NAMES = {
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "PA"})
 _COLOUR_COMPONENTS = 3
-_EXIF_ORIENTATION = 0x0112
-_UNTURN = {
+EXIF_ORIENTATION = 0x0112
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
+    6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
+    8: Image.Transpose.ROTATE_90,
 }
-"""The inverse of what each orientation asks for."""
+"""What each EXIF orientation asks for."""
+_UNTURN = UPRIGHT | {6: UPRIGHT[8], 8: UPRIGHT[6]}
+"""The inverse: all others undo themselves."""
 _TIFF_BITS_PER_SAMPLE = 258
 _TIFF_COMPRESSION, _TIFF_JPEG = 259, (6, 7)
 _WEBP_CHUNKS_SEEN = 4096
@@ -137,9 +139,9 @@ def _settle_jpeg_colour(
 
 def _loaded_as_stored(image: Image.Image) -> Image.Image:
     """Decode, unturned: Pillow turns a TIFF by its orientation while loading, and drops the tag."""
-    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
     image.load()
-    if orientation in _UNTURN and _EXIF_ORIENTATION not in image.getexif():
+    if orientation in _UNTURN and EXIF_ORIENTATION not in image.getexif():
         return image.transpose(_UNTURN[orientation])
     return image
 
@@ -151,7 +153,7 @@ def _header_flags(image: Image.Image, file_format: FileFormat, data: bytes) -> s
         flags.add("first_of_many")
     if image.info.get("icc_profile"):
         flags.add("icc_present")
-    if image.getexif().get(_EXIF_ORIENTATION, 1) not in (0, 1):
+    if image.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1):
         flags.add("exif_orientation_ignored")
     if _is_lossy(image, file_format, data):
         flags.add("lossy")

@@ -15,7 +15,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from batch.archive import preprocess as shared
 from batch.errors import ArtifactRefused, UsageError
 from batch.model.classifier import DEFAULT_BATCH_SIZE, KerasClassifier, load_model
 from batch.model.golden import check_golden
@@ -26,13 +25,11 @@ from batch.model.manifest import (
     contract_digest,
     read_manifest,
 )
+from batch.model.manifest_checks import TRAIN_AGAIN, check_manifest
 from batch.records import Canary
 
 ReadModel = Callable[[], bytes]
 """Gives the content of a model file, or raises OSError."""
-
-MAX_GOLDEN_TOLERANCE = 1e-3
-_TRAIN_AGAIN = "Train the artifact again with this version, or use the version it was made with."
 
 
 @dataclass(frozen=True)
@@ -76,38 +73,6 @@ def find_artifact(id_or_folder: str) -> ModelArtifact:
     return ModelArtifact(folder.resolve(), manifest)
 
 
-def check_manifest(manifest: ModelManifest) -> None:
-    """Check the manifest against itself and against this program's preprocessing.
-
-    Raises:
-        ArtifactRefused: names the field.
-    """
-    rules = (
-        ("input.resize_rule", manifest.input.resize_rule, shared.RESIZE_RULE),
-        (
-            "input.preprocessing_version",
-            manifest.input.preprocessing_version,
-            shared.PREPROCESSING_VERSION,
-        ),
-        ("input.channels", manifest.input.channels, shared.CHANNELS),
-    )
-    for field, found, allowed in rules:
-        if found != allowed:
-            raise ArtifactRefused(field, repr(found), repr(allowed), _TRAIN_AGAIN)
-    _check_input(manifest)
-    _check_classes(manifest)
-    _check_operating_points(manifest)
-    if not 0 < manifest.golden_tolerance <= MAX_GOLDEN_TOLERANCE:
-        raise ArtifactRefused(
-            "golden_tolerance",
-            manifest.golden_tolerance,
-            f"up to {MAX_GOLDEN_TOLERANCE:g}",
-            "A wider tolerance would let another model pass.",
-        )
-    if not manifest.golden:
-        raise ArtifactRefused("golden", "none", "at least one golden case", _TRAIN_AGAIN)
-
-
 def open_model(read: ReadModel, manifest: ModelManifest) -> Any:
     """Load the model file after its digest was compared, and check its shapes.
 
@@ -136,7 +101,7 @@ def _judged_model(read: ReadModel, manifest: ModelManifest) -> bytes:
     try:
         data = read()
     except OSError as error:
-        raise ArtifactRefused(MODEL_FILE, "no readable file", "a file", _TRAIN_AGAIN) from error
+        raise ArtifactRefused(MODEL_FILE, "no readable file", "a file", TRAIN_AGAIN) from error
     if (digest := hashlib.sha256(data).hexdigest()) != manifest.model_sha256:
         raise ArtifactRefused(
             "model_sha256",
@@ -179,6 +144,7 @@ def verify_artifact(
 
 def prove(artifact: ModelArtifact, batch_size: int) -> tuple[KerasClassifier, Canary]:
     """As `verify_artifact`, and what the golden images measured."""
+    _judged_model(artifact.read_model, artifact.manifest)  # one loaded before says nothing of it
     classifier = shared_classifier(artifact.read_model, artifact.manifest, batch_size)
     canary = check_golden(artifact.folder, classifier)
     _check_seal(artifact.manifest)
@@ -203,68 +169,6 @@ def _check_seal(manifest: ModelManifest) -> None:
             contract_digest(manifest),
             "Classes, scaling, thresholds or golden scores were edited after they were measured.",
         )
-
-
-def _check_input(manifest: ModelManifest) -> None:
-    contract = manifest.input
-    if contract.value_range[0] >= contract.value_range[1]:
-        raise ArtifactRefused(
-            "input.value_range", contract.value_range, "low below high", "Correct the manifest."
-        )
-    takes_raw = contract.rescaling_in_model or contract.dtype == "uint8"
-    if takes_raw and contract.value_range != (0.0, 255.0):
-        raise ArtifactRefused(
-            "input.value_range",
-            contract.value_range,
-            "(0.0, 255.0) for a model that rescales by itself or takes uint8",
-            "Correct the manifest: scaling happens in one place only.",
-        )
-
-
-def _check_classes(manifest: ModelManifest) -> None:
-    output = manifest.output
-    names = output.class_names
-    if len(set(names)) != len(names) or len(names) < 2:
-        raise ArtifactRefused(
-            "output.class_names", names, "two or more different names", "Correct the manifest."
-        )
-    if output.kind == "sigmoid" and len(names) != 2:
-        raise ArtifactRefused(
-            "output.class_names", names, "two names for a sigmoid", "Correct the manifest."
-        )
-    for field, wanted in (
-        ("output.melanoma_class", (output.melanoma_class,)),
-        ("output.malignant_classes", output.malignant_classes),
-    ):
-        if unknown := set(wanted) - set(names):
-            raise ArtifactRefused(field, sorted(unknown), list(names), "Use the class names.")
-    if output.melanoma_class not in output.malignant_classes:
-        raise ArtifactRefused(
-            "output.malignant_classes",
-            list(output.malignant_classes),
-            "melanoma_class among them",
-            "Correct the manifest.",
-        )
-    if not 0 < output.temperature < float("inf"):
-        raise ArtifactRefused(
-            "output.temperature", output.temperature, "a positive number", "Calibrate again."
-        )
-
-
-def _check_operating_points(manifest: ModelManifest) -> None:
-    manifest.operating_point()
-    for index, point in enumerate(manifest.operating_points):
-        if point.model_sha256 != manifest.model_sha256:
-            raise ArtifactRefused(
-                f"operating_points.{index}.model_sha256",
-                point.model_sha256,
-                manifest.model_sha256,
-                "It was measured with another model; choose the operating point again.",
-            )
-        if not 0 <= point.threshold <= 1:
-            raise ArtifactRefused(
-                f"operating_points.{index}.threshold", point.threshold, "0..1", "Choose it again."
-            )
 
 
 def _check_shapes(model: Any, manifest: ModelManifest) -> None:

@@ -49,11 +49,12 @@ def as_csv(lesions: pd.DataFrame) -> str:
 def for_page(worklist: ReviewWorklist, most: int = PAGE_ROWS) -> ReviewWorklist:
     """The worklist as the page can hold it; what it leaves out stands in its notes."""
     notes, lesions, images = list(worklist.facts.notes), worklist.lesions, worklist.images
-    if len(lesions) > most:
+    off_page = lesions.iloc[most:]
+    if len(off_page):
         lesions = lesions.head(most)
         images = images[images["lesion_key"].isin(list(lesions["lesion_key"]))]
         notes.append(
-            f"{len(worklist.lesions) - most} more lesions, of lower rank, are not on this page; "
+            f"{len(off_page)} more lesions, of lower rank, are not on this page; "
             f"they stand in {WORKLIST}.csv."
         )
     unreadable = worklist.unreadable
@@ -68,6 +69,7 @@ def for_page(worklist: ReviewWorklist, most: int = PAGE_ROWS) -> ReviewWorklist:
         lesions=lesions,
         images=images,
         unreadable=unreadable,
+        off_page=off_page,
         facts=replace(worklist.facts, notes=tuple(notes)),
     )
 

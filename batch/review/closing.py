@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from batch.review.marks import Mark, newest
@@ -56,11 +56,16 @@ def assign(
     single: dict[str, list[Mark]] = defaultdict(list)
     unmatched = 0
     for mark in marks:
-        named = mark.lesion_key or ""
-        ids = images_of.get(named, ()) if named else (mark.image_id or "",)
+        named = _known(mark.lesion_key or "", keys, images_of)
+        ids = images_of.get(named, ()) if named else (_known(mark.image_id or "", lesions_of),)
         by_image = {key for image_id in ids for key in lesions_of.get(image_id, ())}
         found = {named} if named in keys else by_image
         for key in found:
             (of_lesions if named else single)[key].append(mark)
         unmatched += not found
     return Assigned(of_lesions, single, unmatched)
+
+
+def _known(name: str, *known: Container[str]) -> str:
+    """The name as it stands in the file, or without the space that a hand left around it."""
+    return name if any(name in names for names in known) else name.strip()

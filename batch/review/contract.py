@@ -172,7 +172,10 @@ class ReviewFacts:
 
 @dataclass(frozen=True, eq=False)
 class ReviewWorklist:
-    """The morning's list. not_looked_at: "non_image: reason", "pending: reason" to files."""
+    """The morning's list. not_looked_at: "non_image: reason", "pending: reason" to files.
+
+    off_page: lesions that a page leaves out for their number; it keeps their marks.
+    """
 
     lesions: pd.DataFrame
     images: pd.DataFrame
@@ -180,3 +183,4 @@ class ReviewWorklist:
     not_looked_at: Mapping[str, int]
     changes: pd.DataFrame
     facts: ReviewFacts
+    off_page: pd.DataFrame | None = None

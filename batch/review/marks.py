@@ -24,6 +24,8 @@ REOPEN = "reopen"
 MOST_BYTES = 100_000_000
 _WORD_MOST = 200
 _NEEDED = ("decision", "reviewed_at")
+_EXACT = ("lesion_key", "image_id")
+"""Names of files and folders, which may begin or end with a space."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def parse_rows(rows: Iterable[Mapping[str, object]], name: str) -> Marks:
     found, problems = [], []
     for line, row in enumerate(rows, 2):  # as a spreadsheet counts, below the heads
         cells = {column: _text(row.get(column)) for column in MARK_COLUMNS}
-        if not any(cells.values()):
+        cells |= {name: text.strip() for name, text in cells.items() if name not in _EXACT}
+        if not any(text.strip() for text in cells.values()):
             continue
         try:
             found.append(_mark(cells))
@@ -126,7 +129,7 @@ def newest(marks: Sequence[Mark]) -> Mark | None:
 
 
 def _mark(cells: Mapping[str, str]) -> Mark:
-    if not (cells["lesion_key"] or cells["image_id"]):
+    if not (cells["lesion_key"].strip() or cells["image_id"].strip()):
         raise ValueError("neither lesion_key nor image_id")
     if not cells["decision"]:
         raise ValueError("no decision")
@@ -184,7 +187,7 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, datetime):
         return value.isoformat()
-    return str(value).strip()
+    return str(value)
 
 
 def _parquet(path: Path) -> list[dict[str, object]]:

@@ -82,7 +82,10 @@ def page_data(
         images.setdefault(row["lesion_key"], []).append(image)
     all_rows = rows(worklist.lesions)
     listed = [row for row in all_rows if row["tier"] != Tier.BELOW]
-    hidden = [row for row in all_rows if row["tier"] == Tier.BELOW and row["decision"] is not None]
+    unseen = [row for row in all_rows if row["tier"] == Tier.BELOW]
+    if worklist.off_page is not None:
+        unseen += rows(worklist.off_page)
+    hidden = [row for row in unseen if row["decision"] is not None]
     return {
         "classes": classes,
         "melanoma_class": _melanoma_class(image_rows),

@@ -38,7 +38,7 @@ def smooth(image: Any) -> Any:
     """(N, H, W, 3) to (N, H-2, W-2, 3): the means over 1-2-1 neighbours, both ways.
 
     What a pixel differs from its neighbours by is noise, scaling and compression, and ImageNet's
-    first layers answer it loudly: it halves what noise of one level does to the scores.
+    first layers answer it loudly.
     """
     return layers.AveragePooling2D(2, 1)(layers.AveragePooling2D(2, 1)(image))
 
@@ -61,10 +61,19 @@ def shades_of_grey(image: Any) -> Any:
 
 
 def finished(recipe: Recipe, trained: keras.Model) -> keras.Model:
-    """What the artifact holds: the same weights behind the job's input, without an optimizer."""
+    """What the artifact holds: the trained weights behind the job's input, without an optimizer.
+
+    With `both_ways`, the image and itself turned by 180 degrees are scored and the mean is given: a
+    lesion has no up, and two looks are better than one.
+    """
     bare = build(recipe)
     bare.set_weights(trained.get_weights())
-    return bare
+    if not (isinstance(recipe.network, EfficientNetLite0) and recipe.network.both_ways):
+        return bare
+    image = keras.Input((HEIGHT, WIDTH, CHANNELS), name="image")
+    turned = keras.ops.flip(image, axis=(1, 2))
+    scores = layers.Average(name="scores")([bare(image), bare(turned)])
+    return keras.Model(image, scores, name=f"{bare.name}_both_ways")
 
 
 def load_backbone(model: keras.Model, recipe: Recipe, weights: Path | None) -> None:

@@ -56,12 +56,14 @@ class EfficientNetLite0:
     ImageNet's weights: edges and colours are the same here, and their large images are what costs
     most to train. smooth: average neighbouring pixels first, in the model itself; what is finer
     than two pixels tells the camera. colour_constancy: take the light's colour out, there too.
+    both_ways: the finished model's scores are means over the image and itself turned upside down.
     """
 
     dropout: float = 0.3
     frozen: int = 3
     smooth: bool = True
     colour_constancy: bool = True
+    both_ways: bool = True
 
 
 @dataclass(frozen=True)

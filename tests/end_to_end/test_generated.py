@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from batch.archive.reader import read_image
+from batch.job_arguments import DEFAULT_MODEL
 from batch.model.artifact import find_artifact, verify_artifact
 from tests.support import REPOSITORY
 
@@ -36,7 +37,7 @@ def test_the_demonstration_ends_well_and_says_what_to_open(demo):
 def test_scores_from_pipeline_and_from_the_classifier_alone_are_the_same(demo):
     """Promise 2: the score in the report is the model's score of this very image."""
     _, folder = demo
-    classifier = verify_artifact(find_artifact("isic9-plain"))
+    classifier = verify_artifact(find_artifact(DEFAULT_MODEL))
     names = classifier.manifest.output.class_names
     predictions = pd.read_parquet(folder / "reports" / "latest" / "predictions")
     single = predictions[predictions["frame_number"].isna()]

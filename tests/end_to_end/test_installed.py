@@ -9,6 +9,7 @@ import zipfile
 
 import pytest
 
+from batch.model.artifact import bundled_model_ids
 from batch.reports.columns import TABLES
 from tests.support import REPOSITORY
 
@@ -45,9 +46,9 @@ def site(wheel, tmp_path_factory):
 def test_the_wheel_holds_code_model_and_schemas_and_no_tests(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"schemas/{table}.json" for table in TABLES} <= names
-    artifact = "model_artifacts/isic9-plain"
-    assert {f"{artifact}/model.keras", f"{artifact}/manifest.json",
-            f"{artifact}/golden/lesion-0.png"} <= names  # fmt: skip
+    for model_id in bundled_model_ids():
+        parts = ("model.keras", "manifest.json", "golden/lesion-0.png")
+        assert {f"model_artifacts/{model_id}/{part}" for part in parts} <= names
     assert not [name for name in names if name.startswith("tests/")]
     assert "batch/cli.py" in names
     templates = {p.name for p in (REPOSITORY / "batch" / "review" / "templates").iterdir()}

@@ -19,6 +19,7 @@ from batch.cli import main
 from batch.demo.archive import WRITTEN_AT
 from batch.errors import ExitCode
 from batch.model.manifest import read_manifest, write_manifest
+from tests.small_model import SCORE
 from tests.support import REPOSITORY
 
 IGNORED = ["run_id", "scored_at"]
@@ -34,7 +35,7 @@ class Nights:
 
     def score(self, *words: str) -> dict:
         self.opened.clear()
-        command = ["score", str(self.archive), "--output", str(self.reports)]
+        command = [*SCORE, str(self.archive), "--output", str(self.reports)]
         self.code = main([*command, "--max-unscored-rate", "1", *words])
         return self.run
 
@@ -271,7 +272,7 @@ sys.exit(code)
 def test_a_night_without_work_loads_neither_tensorflow_nor_beam(nights):
     nights.score()
     nights.score()
-    command = ["score", str(nights.archive), "--output", str(nights.reports)]
+    command = [*SCORE, str(nights.archive), "--output", str(nights.reports)]
     night = subprocess.run(
         [sys.executable, "-c", UNCHANGED, *command], cwd=REPOSITORY, capture_output=True, text=True
     )
@@ -285,7 +286,7 @@ def test_inventory_tells_what_the_night_then_does_and_writes_nothing(nights, cap
     before = sorted(nights.reports.rglob("*"))
     capsys.readouterr()
     words = [str(nights.archive), "--output", str(nights.reports)]
-    assert main(["inventory", *words]) == ExitCode.COMPLETE
+    assert main(["inventory", *SCORE[1:], *words]) == ExitCode.COMPLETE
     said = capsys.readouterr().out
     assert sorted(nights.reports.rglob("*")) == before
     assert "To be read          6 (new 2, again 4)" in said

@@ -42,6 +42,7 @@ from tests.faults.nights import (
     write_file,
     write_image,
 )
+from tests.small_model import SCORE
 from tests.support import REPOSITORY, dicom_bytes
 
 PHASES = ("start", "model", "segment", "gathering", "publication", "end")
@@ -355,7 +356,7 @@ def in_a_process(words: Sequence[str]) -> int:
 
 
 def _words(archive: Path, reports: Path, segment_size: int) -> list[str]:
-    words = ["score", str(archive), "--output", str(reports)]
+    words = [*SCORE, str(archive), "--output", str(reports)]
     return [*words, "--segment-size", str(segment_size), "--max-unscored-rate", "1"]
 
 

@@ -27,6 +27,7 @@ import pandas as pd
 from PIL import Image
 
 from batch.cli import main
+from tests.small_model import SCORE
 from tests.support import REPOSITORY
 
 WRITTEN_AT = 1_735_689_600
@@ -58,7 +59,7 @@ class World:
 
     def words(self, *more: str) -> list[str]:
         """The command line of a night."""
-        words = ["score", str(self.archive), "--output", str(self.reports), "--order", "path"]
+        words = [*SCORE, str(self.archive), "--output", str(self.reports), "--order", "path"]
         words += ["--segment-size", str(SEGMENT_SIZE), "--max-unscored-rate", "1"]
         return [*words, *more]
 

@@ -9,6 +9,7 @@ import pytest
 
 from batch.cli import main
 from batch.errors import ExitCode
+from tests.small_model import SCORE
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def test_a_full_disk_is_named_and_nothing_is_left_behind(
     small_disk, generated_archive, tmp_path, capsys
 ):
     reports = small_disk / "reports"
-    words = ["score", str(generated_archive), "--output", str(reports), "--max-unscored-rate", "1"]
+    words = [*SCORE, str(generated_archive), "--output", str(reports), "--max-unscored-rate", "1"]
     words += ["--log-file", str(tmp_path / "log")]
     assert main(words) == ExitCode.FAILURE
     assert "cannot be written (No space left on device)" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from batch.reports.tables import schema
 from batch.review.contract import LESION_COLUMNS
 from batch.review.frames import records
 from batch.review.marks import parse_csv
+from batch.review.page_rows import page_data
 from batch.review.patterns import lesion_pattern
 from tests.review.lists import Mornings, image, mark, standings, unreadable
 
@@ -148,3 +149,14 @@ def test_the_page_says_what_it_leaves_out():
     assert shown.facts.notes[-2].startswith("7 more lesions, of lower rank, are not on this page")
     assert shown.facts.notes[-1].startswith("2 more images that could not be read")
     assert for_page(worklist).facts.notes == ()
+
+
+def test_marks_of_lesions_that_the_page_leaves_out_are_exported_all_the_same():
+    mornings, images = Mornings(), [image(0.9, f"a{n}") for n in range(3)]
+    keys = list(mornings.night(images).lesions["lesion_key"])
+    said = {keys[1]: "benign", keys[2]: "excise"}
+    marks = [mark(1.3, lesion_key=key, decision=word) for key, word in said.items()]
+    data = page_data(for_page(mornings.night(images, marks=marks), most=1), {}, {})
+    assert [lesion["key"] for lesion in data["lesions"]] == [keys[0]]
+    kept = {each["key"]: each["decision"] for each in data["kept_marks"]}
+    assert kept == said

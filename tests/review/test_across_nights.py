@@ -217,6 +217,13 @@ def test_marks_of_nobody_are_counted():
     assert "2 marks name no lesion or image that is known here." in found.facts.notes
 
 
+@pytest.mark.parametrize(("key", "named"), [(A, f" {A} "), ("PATTERN: l1", "PATTERN: l1")])
+def test_a_mark_names_its_lesion_exactly_or_with_space_around(key, named):
+    mornings = Mornings(lesion_pattern(r"^(?P<lesion> l\d)"))
+    found = mornings.night([image(0.9, "a"), image(0.9, " l1")], marks=[mark(2, lesion_key=named)])
+    assert standings(found)[key] == ("alert", "reviewed")
+
+
 def test_a_mark_by_image_closes_a_lesion_once_every_asking_image_has_one():
     mornings = Mornings(lesion_pattern(r"^(?P<lesion>l\d)"))
     rows = [image(0.9, "l1-1"), image(0.8, "l1-2"), image(0.1, "l1-3")]

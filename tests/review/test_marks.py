@@ -26,7 +26,7 @@ WHOLE = Mark("1.2", None, "benign", "R", AT, 0.75, 2)
         "\ufeff" + HEAD + '1.2,"",benign,R,2026-11-21T09:30+01:00,0.75,2.0',
         HEAD.replace(",", ";") + "1.2;;benign;R;2026-11-21 08:30;0,75;2",
         HEAD.replace(",", "\t") + "1.2\t\tbenign\tR\t2026-11-21 08:30\t0.75\t2",
-        HEAD.upper() + " 1.2 ,, benign , R ,2026-11-21 08:30,0.75,2",
+        HEAD.upper() + "1.2,, benign , R ,2026-11-21 08:30,0.75,2",
         "rank," + HEAD + "7,1.2,,benign,R,2026-11-21 08:30,0.75,2",
     ],
 )
@@ -153,3 +153,10 @@ def test_a_cell_is_safe_on_one_line_and_comes_back(text):
     assert cell.isprintable()
     if text.isprintable():
         assert from_spreadsheet(cell) == text
+
+
+def test_a_name_may_end_with_a_space():
+    """Of a file or folder; what stands around other cells is nobody's."""
+    line = 'lesion_key,decision,reviewed_at\n"PATTERN:a ", benign ,2026-11-21T08:00Z\n'
+    (found,) = parse_csv(line.encode(), "reviewed.csv").found
+    assert (found.lesion_key, found.decision) == ("PATTERN:a ", "benign")

@@ -33,8 +33,12 @@ function csvText(all) {
   return [data.mark_columns, ...rows].map((row) => row.map(csvCell).join(",") + "\r\n").join("");
 }
 
-// Rows of cells, RFC 4180; a quote that is never closed ends with the text.
+// Rows of cells, RFC 4180, or with the separator that a spreadsheet's country has; a quote that is
+// never closed ends with the text.
 function csvRows(text) {
+  const head = text.split("\n", 1)[0];
+  const count = (letter) => head.split(letter).length;
+  const separator = [",", ";", "\t"].reduce((a, b) => (count(b) > count(a) ? b : a));
   const rows = [];
   let row = [], cell = "", quoted = false, at = text.startsWith("\ufeff") ? 1 : 0;
   for (; at < text.length; at += 1) {
@@ -43,7 +47,7 @@ function csvRows(text) {
       if (letter !== '"') cell += letter;
       else if (text[at + 1] === '"') { cell += '"'; at += 1; } else quoted = false;
     } else if (letter === '"' && cell === "") quoted = true;
-    else if (letter === ",") { row.push(cell); cell = ""; }
+    else if (letter === separator) { row.push(cell); cell = ""; }
     else if (letter === "\n" || letter === "\r") {
       if (letter === "\r" && text[at + 1] === "\n") at += 1;
       rows.push([...row, cell]);

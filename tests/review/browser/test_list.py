@@ -264,3 +264,16 @@ def test_a_print_holds_every_row_and_the_notice(opened):
     assert page.count("tr.lesion") == 300
     page.run("window.dispatchEvent(new Event('afterprint'))")
     assert page.count("tr.lesion") < 100
+
+
+def test_a_print_shows_whole_names_and_nothing_to_press(opened):
+    page = opened(sample.worklist(3))
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        names = "[...document.querySelectorAll('.open')]"
+        assert page.run(f"return {names}.length") == 3
+        assert page.run(f"return {names}.every((e) => e.scrollWidth <= e.clientWidth)")
+        pressed = "[...document.querySelectorAll('button:not(.open), input, select')]"
+        assert page.run(f"return {pressed}.every((each) => !each.checkVisibility())")
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

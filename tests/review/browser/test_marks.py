@@ -194,6 +194,8 @@ def test_the_newer_mark_wins_on_import(page, fifty, tmp_path):
         ("lesion_key,decision,reviewed_at\n1,,2026-01-01\n", "1 row without"),
         ("lesion_key,decision,reviewed_at\n1,x,yesterday\n", "1 row without"),
         ("\ufefflesion_key,decision,reviewed_at\r\n1,x,2026-01-01\r\n", "Imported 1 mark."),
+        ("lesion_key;decision;reviewed_at\r\n1;a, b;2026-01-01\r\n", "Imported 1 mark."),
+        ("lesion_key\tdecision\treviewed_at\n1\ta;b\t2026-01-01\n", "Imported 1 mark."),
         ('decision,reviewed_at,lesion_key\n"a ""b"", c",2026-01-01,"1\n2"\n', "Imported 1 mark."),
     ],
 )  # fmt: skip
