@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.small_model import SCORE
 from tests.support import REPOSITORY
 
 ALLOWED = 1e-5
@@ -25,7 +26,7 @@ DIFFERENT_IN_RUN_JSON = {
 
 def score(archive: Path, reports: Path, *beam: str) -> subprocess.Popen:
     """Start `melanoma-batch score` with these Beam options; its words go to `reports`.log."""
-    own = ["score", str(archive), "--output", str(reports), "--max-unscored-rate", "1"]
+    own = [*SCORE, str(archive), "--output", str(reports), "--max-unscored-rate", "1"]
     words = [*own, "--decode-threads", "2", *(["--segment-size", "0", "--", *beam] if beam else [])]
     with reports.with_suffix(".log").open("wb") as log:
         return subprocess.Popen(
@@ -72,12 +73,13 @@ def process_workers(command: str) -> list[str]:
 
 def assert_same_night(one: Path, other: Path) -> None:
     """Row by row: everything equal but times and names of runs, scores within 1e-5."""
+    assert len(_rows(one / "alerts.parquet")), "no alert: the comparison says less than it should"
     for table in ("predictions", "current", "unscored", "files", "alerts.parquet"):
         a, b = (_rows(night / table) for night in (one, other))
         plain = [name for name in a if name not in SCORES]
         pd.testing.assert_frame_equal(a[plain], b[plain])
         if "melanoma_score" in a:
-            assert (a["melanoma_score"] - b["melanoma_score"]).abs().max() <= ALLOWED
+            assert (a["melanoma_score"] - b["melanoma_score"]).abs().le(ALLOWED).all()
             for left, right in zip(a["class_scores"], b["class_scores"], strict=True):
                 assert dict(left) == pytest.approx(dict(right), abs=ALLOWED)
     a, b = (json.loads((night / "run.json").read_text()) for night in (one, other))
