@@ -25,9 +25,8 @@ from batch.archive.inventory import list_archive
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
-from batch.config import LOCAL_RUNNER
+from batch.config import DEFAULT_BATCH_SIZE, LOCAL_RUNNER
 from batch.model.artifact import find_artifact, verify_artifact
-from batch.model.classifier import DEFAULT_BATCH_SIZE
 from batch.quiet import import_tensorflow
 
 LIMIT_SAMPLE = 600
