@@ -176,6 +176,6 @@ def _canary(canary: Canary | None) -> str:
         return "Golden images: not rescored tonight, since no image had to be scored."
     return (
         f"Golden images: {canary.images} rescored at the start; the largest difference to the "
-        f"scores measured in training is {canary.largest_difference:.1e} (allowed: "
-        f"{canary.tolerance:.0e})."
+        f"scores measured in training is {canary.largest_difference:.2g} (allowed: "
+        f"{canary.tolerance:.0g})."
     )
