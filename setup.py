@@ -12,7 +12,7 @@ REQUIRES = [
     # the five that the job is made of, and what they share
     "tensorflow>=2.20,<3",
     "keras>=3.13.1,<4",  # earlier versions could be made to run code from a .keras file
-    "apache-beam>=2.70,<3",
+    "apache-beam>=2.70,<3",  # with its own grpcio and protobuf, which batch/worker.py speaks
     "pandas>=2.2",
     "pyarrow>=18",
     "Pillow>=12",
@@ -80,6 +80,11 @@ setup(
     },
     install_requires=REQUIRES,
     extras_require={"train": TRAIN, "test": TEST},
-    entry_points={"console_scripts": ["melanoma-batch = batch.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "melanoma-batch = batch.cli:main",
+            "melanoma-batch-worker = batch.worker:main",  # what an engine starts on its machines
+        ]
+    },
     zip_safe=False,
 )

@@ -92,7 +92,7 @@ class Progress:
     def __init__(self, visible: bool | None = None) -> None:
         self._visible = sys.stderr.isatty() if visible is None else visible
         self._before = FILES_READ.value
-        self._settled = 0
+        self._settled, self._files = 0, 0
         self._bar: tqdm | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
@@ -113,6 +113,7 @@ class Progress:
 
     def found(self, files: int) -> None:
         """The inventory is complete: the bar's length is known."""
+        self._files = files
         self._bar = tqdm(total=files, unit="file", disable=not self._visible, smoothing=0.05)
         self._before = FILES_READ.value
         self._thread.start()
@@ -127,11 +128,12 @@ class Progress:
         while True:
             ended = self._stop.wait(BAR_SECONDS)
             done = max(self._settled, FILES_READ.value - self._before)
+            done = min(done, self._files)  # an engine may read a file twice
             self._bar.update(done - shown)
             shown = done
             ticks += 1
             if ticks % LOG_EVERY == 0:
-                logger.info("%d of %s files read", done, self._bar.total)
+                logger.info("%d of %d files read", done, self._files)
             if ended:
                 return
 

@@ -52,6 +52,20 @@ class ReportsLost(BatchError):
     """The reports folder went away, or was replaced, during the run."""
 
 
+class RunnerFailed(BatchError):
+    """The engine that was to run the pipeline gave up.
+
+    runner: as the caller named it. state: the engine's word, or the kind of the error: never its
+    text, which may quote what a worker read.
+    """
+
+    def __init__(self, runner: str | None, state: str) -> None:
+        super().__init__(
+            f"Beam options after `--`: {runner} did not finish the pipeline ({state}); nothing was "
+            "published. The engine's own logs say why; then start again."
+        )
+
+
 class ReportsLocked(BatchError):
     """Another run holds the lock of the reports folder."""
 

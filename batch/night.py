@@ -66,7 +66,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
     """
     clock = Stopwatch(monotonic)
     if config.beam_options:
-        from batch.pipeline import pipeline_options
+        from batch.runners import pipeline_options
 
         pipeline_options(config.beam_options)
     reports, archive = LocalReports(config.reports), LocalArchive(config.archive)
@@ -88,7 +88,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
         listener.found(len(plan.queue))
         staging = reports.start(config.run_id)
         with _keeping_segments(reports, staging):
-            work, canary = _start(config, settings, plan, archive, clock)
+            work, canary = _start(config, settings, plan, archive, staging, clock)
             interrupt.check()
             with interrupt.orderly():
                 done = work(staging, ground, listener.done, clock.total)
@@ -137,7 +137,12 @@ def plan_night(
 
 
 def _start(
-    config: JobConfig, settings: Settings, plan: Plan, archive: ArchiveStorage, clock: Stopwatch
+    config: JobConfig,
+    settings: Settings,
+    plan: Plan,
+    archive: ArchiveStorage,
+    staging: Staging,
+    clock: Stopwatch,
 ) -> tuple[Callable[..., Done], Canary | None]:
     """How the queue is worked off: with model and Beam, which a night without work never loads.
 
@@ -147,7 +152,7 @@ def _start(
         return (lambda *_: Done(0)), None
     from batch.segments import start_model, work_off
 
-    job, canary = start_model(config, settings, archive)
+    job, canary = start_model(config, settings, archive, staging)
     clock.lap("model")
     allowance = Allowance(config.seconds_allowed)
     return partial(work_off, plan, job, config.segment_size, allowance), canary
@@ -159,7 +164,7 @@ def _pictures(config: JobConfig, settings: Settings) -> Pictures:
 
     def model() -> tuple[Classifier, int]:
         batch_size = config.batch_size
-        classifier = shared_classifier(artifact.folder, artifact.manifest, batch_size)
+        classifier = shared_classifier(artifact.read_model, artifact.manifest, batch_size)
         return classifier, output.class_names.index(output.melanoma_class)
 
     return Pictures(config.archive, config.rules.limits, model)

@@ -1,6 +1,6 @@
-"""How far this process has come: counted by the workers in it, read by the console.
+"""How far this run has come: counted by the workers in this process, read by the console.
 
-On a runner with workers elsewhere these counts stay at zero and the console moves by segments.
+Workers elsewhere count with Beam's metrics, and what the engine tells of them is added here.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ class Counter:
         with self._lock:
             self._value += count
 
+    def raise_to(self, value: int) -> None:
+        """Count what others counted for us; what is counted already is not counted twice."""
+        with self._lock:
+            self._value = max(self._value, value)
+
     @property
     def value(self) -> int:
         """The count so far, over the life of the process."""
@@ -27,4 +32,4 @@ class Counter:
 
 
 FILES_READ = Counter()
-"""Files that were read in this process, whatever became of them."""
+"""Files that were read for this process, whatever became of them."""

@@ -44,6 +44,17 @@ class ImageLocation:
 
 
 @dataclass(frozen=True)
+class QueuedFile:
+    """A file to be read tonight, as it travels to a worker.
+
+    known: digests (hex SHA-256) of content of this very size that needs no scoring again.
+    """
+
+    location: ImageLocation
+    known: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ImageRecord:
     """Identity and provenance of one image (a file, or one frame of it), without its pixels.
 

@@ -11,12 +11,15 @@ from batch.archive.storage import ArchiveStorage
 from batch.config import JobConfig
 from batch.errors import PendingReason
 from batch.model.artifact import prove, shared_classifier
+from batch.model.manifest import MODEL_FILE
 from batch.pipeline import SegmentJob, run_segment
 from batch.records import Canary
 from batch.reports.gathering import Done
 from batch.reports.plan import Plan
 from batch.reports.rows import segment_facts
+from batch.reports.shared import LocalSharedFolder
 from batch.reports.storage import Staging
+from batch.runners import is_local
 from batch.schedule import Allowance
 from batch.settings import Settings
 
@@ -24,9 +27,12 @@ logger = logging.getLogger(__name__)
 
 
 def start_model(
-    config: JobConfig, settings: Settings, archive: ArchiveStorage
+    config: JobConfig, settings: Settings, archive: ArchiveStorage, staging: Staging
 ) -> tuple[SegmentJob, Canary]:
     """Open the model and let it prove itself; what every segment's pipeline needs, and the proof.
+
+    For workers elsewhere the model file is laid into the run's own folder; each of them compares
+    its digest before opening it.
 
     Raises:
         ArtifactRefused: a start-up check failed.
@@ -36,9 +42,14 @@ def start_model(
     logger.info(
         "model %s %s passed its checks", artifact.manifest.model_id, artifact.manifest.model_sha256
     )
+    read = artifact.read_model
+    if not is_local(config.beam_options):  # a worker elsewhere has the shared folder, and no more
+        shared = LocalSharedFolder(staging.folder.resolve())
+        shared.write(MODEL_FILE, artifact.read_model())
+        read = partial(shared.read, MODEL_FILE)
     job = SegmentJob(
         archive=archive,
-        load=partial(shared_classifier, artifact.folder, artifact.manifest, config.batch_size),
+        load=partial(shared_classifier, read, artifact.manifest, config.batch_size),
         output=artifact.manifest.output,
         facts=settings.facts,
         batch_size=config.batch_size,
@@ -69,22 +80,22 @@ def work_off(
     total = len(plan.queue)
     size = segment_size or total
     for number, start in enumerate(range(0, total, size)):
-        locations = plan.locations(start, start + size)
+        count = min(size, total - start)
         if interrupt.is_requested():
             return Done(start, PendingReason.STOPPED)
         begun = now()
-        if not allowance.fits(begun, len(locations)):
+        if not allowance.fits(begun, count):
             return Done(start, PendingReason.OUT_OF_TIME)
         folder = staging.segment_at_work(number)
         try:
-            run_segment(job, locations, folder.resolve(), plan.known_digests(locations))
+            run_segment(job, plan.queued(start, start + count), folder.resolve())
         except Exception:  # Beam wraps what it meets; what lies behind it is told better
             interrupt.check_at_once()
             check_ground()
             raise
         check_ground()
         staging.commit(number, segment_facts(job.facts))
-        allowance.learn(len(locations), now() - begun)
-        logger.info("segment %d done: %d of %d files", number, start + len(locations), total)
-        on_done(start + len(locations))
+        allowance.learn(count, now() - begun)
+        logger.info("segment %d done: %d of %d files", number, start + count, total)
+        on_done(start + count)
     return Done(total)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -34,19 +33,25 @@ from batch.model.scoring import score_batch
 from batch.progress import FILES_READ
 from batch.records import (
     FileReading,
-    ImageLocation,
     ModelInput,
-    OperatingPoint,
     Prediction,
+    QueuedFile,
     Unscored,
 )
-from batch.reports import rows, tables
-from batch.reports.ledger import conclude_file
-from batch.reports.rows import Row, RunFacts
-from batch.review.alerts import alert_for
+from batch.reports import parts
+from batch.reports.queue import read_chunk
+from batch.reports.rows import RunFacts
+from batch.reports.shared import SharedFolder
 
 UNSCORED, READINGS = "unscored", "readings"
-READ_AHEAD_PER_THREAD = 4
+METRICS, FILES = "batch", "files_read"
+"""Namespace of our counters, and the counter of files that were read."""
+READ_AHEAD_FILES = 96
+"""Files read before the model asks for them: decoding goes on while batches are scored."""
+READ_AHEAD_FRAMES = 128
+"""Frames that may wait for the model: a few files of many frames are ahead far enough."""
+CORES_A_BATCH = 4
+"""One batch keeps about so many cores busy; with more of them, batches are scored side by side."""
 
 
 class Prepared(NamedTuple):
@@ -65,14 +70,21 @@ class Scored(NamedTuple):
 
 
 @dataclass
-class ReadArchive(beam.PTransform):
-    """The locations of a segment, spread over the workers."""
+class ReadQueue(beam.PTransform):
+    """The files of a segment, spread over the workers. chunks: names of the queue's chunks."""
 
-    locations: Sequence[ImageLocation]
+    shared: SharedFolder
+    chunks: Sequence[str]
 
     def expand(self, pbegin: beam.Pipeline) -> beam.PCollection:
-        """Give a PCollection of ImageLocation."""
-        return pbegin | "Locations" >> beam.Create(self.locations) | beam.Reshuffle()
+        """Give a PCollection of QueuedFile."""
+        return (
+            pbegin
+            | "Chunks" >> beam.Create(self.chunks)
+            | "SpreadChunks" >> beam.Reshuffle()
+            | "ReadChunk" >> beam.FlatMap(partial(read_chunk, self.shared))
+            | "SpreadFiles" >> beam.Reshuffle()
+        )
 
 
 @dataclass
@@ -82,12 +94,11 @@ class PrepareImages(beam.PTransform):
     archive: ArchiveStorage
     rules: ReadingRules
     threads: int
-    known: frozenset[str] = frozenset()
 
-    def expand(self, locations: beam.PCollection) -> Prepared:
-        """Give `Prepared` from a PCollection of ImageLocation."""
-        read = partial(read_file, self.archive, rules=self.rules, known=self.known)
-        outputs = locations | "Read" >> beam.ParDo(_ReadDoFn(read, self.threads)).with_outputs(
+    def expand(self, files: beam.PCollection) -> Prepared:
+        """Give `Prepared` from a PCollection of QueuedFile."""
+        read = partial(read_file, self.archive, rules=self.rules)
+        outputs = files | "Read" >> beam.ParDo(_ReadDoFn(read, self.threads)).with_outputs(
             UNSCORED, READINGS, main="inputs"
         )
         return Prepared(outputs.inputs, outputs[UNSCORED], outputs[READINGS])
@@ -110,70 +121,37 @@ class ScoreImages(beam.PTransform):
 
 
 @dataclass
-class RaiseAlerts(beam.PTransform):
-    """The alerts among the predictions."""
-
-    operating_point: OperatingPoint
-
-    def expand(self, predictions: beam.PCollection) -> beam.PCollection:
-        """Give a PCollection of Alert."""
-        return (
-            predictions
-            | "Compare" >> beam.Map(alert_for, self.operating_point)
-            | "Raised" >> beam.Filter(bool)
-        )
-
-
-@dataclass
-class ConcludeFiles(beam.PTransform):
-    """Join what a file held with what became of each frame."""
-
-    def expand(self, parts: tuple[Prepared, Scored]) -> beam.PCollection:
-        """Give a PCollection of FileOutcome, one a file."""
-        prepared, scored = parts
-        unscored = (prepared.unscored, scored.unscored) | "AllUnscored" >> beam.Flatten()
-        keyed = {
-            "readings": prepared.readings
-            | "KeyReadings" >> beam.Map(lambda reading: (_key(reading.location.path), reading)),
-            "scored": scored.predictions
-            | "KeyPredictions" >> beam.Map(lambda prediction: (_key(prediction.record.path), 1)),
-            "unscored": unscored | "KeyUnscored" >> beam.Map(lambda item: (_key(item.path), item)),
-        }
-        return (
-            keyed
-            | beam.CoGroupByKey()
-            | "Conclude" >> beam.MapTuple(lambda _, found: conclude_file(**found))
-        )
-
-
-@dataclass
 class WriteReports(beam.PTransform):
-    """Write the parts of every table into a segment's folder."""
+    """Write the parts of every table to the shared folder, and last the list of those that count.
 
-    folder: Path
+    All that became of a file meets in one shard, so its rows in all tables are of one attempt.
+    """
+
+    shared: SharedFolder
     facts: RunFacts
     shards: int
+    list_name: str
 
-    def expand(self, parts: tuple[Prepared, Scored]) -> None:
+    def expand(self, results: tuple[Prepared, Scored]) -> None:
         """Write predictions, alerts, unscored and files."""
-        prepared, scored = parts
-        alerts = scored.predictions | "RaiseAlerts" >> RaiseAlerts(self.facts.operating_point)
-        unscored = (prepared.unscored, scored.unscored) | "Unscored" >> beam.Flatten()
-        files = (prepared, scored) | "ConcludeFiles" >> ConcludeFiles()
-        self._write(scored.predictions, "predictions", rows.prediction_row)
-        self._write(alerts, "alerts", rows.alert_row)
-        self._write(unscored, "unscored", rows.unscored_row)
-        self._write(files, "files", rows.file_row)
-
-    def _write(
-        self, records: beam.PCollection, table: str, to_row: Callable[[Any, RunFacts], Row]
-    ) -> None:
+        prepared, scored = results
+        shard = partial(_shard, count=self.shards)
+        unscored = (prepared.unscored, scored.unscored) | "AllUnscored" >> beam.Flatten()
+        sharded = {
+            "readings": prepared.readings
+            | "ShardReadings" >> beam.Map(lambda reading: (shard(reading.location.path), reading)),
+            "predictions": scored.predictions
+            | "ShardPredictions" >> beam.Map(lambda found: (shard(found.record.path), found)),
+            "unscored": unscored
+            | "ShardUnscored" >> beam.Map(lambda item: (shard(item.path), item)),
+        }
         _ = (
-            records
-            | f"Rows_{table}" >> beam.Map(to_row, self.facts)
-            | f"Shard_{table}" >> beam.WithKeys(partial(_shard, count=self.shards))
-            | f"Group_{table}" >> beam.GroupByKey()
-            | f"Write_{table}" >> beam.MapTuple(partial(_write_shard, table, self.folder))
+            sharded
+            | beam.CoGroupByKey()
+            | "WriteShard" >> beam.FlatMapTuple(partial(_write_shard, self.shared, self.facts))
+            | "OneList" >> beam.WithKeys(0)
+            | "AllParts" >> beam.GroupByKey()
+            | "WriteList" >> beam.MapTuple(partial(_write_list, self.shared, self.list_name))
         )
 
 
@@ -182,10 +160,11 @@ class _ReadDoFn(beam.DoFn):
 
     def __init__(
         self,
-        read: Callable[[ImageLocation], tuple[FileReading, tuple[FrameResult, ...]]],
+        read: Callable[..., tuple[FileReading, tuple[FrameResult, ...]]],
         threads: int,
     ) -> None:
         self._read, self._threads = read, threads
+        self._files = Metrics.counter(METRICS, FILES)
 
     def setup(self) -> None:
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
@@ -193,9 +172,9 @@ class _ReadDoFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._waiting: deque[Future] = deque()
 
-    def process(self, location: ImageLocation) -> Iterator[Any]:
-        self._waiting.append(self._pool.submit(self._read, location))
-        if len(self._waiting) >= self._threads * READ_AHEAD_PER_THREAD:
+    def process(self, file: QueuedFile) -> Iterator[Any]:
+        self._waiting.append(self._pool.submit(self._read, file.location, known=file.known))
+        while self._waiting and (self._waiting[0].done() or self._is_far_ahead()):
             yield from self._emit(self._waiting.popleft())
 
     def finish_bundle(self) -> Iterator[Any]:
@@ -205,40 +184,63 @@ class _ReadDoFn(beam.DoFn):
     def teardown(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    def _is_far_ahead(self) -> bool:
+        frames = sum(len(future.result()[1]) for future in self._waiting if future.done())
+        return len(self._waiting) >= READ_AHEAD_FILES or frames >= READ_AHEAD_FRAMES
+
     def _emit(self, future: Future) -> Iterator[Any]:
         reading, results = future.result()
+        self._files.inc()
         FILES_READ.add()
         yield TaggedOutput(READINGS, reading)
         yield from map(_tagged, results)
 
 
 class _ScoreDoFn(beam.DoFn):
-    """Collects images to full batches; what is left is scored at the bundle's end."""
+    """Collects images to full batches; what is left is scored at the bundle's end.
+
+    The model works on threads of its own, so that reading and collecting go on meanwhile.
+    """
 
     def __init__(
         self, load: Callable[[], Classifier], output: OutputContract, batch_size: int
     ) -> None:
         self._load, self._output, self._batch_size = load, output, batch_size
-        self._images = Metrics.counter("batch", "images_to_model")
+        self._images = Metrics.counter(METRICS, "images_to_model")
 
     def setup(self) -> None:
         self._classifier = self._load()
+        self._threads = max(1, (os.cpu_count() or 1) // CORES_A_BATCH)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
 
     def start_bundle(self) -> None:
         self._batch: list[ModelInput] = []
+        self._under_way: deque[Future] = deque()
 
     def process(self, item: ModelInput) -> Iterator[Any]:
         self._batch.append(item)
         if len(self._batch) >= self._batch_size:
-            yield from self._flush()
+            self._hand_over()
+            yield from self._scored(self._threads)
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from map(_at_bundle_end, self._flush())
+        self._hand_over()
+        yield from map(_at_bundle_end, self._scored(0))
 
-    def _flush(self) -> Iterator[Any]:
+    def teardown(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _hand_over(self) -> None:
         batch, self._batch = self._batch, []
         self._images.inc(len(batch))
-        yield from map(_tagged, score_batch(self._classifier, self._output, batch))
+        self._under_way.append(
+            self._pool.submit(score_batch, self._classifier, self._output, batch)
+        )
+
+    def _scored(self, left: int) -> Iterator[Any]:
+        """What is done, waiting until no more than `left` batches are under way."""
+        while self._under_way and (len(self._under_way) > left or self._under_way[0].done()):
+            yield from map(_tagged, self._under_way.popleft().result())
 
 
 def _tagged(result: ModelInput | Prediction | Unscored) -> Any:
@@ -252,14 +254,15 @@ def _at_bundle_end(element: Any) -> Any:
     return WindowedValue(element, MIN_TIMESTAMP, (GlobalWindow(),))
 
 
-def _key(path: str) -> bytes:
-    return os.fsencode(path)  # a file name need not be UTF-8, and Beam's text coder insists on it
+def _shard(path: str, count: int) -> int:
+    return zlib.crc32(os.fsencode(path)) % count  # a file name need not be UTF-8
 
 
-def _shard(row: Row, count: int) -> int:
-    return zlib.crc32(str(row["path"]).encode()) % count
+def _write_shard(
+    shared: SharedFolder, facts: RunFacts, shard: int, found: dict[str, Iterable[Any]]
+) -> list[parts.Part]:
+    return parts.write_parts(shared, shard, parts.shard_rows(**found, facts=facts))
 
 
-def _write_shard(table: str, folder: Path, shard: int, shard_rows: Iterable[Row]) -> int:
-    """A retried bundle writes the same name with the same rows: one result, never two."""
-    return tables.write_part(table, shard_rows, folder / table / f"part-{shard:05d}.parquet")
+def _write_list(shared: SharedFolder, name: str, _key: int, written: Iterable[parts.Part]) -> None:
+    parts.write_list(shared, name, written)

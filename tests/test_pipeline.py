@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import collections
 import os
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from batch.demo.archive import EXPECTED_STATES
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.errors import UsageError
-from batch.pipeline import SegmentJob, pipeline_options, run_segment
+from batch.pipeline import SegmentJob, run_segment
+from batch.progress import FILES_READ, Counter
+from batch.reports import parts as written_parts
 from batch.reports import tables
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, Gathered, gather_night
@@ -27,6 +29,7 @@ from batch.reports.memory import remember
 from batch.reports.plan import make_plan
 from batch.reports.rows import segment_facts
 from batch.reports.storage import LocalReports
+from batch.runners import pipeline_options
 from tests.support import FACTS, OUTPUT, BrightnessClassifier, FailingClassifier
 
 
@@ -52,7 +55,7 @@ def run(archive: Path, root: Path, segment_size: int = 100, **changes: object):
     staging = reports.start(FACTS.run_id)
     for number, start in enumerate(range(0, len(plan.queue), segment_size)):
         folder = staging.segment_at_work(number)
-        run_segment(job(archive, **changes), plan.locations(start, start + segment_size), folder)
+        run_segment(job(archive, **changes), plan.queued(start, start + segment_size), folder)
         staging.commit(number, segment_facts(FACTS))
     gathered = gather_night(staging, plan, Done(len(plan.queue)), FACTS)
     counts = count_night(staging.night, len(plan), FACTS.run_id, gathered)
@@ -121,7 +124,7 @@ def test_a_model_that_fails_on_one_image_costs_one_row(tmp_path):
         ["003.png", "score", "model_failed"]
     ]
     states = dict(zip(tables_["files"]["path"], tables_["files"]["state"], strict=True))
-    assert Counter(states.values()) == {"scored": 5, "unscored": 1}
+    assert collections.Counter(states.values()) == {"scored": 5, "unscored": 1}
     assert states["003.png"] == "unscored"
 
 
@@ -171,6 +174,40 @@ def test_a_lost_part_is_noticed(scored, tmp_path, generated_archive):
         check_balance(counts)
 
 
+def test_work_that_an_engine_does_twice_leaves_one_result(
+    scored, generated_archive, tmp_path, monkeypatch
+):
+    """Beam's runner repeats every bundle: workers write more parts than there are in the end."""
+    wrote, write = [], written_parts.write_parts
+
+    def write_parts(*arguments):
+        wrote.append(write(*arguments))
+        return wrote[-1]
+
+    monkeypatch.setattr("batch.transforms.parts.write_parts", write_parts)
+    _, night = run(generated_archive, tmp_path, beam_options=("--direct_runner_bundle_repeat", "2"))
+    assert len(wrote) == 3
+    assert len({part.name for written in wrote for part in written}) == 3 * len(wrote[0])
+    for name, frame in frames(scored[1]).items():
+        pd.testing.assert_frame_equal(frame, frames(night)[name])
+
+
+def test_progress_comes_from_beams_counters_where_workers_are_elsewhere(
+    generated_archive, tmp_path, monkeypatch
+):
+    """Without what the workers count in this process, the console sees what the runner tells."""
+    monkeypatch.setattr("batch.transforms.FILES_READ", Counter())
+    before = FILES_READ.value
+    run(generated_archive, tmp_path)
+    assert FILES_READ.value - before == 23
+
+
+def test_progress_counts_a_file_once(generated_archive, tmp_path):
+    before = FILES_READ.value
+    run(generated_archive, tmp_path, segment_size=10)
+    assert FILES_READ.value - before == 23
+
+
 def test_the_local_runner_is_named_in_full():
     runner = pipeline_options([]).get_all_options()["runner"]
     assert runner == "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -183,6 +220,12 @@ def test_a_misspelt_beam_option_is_an_error(words):
 
 
 def test_a_beam_option_reaches_beam():
-    options = pipeline_options(["--runner", "FlinkRunner", "--parallelism", "3"])
+    words = ["--runner", "FlinkRunner", "--job_endpoint", "localhost:8099", "--parallelism", "3"]
+    options = pipeline_options(words)
     assert options.get_all_options()["runner"] == "FlinkRunner"
     assert options.get_all_options()["parallelism"] == 3
+
+
+def test_an_engine_that_would_be_fetched_from_the_network_is_refused():
+    with pytest.raises(UsageError, match="--flink_job_server_jar or --job_endpoint"):
+        pipeline_options(["--runner", "FlinkRunner"])

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from batch.archive import preprocess as shared
 from batch.errors import ArtifactRefused, UsageError
 from batch.model.classifier import DEFAULT_BATCH_SIZE, KerasClassifier, load_model
 from batch.model.golden import check_golden
@@ -26,10 +25,11 @@ from batch.model.manifest import (
     contract_digest,
     read_manifest,
 )
+from batch.model.manifest_checks import TRAIN_AGAIN, check_manifest
 from batch.records import Canary
 
-MAX_GOLDEN_TOLERANCE = 1e-3
-_TRAIN_AGAIN = "Train the artifact again with this version, or use the version it was made with."
+ReadModel = Callable[[], bytes]
+"""Gives the content of a model file, or raises OSError."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,14 @@ class ModelArtifact:
 
     folder: Path
     manifest: ModelManifest
+
+    def read_model(self) -> bytes:
+        """The model file's bytes.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return (self.folder / MODEL_FILE).read_bytes()
 
 
 def bundled_model_ids() -> list[str]:
@@ -65,46 +73,14 @@ def find_artifact(id_or_folder: str) -> ModelArtifact:
     return ModelArtifact(folder.resolve(), manifest)
 
 
-def check_manifest(manifest: ModelManifest) -> None:
-    """Check the manifest against itself and against this program's preprocessing.
-
-    Raises:
-        ArtifactRefused: names the field.
-    """
-    rules = (
-        ("input.resize_rule", manifest.input.resize_rule, shared.RESIZE_RULE),
-        (
-            "input.preprocessing_version",
-            manifest.input.preprocessing_version,
-            shared.PREPROCESSING_VERSION,
-        ),
-        ("input.channels", manifest.input.channels, shared.CHANNELS),
-    )
-    for field, found, allowed in rules:
-        if found != allowed:
-            raise ArtifactRefused(field, repr(found), repr(allowed), _TRAIN_AGAIN)
-    _check_input(manifest)
-    _check_classes(manifest)
-    _check_operating_points(manifest)
-    if not 0 < manifest.golden_tolerance <= MAX_GOLDEN_TOLERANCE:
-        raise ArtifactRefused(
-            "golden_tolerance",
-            manifest.golden_tolerance,
-            f"up to {MAX_GOLDEN_TOLERANCE:g}",
-            "A wider tolerance would let another model pass.",
-        )
-    if not manifest.golden:
-        raise ArtifactRefused("golden", "none", "at least one golden case", _TRAIN_AGAIN)
-
-
-def open_model(folder: Path, manifest: ModelManifest) -> Any:
+def open_model(read: ReadModel, manifest: ModelManifest) -> Any:
     """Load the model file after its digest was compared, and check its shapes.
 
     Raises:
         ArtifactRefused: digest, input shape, output width or rescaling differ from the manifest.
     """
     # what is opened are the bytes that were compared, whatever happens to the file meanwhile
-    data = _read_model(folder, manifest)
+    data = _judged_model(read, manifest)
     try:
         with tempfile.TemporaryDirectory(prefix="melanoma-batch-") as private:
             path = Path(private) / MODEL_FILE
@@ -120,12 +96,12 @@ def open_model(folder: Path, manifest: ModelManifest) -> Any:
     return model
 
 
-def _read_model(folder: Path, manifest: ModelManifest) -> bytes:
+def _judged_model(read: ReadModel, manifest: ModelManifest) -> bytes:
     """The model file's bytes, if they are those that were judged."""
     try:
-        data = (folder / MODEL_FILE).read_bytes()
+        data = read()
     except OSError as error:
-        raise ArtifactRefused(MODEL_FILE, "no readable file", "a file", _TRAIN_AGAIN) from error
+        raise ArtifactRefused(MODEL_FILE, "no readable file", "a file", TRAIN_AGAIN) from error
     if (digest := hashlib.sha256(data).hexdigest()) != manifest.model_sha256:
         raise ArtifactRefused(
             "model_sha256",
@@ -140,15 +116,18 @@ _LOADED: dict[tuple[str, str, int], KerasClassifier] = {}
 _LOADING = threading.Lock()
 
 
-def shared_classifier(folder: Path, manifest: ModelManifest, batch_size: int) -> KerasClassifier:
+def shared_classifier(read: ReadModel, manifest: ModelManifest, batch_size: int) -> KerasClassifier:
     """The classifier of an artifact, loaded once a process and shared by its threads.
 
-    The digest in the key makes a swapped artifact a different one.
+    The digests in the key make a swapped artifact a different one, wherever its file lies.
+
+    Args:
+        read: gives the model file; it is asked once, and its answer's digest is compared.
     """
-    key = (str(folder), manifest.model_sha256, batch_size)
+    key = (manifest.model_sha256, contract_digest(manifest), batch_size)
     with _LOADING:
         if key not in _LOADED:
-            _LOADED[key] = KerasClassifier(open_model(folder, manifest), manifest, batch_size)
+            _LOADED[key] = KerasClassifier(open_model(read, manifest), manifest, batch_size)
         return _LOADED[key]
 
 
@@ -165,7 +144,8 @@ def verify_artifact(
 
 def prove(artifact: ModelArtifact, batch_size: int) -> tuple[KerasClassifier, Canary]:
     """As `verify_artifact`, and what the golden images measured."""
-    classifier = shared_classifier(artifact.folder, artifact.manifest, batch_size)
+    _judged_model(artifact.read_model, artifact.manifest)  # one loaded before says nothing of it
+    classifier = shared_classifier(artifact.read_model, artifact.manifest, batch_size)
     canary = check_golden(artifact.folder, classifier)
     _check_seal(artifact.manifest)
     return classifier, canary
@@ -177,7 +157,7 @@ def check_files(artifact: ModelArtifact) -> None:
     Raises:
         ArtifactRefused: names the field.
     """
-    _read_model(artifact.folder, artifact.manifest)
+    _judged_model(artifact.read_model, artifact.manifest)
     _check_seal(artifact.manifest)
 
 
@@ -189,68 +169,6 @@ def _check_seal(manifest: ModelManifest) -> None:
             contract_digest(manifest),
             "Classes, scaling, thresholds or golden scores were edited after they were measured.",
         )
-
-
-def _check_input(manifest: ModelManifest) -> None:
-    contract = manifest.input
-    if contract.value_range[0] >= contract.value_range[1]:
-        raise ArtifactRefused(
-            "input.value_range", contract.value_range, "low below high", "Correct the manifest."
-        )
-    takes_raw = contract.rescaling_in_model or contract.dtype == "uint8"
-    if takes_raw and contract.value_range != (0.0, 255.0):
-        raise ArtifactRefused(
-            "input.value_range",
-            contract.value_range,
-            "(0.0, 255.0) for a model that rescales by itself or takes uint8",
-            "Correct the manifest: scaling happens in one place only.",
-        )
-
-
-def _check_classes(manifest: ModelManifest) -> None:
-    output = manifest.output
-    names = output.class_names
-    if len(set(names)) != len(names) or len(names) < 2:
-        raise ArtifactRefused(
-            "output.class_names", names, "two or more different names", "Correct the manifest."
-        )
-    if output.kind == "sigmoid" and len(names) != 2:
-        raise ArtifactRefused(
-            "output.class_names", names, "two names for a sigmoid", "Correct the manifest."
-        )
-    for field, wanted in (
-        ("output.melanoma_class", (output.melanoma_class,)),
-        ("output.malignant_classes", output.malignant_classes),
-    ):
-        if unknown := set(wanted) - set(names):
-            raise ArtifactRefused(field, sorted(unknown), list(names), "Use the class names.")
-    if output.melanoma_class not in output.malignant_classes:
-        raise ArtifactRefused(
-            "output.malignant_classes",
-            list(output.malignant_classes),
-            "melanoma_class among them",
-            "Correct the manifest.",
-        )
-    if not 0 < output.temperature < float("inf"):
-        raise ArtifactRefused(
-            "output.temperature", output.temperature, "a positive number", "Calibrate again."
-        )
-
-
-def _check_operating_points(manifest: ModelManifest) -> None:
-    manifest.operating_point()
-    for index, point in enumerate(manifest.operating_points):
-        if point.model_sha256 != manifest.model_sha256:
-            raise ArtifactRefused(
-                f"operating_points.{index}.model_sha256",
-                point.model_sha256,
-                manifest.model_sha256,
-                "It was measured with another model; choose the operating point again.",
-            )
-        if not 0 <= point.threshold <= 1:
-            raise ArtifactRefused(
-                f"operating_points.{index}.threshold", point.threshold, "0..1", "Choose it again."
-            )
 
 
 def _check_shapes(model: Any, manifest: ModelManifest) -> None:

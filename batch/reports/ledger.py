@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from batch.errors import FailureReason, LedgerImbalance, PendingReason
-from batch.records import FileOutcome, FileReading, FileState, Unscored
+from batch.records import FileOutcome, FileReading, FileState, Prediction, Unscored
 
 
 def conclude_file(
@@ -46,6 +46,30 @@ def conclude_file(
         frames_unscored=len(failed),
         attempts=_attempts(reading, failed),
     )
+
+
+def conclude_files(
+    readings: Iterable[FileReading],
+    predictions: Iterable[Prediction],
+    unscored: Iterable[Unscored],
+) -> list[FileOutcome]:
+    """The outcome of every file, by path.
+
+    Raises:
+        LedgerImbalance: a result without its file's reading, or as `conclude_file`.
+    """
+    found: dict[str, tuple[list[FileReading], list[int], list[Unscored]]] = {}
+
+    def of(path: str) -> tuple[list[FileReading], list[int], list[Unscored]]:
+        return found.setdefault(path, ([], [], []))
+
+    for reading in readings:
+        of(reading.location.path)[0].append(reading)
+    for prediction in predictions:
+        of(prediction.record.path)[1].append(1)
+    for item in unscored:
+        of(item.path)[2].append(item)
+    return [conclude_file(*found[path]) for path in sorted(found)]
 
 
 def _attempts(reading: FileReading, failed: list[Unscored]) -> int:

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from batch.archive.rules import modified_after
 from batch.config import Order
 from batch.errors import ArchiveShrunk
-from batch.records import FileState, Fingerprints, ImageLocation
+from batch.records import FileState, Fingerprints, ImageLocation, QueuedFile
+from batch.reports.known import KnownDigests
 from batch.reports.memory import ALWAYS_AGAIN, Memory, earlier_attempts, reusable, stays
 
 _LISTED = pa.schema([("key", pa.binary()), ("size", pa.int64()), ("mtime_ns", pa.int64())])
@@ -69,7 +70,7 @@ class Plan:
     queue: np.ndarray
     segment_row: np.ndarray
     left: int
-    _digests: _KnownDigests
+    _digests: KnownDigests
 
     def __len__(self) -> int:
         return len(self.action)
@@ -114,9 +115,16 @@ class Plan:
         """Rows of `memory.files` whose content is known in full, in order."""
         return self._digests.rows()
 
-    def known_digests(self, locations: Iterable[ImageLocation]) -> frozenset[str]:
-        """Digests of known content that these files could have, by their sizes."""
-        return self._digests.of_sizes({location.size for location in locations})
+    def known_digests(self, locations: Iterable[ImageLocation]) -> dict[int, tuple[str, ...]]:
+        """Digests of known content that these files could have, by size; sorted, each once."""
+        return self._digests.by_size({location.size for location in locations})
+
+    def queued(self, start: int, stop: int) -> Iterator[QueuedFile]:
+        """A slice of the queue, each file with the known content that it could hold."""
+        for first in range(start, stop, _CHUNK):
+            locations = self.locations(first, min(first + _CHUNK, stop))
+            known = self.known_digests(locations)
+            yield from (QueuedFile(one, known.get(one.size, ())) for one in locations)
 
 
 def make_plan(
@@ -160,7 +168,7 @@ def make_plan(
         queue=_queue(listing, action, order),
         segment_row=segment_row,
         left=int((~seen).sum()),
-        _digests=_KnownDigests(memory.files, reusable(memory.files, staying)),
+        _digests=KnownDigests(memory.files, reusable(memory.files, staying)),
     )
 
 
@@ -191,32 +199,6 @@ def listed(found: Iterable[ImageLocation]) -> pa.Table:
         arrays = [pa.array(c, f.type) for c, f in zip(columns, _LISTED, strict=True)]
         batches.append(pa.record_batch(arrays, schema=_LISTED))
     return pa.Table.from_batches(batches, schema=_LISTED).combine_chunks()
-
-
-class _KnownDigests:
-    """Digests of content that is known in full, by file size."""
-
-    def __init__(self, files: pa.Table, usable: np.ndarray) -> None:
-        rows = np.flatnonzero(usable)
-        sizes = files["size"].to_numpy()[rows]
-        by_size = np.argsort(sizes, kind="stable")
-        self._sizes, self._rows, self._files = sizes[by_size], rows[by_size], files
-
-    def rows(self) -> np.ndarray:
-        return np.sort(self._rows)
-
-    def count_sizes(self, sizes: np.ndarray) -> int:
-        return int(np.isin(sizes, self._sizes).sum())
-
-    def of_sizes(self, sizes: set[int]) -> frozenset[str]:
-        wanted = np.array(sorted(sizes), np.int64)
-        first = np.searchsorted(self._sizes, wanted, "left")
-        last = np.searchsorted(self._sizes, wanted, "right")
-        parts = [self._rows[a:b] for a, b in zip(first, last, strict=True) if b > a]
-        if not parts:
-            return frozenset()
-        found = self._files["content_sha256"].take(pa.array(np.concatenate(parts)))
-        return frozenset(found.to_pylist())
 
 
 def _with_unlisted(listing: pa.Table, memory: Memory) -> pa.Table:

@@ -5,6 +5,7 @@
     REPORTS/.in-progress/<run_id>/segments/NNNNNN/   committed segments, never computed again
                                   segments/.NNNNNN/  a segment at work
                                   night/             the tables of the night, being gathered
+                                  model.keras        for workers on other machines
 
 A reader of `latest` sees one complete night at every instant. A crash anywhere leaves the previous
 night in place and the committed segments for the next run. Everything that the job asks of a

@@ -69,12 +69,17 @@ def write_part(table: str, rows: Iterable[dict[str, Any]], path: Path) -> int:
     Rows are sorted by path and frame, so a retried or resumed write gives the same file. The folder
     above the table's must be there: a reports folder that was deleted is not made again.
     """
-    ordered = sorted(rows, key=lambda row: (str(row["path"]), row.get("frame_number") or 0))
+    ordered = in_order(rows)
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     pq.write_table(to_arrow(table, ordered), temporary, compression="zstd")
     os.replace(temporary, path)
     return len(ordered)
+
+
+def in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows by path and frame, whichever way they came."""
+    return sorted(rows, key=lambda row: (str(row["path"]), row.get("frame_number") or 0))
 
 
 def write_dataset(table: str, batches: Iterable[pa.Table], folder: Path) -> int:

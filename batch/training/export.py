@@ -24,7 +24,7 @@ from batch.archive.preprocess import (
     RESIZE_RULE,
     WIDTH,
 )
-from batch.model.artifact import ModelArtifact, check_manifest, verify_artifact
+from batch.model.artifact import ModelArtifact, verify_artifact
 from batch.model.classifier import KerasClassifier, load_model
 from batch.model.manifest import (
     MODEL_FILE,
@@ -35,6 +35,7 @@ from batch.model.manifest import (
     read_manifest,
     write_manifest,
 )
+from batch.model.manifest_checks import check_manifest
 from batch.records import OperatingPoint
 from batch.review.reference import REFERENCE
 from batch.training import operating_point

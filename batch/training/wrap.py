@@ -19,7 +19,7 @@ from batch import __version__
 from batch.archive.preprocess import CHANNELS, HEIGHT, PREPROCESSING_VERSION, RESIZE_RULE, WIDTH
 from batch.demo.lesions import lesion_image
 from batch.errors import ArtifactRefused
-from batch.model.artifact import ModelArtifact, check_manifest, verify_artifact
+from batch.model.artifact import ModelArtifact, verify_artifact
 from batch.model.classifier import KerasClassifier
 from batch.model.manifest import (
     MODEL_FILE,
@@ -29,6 +29,7 @@ from batch.model.manifest import (
     read_manifest,
     write_manifest,
 )
+from batch.model.manifest_checks import check_manifest
 from batch.records import OperatingPoint
 from batch.training import foreign
 from batch.training.folders import new_folder

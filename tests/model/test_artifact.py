@@ -12,12 +12,12 @@ from batch.errors import ArtifactRefused, UsageError
 from batch.model.artifact import (
     ModelArtifact,
     bundled_model_ids,
-    check_manifest,
     find_artifact,
     prove,
     verify_artifact,
 )
 from batch.model.manifest import read_manifest, write_manifest
+from batch.model.manifest_checks import check_manifest
 
 
 def change(folder: Path, path: str, value: object) -> None:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -289,7 +290,7 @@ def run_segments(
         if number == stop:
             break
         locations = plan.locations(start, start + size)
-        known = plan.known_digests(locations)
+        known = frozenset(chain.from_iterable(plan.known_digests(locations).values()))
         write_segment(staging, number, [read(where, known) for where in locations], tonight)
         names += [where.path for where in locations]
         done += len(locations)

@@ -1,0 +1,119 @@
+"""The parts of a segment's tables: written by workers, and judged by the driver.
+
+An engine may run a piece of work twice: after a failure, or beside a slow worker. Every attempt
+writes under a name of its own, and the engine hands on the names of one attempt only. From these
+one list is made; what stands in it is the segment, and what else lies there is swept away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from batch.errors import ReportsLost
+from batch.records import FileReading, Prediction, Unscored
+from batch.reports import rows, tables
+from batch.reports.ledger import conclude_files
+from batch.reports.rows import Row, RunFacts
+from batch.reports.shared import LocalSharedFolder, SharedFolder, fresh_name
+from batch.review.alerts import alert_for
+
+
+class Part(NamedTuple):
+    """A file of a table. name: below the shared folder. rows: in it. sha256: hex, of its bytes."""
+
+    name: str
+    rows: int
+    sha256: str
+
+
+def shard_rows(
+    readings: Iterable[FileReading],
+    predictions: Iterable[Prediction],
+    unscored: Iterable[Unscored],
+    facts: RunFacts,
+) -> dict[str, list[Row]]:
+    """The rows of every table for some files: all that became of each of them, and nothing else.
+
+    Raises:
+        LedgerImbalance: a file was not read exactly once, or a frame has no result.
+    """
+    scored, failed = list(predictions), list(unscored)
+    alerts = [alert_for(prediction, facts.operating_point) for prediction in scored]
+    return {
+        "predictions": [rows.prediction_row(prediction, facts) for prediction in scored],
+        "alerts": [rows.alert_row(alert, facts) for alert in alerts if alert is not None],
+        "unscored": [rows.unscored_row(item, facts) for item in failed],
+        "files": [
+            rows.file_row(outcome, facts) for outcome in conclude_files(readings, scored, failed)
+        ],
+    }
+
+
+def write_parts(shared: SharedFolder, shard: int, found: dict[str, list[Row]]) -> list[Part]:
+    """Write the rows of a shard, a file for every table that has some; what was written.
+
+    Rows are sorted by path and frame, so that two attempts give the same files but for the names.
+
+    Raises:
+        SchemaMismatch: names table and column. OSError: the shared folder cannot be written.
+    """
+    attempt, parts = fresh_name(), []
+    for table, table_rows in found.items():
+        if table_rows:
+            data = tables.as_bytes(table, tables.in_order(table_rows))
+            name = f"{table}/part-{shard:05d}-{attempt}.parquet"
+            shared.write(name, data)
+            parts.append(Part(name, len(table_rows), hashlib.sha256(data).hexdigest()))
+    return parts
+
+
+def write_list(shared: SharedFolder, name: str, parts: Iterable[Part]) -> None:
+    """Say which parts count. Whoever writes it again lists parts that are just as good.
+
+    Raises:
+        OSError: the shared folder cannot be written.
+    """
+    shared.write(name, json.dumps(sorted(parts)).encode("ascii"))
+
+
+def settle_parts(folder: Path, name: str, files: int) -> None:
+    """Keep the parts that count in a segment's folder and remove all others; the driver does it.
+
+    Args:
+        name: of the list. files: that the segment was to settle.
+
+    Raises:
+        ReportsLost: the list or a part is not there, or not as it was written.
+    """
+    shared = LocalSharedFolder(folder)
+    try:
+        parts = [Part(*entry) for entry in json.loads(shared.read(name))]
+        intact = all(
+            hashlib.sha256(shared.read(part.name)).hexdigest() == part.sha256 for part in parts
+        )
+    except FileNotFoundError as error:
+        raise ReportsLost(_lost("a worker's file is missing")) from error
+    if not intact:
+        raise ReportsLost(_lost("a worker's file is not as it was written"))
+    settled = sum(part.rows for part in parts if part.name.startswith("files/"))
+    if settled != files:
+        raise ReportsLost(_lost(f"workers settled {settled} of {files} files"))
+    counted = {folder / part.name for part in parts}
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            with suppress(OSError):  # it has parts that count
+                path.rmdir()
+        elif path not in counted:
+            path.unlink(missing_ok=True)
+
+
+def _lost(what: str) -> str:
+    return (
+        f"REPORTS: {what} in the shared folder; nothing was published. Is the reports folder the "
+        "same one, under the same path, on every worker? Start again."
+    )
