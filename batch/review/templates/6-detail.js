@@ -57,7 +57,7 @@ function imageBlock(image, number, count) {
       classBars(image),
       earlierScores(image),
       element("p", { class: "sub path" }, shown(image.path) + (image.frame === null ? "" : `, frame ${image.frame}`)),
-      image.flags.length ? element("p", { class: "sub" }, image.flags.map(words).join(", ")) : null));
+      image.flags.length ? element("p", { class: "sub" }, image.flags.map(flagWords).join(", ")) : null));
 }
 
 function facts(lesion) {
@@ -73,7 +73,7 @@ function facts(lesion) {
     ["Site, side", [lesion.site, lesion.side].filter(Boolean).map(shown).join(", ") || "not stated"],
     ["Newest image", date(lesion.acquired)],
     ["Images", `${lesion.image_count}${lesion.unreadable_count ? `, ${lesion.unreadable_count} of them without a score` : ""}`],
-    ["Flags", lesion.flags.map(words).join(", ")],
+    ["Flags", lesion.flags.map(flagWords).join(", ")],
     ["Accession number", shown(lesion.accession)],
     ["Study UID", lesion.study_uids.map(shown).join(", ")],
     ["Lesion key", shown(lesion.key)],
