@@ -104,8 +104,8 @@ const CELLS = {
 
 function placeInPatient(lesion) {
   if (!lesion.lesions_of_patient) return "";
-  const place = lesion.rank_in_patient ? `${ordinal(lesion.rank_in_patient)} of ${lesion.lesions_of_patient} by score` : "";
-  return place + (lesion.is_outlier ? " · stands out" : "");
+  const place = lesion.rank_in_patient ? `${ordinal(lesion.rank_in_patient)} of ${lesion.lesions_of_patient}` : "";
+  return (lesion.is_outlier ? "stands out · " : "") + place;
 }
 
 function lesionRow(lesion) {

@@ -69,7 +69,7 @@ function facts(lesion) {
     ["First alert", instant(lesion.first_alerted_at)],
     ["Patient", lesion.patient ? shown(lesion.patient_label) : "not known"],
     ["Patient ID", [lesion.patient_id, lesion.issuer].filter(Boolean).map(shown).join(", ")],
-    ["Among the patient's", placeInPatient(lesion)],
+    ["Within the patient", placeInPatient(lesion) && `${placeInPatient(lesion)} by score`],
     ["Site, side", [lesion.site, lesion.side].filter(Boolean).map(shown).join(", ") || "not stated"],
     ["Newest image", date(lesion.acquired)],
     ["Images", `${lesion.image_count}${lesion.unreadable_count ? `, ${lesion.unreadable_count} of them without a score` : ""}`],
