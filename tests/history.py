@@ -1,4 +1,4 @@
-"""What planning and the worklist cost with a long history: `python -m tests.history --rows 1000000`.
+"""What planning and the worklist cost after many nights: `python -m tests.history`.
 
 Writes a published night of so many files with the program's own functions, without any image, then
 plans, gathers and reviews a second night over the same listing in a process of its own, and prints
