@@ -18,6 +18,7 @@ from batch.errors import SchemaMismatch, UsageError
 from batch.records import FileState, OperatingPoint
 from batch.reports import tables
 from batch.reports.columns import TABLES
+from batch.reports.earlier_nights import is_earlier
 from batch.reports.storage import RUN_FILE, LocalReports, read_json
 from batch.review.contract import ReviewFacts
 from batch.review.frames import model_names
@@ -168,7 +169,7 @@ def _start(folder: Path) -> str | None:
 
 def _earlier(reports: LocalReports, run_id: str) -> list[str]:
     """Nights before one, newest first; run ids begin with the time of their start."""
-    return [night for night in reports.nights() if night < run_id]
+    return [night for night in reports.nights() if is_earlier(night, run_id)]
 
 
 def _scores(folder: Path, ids: pa.Array) -> Iterator[tuple[str, datetime, float, str]]:
