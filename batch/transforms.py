@@ -46,8 +46,12 @@ from batch.reports.shared import SharedFolder
 UNSCORED, READINGS = "unscored", "readings"
 METRICS, FILES = "batch", "files_read"
 """Namespace of our counters, and the counter of files that were read."""
-
-READ_AHEAD_PER_THREAD = 4
+READ_AHEAD_FILES = 96
+"""Files read before the model asks for them: decoding goes on while batches are scored."""
+READ_AHEAD_FRAMES = 128
+"""Frames that may wait for the model: a few files of many frames are ahead far enough."""
+CORES_A_BATCH = 4
+"""One batch keeps about so many cores busy; with more of them, batches are scored side by side."""
 
 
 class Prepared(NamedTuple):
@@ -192,7 +196,7 @@ class _ReadDoFn(beam.DoFn):
 
     def process(self, file: QueuedFile) -> Iterator[Any]:
         self._waiting.append(self._pool.submit(self._read, file.location, known=file.known))
-        if len(self._waiting) >= self._threads * READ_AHEAD_PER_THREAD:
+        while self._waiting and (self._waiting[0].done() or self._is_far_ahead()):
             yield from self._emit(self._waiting.popleft())
 
     def finish_bundle(self) -> Iterator[Any]:
@@ -201,6 +205,10 @@ class _ReadDoFn(beam.DoFn):
 
     def teardown(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _is_far_ahead(self) -> bool:
+        frames = sum(len(future.result()[1]) for future in self._waiting if future.done())
+        return len(self._waiting) >= READ_AHEAD_FILES or frames >= READ_AHEAD_FRAMES
 
     def _emit(self, future: Future) -> Iterator[Any]:
         reading, results = future.result()
@@ -211,7 +219,10 @@ class _ReadDoFn(beam.DoFn):
 
 
 class _ScoreDoFn(beam.DoFn):
-    """Collects images to full batches; what is left is scored at the bundle's end."""
+    """Collects images to full batches; what is left is scored at the bundle's end.
+
+    The model works on threads of its own, so that reading and collecting go on meanwhile.
+    """
 
     def __init__(
         self, load: Callable[[], Classifier], output: OutputContract, batch_size: int
@@ -221,22 +232,37 @@ class _ScoreDoFn(beam.DoFn):
 
     def setup(self) -> None:
         self._classifier = self._load()
+        self._threads = max(1, (os.cpu_count() or 1) // CORES_A_BATCH)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
 
     def start_bundle(self) -> None:
         self._batch: list[ModelInput] = []
+        self._under_way: deque[Future] = deque()
 
     def process(self, item: ModelInput) -> Iterator[Any]:
         self._batch.append(item)
         if len(self._batch) >= self._batch_size:
-            yield from self._flush()
+            self._hand_over()
+            yield from self._scored(self._threads)
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from map(_at_bundle_end, self._flush())
+        self._hand_over()
+        yield from map(_at_bundle_end, self._scored(0))
 
-    def _flush(self) -> Iterator[Any]:
+    def teardown(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _hand_over(self) -> None:
         batch, self._batch = self._batch, []
         self._images.inc(len(batch))
-        yield from map(_tagged, score_batch(self._classifier, self._output, batch))
+        self._under_way.append(
+            self._pool.submit(score_batch, self._classifier, self._output, batch)
+        )
+
+    def _scored(self, left: int) -> Iterator[Any]:
+        """What is done, waiting until no more than `left` batches are under way."""
+        while self._under_way and (len(self._under_way) > left or self._under_way[0].done()):
+            yield from map(_tagged, self._under_way.popleft().result())
 
 
 def _tagged(result: ModelInput | Prediction | Unscored) -> Any:

@@ -40,5 +40,5 @@ def is_suspicious_object(codec: Codec | None, pixel_data: bytes, rows: int, colu
 
 def has_many_scans(data: bytes) -> bool:
     """More scans than an honest JPEG has; each frame of many in one object has its own."""
-    frames = max(1, data.count(b"\xff\xd8\xff"))
-    return data.count(_SCAN) > MAX_SCANS * frames
+    scans = data.count(_SCAN)
+    return scans > MAX_SCANS and scans > MAX_SCANS * data.count(b"\xff\xd8\xff")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from batch.archive.preprocess import HEIGHT, WIDTH, preprocess
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from tests.decoders import KINDS, pictures
@@ -21,8 +25,8 @@ def originals(folder: Path, count: int) -> Path:
 
 
 def small(folder: Path, count: int) -> Path:
-    """JPEGs of 180×180."""
-    return _linked(folder, _sources("isic9/Train", folder, _small), count)
+    """JPEGs of 180×180: the model's own size, so nothing is to be scaled."""
+    return _linked(folder, _stored(folder, _small()), count)
 
 
 def dicom(folder: Path, kind: str, count: int) -> Path:
@@ -36,13 +40,17 @@ def dicom(folder: Path, kind: str, count: int) -> Path:
     return _linked(folder, paths, count)
 
 
-def _sources(below: str, folder: Path, generate: object) -> list[Path]:
+def _sources(below: str, folder: Path, generate: Callable[[], list[bytes]]) -> list[Path]:
     data = os.environ.get("MELANOMA_BATCH_DATA")
     if data:
         return sorted((Path(data) / below).rglob("*.jpg"))
+    return _stored(folder, generate())
+
+
+def _stored(folder: Path, contents: Sequence[bytes]) -> list[Path]:
     store = folder.with_name(folder.name + "-store")
     store.mkdir(parents=True)
-    for number, content in enumerate(generate()):  # type: ignore[operator]
+    for number, content in enumerate(contents):
         (store / f"{number}.jpg").write_bytes(content)
     return sorted(store.iterdir())
 
@@ -52,7 +60,16 @@ def _large() -> list[bytes]:
 
 
 def _small() -> list[bytes]:
-    return [jpeg_bytes(lesion_image(n, 180, 180)) for n in range(200)]
+    data = os.environ.get("MELANOMA_BATCH_DATA")
+    if not data:
+        return [jpeg_bytes(lesion_image(n, HEIGHT, WIDTH)) for n in range(200)]
+    found = sorted((Path(data) / "full_resolution/images").rglob("*.jpg"))
+    return [jpeg_bytes(preprocess(_pixels(path))) for path in found]
+
+
+def _pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def _linked(folder: Path, sources: Sequence[Path], count: int) -> Path:
