@@ -60,8 +60,7 @@ def hold(root: Path, url: ObjectUrl | None, owner: str) -> Iterator[tuple[LocalR
         ReportsLocked: another run holds them. UsageError: they cannot be written.
     """
     with ExitStack() as stack:
-        if url is not None:
-            lock: Held = stack.enter_context(exclusive(root, owner))
+        lock: Held = stack.enter_context(exclusive(root, owner))
         if url is None:
             yield LocalReports(root), lock
         else:

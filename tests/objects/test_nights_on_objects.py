@@ -236,7 +236,10 @@ def test_an_object_that_vanishes_after_the_listing_is_unscored_with_a_reason(
         (("s3://hospital/empty", "s3://hospital/r"), {}, "no file below s3://hospital/empty"),
     ],
 )
-def test_a_store_that_cannot_be_used_is_told_in_one_line(server, capsys, places, changes, said):
+def test_a_store_that_cannot_be_used_is_told_in_one_line(
+    server, capsys, monkeypatch, places, changes, said
+):
+    monkeypatch.setattr("batch.objects.store.TRIES", 1)  # a test need not wait for a dead server
     with environment(server, **changes):
         assert score(*places) in (ExitCode.USAGE, ExitCode.NO_IMAGES)
     message = capsys.readouterr().err
