@@ -10,6 +10,7 @@ engine itself (JobManager, TaskManagers, job server) shares these cores.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,16 +24,24 @@ from tests.support import REPOSITORY
 START = ("score", "--model", DEFAULT_MODEL, "--order", "path")
 
 
-def night(command: list[str], reports: Path) -> Path:
+def noting(log: Path) -> dict[str, str]:
+    """The environment of a process that notes when it opens which file."""
+    slow = str(Path(__file__).parent / "slow")
+    return {"PYTHONPATH": slow, "SLOW_READS_SECONDS": "0", "SLOW_READS_LOG": str(log)}
+
+
+def night(command: list[str], reports: Path, **more: str) -> Path:
     """Run a night to its end; its folder."""
-    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    paths = {"PYTHONPATH": f"{more['PYTHONPATH']}:{REPOSITORY}"} if more else {}
+    environment = {**os.environ, **more, **paths}
+    run = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return reports / "latest"
 
 
 def one_core_each(folder: Path) -> str:
     """The command of a worker that takes the first core that no other worker of the run has."""
-    plain, script = worker_command(folder), folder / "bound.sh"
+    plain, script = worker_command(folder, **noting(folder / "reads")), folder / "bound.sh"
     script.write_text(
         f"#!/bin/sh\nfor core in 0 1; do mkdir {folder}/core$core 2>/dev/null && break; done\n"
         f'exec taskset -c $core {plain} "$@"\n'
@@ -41,11 +50,21 @@ def one_core_each(folder: Path) -> str:
     return str(script)
 
 
-def told(name: str, where: str, reached: Path) -> str:
-    """A line of the table."""
+def named(word: str) -> str:
+    """A path in the log of reads."""
+    return os.fsdecode(bytes.fromhex(word))
+
+
+def told(archive: Path, where: str, reached: Path, log: Path) -> str:
+    """A line of the table: seconds of the whole pipeline with the engine's start, and the pace from
+    the first file to the last.
+    """
     run = json.loads((reached / "run.json").read_text())
-    files, seconds = run["equation"]["scored"], run["seconds"]["segments"]
-    return f"{name:24} {where:16} {files:6} {seconds:8.1f} {files / seconds:9.1f}"
+    opened = [line.split() for line in log.read_text().splitlines()]
+    mine = [each for each in opened if os.path.exists(os.path.join(archive, named(each[1])))]
+    times = [float(each[2]) for each in mine]  # without the model's golden images
+    seconds, pace = run["seconds"]["segments"], (len(times) - 1) / (max(times) - min(times))
+    return f"{archive.name:24} {where:16} {len(times):6} {seconds:8.1f} {pace:9.1f}"
 
 
 def say(line: str) -> None:
@@ -62,8 +81,9 @@ def main(flink: Path, archives: list[Path]) -> None:
             folder = Path(place) / str(number)
             folder.mkdir()
             command = words(archive, folder / "local", start=START)
-            local = night(["taskset", "-c", "0", *python, *command], folder / "local")
-            say(told(archive.name, "local, one core", local))
+            bound, log = ["taskset", "-c", "0", *python, *command], folder / "reads"
+            local = night(bound, folder / "local", **noting(log))
+            say(told(archive, "local, one core", local, log))
             for workers in (1, 2):
                 own = folder / f"workers-{workers}"
                 own.mkdir()
@@ -72,7 +92,14 @@ def main(flink: Path, archives: list[Path]) -> None:
                 command = words(archive, own / "reports", *engine, start=START)
                 reached = night([*python, *command], own / "reports")
                 assert_same_night(local, reached)
-                say(told(archive.name, f"Flink, {workers} worker{'s' * (workers > 1)}", reached))
+                say(
+                    told(
+                        archive,
+                        f"Flink, {workers} worker{'s' * (workers > 1)}",
+                        reached,
+                        own / "reads",
+                    )
+                )
 
 
 if __name__ == "__main__":

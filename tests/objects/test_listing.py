@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from batch.archive.object_archive import ObjectArchive
 from batch.objects.store import ObjectStore
 from tests.archive.test_top_levels import listed_by_many
 
-KEYS = ("a", "a-b", "a/b", "a/c/d", "a0", "b/", "b/x", "ü/1.jpg", "z/ y", "z/+%20", "z/q?v=1#2")
+BOTH = () if os.environ.get("S3PROXY") else ("a",)
+"""A file that is a folder, too: not where the server keeps objects in folders."""
+KEYS = (*BOTH, "a-b", "a/b", "a/c/d", "a0", "b/", "b/x", "ü/1.jpg", "z/ y", "z/+%20", "z/q?v=1#2")
 
 
 def test_every_object_is_a_file_in_the_order_of_its_key_and_folder_markers_are_none(url):
