@@ -45,8 +45,18 @@ TRAIN = [
     "matplotlib>=3.9",  # the pictures beside an artifact; scikit-learn's displays draw with it
 ]
 
+S3 = [
+    # not Beam's own filesystems: those tell no ETag, know no conditional write and ask twice
+    # for an object, where an archive's 0.4 to 4 MB want one request (batch/objects/store.py)
+    "s3fs>=2025.3",
+]
+
 TEST = [
     *TRAIN,
+    *S3,
+    "moto[s3]>=5.1",  # an S3 server on loopback, with conditional writes
+    "flask>=3",  # which moto's server runs on
+    "flask-cors>=4",
     "pytest>=8",
     "pytest-xdist>=3.6",  # two processes: half the time on two cores
     "hypothesis>=6.100",
@@ -79,7 +89,7 @@ setup(
         "model_artifacts": ["*/*", "*/golden/*", "*/plots/*"],
     },
     install_requires=REQUIRES,
-    extras_require={"train": TRAIN, "test": TEST},
+    extras_require={"train": TRAIN, "s3": S3, "test": TEST},
     entry_points={
         "console_scripts": [
             "melanoma-batch = batch.cli:main",

@@ -8,6 +8,7 @@ from pathlib import Path
 from batch import __version__
 from batch.artifact_arguments import add_calibrate, add_wrap
 from batch.job_arguments import DEFAULT_MODEL, PROGRAM, add_job, add_outcome, at_least
+from batch.objects.url import folder, place
 from batch.review_arguments import add_review, add_worklist
 
 
@@ -107,8 +108,8 @@ def _add_doctor(commands: argparse._SubParsersAction) -> None:
         help="check libraries, decoders, model, disk and permissions",
         allow_abbrev=False,
     )
-    doctor.add_argument("--archive", metavar="ARCHIVE", type=Path, help="check this archive, too")
-    doctor.add_argument("--output", metavar="REPORTS", type=Path, help="check this folder, too")
+    doctor.add_argument("--archive", metavar="ARCHIVE", type=place, help="check this archive, too")
+    doctor.add_argument("--output", metavar="REPORTS", type=place, help="check these reports, too")
     doctor.add_argument(
         "--model",
         metavar="ID_OR_FOLDER",
@@ -118,7 +119,9 @@ def _add_doctor(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_reports(command: argparse.ArgumentParser) -> None:
-    command.add_argument("reports", metavar="REPORTS", type=Path, help="folder with the reports")
+    command.add_argument(
+        "reports", metavar="REPORTS", type=place, help="folder with the reports, or s3://…"
+    )
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:
@@ -201,7 +204,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate.add_argument(
         "predictions",
         metavar="PREDICTIONS",
-        type=Path,
+        type=folder,
         help="reports folder, one night, or a file of `current --output`",
     )
     evaluate.add_argument(

@@ -10,16 +10,20 @@ import time
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from batch.arguments import parser
 from batch.config import JobConfig, whole_path
 from batch.errors import BatchError, ExitCode, UsageError
 from batch.interrupt import stop_on_signals
 from batch.job_arguments import PROGRAM
-from batch.options import job_config, review_options
+from batch.options import job_config, reports_place, review_options
 from batch.terminal import say as _say
 from batch.training_commands import _calibrate, _evaluate, _train, _wrap
+
+if TYPE_CHECKING:
+    from batch.reports.storage import LocalReports
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,6 +67,8 @@ def _score(options: argparse.Namespace, beam: Sequence[str]) -> int:
     except BaseException:
         _leave_metrics(options, config, ExitCode.FAILURE, None)
         raise
+    finally:
+        _send_log(options, config)
     _leave_metrics(options, config, code, run)
     return code
 
@@ -99,6 +105,22 @@ def _start_log(config: JobConfig, options: argparse.Namespace) -> None:
         raise UsageError(f"{option}: cannot write {file} ({error.strerror}).") from error
 
 
+def _send_log(options: argparse.Namespace, config: JobConfig) -> None:
+    """The log's default place is with the reports; it cannot undo a published night."""
+    if config.reports_url is None or options.log_file is not None:
+        return
+    from batch.objects.store import ObjectStore
+    from batch.reports.object_reports import ObjectReports
+
+    try:
+        reports = ObjectReports(config.reports, store=ObjectStore(config.reports_url))
+        reports.send(f"logs/{config.run_id}.log")
+    except (OSError, BatchError) as error:
+        _say(
+            f"{PROGRAM}: the log stays in {config.reports} ({type(error).__name__}).\n", sys.stderr
+        )
+
+
 def _leave_metrics(
     options: argparse.Namespace, config: JobConfig, code: int, run: dict[str, Any] | None
 ) -> None:
@@ -125,7 +147,7 @@ def _inventory(options: argparse.Namespace, beam: Sequence[str]) -> int:
 def _current(options: argparse.Namespace, beam: Sequence[str]) -> int:
     from batch.operations.current import describe_current, write_current
 
-    reports = whole_path("REPORTS", options.reports)
+    reports = _reports(options)
     _say(describe_current(reports), sys.stdout)
     if options.output is not None:
         file = whole_path("--output", options.output)
@@ -136,29 +158,39 @@ def _current(options: argparse.Namespace, beam: Sequence[str]) -> int:
 def _runs(options: argparse.Namespace, beam: Sequence[str]) -> int:
     from batch.operations.runs import last_runs, runs_table
 
-    lines = last_runs(whole_path("REPORTS", options.reports), options.last)
+    lines = last_runs(_reports(options).root, options.last)
     _say(runs_table(lines) + "\n", sys.stdout)
     return ExitCode.COMPLETE
 
 
 def _worklist(options: argparse.Namespace, beam: Sequence[str]) -> int:
     review = review_options(options)
-    from batch.operations.worklist import PAGE, rebuild, show, summary
+    from batch.operations.worklist import FOLDER, PAGE, rebuild, show, summary
 
     output = whole_path("--output", options.output) if options.output else None
-    archive = whole_path("--archive", options.archive) if options.archive else None
-    reports = whole_path("REPORTS", options.reports)
-    rebuilt = rebuild(reports, output, review, archive, options.model)
+    reports = _reports(options)
+    rebuilt = rebuild(reports, output, review, options.archive, options.model)
+    if output is None:
+        reports.send(FOLDER)
     _say(summary(rebuilt), sys.stdout)
     if options.open and not show(rebuilt.folder / PAGE):
         _say(f"{PROGRAM}: no browser was found; open the page by hand.\n", sys.stderr)
     return ExitCode.COMPLETE
 
 
+def _reports(options: argparse.Namespace) -> LocalReports:
+    from batch.reports.places import open_reports
+
+    return open_reports(*reports_place("REPORTS", options.reports))
+
+
 def _prune(options: argparse.Namespace, beam: Sequence[str]) -> int:
     from batch.operations.prune import prune
 
-    pruned = prune(whole_path("REPORTS", options.reports), options.keep, options.dry_run)
+    root, url = reports_place("REPORTS", options.reports)
+    if url is not None:
+        _reports(options)  # the copy tells which nights there are
+    pruned = prune(root, options.keep, options.dry_run, url)
     verb = "would be removed" if options.dry_run else "removed"
     for night in pruned:
         _say(f"{night.run_id}  {night.bytes / 1e6:.1f} MB of snapshots {verb}\n", sys.stdout)
@@ -170,8 +202,10 @@ def _prune(options: argparse.Namespace, beam: Sequence[str]) -> int:
 def _doctor(options: argparse.Namespace, beam: Sequence[str]) -> int:
     from batch.operations.doctor import doctor_table, examine, has_failed
 
-    archive = whole_path("--archive", options.archive) if options.archive else None
-    reports = whole_path("--output", options.output) if options.output else None
+    archive, reports = (
+        whole_path(option, given) if isinstance(given, Path) else given
+        for option, given in (("--archive", options.archive), ("--output", options.output))
+    )
     checks = examine(archive, reports, options.model)
     _say(doctor_table(checks) + "\n", sys.stdout)
     return ExitCode.FAILURE if has_failed(checks) else ExitCode.COMPLETE

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from batch.archive.rules import ReadingRules
 from batch.errors import UsageError
+from batch.objects.store import check_store
+from batch.objects.url import ObjectUrl, Place, is_url
 
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 """Named in full: Beam's `DirectRunner` may try to download another runner, and a hospital's
@@ -40,6 +42,14 @@ class Order(StrEnum):
     PATH = "path"
 
 
+class Listing(StrEnum):
+    """Who lists the archive."""
+
+    AUTO = "auto"
+    DRIVER = "driver"
+    WORKERS = "workers"
+
+
 @dataclass(frozen=True)
 class ReviewOptions:
     """How the review worklist is made.
@@ -59,7 +69,9 @@ class ReviewOptions:
 class JobConfig:
     """What `melanoma-batch score` was asked to do.
 
-    archive, reports: folders, absolute (`whole_path`). model: bundled id or artifact folder.
+    archive: a folder, absolute (`whole_path`), or a prefix of an object store. reports: folder of
+    the reports, absolute; with reports_url, which names them in an object store, the copy of them
+    that this machine works on. model: bundled id or artifact folder.
     operating_point: its name; None for the artifact's default. started_at: with time zone, UTC.
     segment_size: files in one Beam pipeline, 0 for all in one. batch_size: images in one call of
     the model. decode_threads: of each worker process, and so many batches with the model at once.
@@ -68,9 +80,10 @@ class JobConfig:
     the start wait for the next run. seconds_allowed: no segment is begun that would end later;
     deadline, max_duration: the words that it was made of. accept_shrunken_archive: most of the
     files may be gone. beam_options: passed to the runner as they are. review: of the worklist.
+    listing: who lists the archive.
     """
 
-    archive: Path
+    archive: Place
     reports: Path
     model: str
     run_id: str
@@ -89,6 +102,8 @@ class JobConfig:
     accept_shrunken_archive: bool = False
     beam_options: tuple[str, ...] = ()
     review: ReviewOptions = field(default_factory=ReviewOptions)
+    reports_url: ObjectUrl | None = None
+    listing: Listing = Listing.AUTO
 
     def __post_init__(self) -> None:
         """Check ranges and folders.
@@ -106,7 +121,11 @@ class JobConfig:
             if not value >= low or (high is not None and not value <= high):
                 limit = f"{low} to {high}" if high is not None else f"{low} or more"
                 raise UsageError(f"{option}: found {value}; allowed: {limit}.")
-        _check_folders(self.archive, self.reports)
+        check_archive(self.archive)
+        if self.reports_url is not None:
+            check_store("--output", self.reports_url)
+        _check_apart(self.archive, self.reports_url or self.reports)
+        _check_reports(self.reports)
 
     @property
     def settled_before_ns(self) -> int | None:
@@ -127,6 +146,11 @@ def whole_path(option: str, path: Path) -> Path:
     Raises:
         UsageError: it cannot be resolved, or its name is not UTF-8.
     """
+    if is_url(str(path)):  # a `Path` of it, which has one slash less
+        raise UsageError(
+            f"{option}: found {path}; allowed: a path of this machine. Object storage may hold "
+            "ARCHIVE and REPORTS."
+        )
     try:
         resolved = path.expanduser().resolve()
         str(resolved).encode()
@@ -140,12 +164,15 @@ def whole_path(option: str, path: Path) -> Path:
     return resolved
 
 
-def check_archive(archive: Path) -> None:
-    """Make sure that the archive is a folder that can be listed.
+def check_archive(archive: Place) -> None:
+    """Make sure that the archive is there and can be listed.
 
     Raises:
         UsageError: it is not.
     """
+    if isinstance(archive, ObjectUrl):
+        check_store("ARCHIVE", archive)
+        return
     try:
         if not archive.is_dir():
             kind = "a file" if archive.exists() else "nothing"
@@ -159,13 +186,21 @@ def check_archive(archive: Path) -> None:
         ) from error
 
 
-def _check_folders(archive: Path, reports: Path) -> None:
-    check_archive(archive)
-    if reports == archive or archive in reports.parents or reports in archive.parents:
+def _check_apart(archive: Place, reports: Place) -> None:
+    if isinstance(archive, ObjectUrl) and isinstance(reports, ObjectUrl):
+        nested = archive.holds(reports) or reports.holds(archive)
+    elif isinstance(archive, Path) and isinstance(reports, Path):
+        nested = archive in (reports, *reports.parents) or reports in archive.parents
+    else:
+        nested = False
+    if nested:
         raise UsageError(
             f"--output: {reports} and the archive {archive} hold each other; reports would be read "
             "as archive files. Choose a folder beside the archive."
         )
+
+
+def _check_reports(reports: Path) -> None:
     try:
         is_wrong = reports.exists() and not reports.is_dir()
     except OSError as error:

@@ -17,6 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from batch.night import Night
+from batch.objects.store import store_code
 from batch.operations.log_json import JsonFormatter
 from batch.progress import FILES_READ
 from batch.records import FileState, OperatingPoint
@@ -72,6 +73,11 @@ def explain_failure(error: BaseException) -> str:
     """
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, OSError) and (code := store_code(cause)):
+            return (
+                f"the object store refused or did not answer ({code}); nothing was published. "
+                "Check its address, the credentials and the permission to write, then start again."
+            )
         if isinstance(cause, OSError) and cause.errno in _STORAGE_ERRORS:
             return (
                 f"the reports cannot be written ({os.strerror(cause.errno)}); nothing was "
@@ -165,7 +171,7 @@ def summary(night: Night) -> str:
         f"Model      {facts.model_id} {facts.model_version}, {_evidence(point)}",
         *_caution(night.settings.artifact.manifest.caution),
         *_stopped(night),
-        f"Reports    {night.folder}",
+        f"Reports    {night.where}",
         "",
     ]
     return "\n".join(lines)

@@ -32,6 +32,13 @@ class UsageError(BatchError):
     exit_code = ExitCode.USAGE
 
 
+class StoreFailed(UsageError):
+    """An object store cannot be used at all: no bucket, no credentials, no answer, no client."""
+
+    def __init__(self, option: str, url: object, found: str, remedy: str) -> None:
+        super().__init__(f"{option}: {url}: {found}. {remedy}")
+
+
 class NoImagesFound(BatchError):
     """The archive holds no file that is, or claims to be, an image."""
 

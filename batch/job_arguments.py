@@ -8,7 +8,14 @@ from pathlib import Path
 
 from batch.archive.limits import LIMIT_NAMES
 from batch.archive.privacy import Identifiers
-from batch.config import DEFAULT_BATCH_SIZE, DEFAULT_SEGMENT_SIZE, Order, available_cores
+from batch.config import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_SEGMENT_SIZE,
+    Listing,
+    Order,
+    available_cores,
+)
+from batch.objects.url import place
 
 PROGRAM = "melanoma-batch"
 DEFAULT_MODEL = "dermoscopy-lite0"
@@ -28,9 +35,15 @@ def at_least(low: int) -> Callable[[str], int]:
 
 def add_job(command: argparse.ArgumentParser) -> None:
     """What decides which files are read, how, and in which order."""
-    command.add_argument("archive", metavar="ARCHIVE", type=Path, help="folder with the images")
     command.add_argument(
-        "--output", metavar="REPORTS", type=Path, required=True, help="folder for the reports"
+        "archive", metavar="ARCHIVE", type=place, help="folder with the images, or s3://…"
+    )
+    command.add_argument(
+        "--output",
+        metavar="REPORTS",
+        type=place,
+        required=True,
+        help="folder for the reports, or s3://…",
     )
     command.add_argument(
         "--model",
@@ -104,6 +117,13 @@ def add_job(command: argparse.ArgumentParser) -> None:
         choices=[order.value for order in Order],
         default=Order.NEWEST.value,
         help="of reading, by modification time or path (default: %(default)s)",
+    )
+    command.add_argument(
+        "--listing",
+        choices=[listing.value for listing in Listing],
+        default=Listing.AUTO.value,
+        help="who lists ARCHIVE: this process, or the workers of the Beam runner; auto: workers "
+        "from a million files on, where there is another runner (default: %(default)s)",
     )
     command.add_argument(
         "--settle",

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from batch import interrupt
-from batch.archive.storage import ArchiveStorage, LocalArchive
-from batch.config import JobConfig, Order
+from batch.archive.places import open_archive
+from batch.archive.storage import ArchiveStorage
+from batch.config import JobConfig, Listing, Order
 from batch.errors import ArchiveLost, NoImagesFound, PendingReason, ReportsLost
 from batch.model.artifact import shared_classifier
 from batch.model.classifier import Classifier
-from batch.records import Canary
+from batch.objects.url import Place
+from batch.records import Canary, ImageLocation
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import Counts, check_balance, equation
-from batch.reports.locking import exclusive
-from batch.reports.memory import remember
+from batch.reports.memory import Memory, remember
 from batch.reports.morning import NightPlace, Pictures, morning
+from batch.reports.places import hold
 from batch.reports.plan import Plan, check_not_shrunk, make_plan
 from batch.reports.rows import segment_facts
 from batch.reports.run_json import Stopwatch, by_reason, finish, run_json
@@ -31,6 +32,8 @@ from batch.schedule import Allowance
 from batch.settings import Settings, settle
 
 logger = logging.getLogger(__name__)
+FILES_OF_ONE_DRIVER = 1_000_000
+"""An archive that had as many in the last night is listed by workers, where there are some."""
 
 
 class Listener(Protocol):
@@ -45,9 +48,11 @@ class Listener(Protocol):
 
 @dataclass(frozen=True)
 class Night:
-    """A published run. run: the content of run.json. stopped: why it ended early, if it did."""
+    """A published run. where: its folder. run: the content of run.json. stopped: why it ended
+    early, if it did.
+    """
 
-    folder: Path
+    where: Place
     counts: Counts
     settings: Settings
     run: dict[str, Any]
@@ -69,8 +74,8 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
         from batch.runners import pipeline_options
 
         pipeline_options(config.beam_options)
-    reports, archive = LocalReports(config.reports), LocalArchive(config.archive)
-    with exclusive(config.reports, f"run {config.run_id}") as lock:
+    archive = open_archive(config.archive)
+    with hold(config.reports, config.reports_url, f"run {config.run_id}") as (reports, lock):
         reports.check_layout()
         reports.recover()
         settings = settle(config)
@@ -81,13 +86,14 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
             archive.check_same(mark)
             lock.check()
 
-        plan = plan_night(config, settings, reports, archive)
-        clock.lap("plan")
-        logger.info("%d files found, %d to be read", len(plan), len(plan.queue))
-        _warn_of_damage(plan)
-        listener.found(len(plan.queue))
         staging = reports.start(config.run_id)
         with _keeping_segments(reports, staging):
+            lister = partial(_list_archive, config, archive, staging)
+            plan = plan_night(config, settings, reports, lister)
+            clock.lap("plan")
+            logger.info("%d files found, %d to be read", len(plan), len(plan.queue))
+            _warn_of_damage(plan)
+            listener.found(len(plan.queue))
             work, canary = _start(config, settings, plan, archive, staging, clock)
             interrupt.check()
             with interrupt.orderly():
@@ -107,23 +113,29 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
                 finish(run, config, clock)
                 lock.check()
                 with interrupt.finishing():
-                    folder = reports.publish(staging, run)
+                    reports.publish(staging, run)
                     reports.discard_work()
     logger.info("published: %s", equation(counts))
-    return Night(folder, counts, settings, run, stopped)
+    return Night(reports.place / "runs" / config.run_id, counts, settings, run, stopped)
 
 
 def plan_night(
-    config: JobConfig, settings: Settings, reports: LocalReports, archive: ArchiveStorage
+    config: JobConfig,
+    settings: Settings,
+    reports: LocalReports,
+    lister: Callable[[Memory], Iterable[ImageLocation]],
 ) -> Plan:
-    """List the archive and compare it with what is remembered; writes nothing.
+    """List the archive and compare it with what is remembered.
+
+    Args:
+        lister: gives everything in the archive, told what is remembered.
 
     Raises:
         NoImagesFound: the archive is empty. ArchiveShrunk: most of it is gone.
     """
     memory = remember(reports, segment_facts(settings.facts))
     plan = make_plan(
-        archive.list_files(),
+        lister(memory),
         memory,
         settings.facts.fingerprints,
         Order(config.order),
@@ -134,6 +146,19 @@ def plan_night(
     if not config.accept_shrunken_archive:
         check_not_shrunk(plan, config.archive)
     return plan
+
+
+def _list_archive(
+    config: JobConfig, archive: ArchiveStorage, staging: Staging, memory: Memory
+) -> Iterable[ImageLocation]:
+    """By the driver alone, or by the workers of an engine where the archive is large."""
+    is_large = len(memory.files) >= FILES_OF_ONE_DRIVER and config.beam_options
+    wanted = {Listing.AUTO: is_large, Listing.DRIVER: False, Listing.WORKERS: True}
+    if not wanted[config.listing]:
+        return archive.list_files()
+    from batch.pipeline import list_on_workers
+
+    return list_on_workers(archive, staging.shared(), config.beam_options)
 
 
 def _start(
@@ -167,7 +192,7 @@ def _pictures(config: JobConfig, settings: Settings) -> Pictures:
         classifier = shared_classifier(artifact.read_model, artifact.manifest, batch_size)
         return classifier, output.class_names.index(output.melanoma_class)
 
-    return Pictures(config.archive, config.rules.limits, model)
+    return Pictures(open_archive(config.archive), config.rules.limits, model)
 
 
 def _gather(

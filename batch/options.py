@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from batch.archive.limits import parse_limits
 from batch.archive.privacy import IdentifierPolicy, Identifiers, read_key
@@ -14,14 +17,19 @@ from batch.archive.selection import Selection, parse_rules
 from batch.config import (
     YOUNG_SECONDS,
     JobConfig,
+    Listing,
     Order,
     ReviewOptions,
     nanoseconds,
     whole_path,
 )
 from batch.errors import UsageError
+from batch.objects.url import ObjectUrl, Place
 from batch.review.patterns import lesion_pattern
 from batch.schedule import duration_seconds, seconds_until
+
+COPIES = "MELANOMA_BATCH_CACHE"
+"""Environment variable: the folder in which copies of reports in object storage are kept."""
 
 
 def job_config(
@@ -35,9 +43,12 @@ def job_config(
     Raises:
         UsageError: says option, value, what is allowed.
     """
+    archive = options.archive
+    reports, url = reports_place("--output", options.output)
     return JobConfig(
-        archive=whole_path("ARCHIVE", options.archive),
-        reports=whole_path("--output", options.output),
+        archive=archive if isinstance(archive, ObjectUrl) else whole_path("ARCHIVE", archive),
+        reports=reports,
+        reports_url=url,
         model=options.model,
         run_id=f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
         started_at=started_at,
@@ -48,6 +59,7 @@ def job_config(
         max_unscored_rate=getattr(options, "max_unscored_rate", 1.0),
         rules=_reading_rules(options, started_at),
         order=Order(options.order),
+        listing=Listing(options.listing),
         settle_seconds=options.settle,
         deadline=options.deadline,
         max_duration=options.max_duration,
@@ -56,6 +68,28 @@ def job_config(
         beam_options=tuple(beam),
         review=review_options(options),
     )
+
+
+def reports_place(option: str, given: Place) -> tuple[Path, ObjectUrl | None]:
+    """The folder of the reports on this machine, and where they are if that is a copy of them. A
+    copy holds what reports hold, and lies in somebody's home: nobody else can look into it.
+
+    Raises:
+        UsageError: a path that cannot be resolved, or a folder that cannot be made.
+    """
+    if not isinstance(given, ObjectUrl):
+        return whole_path(option, given), None
+    named = hashlib.sha256(str(given).encode()).hexdigest()[:16]
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = os.environ.get(COPIES) or os.path.join(caches, "melanoma-batch")
+    copy = whole_path(COPIES, Path(folder) / named)
+    try:
+        copy.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{COPIES}: cannot make {copy} ({error.strerror}). Name another folder."
+        ) from error
+    return copy, given
 
 
 def review_options(options: argparse.Namespace) -> ReviewOptions:

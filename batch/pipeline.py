@@ -1,9 +1,9 @@
-"""The Beam pipeline of one segment, on one screen."""
+"""The Beam pipelines, on one screen: of one segment, and of a listing that many make."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,17 @@ import apache_beam as beam
 
 from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage
+from batch.archive.top_levels import top_levels
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
-from batch.records import QueuedFile
+from batch.records import ImageLocation, QueuedFile
+from batch.reports.listing import read_listing, write_folders
 from batch.reports.parts import settle_parts
 from batch.reports.queue import write_queue
 from batch.reports.rows import RunFacts
-from batch.reports.shared import LocalSharedFolder, fresh_name
+from batch.reports.shared import SharedFolder, fresh_name
 from batch.runners import pipeline_options, run_pipeline
-from batch.transforms import PrepareImages, ReadQueue, ScoreImages, WriteReports
+from batch.transforms import ListFolders, PrepareImages, ReadQueue, ScoreImages, WriteReports
 
 FILES_PER_SHARD = 20_000
 """All that became of so many files is in one worker's memory while it writes: about 100 MB."""
@@ -42,17 +44,38 @@ class SegmentJob:
     beam_options: tuple[str, ...]
 
 
-def run_segment(job: SegmentJob, files: Iterable[QueuedFile], folder: Path) -> None:
+def list_on_workers(
+    archive: ArchiveStorage, shared: SharedFolder, beam_options: tuple[str, ...]
+) -> Iterator[ImageLocation]:
+    """The archive's listing as `archive.list_files` gives it, made by many at once.
+
+    Raises:
+        RunnerFailed: an engine gave up.
+    """
+    top = top_levels(archive)
+    chunks = write_folders(shared, [entry for entry in top if isinstance(entry, str)])
+    index = f"listing-{fresh_name()}.json"
+    if chunks:
+        options = pipeline_options(beam_options)
+        pipeline = beam.Pipeline(options=options)
+        _ = pipeline | "ListFolders" >> ListFolders(archive, shared, chunks, index)
+        run_pipeline(pipeline, options)
+    return read_listing(shared, top, chunks, index)
+
+
+def run_segment(
+    job: SegmentJob, files: Iterable[QueuedFile], shared: SharedFolder, folder: Path
+) -> None:
     """Score a segment's files and write its table parts below `folder`; returns when they are all
     there, each once, whatever the runner had to do twice.
 
     Args:
-        folder: absolute; under the same path on every worker.
+        shared: what the workers write to; the folder itself, or another place.
 
     Raises:
         RunnerFailed: an engine gave up. ReportsLost: what workers wrote is not here in full.
     """
-    shared, list_name = LocalSharedFolder(folder), f"parts-{fresh_name()}.json"
+    list_name = f"parts-{fresh_name()}.json"
     chunks, total = write_queue(shared, files)
     options = pipeline_options(job.beam_options)
     pipeline = beam.Pipeline(options=options)
@@ -64,4 +87,4 @@ def run_segment(job: SegmentJob, files: Iterable[QueuedFile], folder: Path) -> N
     shards = max(1, math.ceil(total / FILES_PER_SHARD))
     _ = (prepared, scored) | "WriteReports" >> WriteReports(shared, job.facts, shards, list_name)
     run_pipeline(pipeline, options)
-    settle_parts(folder, list_name, total)
+    settle_parts(shared, folder, list_name, total)

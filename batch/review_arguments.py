@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from batch.job_arguments import PROGRAM, at_least
+from batch.objects.url import place
 
 
 def add_review(command: argparse.ArgumentParser) -> None:
@@ -49,7 +50,9 @@ def add_worklist(commands: argparse._SubParsersAction) -> None:
         usage=f"{PROGRAM} worklist REPORTS [options]",
         allow_abbrev=False,
     )
-    worklist.add_argument("reports", metavar="REPORTS", type=Path, help="folder with the reports")
+    worklist.add_argument(
+        "reports", metavar="REPORTS", type=place, help="folder with the reports, or s3://…"
+    )
     worklist.add_argument(
         "--output",
         metavar="FOLDER",
@@ -63,7 +66,7 @@ def add_worklist(commands: argparse._SubParsersAction) -> None:
     worklist.add_argument(
         "--archive",
         metavar="ARCHIVE",
-        type=Path,
+        type=place,
         help="where the images are, for pictures (default: where the night found them)",
     )
     worklist.add_argument(

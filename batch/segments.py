@@ -17,7 +17,6 @@ from batch.records import Canary
 from batch.reports.gathering import Done
 from batch.reports.plan import Plan
 from batch.reports.rows import segment_facts
-from batch.reports.shared import LocalSharedFolder
 from batch.reports.storage import Staging
 from batch.runners import is_local
 from batch.schedule import Allowance
@@ -44,7 +43,7 @@ def start_model(
     )
     read = artifact.read_model
     if not is_local(config.beam_options):  # a worker elsewhere has the shared folder, and no more
-        shared = LocalSharedFolder(staging.folder.resolve())
+        shared = staging.shared()
         shared.write(MODEL_FILE, artifact.read_model())
         read = partial(shared.read, MODEL_FILE)
     job = SegmentJob(
@@ -88,7 +87,8 @@ def work_off(
             return Done(start, PendingReason.OUT_OF_TIME)
         folder = staging.segment_at_work(number)
         try:
-            run_segment(job, plan.queued(start, start + count), folder.resolve())
+            files = plan.queued(start, start + count)
+            run_segment(job, files, staging.shared(number), folder.resolve())
         except Exception:  # Beam wraps what it meets; what lies behind it is told better
             interrupt.check_at_once()
             check_ground()

@@ -38,7 +38,7 @@ from batch.records import (
     QueuedFile,
     Unscored,
 )
-from batch.reports import parts
+from batch.reports import listing, parts
 from batch.reports.queue import read_chunk
 from batch.reports.rows import RunFacts
 from batch.reports.shared import SharedFolder
@@ -82,6 +82,28 @@ class ReadQueue(beam.PTransform):
             | "SpreadChunks" >> beam.Reshuffle()
             | "ReadChunk" >> beam.FlatMap(partial(read_chunk, self.shared))
             | "SpreadFiles" >> beam.Reshuffle()
+        )
+
+
+@dataclass
+class ListFolders(beam.PTransform):
+    """List what lies below many folders, spread over the workers. chunks: of `write_folders`."""
+
+    archive: ArchiveStorage
+    shared: SharedFolder
+    chunks: Sequence[str]
+    index: str
+
+    def expand(self, pbegin: beam.Pipeline) -> None:
+        """Write the files found, and last the index of what counts."""
+        _ = (
+            pbegin
+            | "Folders" >> beam.Create(self.chunks)
+            | "SpreadFolders" >> beam.Reshuffle()
+            | "ListChunk" >> beam.Map(partial(listing.list_chunk, self.archive, self.shared))
+            | "OneIndex" >> beam.WithKeys(0)
+            | "AllListed" >> beam.GroupByKey()
+            | "WriteIndex" >> beam.MapTuple(partial(_write_index, self.shared, self.index))
         )
 
 
@@ -261,6 +283,12 @@ def _write_shard(
     shared: SharedFolder, facts: RunFacts, shard: int, found: dict[str, Iterable[Any]]
 ) -> list[parts.Part]:
     return parts.write_parts(shared, shard, parts.shard_rows(**found, facts=facts))
+
+
+def _write_index(
+    shared: SharedFolder, name: str, _key: int, written: Iterable[tuple[str, str]]
+) -> None:
+    listing.write_index(shared, name, written)
 
 
 def _write_list(shared: SharedFolder, name: str, _key: int, written: Iterable[parts.Part]) -> None:

@@ -14,6 +14,7 @@ from tests.support import REPOSITORY
 ROOMS = (
     ("errors",),
     ("records", "quiet", "progress", "interrupt", "schedule", "terminal"),
+    ("objects",),
     ("archive",),
     ("config",),
     ("model",),
@@ -50,6 +51,8 @@ OWNERS = {
                 "reports.carried", "reports.reuse", "reports.points", "reports.gathering",
                 "reports.review_inputs"},
     "prometheus_client": {"operations.metrics"},
+    "fsspec": {"objects.store"},
+    "s3fs": {"objects.store"},
     "apache_beam": {"transforms", "runners", "pipeline", "worker"},
     "pandas": {"training.batches", "training.figures", "training.fit", "training.plots",
                "training.sources", "training.datasets", "training.splits", "training.evaluate",
@@ -126,7 +129,8 @@ def test_nothing_on_the_scoring_path_imports_training():
     assert not [p for p in scoring for name in _imports(p) if name.startswith("batch.training")]
 
 
-HEAVY = ("tensorflow", "keras", "apache_beam", "pyarrow", "pandas", "PIL", "pydicom", "numpy")
+HEAVY = ("tensorflow", "keras", "apache_beam", "pyarrow", "pandas", "PIL", "pydicom", "numpy",
+         "fsspec")  # fmt: skip
 
 
 @pytest.mark.parametrize(

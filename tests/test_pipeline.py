@@ -55,7 +55,8 @@ def run(archive: Path, root: Path, segment_size: int = 100, **changes: object):
     staging = reports.start(FACTS.run_id)
     for number, start in enumerate(range(0, len(plan.queue), segment_size)):
         folder = staging.segment_at_work(number)
-        run_segment(job(archive, **changes), plan.queued(start, start + segment_size), folder)
+        files = plan.queued(start, start + segment_size)
+        run_segment(job(archive, **changes), files, staging.shared(number), folder)
         staging.commit(number, segment_facts(FACTS))
     gathered = gather_night(staging, plan, Done(len(plan.queue)), FACTS)
     counts = count_night(staging.night, len(plan), FACTS.run_id, gathered)

@@ -18,6 +18,7 @@ from batch.demo.lesions import lesion_image
 from batch.pipeline import SegmentJob, run_segment
 from batch.records import QueuedFile
 from batch.reports import tables
+from batch.reports.shared import LocalSharedFolder
 from batch.transforms import READ_AHEAD_FILES, READ_AHEAD_FRAMES, _ReadDoFn, _ScoreDoFn
 from tests.support import FACTS, OUTPUT, BrightnessClassifier
 
@@ -64,7 +65,7 @@ def test_files_are_read_while_a_batch_is_scored(tmp_path):
     queue = [QueuedFile(location) for location in list_archive(archive)]
     folder = tmp_path / "segment"
     folder.mkdir()
-    run_segment(job, queue, folder)
+    run_segment(job, queue, LocalSharedFolder(folder), folder)
     assert _PATIENT.waited == 2 * batch
     assert len(tables.read_columns("predictions", folder / "predictions", ["path"])) == 3 * batch
 

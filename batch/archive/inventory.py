@@ -11,14 +11,17 @@ from batch.records import ImageLocation
 _INT64 = 1 << 63
 
 
-def list_archive(root: Path) -> Iterator[ImageLocation]:
+def list_archive(root: Path, below: str = "") -> Iterator[ImageLocation]:
     """Yield everything below root that is not a folder, in a stable order (by name, depth first).
+
+    Args:
+        below: the folder to begin in, ending in `/`; empty for root.
 
     Links, pipes, devices and sockets are listed and end as unscored, so that nothing is skipped
     without a row. A folder that cannot be listed is yielded itself, with a trailing `/`: what it
     holds is unknown, and a person must know that.
     """
-    waiting = [iter(_entries(root, ""))]  # a stack of our own: folders nest deeper than Python's
+    waiting = [iter(entries(root, below))]  # a stack of our own: folders nest deeper than Python's
     while waiting:
         found = next(waiting[-1], None)
         if found is None:
@@ -26,14 +29,14 @@ def list_archive(root: Path) -> Iterator[ImageLocation]:
         elif isinstance(found, ImageLocation):
             yield found
         else:
-            waiting.append(iter(_entries(root, found)))
+            waiting.append(iter(entries(root, found)))
 
 
-def _entries(root: Path, prefix: str) -> list[ImageLocation | str]:
-    """A folder's files as locations and its folders as prefixes, by name."""
+def entries(root: Path, prefix: str) -> list[ImageLocation | str]:
+    """A folder's files as locations and its folders as prefixes ending in `/`, by name."""
     try:
-        with os.scandir(os.path.join(root, prefix)) as entries:
-            listed = sorted(entries, key=lambda entry: entry.name)
+        with os.scandir(os.path.join(root, prefix)) as found:
+            listed = sorted(found, key=lambda entry: entry.name)
     except OSError:
         return [ImageLocation(prefix, 0, 0)]
     return [

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -19,14 +17,12 @@ from batch.archive import dicom, formats, raster
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.formats import FileFormat
 from batch.archive.frames import as_failure
-from batch.archive.inventory import storable_mtime_ns
 from batch.archive.limits import Limits
 from batch.archive.privacy import IdentifierPolicy, Identifiers
 from batch.archive.rules import ReadingRules
-from batch.archive.storage import LocalArchive
+from batch.archive.storage import ArchiveStorage
 from batch.archive.watched import call_watched
 from batch.errors import FailureReason, ImageFailure, NotAnImage, Stage
-from batch.records import ImageLocation
 
 
 @dataclass(frozen=True)
@@ -55,34 +51,20 @@ class Picture:
     orientation: int
 
 
-def read_picture(archive: Path, address: ImageAddress, limits: Limits, side: int) -> Picture:
+def read_picture(
+    archive: ArchiveStorage, address: ImageAddress, limits: Limits, side: int
+) -> Picture:
     """Read an image again, as a picture whose longer side has at most `side` pixels.
 
     Raises:
         ImageFailure: it cannot be read, or another image lies in its place (VANISHED).
     """
-    location = locate(archive, address.path)
-    data = LocalArchive(archive).read(location, limits.file_bytes)
+    location = archive.locate(address.path)
+    data = archive.read(location, limits.file_bytes)
     if data is None:
         raise _changed()
     arguments = (data, address, limits, side)
     return call_watched(decode_picture, arguments, limits.decode_seconds, limits.decoder_bytes)
-
-
-def locate(archive: Path, path: str) -> ImageLocation:
-    """A file of the archive as it is now.
-
-    Raises:
-        ImageFailure: not there, or not below the archive.
-    """
-    full = Path(os.path.join(archive, path))
-    try:
-        if not full.parent.resolve().is_relative_to(archive.resolve()):
-            raise ImageFailure(Stage.READ, FailureReason.NOT_A_REGULAR_FILE, "outside the archive")
-        status = full.lstat()
-    except (OSError, ValueError) as error:
-        raise ImageFailure(Stage.READ, FailureReason.VANISHED) from error
-    return ImageLocation(path, status.st_size, storable_mtime_ns(status))
 
 
 def decode_picture(data: bytes, address: ImageAddress, limits: Limits, side: int) -> Picture:

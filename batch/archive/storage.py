@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from batch.archive.inventory import list_archive, storable_mtime_ns
+from batch.archive.inventory import entries, list_archive, storable_mtime_ns
 from batch.errors import ArchiveLost, FailureReason, ImageFailure, Stage
 from batch.records import ImageLocation
 
@@ -22,14 +22,24 @@ from batch.records import ImageLocation
 class ArchiveStorage(Protocol):
     """What the job asks of an archive. It never writes there."""
 
-    def list_files(self) -> Iterator[ImageLocation]:
+    def list_files(self, below: str = "") -> Iterator[ImageLocation]:
         """Everything in the archive, in a stable order; see `list_archive`."""
+
+    def entries(self, prefix: str) -> list[ImageLocation | str]:
+        """What is right in a folder, in the order of `list_files`; folders as prefixes."""
 
     def read(self, location: ImageLocation, max_bytes: int) -> bytes | None:
         """A file's bytes; None when it is no longer the file that was listed.
 
         Raises:
             ImageFailure: stage READ.
+        """
+
+    def locate(self, path: str) -> ImageLocation:
+        """A file as it is now.
+
+        Raises:
+            ImageFailure: not there, or not below the archive.
         """
 
     def mark(self) -> object:
@@ -49,9 +59,13 @@ class LocalArchive:
 
     root: Path
 
-    def list_files(self) -> Iterator[ImageLocation]:
+    def list_files(self, below: str = "") -> Iterator[ImageLocation]:
         """See `ArchiveStorage`."""
-        return list_archive(self.root)
+        return list_archive(self.root, below)
+
+    def entries(self, prefix: str) -> list[ImageLocation | str]:
+        """See `ArchiveStorage`."""
+        return entries(self.root, prefix)
 
     def read(self, location: ImageLocation, max_bytes: int) -> bytes | None:
         """See `ArchiveStorage`; follows no link, and never waits for a pipe's other end."""
@@ -79,6 +93,17 @@ class LocalArchive:
         if seen != {(location.size, location.mtime_ns)} or len(data) != location.size:
             return None
         return data
+
+    def locate(self, path: str) -> ImageLocation:
+        """See `ArchiveStorage`."""
+        full = Path(os.path.join(self.root, path))
+        try:
+            if not full.parent.resolve().is_relative_to(self.root.resolve()):
+                raise _failure(FailureReason.NOT_A_REGULAR_FILE, "outside the archive")
+            status = full.lstat()
+        except (OSError, ValueError) as error:
+            raise _failure(FailureReason.VANISHED) from error
+        return ImageLocation(path, status.st_size, storable_mtime_ns(status))
 
     def mark(self) -> object:
         """See `ArchiveStorage`: device and inode of the root.

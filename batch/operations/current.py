@@ -9,13 +9,13 @@ from batch.reports import tables
 from batch.reports.storage import LocalReports
 
 
-def describe_current(reports: Path) -> str:
+def describe_current(storage: LocalReports) -> str:
     """What the current view holds, in lines for a person.
 
     Raises:
         UsageError: no night was published.
     """
-    folder = _folder(reports)
+    folder = _folder(storage)
     rows = tables.count_by(
         folder, ["model_id", "model_version", "operating_point", "threshold", "is_alert"]
     )
@@ -40,13 +40,13 @@ def describe_current(reports: Path) -> str:
     return "\n".join(lines)
 
 
-def write_current(reports: Path, file: Path) -> int:
+def write_current(storage: LocalReports, file: Path) -> int:
     """Write the current view as one Parquet file, complete or not at all; the number of rows.
 
     Raises:
         UsageError: no night was published, or the file cannot be written.
     """
-    folder = _folder(reports)
+    folder, reports = _folder(storage), storage.root
     if file.suffix != ".parquet":
         raise UsageError(f"--output: found {file.name!r}; allowed: a name that ends in .parquet.")
     if reports in file.parents:
@@ -57,14 +57,13 @@ def write_current(reports: Path, file: Path) -> int:
         raise UsageError(f"--output: cannot write {file} ({error.strerror}).") from error
 
 
-def _folder(reports: Path) -> Path:
-    storage = LocalReports(reports)
+def _folder(storage: LocalReports) -> Path:
     run_id = storage.latest()
     if run_id is None:
         raise UsageError(
-            f"REPORTS: no published night in {reports}; run `melanoma-batch score` first."
+            f"REPORTS: no published night in {storage.place}; run `melanoma-batch score` first."
         )
-    folder = storage.night(run_id) / "current"
+    folder = storage.whole_night(run_id) / "current"
     if not folder.is_dir():
         raise UsageError(f"REPORTS: the night {run_id} has no current view: an older version's.")
     return folder

@@ -28,6 +28,7 @@ from batch.archive.storage import LocalArchive
 from batch.archive.watched import call_watched
 from batch.config import check_archive
 from batch.errors import BatchError, FailureReason, ImageFailure
+from batch.objects.url import ObjectUrl, Place
 from batch.operations.decoder_probe import decode_trouble
 from batch.operations.runs import RUNS, latest_run, notes, stored_run
 from batch.records import ImageLocation
@@ -56,7 +57,7 @@ class Check:
     remedy: str = ""
 
 
-def examine(archive: Path | None, reports: Path | None, model: str | None) -> list[Check]:
+def examine(archive: Place | None, reports: Place | None, model: str | None) -> list[Check]:
     """Try everything; what is None is left out. REPORTS is not made, ARCHIVE only read."""
     looks: list[tuple[str, Callable[[], Iterable[Check]]]] = [
         ("installation", _installation),
@@ -65,10 +66,16 @@ def examine(archive: Path | None, reports: Path | None, model: str | None) -> li
         ("watched process", _watched_process),
         *((f"decoder {codec}", partial(_decoder, codec)) for codec in Codec),
     ]
-    if reports is not None:
+    from batch.operations.doctor_objects import look_at_archive, look_at_reports
+
+    if isinstance(reports, ObjectUrl):
+        looks.append(("reports store", partial(look_at_reports, reports)))
+    elif reports is not None:
         parts = {"folder": _folder, "lock": _lock, "left-over work": _work, "latest": _latest}
         looks += [(f"reports {name}", partial(look, reports)) for name, look in parts.items()]
-    if archive is not None:
+    if isinstance(archive, ObjectUrl):
+        looks.append(("archive store", partial(look_at_archive, archive, LISTED)))
+    elif archive is not None:
         looks.append(("archive", partial(_archive, archive)))
     if model is not None:
         looks.append(("model", partial(_model, model)))

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from batch.archive.storage import LocalArchive
+from batch.archive.places import open_archive
 from batch.config import JobConfig
 from batch.night import plan_night
 from batch.records import FileState
+from batch.reports.places import open_reports
 from batch.reports.plan import Action, Plan
 from batch.reports.storage import RUN_FILE, LocalReports, read_json
 from batch.settings import settle
@@ -24,8 +25,9 @@ def forecast(config: JobConfig) -> str:
     Raises:
         BatchError: what `score` would raise before its first file.
     """
-    reports = LocalReports(config.reports)
-    plan = plan_night(config, settle(config), reports, LocalArchive(config.archive))
+    reports = open_reports(config.reports, config.reports_url)
+    archive = open_archive(config.archive)
+    plan = plan_night(config, settle(config), reports, lambda _: archive.list_files())
     return "\n".join([*_lines(plan), _time(plan, reports, config), ""])
 
 

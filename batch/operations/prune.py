@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch.errors import UsageError
+from batch.objects.url import ObjectUrl
 from batch.operations.runs import (
     PRUNABLE,
     RUNS,
@@ -21,7 +22,7 @@ from batch.operations.runs import (
     latest_run,
     stored_runs,
 )
-from batch.reports.locking import exclusive
+from batch.reports.places import hold
 from batch.reports.storage import sync
 
 _HIDDEN = ".pruned-"
@@ -35,11 +36,14 @@ class Pruned:
     bytes: int
 
 
-def prune(reports: Path, keep: int, dry_run: bool = False) -> list[Pruned]:
+def prune(
+    reports: Path, keep: int, dry_run: bool = False, url: ObjectUrl | None = None
+) -> list[Pruned]:
     """Remove the snapshots of all nights but the newest, oldest first.
 
     Args:
-        keep: nights that keep their snapshots. dry_run: tell, and remove nothing.
+        reports: their folder, or the copy of those at `url`, brought up to date. keep: nights that
+            keep their snapshots. dry_run: tell, and remove nothing.
 
     Raises:
         UsageError: `keep` below 1, no reports folder, no night that `latest` points to, or
@@ -48,7 +52,7 @@ def prune(reports: Path, keep: int, dry_run: bool = False) -> list[Pruned]:
     if keep < 1:
         raise UsageError(f"--keep: found {keep}; allowed: 1 or more.")
     _check_folder(reports)
-    with exclusive(reports, "prune") as lock:
+    with hold(reports, url, "prune") as (storage, lock):
         runs = stored_runs(reports)
         latest = _latest(reports, runs)
         doomed = doomed_runs(runs, latest, keep)
@@ -58,9 +62,11 @@ def prune(reports: Path, keep: int, dry_run: bool = False) -> list[Pruned]:
             places = [run.folder / name for name in (*names, *_leftovers(run.folder))]
             if not places:
                 continue
-            pruned.append(Pruned(run.folder.name, sum(map(_bytes, places))))
+            size = sum(map(_bytes, places)) + storage.snapshot_bytes(run.folder.name, names)
+            pruned.append(Pruned(run.folder.name, size))
             if not dry_run:
                 lock.check()
+                storage.drop_snapshots(run.folder.name, names)
                 _remove(run.folder, names)
         return pruned
 

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from batch.archive.limits import Limits
+from batch.archive.places import open_archive
 from batch.config import ReviewOptions, check_archive, whole_path
 from batch.errors import BatchError, UsageError
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.classifier import Classifier
+from batch.objects.url import ObjectUrl, Place, place
 from batch.operations.exchange import put_in_place
 from batch.reports.morning import NightPlace, Pictures, morning
 from batch.reports.review_inputs import WORKLIST, facts_of
@@ -38,29 +40,28 @@ class Rebuilt:
 
 
 def rebuild(
-    root: Path,
+    reports: LocalReports,
     output: Path | None,
     options: ReviewOptions,
-    archive: Path | None = None,
+    archive: Place | None = None,
     model: str | None = None,
 ) -> Rebuilt:
     """Make the worklist of the latest night anew.
 
     Args:
-        root: of the reports. output: a folder that is not there, or an earlier worklist; None for
+        output: a folder that is not there, or an earlier worklist; None for
             `REPORTS/worklist`. archive, model: None for those of the night.
 
     Raises:
         UsageError: no night, an output that is something else, no archive, another model.
         BatchError: the worklist or its page could not be made.
     """
-    reports = LocalReports(root)
-    run_id = reports.latest()
+    root, run_id = reports.root, reports.latest()
     if run_id is None:
         raise UsageError(
-            f"REPORTS: no published night in {root}; run `melanoma-batch score` first."
+            f"REPORTS: no published night in {reports.place}; run `melanoma-batch score` first."
         )
-    folder = reports.night(run_id)
+    folder = reports.whole_night(run_id)
     run = read_json(folder / RUN_FILE) or {}
     facts_of(run)
     target = output or root / FOLDER
@@ -134,10 +135,11 @@ def _as_the_night(options: ReviewOptions, run: Mapping[str, Any]) -> ReviewOptio
     return options
 
 
-def _pictures(run: Mapping[str, Any], archive: Path | None, model: str | None) -> Pictures:
+def _pictures(run: Mapping[str, Any], archive: Place | None, model: str | None) -> Pictures:
     told = run.get("options", {})
-    place = archive or whole_path("--archive", Path(str(told.get("archive", ""))))
-    check_archive(place)
+    where = archive or place(str(told.get("archive", "")))
+    where = where if isinstance(where, ObjectUrl) else whole_path("--archive", where)
+    check_archive(where)
     try:
         limits = Limits(**told["limits"])
     except (KeyError, TypeError):
@@ -155,7 +157,7 @@ def _pictures(run: Mapping[str, Any], archive: Path | None, model: str | None) -
         column = output.class_names.index(output.melanoma_class)
         return verify_artifact(artifact), column
 
-    return Pictures(place, limits, classifier)
+    return Pictures(open_archive(where), limits, classifier)
 
 
 def _check_made(said: Mapping[str, Any]) -> None:

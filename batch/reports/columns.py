@@ -109,7 +109,12 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "files": (
         *_PATH,
         _must("size", "int64", "bytes, when listed"),
-        _must("mtime_ns", "int64", "modification time, nanoseconds since 1970, when listed"),
+        _must(
+            "mtime_ns",
+            "int64",
+            "modification time, nanoseconds since 1970, when listed; of an object the second is "
+            "its time and the rest its ETag",
+        ),
         _may("content_sha256", "string", _SHA + "; null when it could not be read"),
         _may("file_format", "string", "by content; null when it is not an image"),
         _must("state", "string", "scored, unchanged, reused, unscored, non_image or pending"),

@@ -11,7 +11,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,15 +78,32 @@ def exclusive(reports: Path, owner: str) -> Iterator[HeldLock]:
     with open(descriptor, "r+", encoding="utf-8", errors="replace") as file:
         lock = HeldLock(path, file)
         _take(lock, owner)
-        stop = threading.Event()
-        heart = threading.Thread(target=_beat, args=(lock, stop), name="heartbeat", daemon=True)
-        heart.start()
         try:
-            yield lock
+            with heartbeat(lambda: os.utime(file.fileno())):
+                yield lock
         finally:
-            stop.set()
-            heart.join()
             _write(file, _FREE)
+
+
+@contextmanager
+def heartbeat(beat: Callable[[], object]) -> Iterator[None]:
+    """Keep a lock young while this is open; what fails here fails again, and is told, where it
+    matters.
+    """
+    stop = threading.Event()
+
+    def live() -> None:
+        while not stop.wait(HEARTBEAT_SECONDS):
+            with suppress(OSError):
+                beat()
+
+    heart = threading.Thread(target=live, name="heartbeat", daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        heart.join()
 
 
 def _take(lock: HeldLock, owner: str) -> None:
@@ -125,15 +142,6 @@ def _silent_seconds(lock: HeldLock) -> float:
         return probe.stat().st_mtime - before
     finally:
         probe.unlink(missing_ok=True)
-
-
-def _beat(lock: HeldLock, stop: threading.Event) -> None:
-    """Keep the lock file young; what fails here fails again, and is told, where it matters."""
-    while not stop.wait(HEARTBEAT_SECONDS):
-        try:
-            os.utime(lock.file.fileno())
-        except OSError:
-            continue
 
 
 def _write(file: TextIO, text: str) -> None:

@@ -155,7 +155,7 @@ def _newest_readable(reports: LocalReports) -> tuple[str | None, tuple[str, ...]
     others = [night for night in reports.nights() if night != latest]
     damaged: list[str] = []
     for run_id in [*([latest] if latest else []), *others]:
-        folder = reports.night(run_id)
+        folder = reports.whole_night(run_id)
         run = read_json(folder / RUN_FILE)
         version = run.get("schema_version") if run is not None else None
         if isinstance(version, int) and version not in READABLE_VERSIONS:

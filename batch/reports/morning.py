@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 
 from batch.archive.limits import Limits
+from batch.archive.storage import ArchiveStorage
 from batch.config import ReviewOptions
 from batch.model.classifier import Classifier
 from batch.records import Canary
@@ -42,11 +43,11 @@ DEFAULT_MARKS = ("reviewed.csv", "reviewed.parquet")
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where pictures come from. archive: its folder. limits: of a file. model: opens the model that
+    """Where pictures come from. limits: of a file. model: opens the model that
     scored, and tells its melanoma column; asked only with `explain`.
     """
 
-    archive: Path
+    archive: ArchiveStorage
     limits: Limits
     model: Callable[[], tuple[Classifier, int]]
 

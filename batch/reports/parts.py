@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from batch.records import FileReading, Prediction, Unscored
 from batch.reports import rows, tables
 from batch.reports.ledger import conclude_files
 from batch.reports.rows import Row, RunFacts
-from batch.reports.shared import LocalSharedFolder, SharedFolder, fresh_name
+from batch.reports.shared import SharedFolder, fresh_name
 from batch.review.alerts import alert_for
 
 
@@ -81,21 +80,19 @@ def write_list(shared: SharedFolder, name: str, parts: Iterable[Part]) -> None:
     shared.write(name, json.dumps(sorted(parts)).encode("ascii"))
 
 
-def settle_parts(folder: Path, name: str, files: int) -> None:
+def settle_parts(shared: SharedFolder, folder: Path, name: str, files: int) -> None:
     """Keep the parts that count in a segment's folder and remove all others; the driver does it.
 
     Args:
-        name: of the list. files: that the segment was to settle.
+        shared: where workers wrote them: the folder itself, or storage from which they are brought
+            into it. name: of the list. files: that the segment was to settle.
 
     Raises:
         ReportsLost: the list or a part is not there, or not as it was written.
     """
-    shared = LocalSharedFolder(folder)
     try:
         parts = [Part(*entry) for entry in json.loads(shared.read(name))]
-        intact = all(
-            hashlib.sha256(shared.read(part.name)).hexdigest() == part.sha256 for part in parts
-        )
+        intact = all(_brought(shared, part, folder) for part in parts)
     except FileNotFoundError as error:
         raise ReportsLost(_lost("a worker's file is missing")) from error
     if not intact:
@@ -103,13 +100,18 @@ def settle_parts(folder: Path, name: str, files: int) -> None:
     settled = sum(part.rows for part in parts if part.name.startswith("files/"))
     if settled != files:
         raise ReportsLost(_lost(f"workers settled {settled} of {files} files"))
-    counted = {folder / part.name for part in parts}
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir():
-            with suppress(OSError):  # it has parts that count
-                path.rmdir()
-        elif path not in counted:
-            path.unlink(missing_ok=True)
+    shared.sweep({part.name for part in parts})
+
+
+def _brought(shared: SharedFolder, part: Part, folder: Path) -> bool:
+    """Whether a part is as it was written; it is in the folder then."""
+    data, place = shared.read(part.name), folder / part.name
+    if hashlib.sha256(data).hexdigest() != part.sha256:
+        return False
+    if not place.exists():
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(data)
+    return True
 
 
 def _lost(what: str) -> str:

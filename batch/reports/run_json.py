@@ -111,7 +111,7 @@ def _options(config: JobConfig) -> dict[str, Any]:
     rules = config.rules
     return {
         "archive": str(config.archive),
-        "reports": str(config.reports),
+        "reports": str(config.reports_url or config.reports),
         "model": config.model,
         "operating_point": config.operating_point,
         "segment_size": config.segment_size,
@@ -119,6 +119,7 @@ def _options(config: JobConfig) -> dict[str, Any]:
         "decode_threads": config.decode_threads,
         "max_unscored_rate": config.max_unscored_rate,
         "order": config.order,
+        "listing": config.listing,
         "settle_seconds": config.settle_seconds,
         "deadline": config.deadline,
         "max_duration": config.max_duration,

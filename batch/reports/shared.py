@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from batch.objects.store import ObjectStore
 
 
 class SharedFolder(Protocol):
@@ -29,6 +33,9 @@ class SharedFolder(Protocol):
         Raises:
             OSError: it cannot be written.
         """
+
+    def sweep(self, kept: Collection[str]) -> None:
+        """Remove all files but these, and the folders that are empty then."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,38 @@ class LocalSharedFolder:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+
+    def sweep(self, kept: Collection[str]) -> None:
+        """See `SharedFolder`."""
+        wanted = {self.root / name for name in kept}
+        for path in sorted(self.root.rglob("*"), reverse=True):
+            if path.is_dir():
+                with suppress(OSError):  # it has files that are kept
+                    path.rmdir()
+            elif path not in wanted:
+                path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class ObjectFolder:
+    """A prefix of an object store; a PUT is whole or not at all by itself."""
+
+    store: ObjectStore
+
+    def read(self, name: str) -> bytes:
+        """See `SharedFolder`."""
+        return self.store.get(name).data
+
+    def write(self, name: str, data: bytes) -> None:
+        """See `SharedFolder`. What is written after the driver has moved on is never looked at, and
+        the next run removes it.
+        """
+        self.store.put(name, data)
+
+    def sweep(self, kept: Collection[str]) -> None:
+        """See `SharedFolder`."""
+        names = [found.name for found in self.store.objects()]
+        self.store.delete([name for name in names if name not in kept])
 
 
 def fresh_name() -> str:

@@ -18,11 +18,14 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from batch.errors import UsageError
+from batch.objects.url import Place
+from batch.reports.shared import LocalSharedFolder, SharedFolder
 
 SUCCESS_FILE = "_SUCCESS"
 RUN_FILE = "run.json"
@@ -65,6 +68,11 @@ class Staging:
         os.rename(work, self.folder / "segments" / f"{number:06d}")
         sync(work.parent)
 
+    def shared(self, number: int | None = None) -> SharedFolder:
+        """What workers share with the driver: of a segment at work, or of the whole run."""
+        folder = self.folder if number is None else self.folder / "segments" / f".{number:06d}"
+        return LocalSharedFolder(folder.resolve())
+
     def segments(self) -> list[Path]:
         """The committed segments, in order."""
         return committed_segments(self.folder)
@@ -75,6 +83,11 @@ class LocalReports:
     """A reports folder on a file system with rename and fsync. Call what writes under its lock."""
 
     root: Path
+
+    @property
+    def place(self) -> Place:
+        """Where they are, for a person."""
+        return self.root
 
     def latest(self) -> str | None:
         """The run id of the night that readers see; None before the first."""
@@ -95,6 +108,10 @@ class LocalReports:
     def night(self, run_id: str) -> Path:
         """The folder of a night."""
         return self.root / _RUNS / run_id
+
+    def whole_night(self, run_id: str) -> Path:
+        """The folder of a night, with its snapshots where it has any."""
+        return self.night(run_id)
 
     def check_layout(self) -> None:
         """Refuse a folder in which publication would fail after all the work.
@@ -133,10 +150,7 @@ class LocalReports:
 
     def publish(self, staging: Staging, run_json: dict[str, Any]) -> Path:
         """Make a gathered night the latest one; its folder."""
-        write_json(
-            staging.night / RUN_FILE, {**run_json, "parts": digests(staging.night)}, indent=2
-        )
-        sync_tree(staging.night)
+        self._seal(staging, run_json)
         night = self.night(staging.folder.name)
         night.parent.mkdir(exist_ok=True)
         os.rename(staging.night, night)
@@ -146,6 +160,16 @@ class LocalReports:
         sync(night)
         self._point_latest_to(night.name)
         return night
+
+    def send(self, *names: str) -> None:
+        """Files and folders that were made in `root` go where the reports have their home."""
+
+    def snapshot_bytes(self, run_id: str, tables: Sequence[str]) -> int:
+        """Size of a night's snapshots that are not in its folder."""
+        return 0
+
+    def drop_snapshots(self, run_id: str, tables: Sequence[str]) -> None:
+        """Remove a night's snapshots where they are not in its folder."""
 
     def discard_unfinished(self, staging: Staging) -> None:
         """Free what a failed run cannot use again; its committed segments stay for the next."""
@@ -161,6 +185,12 @@ class LocalReports:
     def discard_work(self) -> None:
         """Remove everything that is not published."""
         shutil.rmtree(self.root / _WORK, ignore_errors=True)
+
+    def _seal(self, staging: Staging, run_json: dict[str, Any]) -> None:
+        """Write the ledger beside the tables, and all of it to the disk."""
+        told = {**run_json, "parts": digests(staging.night)}
+        write_json(staging.night / RUN_FILE, told, indent=2)
+        sync_tree(staging.night)
 
     def _remove_empty_work(self) -> None:
         try:

@@ -11,7 +11,6 @@ import base64
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,12 +21,11 @@ from batch.archive.pictures import (
     ImageAddress,
     Picture,
     jpeg,
-    locate,
     read_picture,
     upright,
 )
 from batch.archive.reader import read_file
-from batch.archive.storage import LocalArchive
+from batch.archive.storage import ArchiveStorage
 from batch.errors import ImageFailure
 from batch.model.attention import occlusion_map
 from batch.model.classifier import Classifier
@@ -51,7 +49,7 @@ _ATTENTION_COLOUR = np.array([255, 122, 0], np.float64)
 
 
 def pictures(
-    archive: Path,
+    archive: ArchiveStorage,
     images: pd.DataFrame,
     limits: Limits | None = None,
     page_bytes: int = PAGE_BYTES,
@@ -59,7 +57,6 @@ def pictures(
     """Pictures of images, in the frame's order until `page_bytes` are used up.
 
     Args:
-        archive: its folder.
         images: with image_id, path, path_bytes and frame_number of `IMAGE_COLUMNS`.
 
     Returns:
@@ -74,7 +71,7 @@ def pictures(
 
 
 def attention_pictures(
-    archive: Path,
+    archive: ArchiveStorage,
     images: pd.DataFrame,
     limits: Limits | None,
     classifier: Classifier,
@@ -121,10 +118,10 @@ def overlay(picture: Picture, falls: np.ndarray) -> np.ndarray:
     return np.round(grey * (1 - weight) + _ATTENTION_COLOUR * weight).astype(np.uint8)
 
 
-def _model_input(archive: Path, address: ImageAddress, limits: Limits) -> np.ndarray:
+def _model_input(archive: ArchiveStorage, address: ImageAddress, limits: Limits) -> np.ndarray:
     """The pixels that the model saw, (180, 180, 3) uint8; empty when it is another image now."""
-    location = locate(archive, address.path)
-    _, results = read_file(LocalArchive(archive), location, address.rules(limits))
+    location = archive.locate(address.path)
+    _, results = read_file(archive, location, address.rules(limits))
     for result in results:
         if isinstance(result, ModelInput) and result.record.image_id == address.image_id:
             return result.pixels

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from batch.archive.limits import Limits
 from batch.archive.pictures import ImageAddress, decode_picture, jpeg, read_picture, upright
+from batch.archive.storage import LocalArchive
 from batch.errors import FailureReason, ImageFailure
 from tests.support import dermoscopic, dicom_bytes
 
@@ -127,7 +128,8 @@ def test_a_file_is_read_from_the_archive_in_the_watched_process(tmp_path):
     data = _encoded(_corners(), "PNG")
     (tmp_path / "visit").mkdir()
     (tmp_path / "visit" / "a.png").write_bytes(data)
-    found = read_picture(tmp_path, ImageAddress("visit/a.png", _sha(data)), Limits(), 45)
+    address = ImageAddress("visit/a.png", _sha(data))
+    found = read_picture(LocalArchive(tmp_path), address, Limits(), 45)
     assert found.pixels.shape == (30, 45, 3)
 
 
@@ -142,7 +144,7 @@ def test_nothing_outside_the_archive_is_read(tmp_path):
     for path in ("../outside/a.png", str(outside / "a.png"), "folder/a.png", "link.png", "no.png",
                  "", ".", "a\0.png"):  # fmt: skip
         with pytest.raises(ImageFailure):
-            read_picture(archive, ImageAddress(path, _sha(data)), Limits(), 45)
+            read_picture(LocalArchive(archive), ImageAddress(path, _sha(data)), Limits(), 45)
 
 
 @given(st.integers(2_000, 30_000))

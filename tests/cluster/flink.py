@@ -129,8 +129,8 @@ class FlinkCluster:
             "heartbeat.timeout": 10000,
             "heartbeat.interval": 2000,
             "restart-strategy": "fixed-delay",
-            "restart-strategy.fixed-delay.attempts": 3,
-            "restart-strategy.fixed-delay.delay": "1 s",
+            "restart-strategy.fixed-delay.attempts": 10,  # together longer than heartbeat.timeout,
+            "restart-strategy.fixed-delay.delay": "3 s",  # or they all go to the dead machine
             "io.tmp.dirs": self._folder,
         }
 
@@ -159,7 +159,7 @@ def wait_for(is_so: Callable[[], bool], seconds: float, what: str) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, f"{what}: not within {seconds} s"
-        time.sleep(0.5)
+        time.sleep(0.05)
 
 
 def _listens(port: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ import pytest
 from tests.small_model import SCORE
 from tests.support import REPOSITORY
 
+DIFFERENT_OPTIONS = {"reports", "segment_size", "beam_options", "listing"}
 ALLOWED = 1e-5
 """Between two runners' scores of one image: a worker may have another processor."""
 
@@ -24,14 +26,24 @@ DIFFERENT_IN_RUN_JSON = {
 }  # fmt: skip
 
 
+def words(
+    archive: Path, reports: Path, *beam: str, own: Sequence[str] = (), start: Sequence[str] = SCORE
+) -> list[str]:
+    """A command line of `score` with these Beam options."""
+    found = [*start, str(archive), "--output", str(reports), "--max-unscored-rate", "1", *own]
+    return [
+        *found,
+        "--decode-threads",
+        "2",
+        *(["--segment-size", "0", "--", *beam] if beam else []),
+    ]
+
+
 def score(archive: Path, reports: Path, *beam: str) -> subprocess.Popen:
     """Start `melanoma-batch score` with these Beam options; its words go to `reports`.log."""
-    own = [*SCORE, str(archive), "--output", str(reports), "--max-unscored-rate", "1"]
-    words = [*own, "--decode-threads", "2", *(["--segment-size", "0", "--", *beam] if beam else [])]
     with reports.with_suffix(".log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "batch", *words], cwd=REPOSITORY, stdout=log, stderr=log
-        )
+        command = [sys.executable, "-m", "batch", *words(archive, reports, *beam)]
+        return subprocess.Popen(command, cwd=REPOSITORY, stdout=log, stderr=log)
 
 
 def finish(run: subprocess.Popen, reports: Path, seconds: float = 1200) -> Path:
@@ -71,12 +83,16 @@ def process_workers(command: str) -> list[str]:
     ]
 
 
-def assert_same_night(one: Path, other: Path) -> None:
-    """Row by row: everything equal but times and names of runs, scores within 1e-5."""
+def assert_same_night(one: Path, other: Path, other_store: Sequence[str] = ()) -> None:
+    """Row by row: everything equal but times and names of runs, scores within 1e-5.
+
+    Args:
+        other_store: columns and options that differ where the other archive lies elsewhere.
+    """
     assert len(_rows(one / "alerts.parquet")), "no alert: the comparison says less than it should"
     for table in ("predictions", "current", "unscored", "files", "alerts.parquet"):
         a, b = (_rows(night / table) for night in (one, other))
-        plain = [name for name in a if name not in SCORES]
+        plain = [name for name in a if name not in (*SCORES, *other_store)]
         pd.testing.assert_frame_equal(a[plain], b[plain])
         if "melanoma_score" in a:
             assert (a["melanoma_score"] - b["melanoma_score"]).abs().le(ALLOWED).all()
@@ -86,7 +102,7 @@ def assert_same_night(one: Path, other: Path) -> None:
     assert a.keys() == b.keys()
     for name in a.keys() - DIFFERENT_IN_RUN_JSON:
         assert a[name] == b[name], name
-    for name in a["options"].keys() - {"reports", "segment_size", "beam_options"}:
+    for name in a["options"].keys() - {*DIFFERENT_OPTIONS, *other_store}:
         assert a["options"][name] == b["options"][name], name
     assert a["review"]["worklist"] == b["review"]["worklist"]
     assert not a["review"]["failed"]

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from batch.archive.limits import Limits
+from batch.archive.storage import LocalArchive
 from batch.config import ReviewOptions
 from batch.reports import morning as room
 from batch.reports.morning import NightPlace, Pictures, mark_files, morning
@@ -49,7 +50,7 @@ def pictures(archive: Path) -> Pictures:
     def model():
         raise RuntimeError("Jane^Doe")
 
-    return Pictures(archive, Limits(), model)
+    return Pictures(LocalArchive(archive), Limits(), model)
 
 
 def test_a_night_has_the_list_as_tables_and_page_and_run_json_counts_it(place, tmp_path):

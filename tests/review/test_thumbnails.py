@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from batch.archive.pictures import Picture
+from batch.archive.storage import LocalArchive
 from batch.demo.lesions import lesion_image
 from batch.review import thumbnails
 from batch.review.thumbnails import attention_pictures, overlay, pictures
@@ -54,7 +55,7 @@ def images(tmp_path) -> pd.DataFrame:
 
 
 def test_every_image_has_its_picture(tmp_path, images):
-    found = pictures(tmp_path, images)
+    found = pictures(LocalArchive(tmp_path), images)
     assert list(found) == list(images.image_id)
     shapes = [_open(uri).shape for uri in found.values()]
     assert shapes == [(320, thumbnails.SIDE, 3), (100, 80, 3), (90, 120, 3)]
@@ -62,27 +63,31 @@ def test_every_image_has_its_picture(tmp_path, images):
 
 @pytest.mark.parametrize("dtype", [object, "Int64", "float64"])
 def test_a_missing_frame_number_may_be_of_any_kind(tmp_path, images, dtype):
-    assert len(pictures(tmp_path, images.astype({"frame_number": dtype}))) == len(images)
+    assert len(pictures(LocalArchive(tmp_path), images.astype({"frame_number": dtype}))) == len(
+        images
+    )
 
 
 def test_what_cannot_be_read_is_left_out_and_the_rest_stays(tmp_path, images):
     os.truncate(tmp_path / "a.png", 5000)
     (tmp_path / "c.dcm").unlink()
-    assert list(pictures(tmp_path, images)) == [images.image_id[1]]
-    assert pictures(tmp_path / "nowhere", images) == {}
-    assert pictures(tmp_path, images.iloc[:0]) == {}
+    assert list(pictures(LocalArchive(tmp_path), images)) == [images.image_id[1]]
+    assert pictures(LocalArchive(tmp_path / "nowhere"), images) == {}
+    assert pictures(LocalArchive(tmp_path), images.iloc[:0]) == {}
 
 
 def test_the_page_is_bounded_and_the_first_come_first(tmp_path, images):
-    whole = pictures(tmp_path, images)
+    whole = pictures(LocalArchive(tmp_path), images)
     sizes = [len(uri) for uri in whole.values()]
     for taken in range(len(sizes) + 1):
         bound = sum(sizes[:taken])
-        assert list(pictures(tmp_path, images, page_bytes=bound)) == list(whole)[:taken]
+        assert (
+            list(pictures(LocalArchive(tmp_path), images, page_bytes=bound)) == list(whole)[:taken]
+        )
 
 
 def test_an_image_that_is_listed_twice_is_read_once(tmp_path, images):
-    assert len(pictures(tmp_path, pd.concat([images, images]))) == len(images)
+    assert len(pictures(LocalArchive(tmp_path), pd.concat([images, images]))) == len(images)
 
 
 class CornerClassifier(BrightnessClassifier):
@@ -99,7 +104,7 @@ def test_the_attention_lies_where_the_model_looks_in_the_upright_picture(tmp_pat
     exif[0x0112] = 6  # upright is a quarter turn to the right: the corner goes to the upper right
     Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
     rows = _write(tmp_path, {b"a.png": buffer.getvalue()})
-    (uri,) = attention_pictures(tmp_path, rows, None, CornerClassifier(), 0).values()
+    (uri,) = attention_pictures(LocalArchive(tmp_path), rows, None, CornerClassifier(), 0).values()
     found = _open(uri).astype(int)
     assert found.shape == (180, 120, 3)
     orange = found[..., 0] - found[..., 2] > 60
@@ -117,7 +122,7 @@ def test_a_model_that_fails_costs_the_map_and_not_the_rest(tmp_path):
             b"c.png": b"no image",
         },
     )
-    found = attention_pictures(tmp_path, rows, None, FailingClassifier(), 0)
+    found = attention_pictures(LocalArchive(tmp_path), rows, None, FailingClassifier(), 0)
     assert list(found) == [rows.image_id[1]]
 
 

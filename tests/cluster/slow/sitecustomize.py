@@ -11,7 +11,7 @@ _read = LocalArchive.read
 
 def _slow_read(self, location, max_bytes):
     with open(os.environ["SLOW_READS_LOG"], "a") as log:  # one short line: written whole
-        log.write(f"{os.getpid()} {os.fsencode(location.path).hex()}\n")
+        log.write(f"{os.getpid()} {os.fsencode(location.path).hex()} {time.monotonic()}\n")
     time.sleep(SECONDS)
     return _read(self, location, max_bytes)
 

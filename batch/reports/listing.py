@@ -1,0 +1,70 @@
+"""A listing that many workers make: folders go to them in chunks, and files come back.
+
+Every attempt writes under a name of its own, and an index, written last, says which of them counts:
+what an engine runs twice is listed once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from batch.archive.storage import ArchiveStorage
+from batch.records import ImageLocation
+from batch.reports.shared import SharedFolder, fresh_name
+
+MOST_CHUNKS = 512
+_FOLDER = "listing"
+
+
+def write_folders(shared: SharedFolder, folders: Sequence[str]) -> list[str]:
+    """Write the folders that are to be listed, in chunks of neighbours; the chunks' names.
+
+    Raises:
+        OSError: the shared folder cannot be written.
+    """
+    size, waiting = math.ceil(len(folders) / MOST_CHUNKS), iter(folders)
+    names: list[str] = []
+    while chunk := list(islice(waiting, size)):
+        names.append(f"{_FOLDER}/{len(names):04d}-folders.json")
+        shared.write(names[-1], json.dumps(chunk).encode("ascii"))
+    return names
+
+
+def list_chunk(archive: ArchiveStorage, shared: SharedFolder, chunk: str) -> tuple[str, str]:
+    """List the folders of a chunk; the chunk, and the name of what was written for it.
+
+    Raises:
+        OSError: the shared folder. ArchiveLost: the archive cannot be listed.
+    """
+    found = [
+        [(one.path, one.size, one.mtime_ns) for one in archive.list_files(folder)]
+        for folder in json.loads(shared.read(chunk))
+    ]
+    name = f"{_FOLDER}/files-{fresh_name()}.json"
+    shared.write(name, json.dumps(found).encode("ascii"))
+    return chunk, name
+
+
+def write_index(shared: SharedFolder, name: str, written: Iterable[tuple[str, str]]) -> None:
+    """Say which file counts for each chunk."""
+    shared.write(name, json.dumps(dict(written)).encode("ascii"))
+
+
+def read_listing(
+    shared: SharedFolder, top: Iterable[ImageLocation | str], chunks: Sequence[str], index: str
+) -> Iterator[ImageLocation]:
+    """The whole listing in its order: the top levels, each folder replaced by what lies below.
+
+    Raises:
+        OSError: a worker's file is not there. KeyError: a chunk was not listed.
+    """
+    written = json.loads(shared.read(index)) if chunks else {}
+    folders = (below for chunk in chunks for below in json.loads(shared.read(written[chunk])))
+    for entry in top:
+        if isinstance(entry, str):
+            yield from (ImageLocation(*fields) for fields in next(folders))
+        else:
+            yield entry

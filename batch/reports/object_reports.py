@@ -1,0 +1,263 @@
+"""Reports on object storage: the same objects under the same names, and a copy on the driver.
+
+    s3://BUCKET/PREFIX/runs/<run_id>/…   a night; complete once `_SUCCESS` is there, written last
+    s3://BUCKET/PREFIX/latest            the pointer: an object that says `runs/<run_id>`
+    s3://BUCKET/PREFIX/.in-progress/<run_id>/segments/NNNNNN/…
+                                         a segment; committed once `segment.json` is there
+
+Object storage has no rename. A single PUT is seen whole or not at all, so what a rename does
+elsewhere one small object does here, written after all that it speaks for. The driver works on a
+folder of its own, the copy, which may be lost at any time: what counts are the objects.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from batch.objects.store import Found, ObjectStore, at_once
+from batch.objects.url import Place
+from batch.reports.shared import ObjectFolder, SharedFolder
+from batch.reports.storage import (
+    LATEST,
+    SEGMENT_FILE,
+    SNAPSHOTS,
+    SUCCESS_FILE,
+    LocalReports,
+    Staging,
+)
+
+_RUNS, _WORK, _PULLED = "runs", ".in-progress", ".pulled"
+_STARTED = "_STARTED"
+_INPUTS = ("reviewed.csv", "reviewed.parquet")
+
+
+@dataclass(frozen=True)
+class ObjectStaging(Staging):
+    """A run's work: gathered in `folder`, durable in `store`."""
+
+    store: ObjectStore
+
+    def shared(self, number: int | None = None) -> SharedFolder:
+        """See `Staging`."""
+        return ObjectFolder(self.store if number is None else self.store.at(_segment(number)))
+
+    def commit(self, number: int, facts: dict[str, Any]) -> None:
+        """See `Staging`; the workers' parts are there already, and now they count."""
+        super().commit(number, facts)
+        told = self.folder / "segments" / f"{number:06d}" / SEGMENT_FILE
+        self.store.put(f"{_segment(number)}/{SEGMENT_FILE}", told.read_bytes())
+
+
+@dataclass(frozen=True)
+class ObjectReports(LocalReports):
+    """root: the copy on this machine."""
+
+    store: ObjectStore = field(kw_only=True)
+
+    @property
+    def place(self) -> Place:
+        """See `LocalReports`."""
+        return self.store.url
+
+    def refresh(self) -> None:
+        """Bring the copy up to date with what is published, but for the nights' large snapshots,
+        and with the work of runs that died.
+
+        Raises:
+            OSError: the store, or the copy's folder.
+        """
+        nights = self._listed(_RUNS)
+        complete = {run_id: names for run_id, names in nights.items() if SUCCESS_FILE in names}
+        for run_id in set(self.nights()) - complete.keys():
+            shutil.rmtree(self.night(run_id))
+        at_once(lambda night: self._pull_night(*night), complete.items())
+        for run_id, names in self._listed(_WORK).items():
+            self._pull_segments(run_id, names)
+        there = {found.name for found in self.store.objects("reviewed.")}
+        for name in _INPUTS:
+            if name in there:
+                (self.root / name).write_bytes(self.store.get(name).data)
+            else:
+                (self.root / name).unlink(missing_ok=True)
+        pointer = self._pointer()
+        if pointer in complete:
+            self._point_latest_to(pointer)
+        else:
+            (self.root / LATEST).unlink(missing_ok=True)
+
+    def whole_night(self, run_id: str) -> Path:
+        """See `LocalReports`."""
+        night = self.night(run_id)
+        for table in SNAPSHOTS:
+            if (night / table).is_dir() and not any((night / table).iterdir()):
+                below = f"{_RUNS}/{run_id}/{table}"
+                names = [found.name for found in self.store.at(below).objects()]
+                fresh = self.root / _PULLED / run_id / table
+                self._pull(names, below, fresh)
+                (night / table).rmdir()
+                os.rename(fresh, night / table)
+        return night
+
+    def recover(self) -> None:
+        """See `LocalReports`: here and there."""
+        for leftover in (_WORK, _PULLED):
+            shutil.rmtree(self.root / leftover, ignore_errors=True)
+        self.refresh()
+        nights, work = self._listed(_RUNS), self._listed(_WORK)
+        for run_id in sorted(work, reverse=True):
+            if SUCCESS_FILE in nights.get(run_id, ()):  # only the pointer may be missing
+                self._point(run_id)
+                self._point_latest_to(run_id)
+                self.discard_work()
+                return
+        for run_id, names in nights.items():
+            if SUCCESS_FILE not in names:  # not yet a night; its segments are still there
+                self.store.at(f"{_RUNS}/{run_id}").delete(names)
+        for run_id, names in work.items():
+            kept = tuple(f"segments/{number}/" for number in _committed(names))
+            stray = [name for name in names if not name.startswith(kept)]
+            self.store.at(f"{_WORK}/{run_id}").delete(stray)
+
+    def start(self, run_id: str) -> Staging:
+        """See `LocalReports`."""
+        staging = super().start(run_id)
+        work = self.store.at(f"{_WORK}/{run_id}")
+        work.put(_STARTED, b"")  # what `recover` knows a half-published night by
+        return ObjectStaging(staging.folder, work)
+
+    def publish(self, staging: Staging, run_json: dict[str, Any]) -> Path:
+        """See `LocalReports`. Readers see the night when the pointer was written."""
+        run_id = staging.folder.name
+        self._seal(staging, run_json)
+        files = [path for path in staging.night.rglob("*") if path.is_file()]
+        night = self.store.at(f"{_RUNS}/{run_id}")
+        at_once(
+            lambda path: night.put(path.relative_to(staging.night).as_posix(), path.read_bytes()),
+            files,
+        )
+        night.put(SUCCESS_FILE, b"")
+        self._point(run_id)
+        (staging.night / SUCCESS_FILE).touch()
+        self.night(run_id).parent.mkdir(exist_ok=True)
+        with suppress(OSError):  # another command has brought it here already
+            os.rename(staging.night, self.night(run_id))
+        self._point_latest_to(run_id)
+        return self.night(run_id)
+
+    def discard_unfinished(self, staging: Staging) -> None:
+        """See `LocalReports`. What cannot be removed there now, the next run removes."""
+        super().discard_unfinished(staging)
+        with suppress(OSError):
+            work = self.store.at(f"{_WORK}/{staging.folder.name}")
+            names = [found.name for found in work.objects()]
+            published = self.store.at(f"{_RUNS}/{staging.folder.name}").objects(SUCCESS_FILE)
+            if not _committed(names) and not any(published):
+                work.delete(names)
+
+    def discard_work(self) -> None:
+        """See `LocalReports`."""
+        super().discard_work()
+        with suppress(OSError):  # the next run does it
+            self.store.delete([found.name for found in self.store.objects(f"{_WORK}/")])
+
+    def send(self, *names: str) -> None:
+        """Write files and folders of the copy to the store, under their own names."""
+        for name in names:
+            place = self.root / name
+            files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
+            for path in files:
+                self.store.put(path.relative_to(self.root).as_posix(), path.read_bytes())
+
+    def snapshot_bytes(self, run_id: str, tables: Sequence[str]) -> int:
+        """See `LocalReports`; what the copy has of them is not counted again."""
+        night = self.night(run_id)
+        here = sum(path.stat().st_size for table in tables for path in (night / table).glob("*"))
+        return sum(each.version.size for each in self._snapshots(run_id, tables)) - here
+
+    def drop_snapshots(self, run_id: str, tables: Sequence[str]) -> None:
+        """See `LocalReports`."""
+        self.store.delete([each.name for each in self._snapshots(run_id, tables)])
+
+    def _snapshots(self, run_id: str, tables: Sequence[str]) -> list[Found]:
+        below = [f"{_RUNS}/{run_id}/{table}/" for table in tables]
+        return [each for prefix in below for each in self.store.objects(prefix)]
+
+    def _pointer(self) -> str:
+        try:
+            return self.store.get(LATEST).data.decode("ascii", "replace").strip().rpartition("/")[2]
+        except FileNotFoundError:
+            return ""
+
+    def _point(self, run_id: str) -> None:
+        self.store.put(LATEST, f"{_RUNS}/{run_id}\n".encode("ascii"))
+
+    def _listed(self, below: str) -> dict[str, list[str]]:
+        """Objects below a prefix by the run that they are of; names below the run."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for each in self.store.at(below).objects():
+            run_id, _, name = each.name.partition("/")
+            if name and run_id not in ("", ".", ".."):
+                found[run_id].append(name)
+        return found
+
+    def _pull_night(self, run_id: str, names: list[str]) -> None:
+        """A night that the copy does not have; of its snapshots only the folders."""
+        night = self.night(run_id)
+        snapshots = {name.split("/")[0] for name in names if "/" in name} & set(SNAPSHOTS)
+        if night.exists():
+            for table in set(SNAPSHOTS) - snapshots:  # pruned meanwhile
+                shutil.rmtree(night / table, ignore_errors=True)
+            return
+        fresh = self.root / _PULLED / run_id / "night"
+        shutil.rmtree(fresh, ignore_errors=True)
+        wanted = [name for name in names if name.split("/")[0] not in snapshots]
+        self._pull(wanted, f"{_RUNS}/{run_id}", fresh)
+        for table in snapshots:
+            (fresh / table).mkdir()
+        night.parent.mkdir(exist_ok=True)
+        with suppress(OSError):  # another command was faster
+            os.rename(fresh, night)
+
+    def _pull_segments(self, run_id: str, names: list[str]) -> None:
+        """Committed segments of a run that are not here yet: the parts that count, no others."""
+        for number in _committed(names):
+            folder = self.root / _WORK / run_id / "segments" / number
+            if folder.exists():
+                continue
+            below, fresh = f"{_WORK}/{run_id}/segments/{number}", self.root / _PULLED / run_id
+            told = json.loads(self.store.get(f"{below}/{SEGMENT_FILE}").data)
+            parts = list(told.get("parts", ()))
+            there = {name.removeprefix(f"segments/{number}/") for name in names}
+            if there.issuperset(parts):
+                self._pull([SEGMENT_FILE, *parts], below, fresh / number)
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                os.rename(fresh / number, folder)
+
+    def _pull(self, names: list[str], below: str, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        store = self.store.at(below)
+        for name in names:
+            place = folder / name
+            if place.is_relative_to(folder) and ".." not in place.parts:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(store.get(name).data)
+
+
+def _segment(number: int) -> str:
+    return f"segments/{number:06d}"
+
+
+def _committed(names: list[str]) -> list[str]:
+    """Numbers of the segments that count, among names below a run's work."""
+    parts = (name.split("/") for name in names)
+    return sorted({p[1] for p in parts if len(p) == 3 and p[0] == "segments"
+                   and p[2] == SEGMENT_FILE and p[1].isdigit()})  # fmt: skip

@@ -1,0 +1,69 @@
+"""Reports wherever they lie: the kind of storage and the lock that belong to a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from batch.objects.store import ObjectStore
+from batch.objects.url import ObjectUrl
+from batch.reports.locking import exclusive
+from batch.reports.object_lock import hold_objects
+from batch.reports.object_reports import ObjectReports
+from batch.reports.storage import LocalReports
+
+
+class Held(Protocol):
+    """Proof of holding reports."""
+
+    def check(self) -> None:
+        """Make sure that they are still the ones that were locked.
+
+        Raises:
+            ReportsLost: they are not.
+        """
+
+
+class _Both:
+    def __init__(self, *locks: Held) -> None:
+        self._locks = locks
+
+    def check(self) -> None:
+        for lock in self._locks:
+            lock.check()
+
+
+def open_reports(root: Path, url: ObjectUrl | None) -> LocalReports:
+    """Reports that can be read.
+
+    Args:
+        root: their folder; with `url` the copy of them on this machine, which is brought up to
+            date.
+
+    Raises:
+        OSError: the store does not answer.
+    """
+    if url is None:
+        return LocalReports(root)
+    reports = ObjectReports(root, store=ObjectStore(url))
+    reports.refresh()
+    return reports
+
+
+@contextmanager
+def hold(root: Path, url: ObjectUrl | None, owner: str) -> Iterator[tuple[LocalReports, Held]]:
+    """Hold reports; nobody else writes there meanwhile.
+
+    Raises:
+        ReportsLocked: another run holds them. UsageError: they cannot be written.
+    """
+    with ExitStack() as stack:
+        lock: Held = stack.enter_context(exclusive(root, owner))
+        if url is None:
+            yield LocalReports(root), lock
+        else:
+            store = ObjectStore(url)
+            lock = _Both(lock, stack.enter_context(hold_objects(store, owner)))
+            yield ObjectReports(root, store=store), lock
