@@ -19,9 +19,9 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineState, create_runner
 
 from batch.config import LOCAL_RUNNER
+from batch.dofns import FILES, METRICS
 from batch.errors import RunnerFailed, UsageError
 from batch.progress import FILES_READ
-from batch.transforms import FILES, METRICS
 
 POLL_SECONDS = 2.0
 """Between two looks at the counters of an engine elsewhere."""

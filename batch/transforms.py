@@ -1,4 +1,4 @@
-"""PTransforms and DoFns: wiring, buffering and counters only.
+"""PTransforms: wiring only.
 
 If an `if` about pixels, UIDs, scores or thresholds seems needed here, it belongs one layer down,
 in a function that is tested with numbers. What stays here is Beam's business: which element goes
@@ -9,47 +9,23 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
-from apache_beam.pvalue import TaggedOutput
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import MIN_TIMESTAMP
-from apache_beam.utils.windowed_value import WindowedValue
 
-from batch.archive.frames import FrameResult
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage
+from batch.dofns import READINGS, UNSCORED, ReadDoFn, ScoreDoFn
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
-from batch.model.scoring import score_batch
-from batch.progress import FILES_READ
-from batch.records import (
-    FileReading,
-    ModelInput,
-    Prediction,
-    QueuedFile,
-    Unscored,
-)
 from batch.reports import listing, parts
 from batch.reports.queue import read_chunk
 from batch.reports.rows import RunFacts
 from batch.reports.shared import SharedFolder
-
-UNSCORED, READINGS = "unscored", "readings"
-METRICS, FILES = "batch", "files_read"
-"""Namespace of our counters, and the counter of files that were read."""
-READ_AHEAD_FILES = 96
-"""Files read before the model asks for them: decoding goes on while batches are scored."""
-READ_AHEAD_FRAMES = 128
-"""Frames that may wait for the model: a few files of many frames are ahead far enough."""
 
 
 class Prepared(NamedTuple):
@@ -118,7 +94,7 @@ class PrepareImages(beam.PTransform):
     def expand(self, files: beam.PCollection) -> Prepared:
         """Give `Prepared` from a PCollection of QueuedFile."""
         read = partial(read_file, self.archive, rules=self.rules)
-        outputs = files | "Read" >> beam.ParDo(_ReadDoFn(read, self.threads)).with_outputs(
+        outputs = files | "Read" >> beam.ParDo(ReadDoFn(read, self.threads)).with_outputs(
             UNSCORED, READINGS, main="inputs"
         )
         return Prepared(outputs.inputs, outputs[UNSCORED], outputs[READINGS])
@@ -136,7 +112,7 @@ class ScoreImages(beam.PTransform):
     def expand(self, inputs: beam.PCollection) -> Scored:
         """Give `Scored` from a PCollection of ModelInput."""
         outputs = inputs | "Score" >> beam.ParDo(
-            _ScoreDoFn(self.load, self.output, self.batch_size, self.threads)
+            ScoreDoFn(self.load, self.output, self.batch_size, self.threads)
         ).with_outputs(UNSCORED, main="predictions")
         return Scored(outputs.predictions, outputs[UNSCORED])
 
@@ -174,105 +150,6 @@ class WriteReports(beam.PTransform):
             | "AllParts" >> beam.GroupByKey()
             | "WriteList" >> beam.MapTuple(partial(_write_list, self.shared, self.list_name))
         )
-
-
-class _ReadDoFn(beam.DoFn):
-    """Reads ahead on threads: codecs release the interpreter, so decoding fills the cores."""
-
-    def __init__(
-        self,
-        read: Callable[..., tuple[FileReading, tuple[FrameResult, ...]]],
-        threads: int,
-    ) -> None:
-        self._read, self._threads = read, threads
-        self._files = Metrics.counter(METRICS, FILES)
-
-    def setup(self) -> None:
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
-
-    def start_bundle(self) -> None:
-        self._waiting: deque[Future] = deque()
-
-    def process(self, file: QueuedFile) -> Iterator[Any]:
-        self._waiting.append(self._pool.submit(self._read, file.location, known=file.known))
-        while self._waiting and (self._waiting[0].done() or self._is_far_ahead()):
-            yield from self._emit(self._waiting.popleft())
-
-    def finish_bundle(self) -> Iterator[Any]:
-        while self._waiting:
-            yield from map(_at_bundle_end, self._emit(self._waiting.popleft()))
-
-    def teardown(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _is_far_ahead(self) -> bool:
-        frames = sum(len(future.result()[1]) for future in self._waiting if future.done())
-        return len(self._waiting) >= READ_AHEAD_FILES or frames >= READ_AHEAD_FRAMES
-
-    def _emit(self, future: Future) -> Iterator[Any]:
-        reading, results = future.result()
-        self._files.inc()
-        FILES_READ.add()
-        yield TaggedOutput(READINGS, reading)
-        yield from map(_tagged, results)
-
-
-class _ScoreDoFn(beam.DoFn):
-    """Collects images to full batches; what is left is scored at the bundle's end.
-
-    The model works on threads of its own, so that reading and collecting go on meanwhile.
-    """
-
-    def __init__(
-        self, load: Callable[[], Classifier], output: OutputContract, batch_size: int, threads: int
-    ) -> None:
-        self._load, self._output, self._batch_size = load, output, batch_size
-        self._threads = threads
-        self._images = Metrics.counter(METRICS, "images_to_model")
-
-    def setup(self) -> None:
-        self._classifier = self._load()
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
-
-    def start_bundle(self) -> None:
-        self._batch: list[ModelInput] = []
-        self._under_way: deque[Future] = deque()
-
-    def process(self, item: ModelInput) -> Iterator[Any]:
-        self._batch.append(item)
-        if len(self._batch) >= self._batch_size:
-            self._hand_over()
-            yield from self._scored(self._threads)
-
-    def finish_bundle(self) -> Iterator[Any]:
-        self._hand_over()
-        yield from map(_at_bundle_end, self._scored(0))
-
-    def teardown(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _hand_over(self) -> None:
-        batch, self._batch = self._batch, []
-        self._images.inc(len(batch))
-        self._under_way.append(
-            self._pool.submit(score_batch, self._classifier, self._output, batch)
-        )
-
-    def _scored(self, left: int) -> Iterator[Any]:
-        """What is done, waiting until no more than `left` batches are under way."""
-        while self._under_way and (len(self._under_way) > left or self._under_way[0].done()):
-            yield from map(_tagged, self._under_way.popleft().result())
-
-
-def _tagged(result: ModelInput | Prediction | Unscored) -> Any:
-    return TaggedOutput(UNSCORED, result) if isinstance(result, Unscored) else result
-
-
-def _at_bundle_end(element: Any) -> Any:
-    """Beam wants window and time of what a bundle's end gives; a night has one window."""
-    if isinstance(element, TaggedOutput):
-        return TaggedOutput(element.tag, _at_bundle_end(element.value))
-    return WindowedValue(element, MIN_TIMESTAMP, (GlobalWindow(),))
 
 
 def _shard(path: str, count: int) -> int:

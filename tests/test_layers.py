@@ -13,7 +13,7 @@ from tests.support import REPOSITORY
 # From the bottom up. A room may import what stands before it, and itself.
 ROOMS = (
     ("errors",),
-    ("records", "quiet", "progress", "interrupt", "schedule", "terminal"),
+    ("records", "quiet", "ahead", "progress", "interrupt", "schedule", "terminal"),
     ("objects",),
     ("archive",),
     ("config",),
@@ -21,6 +21,7 @@ ROOMS = (
     ("review",),
     ("reports",),
     ("demo",),
+    ("dofns",),
     ("transforms",),
     ("runners",),
     ("pipeline",),
@@ -53,7 +54,7 @@ OWNERS = {
     "prometheus_client": {"operations.metrics"},
     "fsspec": {"objects.store"},
     "s3fs": {"objects.store"},
-    "apache_beam": {"transforms", "runners", "pipeline", "worker"},
+    "apache_beam": {"dofns", "transforms", "runners", "pipeline", "worker"},
     "pandas": {"training.batches", "training.figures", "training.fit", "training.plots",
                "training.sources", "training.datasets", "training.splits", "training.evaluate",
                "training.export", "training.evaluation_inputs", "training.evaluation_checks",

@@ -197,7 +197,7 @@ def test_progress_comes_from_beams_counters_where_workers_are_elsewhere(
     generated_archive, tmp_path, monkeypatch
 ):
     """Without what the workers count in this process, the console sees what the runner tells."""
-    monkeypatch.setattr("batch.transforms.FILES_READ", Counter())
+    monkeypatch.setattr("batch.dofns.FILES_READ", Counter())
     before = FILES_READ.value
     run(generated_archive, tmp_path)
     assert FILES_READ.value - before == 23

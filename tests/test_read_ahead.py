@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from batch.ahead import Ahead
 from batch.archive.inventory import list_archive
 from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
+from batch.dofns import READ_AHEAD_FILES, READ_AHEAD_FRAMES, ReadDoFn, ScoreDoFn
 from batch.pipeline import SegmentJob, run_segment
 from batch.records import QueuedFile
 from batch.reports import tables
 from batch.reports.shared import LocalSharedFolder
-from batch.transforms import READ_AHEAD_FILES, READ_AHEAD_FRAMES, _ReadDoFn, _ScoreDoFn
 from tests.support import FACTS, OUTPUT, BrightnessClassifier
 
 PATIENCE_SECONDS = 60
@@ -71,22 +75,60 @@ def test_files_are_read_while_a_batch_is_scored(tmp_path):
 
 
 @pytest.mark.parametrize("frames", [0, 1, 100])
-def test_what_waits_for_the_model_is_bounded(frames):
-    reader = _ReadDoFn(lambda _location, known: (None, ("frame",) * frames), threads=2)
+@pytest.mark.parametrize("pause", [0.0, 0.002], ids=["fast model", "slow model"])
+def test_what_waits_for_the_model_is_bounded(frames, pause):
+    reader = ReadDoFn(lambda _location, known: (None, ("frame",) * frames), threads=2)
     reader.setup()
     reader.start_bundle()
     most_files = most_frames = given = 0
     for _ in range(300):
-        for _element in reader.process(SimpleNamespace(location=None, known=())):
+        for _element in reader.process(QueuedFile(None)):
             given += 1
-        done = [future for future in reader._waiting if future.done()]
-        most_files = max(most_files, len(reader._waiting))
-        most_frames = max(most_frames, sum(len(future.result()[1]) for future in done))
+        time.sleep(pause)  # whatever may be read is read meanwhile
+        most_files = max(most_files, len(reader._ahead))
+        most_frames = max(most_frames, reader._ahead.weight)
     given += sum(1 for _ in reader.finish_bundle())
     reader.teardown()
     assert given == 300 * (frames + 1)  # every frame, and one reading a file
     assert most_files < READ_AHEAD_FILES
     assert most_frames < READ_AHEAD_FRAMES + 2 * frames  # two threads may end just then
+
+
+@given(
+    weights=st.lists(st.integers(0, 9), max_size=60),
+    threads=st.integers(1, 4),
+    room=st.integers(1, 12),
+    eager=st.integers(1, 20),
+)
+@settings(max_examples=60, deadline=None)
+def test_results_come_in_order_within_the_room(weights, threads, room, eager):
+    heaviest = max(weights, default=0)
+    with ThreadPoolExecutor(threads) as pool:
+        ahead = Ahead(pool, threads, lambda each: each, lambda each: each, room)
+        taken = []
+        for weight in weights:
+            ahead.add(weight)
+            assert ahead.weight < room + threads * max(heaviest, 1)
+            if len(ahead) >= eager:
+                taken.append(ahead.take())
+        while ahead:
+            taken.append(ahead.take())
+        assert not ahead.is_next_done()
+    assert taken == weights and ahead.weight == 0
+
+
+def test_an_error_is_raised_where_its_result_is_taken_and_the_rest_goes_on():
+    with ThreadPoolExecutor(1) as pool:
+        ahead = Ahead(pool, 1, lambda each: 10 // each, lambda _: 1, 3)
+        for each in (0, 5, 0, 2, 1):
+            ahead.add(each)
+        taken = []
+        while ahead:
+            try:
+                taken.append(ahead.take())
+            except ZeroDivisionError:
+                taken.append(None)
+        assert taken == [None, 2, None, 5, 10]
 
 
 def test_no_more_batches_wait_than_the_model_has_threads():
@@ -103,7 +145,7 @@ def test_no_more_batches_wait_than_the_model_has_threads():
                 at_once -= 1
             return super().scores(pixels)
 
-    scorer = _ScoreDoFn(Slow, OUTPUT, batch_size=2, threads=3)
+    scorer = ScoreDoFn(Slow, OUTPUT, batch_size=2, threads=3)
     scorer.setup()
     scorer.start_bundle()
     results, longest = 0, 0

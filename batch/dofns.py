@@ -1,0 +1,154 @@
+"""The two DoFns with threads of their own: buffering and counters only.
+
+What is decided about a file or a batch is decided in `read_file` and `score_batch`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
+
+from batch.ahead import Ahead
+from batch.archive.frames import FrameResult
+from batch.model.classifier import Classifier
+from batch.model.manifest import OutputContract
+from batch.model.scoring import score_batch
+from batch.progress import FILES_READ
+from batch.records import FileReading, ModelInput, Prediction, QueuedFile, Unscored
+
+UNSCORED, READINGS = "unscored", "readings"
+METRICS, FILES = "batch", "files_read"
+"""Namespace of our counters, and the counter of files that were read."""
+Reading = tuple[FileReading, tuple[FrameResult, ...]]
+"""What a file held, and each of its frames."""
+
+READ_AHEAD_FILES = 96
+"""Files read before the model asks for them: decoding goes on while batches are scored."""
+READ_AHEAD_FRAMES = 128
+"""Frames that may wait for the model: a few files of many frames are ahead far enough."""
+
+
+class ReadDoFn(beam.DoFn):
+    """Reads ahead on threads: codecs release the interpreter, so decoding fills the cores."""
+
+    def __init__(
+        self,
+        read: Callable[..., Reading],
+        threads: int,
+    ) -> None:
+        self._read, self._threads = read, threads
+        self._files = Metrics.counter(METRICS, FILES)
+
+    def setup(self) -> None:
+        """See `beam.DoFn`."""
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
+
+    def start_bundle(self) -> None:
+        """See `beam.DoFn`."""
+        self._ahead = Ahead(
+            self._pool, self._threads, self._read_file, _count_frames, READ_AHEAD_FRAMES
+        )
+
+    def process(self, file: QueuedFile) -> Iterator[Any]:
+        """See `beam.DoFn`."""
+        self._ahead.add(file)
+        while self._ahead.is_next_done() or self._is_far_ahead():
+            yield from self._emit()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """See `beam.DoFn`."""
+        while self._ahead:
+            yield from map(_at_bundle_end, self._emit())
+
+    def teardown(self) -> None:
+        """See `beam.DoFn`."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read_file(self, file: QueuedFile) -> Reading:
+        return self._read(file.location, known=file.known)
+
+    def _is_far_ahead(self) -> bool:
+        return len(self._ahead) >= READ_AHEAD_FILES or self._ahead.weight >= READ_AHEAD_FRAMES
+
+    def _emit(self) -> Iterator[Any]:
+        reading, results = self._ahead.take()
+        self._files.inc()
+        FILES_READ.add()
+        yield TaggedOutput(READINGS, reading)
+        yield from map(_tagged, results)
+
+
+def _count_frames(read: Reading) -> int:
+    return len(read[1])
+
+
+class ScoreDoFn(beam.DoFn):
+    """Collects images to full batches; what is left is scored at the bundle's end.
+
+    The model works on threads of its own, so that reading and collecting go on meanwhile.
+    """
+
+    def __init__(
+        self, load: Callable[[], Classifier], output: OutputContract, batch_size: int, threads: int
+    ) -> None:
+        self._load, self._output, self._batch_size = load, output, batch_size
+        self._threads = threads
+        self._images = Metrics.counter(METRICS, "images_to_model")
+
+    def setup(self) -> None:
+        """See `beam.DoFn`."""
+        self._classifier = self._load()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
+
+    def start_bundle(self) -> None:
+        """See `beam.DoFn`."""
+        self._batch: list[ModelInput] = []
+        self._under_way: deque[Future] = deque()
+
+    def process(self, item: ModelInput) -> Iterator[Any]:
+        """See `beam.DoFn`."""
+        self._batch.append(item)
+        if len(self._batch) >= self._batch_size:
+            self._hand_over()
+            yield from self._scored(self._threads)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """See `beam.DoFn`."""
+        self._hand_over()
+        yield from map(_at_bundle_end, self._scored(0))
+
+    def teardown(self) -> None:
+        """See `beam.DoFn`."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _hand_over(self) -> None:
+        batch, self._batch = self._batch, []
+        self._images.inc(len(batch))
+        self._under_way.append(
+            self._pool.submit(score_batch, self._classifier, self._output, batch)
+        )
+
+    def _scored(self, left: int) -> Iterator[Any]:
+        """What is done, waiting until no more than `left` batches are under way."""
+        while self._under_way and (len(self._under_way) > left or self._under_way[0].done()):
+            yield from map(_tagged, self._under_way.popleft().result())
+
+
+def _tagged(result: ModelInput | Prediction | Unscored) -> Any:
+    return TaggedOutput(UNSCORED, result) if isinstance(result, Unscored) else result
+
+
+def _at_bundle_end(element: Any) -> Any:
+    """Beam wants window and time of what a bundle's end gives; a night has one window."""
+    if isinstance(element, TaggedOutput):
+        return TaggedOutput(element.tag, _at_bundle_end(element.value))
+    return WindowedValue(element, MIN_TIMESTAMP, (GlobalWindow(),))
