@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from batch.archive.limits import LIMIT_NAMES
 from batch.archive.privacy import Identifiers
-from batch.config import DEFAULT_SEGMENT_SIZE, Listing, Order
+from batch.config import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_SEGMENT_SIZE,
+    Listing,
+    Order,
+    available_cores,
+)
 from batch.objects.url import place
 
 PROGRAM = "melanoma-batch"
@@ -62,15 +67,16 @@ def add_job(command: argparse.ArgumentParser) -> None:
         "--batch-size",
         metavar="N",
         type=int,
-        default=32,
+        default=DEFAULT_BATCH_SIZE,
         help="images in one call of the model (default: %(default)s)",
     )
     command.add_argument(
         "--decode-threads",
         metavar="N",
         type=int,
-        default=os.cpu_count() or 1,
-        help="threads that read and decode, in each worker (default: number of cores)",
+        default=available_cores(),
+        help="threads that read and decode, in each worker; so many batches are with the model at "
+        "once (default: the cores that this process may use)",
     )
     command.add_argument(
         "--identifiers",

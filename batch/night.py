@@ -107,6 +107,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
                 run = run_json(config, manifest, settings.facts, plan, counts, clock, stopped)
                 night = NightPlace(reports, staging.night, run, manifest.provenance, canary)
                 pictures = None if stopped else _pictures(config, settings)
+                del plan, work  # of a million files: the review needs the room
                 run["review"] = morning(night, staging.night, config.review, pictures)
                 clock.lap("review")
                 finish(run, config, clock)

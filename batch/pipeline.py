@@ -81,7 +81,9 @@ def run_segment(
     pipeline = beam.Pipeline(options=options)
     queue = pipeline | "ReadQueue" >> ReadQueue(shared, chunks)
     prepared = queue | "PrepareImages" >> PrepareImages(job.archive, job.rules, job.decode_threads)
-    scored = prepared.inputs | "ScoreImages" >> ScoreImages(job.load, job.output, job.batch_size)
+    scored = prepared.inputs | "ScoreImages" >> ScoreImages(
+        job.load, job.output, job.batch_size, job.decode_threads
+    )
     shards = max(1, math.ceil(total / FILES_PER_SHARD))
     _ = (prepared, scored) | "WriteReports" >> WriteReports(shared, job.facts, shards, list_name)
     run_pipeline(pipeline, options)

@@ -50,8 +50,6 @@ READ_AHEAD_FILES = 96
 """Files read before the model asks for them: decoding goes on while batches are scored."""
 READ_AHEAD_FRAMES = 128
 """Frames that may wait for the model: a few files of many frames are ahead far enough."""
-CORES_A_BATCH = 4
-"""One batch keeps about so many cores busy; with more of them, batches are scored side by side."""
 
 
 class Prepared(NamedTuple):
@@ -133,11 +131,12 @@ class ScoreImages(beam.PTransform):
     load: Callable[[], Classifier]
     output: OutputContract
     batch_size: int
+    threads: int = 1
 
     def expand(self, inputs: beam.PCollection) -> Scored:
         """Give `Scored` from a PCollection of ModelInput."""
         outputs = inputs | "Score" >> beam.ParDo(
-            _ScoreDoFn(self.load, self.output, self.batch_size)
+            _ScoreDoFn(self.load, self.output, self.batch_size, self.threads)
         ).with_outputs(UNSCORED, main="predictions")
         return Scored(outputs.predictions, outputs[UNSCORED])
 
@@ -225,14 +224,14 @@ class _ScoreDoFn(beam.DoFn):
     """
 
     def __init__(
-        self, load: Callable[[], Classifier], output: OutputContract, batch_size: int
+        self, load: Callable[[], Classifier], output: OutputContract, batch_size: int, threads: int
     ) -> None:
         self._load, self._output, self._batch_size = load, output, batch_size
+        self._threads = threads
         self._images = Metrics.counter(METRICS, "images_to_model")
 
     def setup(self) -> None:
         self._classifier = self._load()
-        self._threads = max(1, (os.cpu_count() or 1) // CORES_A_BATCH)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
 
     def start_bundle(self) -> None:

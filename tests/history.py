@@ -1,8 +1,8 @@
-"""What planning costs with a long history: `python -m tests.history --rows 1000000`.
+"""What planning and the worklist cost after many nights: `python -m tests.history`.
 
 Writes a published night of so many files with the program's own functions, without any image, then
-plans and gathers a second night over the same listing in a process of its own, and prints seconds
-and peak memory of each step.
+plans, gathers and reviews a second night over the same listing in a process of its own, and prints
+seconds and peak memory of each step. One image in a hundred is of a lesion that the list holds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import check_balance
 from batch.reports.memory import remember
-from batch.reports.morning import NightPlace, make_worklist
+from batch.reports.morning import NightPlace, morning
 from batch.reports.plan import make_plan
 from batch.reports.rows import segment_facts
 from batch.reports.storage import LocalReports
@@ -36,6 +36,8 @@ from tests.reports.nights import run_of
 from tests.support import FACTS, prediction
 
 CHUNK = 10_000
+ROOT = "1.2.826.0.1.3680043.8.498.10000000000000000"
+"""Start of UIDs of a usual length."""
 
 
 def path_of(number: int) -> str:
@@ -49,15 +51,16 @@ def locations(start: int, stop: int) -> Iterator[ImageLocation]:
     )
 
 
-def write_history(root: Path, count: int) -> None:
+def write_history(root: Path, count: int, kind: str) -> None:
     """A published night with `count` files, each with a prediction."""
     reports = LocalReports(root)
     staging = reports.start(FACTS.run_id)
     night = staging.night
     night.mkdir()
     tables.write_dataset("files", _chunks(count, _file_row, "files"), night / "files")
+    rows = {"plain": _plain_row, "dicom": _dicom_row}[kind]
     for table in ("predictions", "current"):
-        tables.write_dataset(table, _chunks(count, _prediction_row, table), night / table)
+        tables.write_dataset(table, _chunks(count, rows, table), night / table)
     tables.write_dataset("unscored", [], night / "unscored")
     tables.write_alerts([], night / "alerts.parquet")
     reports.publish(staging, {"schema_version": SCHEMA_VERSION})
@@ -66,20 +69,43 @@ def write_history(root: Path, count: int) -> None:
 
 def _chunks(count: int, row, table: str) -> Iterator[pa.Table]:
     for start in range(0, count, CHUNK):
-        found = [row(location) for location in locations(start, min(start + CHUNK, count))]
+        stop = min(start + CHUNK, count)
+        found = [row(n, each) for n, each in enumerate(locations(start, stop), start)]
         yield tables.to_arrow(table, found)
 
 
-def _file_row(location: ImageLocation) -> dict:
+def _file_row(_: int, location: ImageLocation) -> dict:
     digest = hashlib.sha256(location.path.encode()).hexdigest()
     outcome = FileOutcome(location, FileState.SCORED, None, "", digest, "jpeg", 1, 1, 0, 0)
     return rows.file_row(outcome, FACTS)
 
 
-def _prediction_row(location: ImageLocation) -> dict:
+def _plain_row(number: int, location: ImageLocation) -> dict:
+    """A photograph that names neither lesion nor patient."""
     digest = hashlib.sha256(location.path.encode()).hexdigest()
     changes = {"image_id": f"sha256:{digest}", "content_sha256": digest}
-    return rows.prediction_row(prediction(0.25, location.path, **changes), FACTS)
+    return rows.prediction_row(prediction(_score(number), location.path, **changes), FACTS)
+
+
+def _dicom_row(number: int, location: ImageLocation) -> dict:
+    """An object of a tracked lesion of a known patient: twenty images, ten lesions each."""
+    digest = hashlib.sha256(location.path.encode()).hexdigest()
+    patient, lesion = number // 20, number // 2
+    changes = {
+        "image_id": f"{ROOT}.1.{number:09d}",
+        "sop_instance_uid": f"{ROOT}.1.{number:09d}",
+        "study_instance_uid": f"{ROOT}.2.{number // 10:09d}",
+        "lesion_id": f"{ROOT}.3.{lesion:09d}",
+        "patient_pseudonym": hashlib.sha256(str(patient).encode()).hexdigest(),
+        "content_sha256": digest,
+    }
+    return rows.prediction_row(prediction(_score(number), location.path, **changes), FACTS)
+
+
+def _score(number: int) -> float:
+    """One image in 200 reaches the threshold of 0.5, one more the band below it."""
+    place = number * 7919 % 200
+    return {0: 0.5 + number % 401 / 1000, 1: 0.4}.get(place, 0.3 * place / 200)
 
 
 def second_night(root: Path, count: int) -> None:
@@ -107,8 +133,11 @@ def second_night(root: Path, count: int) -> None:
     check_balance(count_night(staging.night, len(plan), "x", gathered))
     lap("counted back")
     run = run_of(replace(FACTS, run_id="20260103T030405Z-0000"), count)
-    make_worklist(NightPlace(reports, staging.night, run), ReviewOptions())
-    lap("worklist made")
+    del memory, plan, gathered  # as `run_night` does
+    place = NightPlace(reports, staging.night, run)
+    said = morning(place, staging.night, ReviewOptions(), None)
+    assert not said["failed"], said["failed"]
+    lap("worklist and page made")
     reports.publish(staging, {"schema_version": SCHEMA_VERSION})
     lap("published")
 
@@ -116,13 +145,14 @@ def second_night(root: Path, count: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--kind", choices=("plain", "dicom"), default="plain")
     parser.add_argument("--second-night", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.second_night:
         second_night(options.second_night, options.rows)
         return
     with tempfile.TemporaryDirectory() as folder:
-        write_history(Path(folder), options.rows)
+        write_history(Path(folder), options.rows, options.kind)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet")) / 1e6
         print(f"{options.rows} files remembered, {size:.0f} MB of reports", flush=True)
         command = [sys.executable, "-m", "tests.history", "--rows", str(options.rows)]

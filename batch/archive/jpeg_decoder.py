@@ -23,22 +23,24 @@ def decode_rgb(data: bytes, rows: int, columns: int, at_least: int | None) -> np
             and 1/2 scale that divides both sides and keeps them at least that long.
 
     Returns:
-        (h, w, 3) uint8, RGB.
+        (h, w, 3) uint8, RGB: a view of pixels of four bytes each, which `raster.resize` takes
+        without copying.
 
     Raises:
         ImageFailure: DECODE_FAILED for truncated or damaged data.
     """
     scale = _scale(rows, columns, at_least)
     try:
-        return simplejpeg.decode_jpeg(
+        decoded: np.ndarray = simplejpeg.decode_jpeg(
             data,
-            "RGB",
+            "RGBX",
             fastdct=False,
             fastupsample=False,
             min_height=-(-rows // scale),  # rounded up, as libjpeg does
             min_width=-(-columns // scale),
             strict=True,
         )
+        return decoded[..., :3]
     except ValueError as error:
         raise ImageFailure(
             Stage.DECODE, FailureReason.DECODE_FAILED, "jpeg: truncated or damaged"

@@ -15,6 +15,7 @@ from PIL import Image
 
 from batch.archive import codestream, jpeg, jpeg_decoder
 from batch.archive.formats import FileFormat
+from batch.archive.four_bytes import in_place
 from batch.archive.limits import Limits
 from batch.errors import FailureReason, ImageFailure, Stage
 
@@ -124,8 +125,12 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     The aspect ratio is not kept. Pillow widens the bilinear kernel by the shrink factor, which is
     what makes it antialiased; TensorFlow's default and OpenCV's do not.
     """
-    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(resized)
+    ready = in_place(pixels)
+    rows, columns = pixels.shape[:2]
+    image = (
+        Image.fromarray(pixels) if ready is None else Image.fromarrow(ready, "RGB", (columns, rows))
+    )
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _settle_jpeg_colour(

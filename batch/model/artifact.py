@@ -15,8 +15,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from batch.config import DEFAULT_BATCH_SIZE
 from batch.errors import ArtifactRefused, UsageError
-from batch.model.classifier import DEFAULT_BATCH_SIZE, KerasClassifier, load_model
+from batch.model.classifier import KerasClassifier, load_model
 from batch.model.golden import check_golden
 from batch.model.manifest import (
     MANIFEST_FILE,

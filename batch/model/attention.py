@@ -2,7 +2,14 @@
 
 A square is covered, the image is scored again, and the fall of the score is written down where the
 square lay; so for squares all over the image. This works for every classifier and needs no look
-inside it. It tells what the *model* reacts to, which may be a ruler, a hair or the edge of the
+inside it.
+
+The fall is one of log odds, the score of the class against the sum of all other scores: between
+0.9990 and 0.9999 a score hardly moves, and its log odds do by 2.3. Subtracting the score from 1
+would lose what the others tell: a float32 just below 1 is 6e-8 away from it, while a softmax gives
+the others their full digits, however small. So a saturated score has a map like any other, also
+where a model averages the outputs of several passes and no single layer holds its logits.
+ It tells what the *model* reacts to, which may be a ruler, a hair or the edge of the
 tube: it is no evidence about the skin.
 
 Cost: `image_count()` scored images for each one explained, 122 with the defaults: about a quarter
@@ -35,7 +42,7 @@ def occlusion_map(
     square: int = SQUARE,
     stride: int = STRIDE,
 ) -> np.ndarray:
-    """How much of one class's score hangs on each place.
+    """How much of one class's log odds hangs on each place.
 
     Args:
         pixels: (180, 180, 3) uint8, RGB: the model's input.
@@ -43,8 +50,8 @@ def occlusion_map(
         square, stride: pixels; the last square of a row or column ends at the image's edge.
 
     Returns:
-        (180, 180) float32, in units of the score, -1..1: mean fall of the score over the squares
-        that cover a pixel. Positive where covering lowers the score.
+        (180, 180) float32, in natural log odds: their mean fall over the squares that cover a
+        pixel. Positive where covering lowers the score.
 
     Raises:
         ImageFailure: MODEL_INPUT_INVALID for other pixels; MODEL_FAILED, SCORE_NOT_FINITE.
@@ -67,26 +74,47 @@ def occlusion_map(
     cover = np.round(pixels.mean(axis=(0, 1))).astype(np.uint8)  # the image's own mean colour
     for image, (top, left) in zip(images[1:], corners, strict=True):
         image[top : top + square, left : left + square] = cover
-    scores = _scores(classifier, images, class_index)
+    odds = log_odds(_scores(classifier, images, class_index), class_index)
     falls, covered = np.zeros((HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH))
-    for score, (top, left) in zip(scores[1:], corners, strict=True):
-        falls[top : top + square, left : left + square] += scores[0] - score
+    for covered_odds, (top, left) in zip(odds[1:], corners, strict=True):
+        falls[top : top + square, left : left + square] += odds[0] - covered_odds
         covered[top : top + square, left : left + square] += 1
     return (falls / covered).astype(np.float32)
 
 
+def log_odds(scores: np.ndarray, class_index: int) -> np.ndarray:
+    """A class against all others, (N,) float64, natural logarithm.
+
+    Args:
+        scores: (N, K) float32 or float64, 0..1, rows adding up to 1.
+
+    A score of exactly 0, and others of exactly 0, count as the smallest that any image of the N has
+    and at most as 2^-25, half the step of a float32 below 1: nothing is infinite, and no image
+    gets past another that told more.
+    """
+    one = scores[:, class_index].astype(np.float64)
+    others = np.delete(scores, class_index, axis=1).astype(np.float64).sum(axis=1)
+    both = np.stack([one, others])
+    floor = min(both[both > 0].min(initial=_HALF_STEP), _HALF_STEP)
+    return np.subtract(*np.log(np.maximum(both, floor)))
+
+
+_HALF_STEP = 2.0**-25
+
+
 def _scores(classifier: Classifier, images: np.ndarray, class_index: int) -> np.ndarray:
-    """(N,) float64 scores of one class."""
+    """(N, K) scores of all classes."""
     try:
-        scores = classifier.scores(images)
-        column = np.asarray(scores, np.float64)[:, class_index]
+        scores = np.asarray(classifier.scores(images))
     except Exception as error:  # whatever a model raises, the row stays on the worklist
         raise ImageFailure(Stage.SCORE, FailureReason.MODEL_FAILED, type(error).__name__) from error
-    if column.shape != (len(images),):
+    if scores.shape[:1] != (len(images),) or scores.ndim != 2:
         raise ImageFailure(Stage.SCORE, FailureReason.MODEL_FAILED, "another number of scores")
-    if not np.all(np.isfinite(column)):
+    if not 0 <= class_index < scores.shape[1]:
+        raise ImageFailure(Stage.SCORE, FailureReason.MODEL_FAILED, "no such class")
+    if not np.all(np.isfinite(scores)):
         raise ImageFailure(Stage.SCORE, FailureReason.SCORE_NOT_FINITE)
-    return column
+    return scores
 
 
 def _starts(length: int, square: int, stride: int) -> list[int]:

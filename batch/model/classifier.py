@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
+from batch.config import DEFAULT_BATCH_SIZE, available_cores
 from batch.errors import ArtifactRefused
 from batch.model.manifest import InputContract, ModelManifest, OutputContract
 from batch.quiet import import_tensorflow
-
-DEFAULT_BATCH_SIZE = 32
-"""Throughput of the small CNN is flat from 32 to 64; a larger batch only holds more memory."""
 
 
 class Classifier(Protocol):
@@ -28,7 +28,8 @@ class KerasClassifier:
     """A loaded `.keras` model behind one `tf.function` with a fixed input signature.
 
     Batches are padded to one shape, so the graph is compiled once and an image's score does not
-    depend on how many others came with it.
+    depend on how many others came with it. One batch keeps one core busy: whoever has several
+    cores calls from several threads.
     """
 
     def __init__(
@@ -41,10 +42,15 @@ class KerasClassifier:
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """See `Classifier.scores`. Not finite values are passed on; the caller checks each row."""
-        parts = [
-            self._padded(pixels[start : start + self.batch_size])
+        batches = [
+            pixels[start : start + self.batch_size]
             for start in range(0, len(pixels), self.batch_size)
         ]
+        if len(batches) > 1:
+            with ThreadPoolExecutor(available_cores()) as pool:
+                parts = list(pool.map(self._padded, batches))
+        else:
+            parts = [self._padded(batch) for batch in batches]
         classes = len(self.manifest.output.class_names)
         return np.concatenate(parts) if parts else np.empty((0, classes), np.float32)
 
@@ -63,6 +69,7 @@ def load_model(path: Path) -> Any:
         ArtifactRefused: not a `.keras` file, or Keras refuses it.
     """
     import_tensorflow()
+    _one_core_a_call()
     import keras
 
     if path.suffix != ".keras":
@@ -78,6 +85,16 @@ def load_model(path: Path) -> Any:
             "a model that Keras opens in safe mode",
             "Lambda layers and custom objects are not allowed; train or export the model again.",
         ) from error
+
+
+def _one_core_a_call() -> None:
+    """Batches side by side, each on one core, waste less than one batch spread over the cores,
+    whose parts wait for each other, and for the decoders, at every layer.
+    """
+    import tensorflow as tf
+
+    with suppress(RuntimeError):  # it computed before in this process (training): it stays as it is
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _compile(model: Any, manifest: ModelManifest, batch_size: int) -> Any:

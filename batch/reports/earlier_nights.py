@@ -6,6 +6,17 @@ from batch.reports.storage import RUN_FILE, LocalReports, read_json
 from batch.review.night_report import LAST_NIGHTS
 from batch.review.nights import NightRecord, night_record
 
+_SECOND = len("20260101T000000Z")
+
+
+def is_earlier(night: str, run_id: str) -> bool:
+    """Whether a published night came before a run; both are run ids.
+
+    A run id begins with the second of its start. Of one second are only nights that were short and
+    followed each other at once; they all came before the one that asks.
+    """
+    return night != run_id and night[:_SECOND] <= run_id[:_SECOND]
+
 
 def earlier_nights(
     reports: LocalReports, run_id: str, last: int = LAST_NIGHTS
@@ -19,7 +30,7 @@ def earlier_nights(
     """
     found: list[NightRecord] = []
     for earlier in reports.nights():
-        if earlier >= run_id:
+        if not is_earlier(earlier, run_id):
             continue
         run = read_json(reports.night(earlier) / RUN_FILE)
         record = night_record(run) if run is not None else None

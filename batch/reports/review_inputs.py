@@ -18,6 +18,7 @@ from batch.errors import SchemaMismatch, UsageError
 from batch.records import FileState, OperatingPoint
 from batch.reports import tables
 from batch.reports.columns import TABLES
+from batch.reports.earlier_nights import is_earlier
 from batch.reports.storage import RUN_FILE, LocalReports, read_json
 from batch.review.contract import ReviewFacts
 from batch.review.frames import model_names
@@ -32,8 +33,11 @@ MOST_NIGHTS = 1000
 _UNSCORED = (
     "path", "path_bytes", "image_id", "frame_number", "content_sha256", "stage", "reason", "detail",
 )  # fmt: skip
-_FEW_WORDS = ("model_id", "model_version", "model_sha256", "run_id")
-"""The same words in a million rows."""
+_FEW_WORDS = (
+    "model_id", "model_version", "model_sha256", "run_id", "patient_pseudonym", "patient_id",
+    "issuer_of_patient_id", "lesion_id", "study_instance_uid",
+)  # fmt: skip
+"""The same words in many rows: read as numbers that stand for them."""
 
 _SCORES = ("image_id", "melanoma_score", "scored_at", "model_id", "model_version", "model_sha256")
 _UNREADABLE = (OSError, pa.ArrowException, SchemaMismatch, KeyError, ValueError)
@@ -49,7 +53,6 @@ def read_tonight(folder: Path, run: Mapping[str, Any]) -> Tonight:
     Raises:
         UsageError: run.json lacks what must stand on every page.
     """
-    current = tables.read_columns("current", folder / "current", GROUPING_COLUMNS)
     unscored = tables.read_columns("unscored", folder / "unscored", _UNSCORED)
     counted = tables.count_by(folder / "files", ["state", "reason"])
     passed_over = (FileState.NON_IMAGE.value, FileState.PENDING.value)
@@ -59,8 +62,27 @@ def read_tonight(folder: Path, run: Mapping[str, Any]) -> Tonight:
         if row["state"] in passed_over
     }
     facts = facts_of(run)
-    images = current.to_pandas(categories=list(_FEW_WORDS), self_destruct=True)
-    return Tonight(images, unscored.to_pandas(), not_looked_at, facts)
+    return Tonight(_images(folder / "current"), unscored.to_pandas(), not_looked_at, facts)
+
+
+def _images(folder: Path) -> pd.DataFrame:
+    """`GROUPING_COLUMNS` of every image; a million of them take a few hundred megabytes."""
+    parts = [_with_numbers(part) for part in tables.stream("current", folder, GROUPING_COLUMNS)]
+    none = _with_numbers(tables.schema("current").empty_table().select(list(GROUPING_COLUMNS)))
+    rows = pa.concat_tables([none, *parts]).unify_dictionaries()
+    parts.clear()
+    images = rows.to_pandas(self_destruct=True, split_blocks=True)
+    del rows
+    pa.default_memory_pool().release_unused()
+    return images
+
+
+def _with_numbers(rows: pa.Table) -> pa.Table:
+    """The rows with numbers that stand for words, in columns with few of them."""
+    for name in _FEW_WORDS:
+        index = rows.schema.get_field_index(name)
+        rows = rows.set_column(index, name, rows[name].dictionary_encode())
+    return rows
 
 
 def facts_of(run: Mapping[str, Any]) -> ReviewFacts:
@@ -147,7 +169,7 @@ def _start(folder: Path) -> str | None:
 
 def _earlier(reports: LocalReports, run_id: str) -> list[str]:
     """Nights before one, newest first; run ids begin with the time of their start."""
-    return [night for night in reports.nights() if night < run_id]
+    return [night for night in reports.nights() if is_earlier(night, run_id)]
 
 
 def _scores(folder: Path, ids: pa.Array) -> Iterator[tuple[str, datetime, float, str]]:

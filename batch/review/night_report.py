@@ -176,6 +176,11 @@ def _canary(canary: Canary | None) -> str:
         return "Golden images: not rescored tonight, since no image had to be scored."
     return (
         f"Golden images: {canary.images} rescored at the start; the largest difference to the "
-        f"scores measured in training is {canary.largest_difference:.1e} (allowed: "
-        f"{canary.tolerance:.0e})."
+        f"scores measured in training is {_plain(canary.largest_difference)} (allowed: "
+        f"{_plain(canary.tolerance)})."
     )
+
+
+def _plain(value: float) -> str:
+    """A small number as a person reads it: 0.0000003, not 3e-07."""
+    return f"{value:.7f}".rstrip("0").rstrip(".")

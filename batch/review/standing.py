@@ -177,10 +177,10 @@ def _reopened_by(
     """Why a mark no longer closes; empty when it does. before: where the mark is not new."""
     if closing.reopens:
         return "taken back by its reviewer"
+    if score is not None and closing.score is None and closing.images:
+        return "none of its images could be read at the review, and now one can"
     if not set(images) <= closing.images:
         return "an image was added since the review"
-    if score is not None and closing.score is None:
-        return "it can be read since the review"
     if score is not None and closing.score is not None and score > closing.score + RISE:
         return f"its score rose from {closing.score:.3f} since the review"
     if before is not None and before.status == Status.REOPENED:

@@ -42,9 +42,9 @@ PAGE_BYTES = 64 * 1024**2
 """Of all pictures of a page: about 2,000 of them. Browsers open such a page within seconds."""
 THREADS = 2
 
-LEAST_FALL = 0.05
-"""A fall of the score that is drawn in full colour, even when the picture's largest is smaller:
-otherwise noise would be drawn as strongly as a finding."""
+LEAST_FALL = 0.2
+"""A fall of the log odds that is drawn in full colour, even when the picture's largest is smaller:
+otherwise noise would be drawn as strongly as a finding. At a score of 0.5 it is one of 0.05."""
 _ATTENTION_COLOUR = np.array([255, 122, 0], np.float64)
 
 
@@ -103,7 +103,8 @@ def overlay(picture: Picture, falls: np.ndarray) -> np.ndarray:
     """A grey picture, orange where the score falls.
 
     Args:
-        falls: (180, 180) float, of `occlusion_map`, of the image before it was turned upright.
+        falls: (180, 180) float, log odds: the `occlusion_map` of the image before it was turned
+            upright.
 
     Returns:
         (h, w, 3) uint8 RGB of the picture's size.

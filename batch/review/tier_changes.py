@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,15 +20,14 @@ def changes(
     remembered: Remembered,
     lesions: pd.DataFrame,
     scores: pd.DataFrame,
-    keys: Collection[str],
     known: Mapping[str, Lesion],
     links: Links,
 ) -> pd.DataFrame:
     """Rows of `CHANGE_COLUMNS`, by what they are now, then key.
 
     Args:
-        lesions: tonight's list. scores: of every lesion with a readable image. keys: of all
-            lesions. known: images of what might be listed.
+        lesions: tonight's list. scores: of lesions with a readable image. known: images of what
+            might be listed.
     """
     if remembered.night is None:
         return pd.DataFrame([], columns=list(CHANGE_COLUMNS), dtype=object)

@@ -53,7 +53,7 @@ def distinct_images(images: pd.DataFrame) -> pd.DataFrame:
         ascending=[True, True, False, True, True],
         kind="stable",
     )
-    same = rows.groupby(["lesion_key", "image_id"], sort=False)["code"]
+    same = rows.groupby(["lesion_key", "image_id"], sort=False, observed=True)["code"]
     return rows.assign(copies=same.transform("size")).drop_duplicates(["lesion_key", "image_id"])
 
 
@@ -68,8 +68,7 @@ def lesion_scores(distinct: pd.DataFrame) -> pd.DataFrame:
         deciding image), scored (images), models (different ones), patient_key (the first of
         several), patients (different known ones).
     """
-    groups = distinct.groupby("lesion_key", sort=True)
-    first = distinct.drop_duplicates("lesion_key").set_index("lesion_key")
+    groups = distinct.groupby("lesion_key", sort=True, observed=True)
     found = pd.DataFrame(
         {
             "code": groups["code"].min(),
@@ -77,13 +76,15 @@ def lesion_scores(distinct: pd.DataFrame) -> pd.DataFrame:
             "mean_score": groups["melanoma_score"].mean(),
             "scored": groups.size(),
             "models": groups["model_version"].nunique(),
-            "patient_key": _first_patients(distinct),
             "patients": groups["patient_key"].nunique(),
         }
     )
-    found["threshold"] = first["threshold"]
-    found["margin"] = first["melanoma_score"] - first["threshold"]
-    found["model_version"] = first["model_version"]
+    found.index = found.index.astype(object)
+    first = distinct.drop_duplicates("lesion_key")  # in the order of the groups
+    found["patient_key"] = _first_patients(distinct)
+    found["threshold"] = first["threshold"].to_numpy()
+    found["margin"] = (first["melanoma_score"] - first["threshold"]).to_numpy()
+    found["model_version"] = first["model_version"].to_numpy()
     return found
 
 
@@ -91,7 +92,8 @@ def _first_patients(distinct: pd.DataFrame) -> pd.Series:
     """The first patient of each lesion, by name; lesions without one are absent."""
     pairs = distinct[["lesion_key", "patient_key"]].drop_duplicates()
     pairs = pairs[pairs["patient_key"].notna()].sort_values(["lesion_key", "patient_key"])
-    return pairs.drop_duplicates("lesion_key").set_index("lesion_key")["patient_key"]
+    first = pairs.drop_duplicates("lesion_key")
+    return first.set_index(first["lesion_key"].astype(object))["patient_key"]
 
 
 def among_patients(lesions: pd.DataFrame) -> pd.DataFrame:
@@ -107,10 +109,11 @@ def among_patients(lesions: pd.DataFrame) -> pd.DataFrame:
     """
     known = in_order(lesions.reset_index()).set_index("lesion_key")
     known = known[known["patient_key"].notna()]
-    groups = known.groupby("patient_key", sort=False)
+    groups = known.groupby("patient_key", sort=False, observed=True)
     odds = _log_odds(known["max_score"])
-    middle = odds.groupby(known["patient_key"]).transform("median")
-    spread = (odds - middle).abs().groupby(known["patient_key"]).transform("median")
+    middle = odds.groupby(known["patient_key"], observed=True).transform("median")
+    distance = (odds - middle).abs()
+    spread = distance.groupby(known["patient_key"], observed=True).transform("median")
     z = 0.6745 * (odds - middle) / spread.clip(lower=OUTLIER_SPREAD)
     size = groups["code"].transform("size")
     one_model = groups["model_version"].transform("nunique") == 1

@@ -16,14 +16,15 @@ from typing import Any, Protocol
 import pandas as pd
 
 from batch.review.closing import Assigned, assign
-from batch.review.contract import ReviewFacts, ReviewWorklist, Tier
-from batch.review.frames import image_frame, lesion_frame, model_names, records, unreadable_frame
-from batch.review.grouping import group_images, group_unscored
+from batch.review.contract import ReviewFacts, ReviewWorklist
+from batch.review.frames import image_frame, lesion_frame, records, unreadable_frame
+from batch.review.grouping import group_unscored
 from batch.review.lesion_rows import Lesion, LesionImage, left_row, lesion_row
 from batch.review.marks import Marks
 from batch.review.remembered import Links, Remembered, link
 from batch.review.tier_changes import changes
-from batch.review.tiers import TIERS, among_patients, distinct_images, lesion_scores
+from batch.review.tiers import among_patients, distinct_images, lesion_scores
+from batch.review.whole import Whole
 
 GROUPING_COLUMNS = (
     "image_id", "path", "lesion_id", "study_instance_uid", "patient_pseudonym", "patient_id",
@@ -68,23 +69,14 @@ class Tonight:
 
 
 @dataclass(frozen=True, eq=False)
-class _Grouped:
-    """distinct: each image of a lesion once. scores: of lesions with a readable image, by
-    lesion_key. unscored: with lesion and patient.
+class _Listed:
+    """Lesions that might be listed, and the others of their patients.
+
+    distinct: each image of a lesion once. scores: of lesions with a readable image, by lesion_key.
     """
 
     distinct: pd.DataFrame
     scores: pd.DataFrame
-    unscored: pd.DataFrame
-
-    def lesions_of(self, image_ids: Collection[str]) -> dict[str, set[str]]:
-        """image_id to lesion_keys."""
-        found: dict[str, set[str]] = defaultdict(set)
-        for rows in (self.distinct, self.unscored):
-            some = rows[rows["image_id"].isin(list(image_ids))]
-            for image_id, key in zip(some["image_id"], some["lesion_key"], strict=True):
-                found[image_id].add(key)
-        return found
 
 
 def build(
@@ -99,51 +91,69 @@ def build(
     Args:
         pattern: of `--lesion-pattern`.
     """
-    grouped = _group(tonight, pattern)
-    places = among_patients(grouped.scores)
-    unreadable = set(grouped.unscored["lesion_key"]) - set(grouped.scores.index)
-    keys = set(grouped.scores.index) | unreadable
-    wanted = remembered.image_ids() | {mark.image_id for mark in marks.found if mark.image_id}
-    lesions_of = grouped.lesions_of(wanted)
+    whole = Whole.of(tonight.images, pattern)
+    unscored = _unscored(tonight, whole, pattern)
+    blind = set(unscored["lesion_key"])
+    keys = whole.known(_lesion_names(remembered, marks)) | blind
+    lesions_of = _lesions_of(whole, unscored, _image_names(remembered, marks))
     links = link(remembered, keys, lesions_of)
     left = {row["lesion_key"]: row for row in links.left}
     for key, row in left.items():
         for image_id in row["image_ids"]:
             lesions_of.setdefault(image_id, set()).add(key)
     assigned = assign(marks.found, keys | left.keys(), lesions_of, remembered.rows)
-    asking = grouped.scores.index[grouped.scores["code"] < TIERS.index(Tier.BELOW)]
-    alerted = grouped.lesions_of(remembered.alerted.keys())
+    alerted = _lesions_of(whole, unscored, remembered.alerted.keys())
     candidates = (
-        set(asking) | unreadable | links.by_key.keys() | links.by_image.keys() | assigned.keys()
-        | {key for found in alerted.values() for key in found}
+        whole.asking() | (blind - whole.known(blind)) | links.by_key.keys() | links.by_image.keys()
+        | assigned.keys() | {key for found in alerted.values() for key in found}
     ) - left.keys()  # fmt: skip
-    lesions = _lesions(tonight, grouped, candidates, sources, remembered)
-    rows = _rows(tonight, grouped, places, lesions, links, assigned, remembered)
+    distinct = distinct_images(whole.closely(candidates))
+    close = _Listed(distinct, lesion_scores(distinct))
+    lesions = _lesions(tonight, close, unscored, candidates, sources, remembered)
+    rows = _rows(tonight, close, lesions, links, assigned, remembered)
     listed = {row["lesion_key"] for row in rows}
     frame = lesion_frame(rows)
-    facts = _facts(tonight, grouped, marks, assigned, remembered)
+    facts = _facts(tonight, whole.counts(unscored), marks, assigned, remembered)
     return ReviewWorklist(
         lesions=frame,
         images=image_frame(frame, [lesions[key] for key in listed - left.keys()], left),
-        unreadable=unreadable_frame(grouped.unscored, frame, remembered, facts.night),
+        unreadable=unreadable_frame(unscored, frame, remembered, facts.night),
         not_looked_at=dict(tonight.not_looked_at),
-        changes=changes(remembered, frame, grouped.scores, keys, lesions, links),
+        changes=changes(remembered, frame, close.scores, lesions, links),
         facts=facts,
     )
 
 
-def _group(tonight: Tonight, pattern: re.Pattern[str] | None) -> _Grouped:
-    images = tonight.images[["image_id", "path", "melanoma_score", "threshold"]].join(
-        group_images(tonight.images, pattern)
-    )
-    images["model_version"] = model_names(tonight.images)
-    distinct = distinct_images(images)
+def _lesion_names(remembered: Remembered, marks: Marks) -> set[str]:
+    """Names under which earlier nights and marks know lesions."""
+    named = {mark.lesion_key for mark in marks.found if mark.lesion_key}
+    return {row["lesion_key"] for row in remembered.rows} | named | set(map(str.strip, named))
+
+
+def _image_names(remembered: Remembered, marks: Marks) -> set[str]:
+    """Names under which they know images."""
+    named = {mark.image_id for mark in marks.found if mark.image_id}
+    return remembered.image_ids() | named | set(map(str.strip, named))
+
+
+def _lesions_of(
+    whole: Whole, unscored: pd.DataFrame, image_ids: Collection[str]
+) -> dict[str, set[str]]:
+    """image_id to lesion_keys."""
+    found = whole.lesions_of(image_ids)
+    some = unscored[unscored["image_id"].isin(list(image_ids))]
+    for image_id, key in zip(some["image_id"], some["lesion_key"], strict=True):
+        found.setdefault(image_id, set()).add(key)
+    return found
+
+
+def _unscored(tonight: Tonight, whole: Whole, pattern: re.Pattern[str] | None) -> pd.DataFrame:
+    """The images without a score, with lesion and patient."""
     unscored = tonight.unscored
-    of_paths = _of_paths(images[images["path"].isin(list(unscored["path"]))])
+    of_paths = _of_paths(whole.in_files(list(unscored["path"])))
     grouped = group_unscored(unscored, pattern, of_paths)
     rows = unscored.drop(columns="image_id").join(grouped)
-    rows = rows.assign(named_id=unscored["image_id"])
-    return _Grouped(distinct, lesion_scores(distinct), rows)
+    return rows.assign(named_id=unscored["image_id"])
 
 
 def _of_paths(images: pd.DataFrame) -> dict[str, tuple[str | None, str | None]]:
@@ -163,13 +173,14 @@ def _of_paths(images: pd.DataFrame) -> dict[str, tuple[str | None, str | None]]:
 
 def _lesions(
     tonight: Tonight,
-    grouped: _Grouped,
+    close: _Listed,
+    unscored: pd.DataFrame,
     keys: Collection[str],
     sources: Sources,
     remembered: Remembered,
 ) -> dict[str, Lesion]:
     """What is known of the images of some lesions."""
-    images = grouped.distinct[grouped.distinct["lesion_key"].isin(list(keys))]
+    images = close.distinct[close.distinct["lesion_key"].isin(list(keys))]
     images = images.join(tonight.images[list(_OF_FEW)])
     details = sources.details(images.index).loc[images.index, list(DETAIL_COLUMNS)]
     history: dict[str, list[tuple[datetime, float, str]]] = defaultdict(list)
@@ -181,9 +192,8 @@ def _lesions(
         is_new = row["run_id"] == tonight.facts.run_id
         image = LesionImage.of({**row, **detail}, night, is_new, history.get(row["image_id"], ()))
         found[row["lesion_key"]].images.append(image)
-    unscored = grouped.unscored[grouped.unscored["lesion_key"].isin(list(keys))]
     since = remembered.without_score()
-    for row in records(unscored):
+    for row in records(unscored[unscored["lesion_key"].isin(list(keys))]):
         pair = row["lesion_key"], row["image_id"]
         # a lesion that was listed with it on the last list: there by then, at the latest
         listed = since.get(pair) or (remembered.night if pair in since else None)
@@ -194,19 +204,18 @@ def _lesions(
 
 def _rows(
     tonight: Tonight,
-    grouped: _Grouped,
-    places: pd.DataFrame,
+    close: _Listed,
     lesions: Mapping[str, Lesion],
     links: Links,
     assigned: Assigned,
     remembered: Remembered,
 ) -> list[dict[str, Any]]:
     night = tonight.facts.night
-    scored = [key for key in lesions if key in grouped.scores.index]
-    rows = grouped.scores.loc[scored].join(places)
-    numbers = dict(zip(scored, records(rows), strict=True))
+    numbers = close.scores.join(among_patients(close.scores))
+    numbers = numbers[numbers.index.isin(list(lesions))]
+    by_key = dict(zip(numbers.index, records(numbers), strict=True))
     found = [
-        lesion_row(lesion, numbers.get(key), links, assigned, remembered, night)
+        lesion_row(lesion, by_key.get(key), links, assigned, remembered, night)
         for key, lesion in lesions.items()
     ]
     found += [left_row(row, assigned, night) for row in links.left]
@@ -214,16 +223,14 @@ def _rows(
 
 
 def _facts(
-    tonight: Tonight, grouped: _Grouped, marks: Marks, assigned: Assigned, remembered: Remembered
+    tonight: Tonight,
+    counted: Mapping[str, int],
+    marks: Marks,
+    assigned: Assigned,
+    remembered: Remembered,
 ) -> ReviewFacts:
-    scores = grouped.scores
-    patients = set(scores["patient_key"].dropna()) | set(grouped.unscored["patient_key"].dropna())
     archive = {
-        "images": len(grouped.distinct),
-        "unreadable": len(grouped.unscored),
-        "lesions": len(set(scores.index) | set(grouped.unscored["lesion_key"])),
-        "patients": len(patients),
-        "below": int((scores["code"] == TIERS.index(Tier.BELOW)).sum()),
+        **counted,
         "marks": len(marks.found),
         "marks_unmatched": assigned.unmatched,
     }

@@ -25,11 +25,11 @@ from batch.archive.inventory import list_archive
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
-from batch.config import LOCAL_RUNNER
+from batch.config import DEFAULT_BATCH_SIZE, LOCAL_RUNNER
 from batch.model.artifact import find_artifact, verify_artifact
-from batch.model.classifier import DEFAULT_BATCH_SIZE
 from batch.quiet import import_tensorflow
 
+BEGIN = "begin"
 LIMIT_SAMPLE = 600
 """Images that are decoded, and scored, to find the limit; more do not change it."""
 
@@ -58,10 +58,8 @@ def runinference(archive: Path, model_file: Path) -> tuple[int, float]:
     from apache_beam.options.pipeline_options import PipelineOptions
     from PIL import Image
 
-    first: list[float] = []
-
-    def decode(file: fileio.ReadableFile) -> tuple[str, tf.Tensor]:
-        first.append(time.perf_counter())
+    def decode(file: fileio.ReadableFile, folder: str) -> tuple[str, tf.Tensor]:
+        _note_begin(Path(folder) / BEGIN)
         image = Image.open(io.BytesIO(file.read())).convert("RGB").resize((180, 180))
         return file.metadata.path, tf.convert_to_tensor(np.asarray(image, np.float32))
 
@@ -75,14 +73,20 @@ def runinference(archive: Path, model_file: Path) -> tuple[int, float]:
                 pipeline
                 | fileio.MatchFiles(f"{archive}/**")
                 | fileio.ReadMatches()
-                | beam.Map(decode)
+                | beam.Map(decode, folder)
                 | RunInference(KeyedModelHandler(handler))
                 | beam.Map(lambda pair: json.dumps([pair[0], pair[1].inference.numpy().tolist()]))
                 | beam.io.WriteToText(f"{folder}/scores")
             )
-        seconds = time.perf_counter() - min(first)
-        written = sum(len(p.read_text().splitlines()) for p in Path(folder).iterdir())
+        seconds = time.time() - float((Path(folder) / BEGIN).read_text())
+        written = sum(len(p.read_text().splitlines()) for p in Path(folder).glob("scores*"))
     return written, seconds
+
+
+def _note_begin(path: Path) -> None:
+    """Beam copies what its workers use, so the first of them leaves the time in a file."""
+    if not path.exists():
+        path.write_text(repr(time.time()))
 
 
 def limit(archive: Path, model: str) -> tuple[int, float]:

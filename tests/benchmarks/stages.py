@@ -24,8 +24,8 @@ from batch.archive.limits import Limits
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
+from batch.config import DEFAULT_BATCH_SIZE
 from batch.model.artifact import find_artifact, verify_artifact
-from batch.model.classifier import DEFAULT_BATCH_SIZE
 from batch.model.scoring import score_batch
 from batch.quiet import import_tensorflow
 from batch.reports import rows, tables

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import FailureReason, ImageFailure
-from batch.model.attention import SQUARE, STRIDE, image_count, occlusion_map
+from batch.model.attention import SQUARE, STRIDE, image_count, log_odds, occlusion_map
 from tests.support import (
     REPOSITORY,
     BrightnessClassifier,
@@ -70,6 +70,74 @@ def test_another_class_hangs_on_the_same_place_the_other_way_round():
     )
 
 
+class PatchNetwork:
+    """A float32 network whose log odds hang on one patch: full of it, far beyond saturation.
+
+    passes: outputs that are averaged, as a model does that looks at an image turned over, too.
+    """
+
+    def __init__(self, activation: str, bias: float, top: int, left: int, passes: int = 1) -> None:
+        self.activation, self.bias, self.passes = activation, bias, passes
+        self.window = np.s_[:, top : top + 20, left : left + 20]
+
+    def scores(self, pixels: np.ndarray) -> np.ndarray:
+        patch = pixels[self.window].reshape(len(pixels), -1).mean(axis=1, dtype=np.float32) / 255
+        return np.mean([self._pass(patch + 0.01 * n) for n in range(self.passes)], axis=0)
+
+    def _pass(self, patch: np.ndarray) -> np.ndarray:
+        logit = np.float32(self.bias) + 4 * patch.astype(np.float32)
+        if self.activation == "sigmoid":
+            one = 1 / (1 + np.exp(-logit, dtype=np.float32))
+            return np.stack([one, 1 - one], axis=1)
+        logits = np.stack([logit, 0 * logit, 0 * logit - 1], axis=1)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float32)
+        return powers / powers.sum(axis=1, keepdims=True, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("activation", "bias", "passes", "score_moves_by"),
+    [
+        ("softmax", 14.0, 1, 1e-5),
+        ("softmax", 30.0, 1, 0.0),  # every covered image scores exactly 1, too
+        ("softmax", 30.0, 2, 0.0),
+        ("softmax", -40.0, 1, 1e-12),  # no less at the other end
+        ("sigmoid", 12.0, 1, 1e-5),
+        ("sigmoid", 15.0, 1, 1e-6),  # the bare image scores exactly 1, the covered ones just less
+    ],
+)
+def test_a_saturated_score_has_a_map_that_finds_the_patch(activation, bias, passes, score_moves_by):
+    pixels = _spot(60, 110, 20)
+    classifier = PatchNetwork(activation, bias, 60, 110, passes)
+    covered = np.zeros_like(pixels)
+    moved = np.subtract(*classifier.scores(np.stack([pixels, covered]))[:, 0].astype(float))
+    assert abs(moved) <= score_moves_by  # a map of the score itself would be blank
+    found = occlusion_map(classifier, pixels, 0)
+    peak = np.unravel_index(found.argmax(), found.shape)
+    assert found[peak] > 0.5
+    assert 60 - SQUARE < peak[0] < 80 + SQUARE
+    assert 110 - SQUARE < peak[1] < 130 + SQUARE
+    assert np.abs(found[:, :70]).max() < 1e-3
+
+
+@given(st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=9), st.integers(0, 8))
+def test_log_odds_are_those_of_the_logits(logits, column):
+    """Recomputed in float64 from the logits that the float32 scores came from."""
+    logits, column = np.array(logits, np.float32), column % len(logits)
+    powers = np.exp(logits - logits.max(), dtype=np.float32)
+    scores = (powers / powers.sum(dtype=np.float32))[None]
+    others = np.delete(logits, column).astype(float)
+    expected = float(logits[column]) - np.log(np.exp(others).sum())
+    assert log_odds(scores, column)[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_no_score_makes_log_odds_that_are_not_finite():
+    scores = np.array([[1, 0], [0, 1], [0.5, 0.5], [1 - 1e-9, 1e-9]], np.float64)
+    found = log_odds(scores, 0)
+    assert np.all(np.isfinite(found))
+    assert list(np.argsort(found)) == [1, 2, 3, 0] or found[0] == found[3]
+    assert found[2] == 0
+
+
 @pytest.mark.parametrize(
     ("square", "stride"), [(SQUARE, STRIDE), (180, 180), (50, 50), (41, 17), (7, 7)]
 )
@@ -127,7 +195,7 @@ def test_squares_that_leave_gaps_are_refused(square, stride):
     [
         (FailingClassifier(), 0, FailureReason.MODEL_FAILED, "RuntimeError"),
         (ShortClassifier(), 0, FailureReason.MODEL_FAILED, "another number of scores"),
-        (BrightnessClassifier(), 2, FailureReason.MODEL_FAILED, "IndexError"),
+        (BrightnessClassifier(), 2, FailureReason.MODEL_FAILED, "no such class"),
         (NotFiniteClassifier(value=np.nan), 1, FailureReason.SCORE_NOT_FINITE, ""),
         (NotFiniteClassifier(value=np.inf), 1, FailureReason.SCORE_NOT_FINITE, ""),
     ],

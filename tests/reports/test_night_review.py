@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from batch.records import Canary
-from batch.reports.earlier_nights import earlier_nights
+from batch.reports.earlier_nights import earlier_nights, is_earlier
 from batch.reports.night_review import measured, review_night
 from batch.reports.storage import LocalReports
 from tests.reports.nights import at, facts, image, published
@@ -131,3 +131,17 @@ def test_figures_are_the_same_however_the_rows_lie_on_disk(tmp_path, monkeypatch
     tables.write_dataset("predictions", parts, folder / "predictions")
     assert len(list((folder / "predictions").iterdir())) > 1
     assert measured(folder).to_json() == report.figures.to_json()
+
+
+@pytest.mark.parametrize(
+    "night,run_id,earlier",
+    [
+        ("20260101T000000Z-ffff", "20260101T000001Z-0000", True),
+        ("20260101T000001Z-0000", "20260101T000000Z-ffff", False),
+        ("20260101T000000Z-ffff", "20260101T000000Z-0000", True),
+        ("20260101T000000Z-0000", "20260101T000000Z-ffff", True),
+        ("20260101T000000Z-0000", "20260101T000000Z-0000", False),
+    ],
+)
+def test_nights_of_one_second_are_earlier_whatever_their_random_end(night, run_id, earlier):
+    assert is_earlier(night, run_id) is earlier

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batch.errors import UsageError
+from batch.review import keys
+from batch.review.frames import records
 from batch.review.grouping import group_images, group_unscored
 from batch.review.patterns import PATTERN_MOST, lesion_pattern
 from tests.review.lists import image, unreadable
@@ -14,8 +19,9 @@ PATTERN = lesion_pattern(r"^(?P<patient>[^/]+)/(?P<lesion>[^/_]+)_")
 
 
 def grouped(*rows, pattern=None):
-    found = group_images(pd.DataFrame(list(rows)), pattern)
-    return list(zip(found["lesion_key"], found["patient_key"], strict=True))
+    images = pd.DataFrame(list(rows))
+    found = group_images(images, pattern).frame(np.arange(len(rows)), images.index)
+    return [(row["lesion_key"], row["patient_key"]) for row in records(found)]
 
 
 @pytest.mark.parametrize(
@@ -106,3 +112,61 @@ def test_an_empty_lesion_is_no_match():
     assert grouped(image(0.5, path="p/1.jpg", image_id="sha256:ab"), pattern=pattern) == [
         ("sha256:ab", "PATTERN:p")
     ]
+
+
+def one_by_one(rows, pattern):
+    """Lesion and patient of each row, and whether its tracking UID is shared, row by row."""
+    found, bearers = [], {}
+    for row in rows:
+        lesion_in_path, patient_in_path = keys.by_path(pattern)(row["path"])
+        patient = (
+            row["patient_pseudonym"] or keys.by_id(row["issuer_of_patient_id"], row["patient_id"])
+            or patient_in_path
+        )  # fmt: skip
+        named = row["lesion_id"]
+        tracked = keys.tracking(named, patient or row["study_instance_uid"]) if named else None
+        key = tracked or (None if named else lesion_in_path) or keys.own(row["image_id"])
+        found.append((key, patient))
+        if tracked is not None and tracked == named and patient:
+            bearers.setdefault(named, set()).add(patient)
+    shared = [
+        row["lesion_id"] == key and len(bearers.get(key, ())) > 1
+        for row, (key, _) in zip(rows, found, strict=True)
+    ]
+    return [
+        (keys.kept_apart(key, patient) if is_shared else key, patient, is_shared)
+        for (key, patient), is_shared in zip(found, shared, strict=True)
+    ]
+
+
+some_images = st.lists(
+    st.fixed_dictionaries(
+        {
+            "image_id": st.sampled_from(["1.2", "1.2#3", "sha256:ab", "x", "x%", "9.8"]),
+            "path": st.sampled_from(["p1/l1_a", "p1/l2_a", "p2/l1_b", "elsewhere", ""]),
+            "lesion_id": st.sampled_from([None, None, "", "9.8", "9.9", "L1", "a/b"]),
+            "study_instance_uid": st.sampled_from([None, "5.1", "5.2"]),
+            "patient_pseudonym": st.sampled_from([None, None, "", "ab", "cd"]),
+            "patient_id": st.sampled_from([None, "p", "q"]),
+            "issuer_of_patient_id": st.sampled_from([None, "H"]),
+        }
+    ),
+    max_size=30,
+)
+
+
+@given(
+    some_images, st.sampled_from([None, PATTERN]), st.sampled_from(["object", "str", "category"])
+)
+def test_all_at_once_is_the_same_as_one_by_one(rows, pattern, kind):
+    """Whatever the columns are kept as: words, or numbers that stand for words."""
+    columns = list(image(0.5))
+    frame = pd.DataFrame([{**image(0.5), **row} for row in rows], columns=columns, dtype=object)
+    texts = ["image_id", "path", "lesion_id", "study_instance_uid", "patient_pseudonym",
+             "patient_id", "issuer_of_patient_id"]  # fmt: skip
+    coded = [name for name in texts if kind != "category" or name not in ("image_id", "path")]
+    frame = frame.astype(dict.fromkeys(coded, kind))
+    found = group_images(frame, pattern).frame(np.arange(len(rows)), frame.index)
+    assert [
+        (row["lesion_key"], row["patient_key"], row["shared"]) for row in records(found)
+    ] == one_by_one(rows, pattern)

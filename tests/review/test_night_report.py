@@ -249,7 +249,7 @@ def test_counts_and_rates_are_those_of_the_ledger():
 def test_the_golden_images_are_told():
     assert "4 rescored at the start; the largest difference to the scores measured in training is "
     found = report(figures(3), [])
-    assert "is 3.0e-07 (allowed: 1e-04)" in found.canary_sentence
+    assert "is 0.0000003 (allowed: 0.0001)" in found.canary_sentence
     silent = build(run(3), record(3, figures(3)), [], NONE, None)
     assert "not rescored tonight" in silent.canary_sentence
 

@@ -29,6 +29,7 @@ function shown(text) {
     HIDDEN, (mark) => "\\u" + mark.codePointAt(0).toString(16).padStart(4, "0"));
 }
 
+const flagWords = (flag) => shown(flag).replaceAll("_", " ");
 const score = (value, digits = 3) => (value === null ? "–" : value.toFixed(digits));
 
 function change(value) {

@@ -4,7 +4,9 @@ const HEADINGS = [
   ["rank", "#", "Rank"], ["picture", "Picture", null], ["label", "Lesion"], ["tier", "Tier"],
   ["score", "Score"], ["change", "Since last"], ["site", "Site"], ["patient", "Patient"],
   ["date", "Taken"], ["images", "Images"], ["mark", "Review"],
-].filter(([name]) => name !== "picture" || data.has_pictures);
+].filter(([name]) => (name !== "picture" || data.has_pictures)
+  && (name !== "site" || lesions.some((lesion) => lesion.site || lesion.side))
+  && (name !== "date" || lesions.some((lesion) => lesion.acquired)));
 const SPARE = 12; // rows beyond the window, so that the Tab key always finds the next one
 const SECTION = Symbol("section");
 
@@ -103,7 +105,7 @@ const CELLS = {
 function placeInPatient(lesion) {
   if (!lesion.lesions_of_patient) return "";
   const place = lesion.rank_in_patient ? `${ordinal(lesion.rank_in_patient)} of ${lesion.lesions_of_patient}` : "";
-  return place + (lesion.is_outlier ? " · stands out" : "");
+  return (lesion.is_outlier ? "stands out · " : "") + place;
 }
 
 function lesionRow(lesion) {

@@ -57,23 +57,23 @@ function imageBlock(image, number, count) {
       classBars(image),
       earlierScores(image),
       element("p", { class: "sub path" }, shown(image.path) + (image.frame === null ? "" : `, frame ${image.frame}`)),
-      image.flags.length ? element("p", { class: "sub" }, image.flags.map(shown).join(", ")) : null));
+      image.flags.length ? element("p", { class: "sub" }, image.flags.map(flagWords).join(", ")) : null));
 }
 
 function facts(lesion) {
   const rows = [
     ["Score", `${score(lesion.score)} highest, ${score(lesion.mean)} mean of its images`],
     ["Operating point", lesion.threshold === null ? "–" : `alert from ${score(lesion.threshold, 4)}; margin ${lesion.margin > 0 ? "+" : "−"}${Math.abs(lesion.margin).toFixed(3)}`],
-    ["Last night before", lesion.previous === null ? "no score known" : `${score(lesion.previous)}, ${change(lesion.change)}${lesion.previous_model ? ` (${shown(lesion.previous_model)})` : ""}`],
+    ["Last night before", lesion.previous === null ? "no score known" : `${score(lesion.previous)}${lesion.change === null ? "" : `, ${change(lesion.change)}`}${lesion.previous_model ? ` (${shown(lesion.previous_model)})` : ""}`],
     ["First listed", instant(lesion.first_listed_at)],
     ["First alert", instant(lesion.first_alerted_at)],
-    ["Patient", lesion.patient ? shown(lesion.patient) : "not known"],
+    ["Patient", lesion.patient ? shown(lesion.patient_label) : "not known"],
     ["Patient ID", [lesion.patient_id, lesion.issuer].filter(Boolean).map(shown).join(", ")],
     ["Within the patient", placeInPatient(lesion) && `${placeInPatient(lesion)} by score`],
     ["Site, side", [lesion.site, lesion.side].filter(Boolean).map(shown).join(", ") || "not stated"],
     ["Newest image", date(lesion.acquired)],
     ["Images", `${lesion.image_count}${lesion.unreadable_count ? `, ${lesion.unreadable_count} of them without a score` : ""}`],
-    ["Flags", lesion.flags.map(shown).join(", ")],
+    ["Flags", lesion.flags.map(flagWords).join(", ")],
     ["Accession number", shown(lesion.accession)],
     ["Study UID", lesion.study_uids.map(shown).join(", ")],
     ["Lesion key", shown(lesion.key)],

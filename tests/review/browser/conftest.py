@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from batch.review import page as review_page
+from tests.review.browser.chromium import NoBrowser, start
 from tests.review.browser.opened import OpenedPage
 
 NPM_SECONDS = 120
@@ -18,21 +18,10 @@ NPM_SECONDS = 120
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
     """One browser a file of tests; its profile is thrown away."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
-    if None in programs:
-        pytest.skip("no chromium and chromedriver (Debian: apt-get install chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = programs[0]
-    for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                     "--disable-background-networking", "--disable-component-update",
-                     f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):  # fmt: skip
-        options.add_argument(argument)
-    if os.geteuid() == 0:  # chromium's sandbox does not start for root
-        options.add_argument("--no-sandbox")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=programs[1])
-    browser = webdriver.Chrome(options=options, service=service)
+    try:
+        browser = start(tmp_path_factory.mktemp("profile"))
+    except NoBrowser as missing:
+        pytest.skip(str(missing))
     yield browser
     browser.quit()
 
