@@ -27,11 +27,14 @@ from batch.objects.url import Place
 from batch.reports.shared import ObjectFolder, SharedFolder
 from batch.reports.storage import (
     LATEST,
+    RUN_FILE,
     SEGMENT_FILE,
     SNAPSHOTS,
     SUCCESS_FILE,
     LocalReports,
     Staging,
+    is_intact,
+    read_json,
 )
 
 _RUNS, _WORK, _PULLED = "runs", ".in-progress", ".pulled"
@@ -94,7 +97,18 @@ class ObjectReports(LocalReports):
             (self.root / LATEST).unlink(missing_ok=True)
 
     def whole_night(self, run_id: str) -> Path:
-        """See `LocalReports`."""
+        """See `LocalReports`. A damaged copy is fetched again; after that, the night is damaged."""
+        night = self._with_snapshots(run_id)
+        parts = (read_json(night / RUN_FILE) or {}).get("parts")
+        pruned = not all((night / table).is_dir() for table in SNAPSHOTS)
+        if not pruned and not is_intact(night, parts, SNAPSHOTS):
+            shutil.rmtree(night)
+            there = self.store.at(f"{_RUNS}/{run_id}").objects()
+            self._pull_night(run_id, [found.name for found in there])
+            self._with_snapshots(run_id)
+        return night
+
+    def _with_snapshots(self, run_id: str) -> Path:
         night = self.night(run_id)
         for table in SNAPSHOTS:
             if (night / table).is_dir() and not any((night / table).iterdir()):

@@ -73,6 +73,20 @@ def grown_up(monkeypatch):
 
 
 @pytest.fixture
+def opened(monkeypatch) -> list[str]:
+    """Names of the objects that were read."""
+    names: list[str] = []
+    read = ObjectArchive.read
+
+    def noting(self, location, max_bytes):
+        names.append(location.path)
+        return read(self, location, max_bytes)
+
+    monkeypatch.setattr(ObjectArchive, "read", noting)
+    return names
+
+
+@pytest.fixture
 def archive(url, source):
     upload(source, url / "archive")
     return url / "archive"
@@ -96,19 +110,12 @@ def test_a_night_on_objects_has_the_rows_of_a_local_one(archive, url, source, tm
 
 
 def test_the_second_night_opens_nothing_and_what_changed_is_read_again(
-    archive, url, tmp_path, grown_up, monkeypatch, capsys
+    archive, url, tmp_path, grown_up, opened, capsys
 ):
     for _ in range(3):  # three nights try what cannot be read
         assert score(archive, url / "reports") == ExitCode.COMPLETE
         shutil.rmtree(tmp_path / "copies")  # the copy is nobody's memory
-    opened: list[str] = []
-    read = ObjectArchive.read
-
-    def noting(self, location, max_bytes):
-        opened.append(location.path)
-        return read(self, location, max_bytes)
-
-    monkeypatch.setattr(ObjectArchive, "read", noting)
+    opened.clear()
     assert score(archive, url / "reports") == ExitCode.COMPLETE
     assert opened == []
     name = "photographs/lesion-4.png"
@@ -190,6 +197,27 @@ def test_a_run_killed_between_marker_and_pointer_is_finished_by_the_next(
     assert score(archive, url / "reports") == ExitCode.COMPLETE
     nights = {f.name.split("/")[1] for f in ObjectStore(url / "reports").objects("runs/")}
     assert len(nights) == 3
+
+
+def test_a_damaged_copy_is_fetched_again_and_a_damaged_night_is_passed_over(
+    archive, url, tmp_path, grown_up, opened
+):
+    assert score(archive, url / "reports") == ExitCode.COMPLETE
+    (part,) = (tmp_path / "copies").glob("*/latest/files/*.parquet")
+    part.write_bytes(b"damaged")
+    opened.clear()
+    assert score(archive, url / "reports") == ExitCode.COMPLETE
+    assert sorted({name.split("/")[0] for name in opened}) == [
+        "inbox"
+    ]  # what failed is tried again
+    reports = ObjectStore(url / "reports")
+    pointer = reports.get("latest").data.decode().strip()
+    (name,) = (found.name for found in reports.objects(f"{pointer}/files/"))
+    reports.put(name, b"damaged")
+    shutil.rmtree(tmp_path / "copies")
+    assert score(archive, url / "reports") == ExitCode.COMPLETE
+    damaged = run_of(latest(url / "reports", tmp_path / "night"))["memory"]["damaged"]
+    assert damaged == [pointer.removeprefix("runs/")]
 
 
 def test_an_object_that_vanishes_after_the_listing_is_unscored_with_a_reason(
