@@ -29,6 +29,7 @@ from batch.config import DEFAULT_BATCH_SIZE
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.scoring import score_batch
 from batch.quiet import import_tensorflow
+from batch.records import ImageLocation
 from batch.reports import rows, tables
 from tests.support import FACTS
 
@@ -42,32 +43,33 @@ def _timed(work: Callable[[], Any], images: int) -> tuple[float, Any]:
     return (time.process_time() - begun) / images * 1000, result
 
 
-def _decoding(files: Sequence[bytes]) -> dict[str, float]:
-    """One after the other, as in the job: pictures that were all kept would cost fresh memory."""
-    spent = {"decode": 0.0, "resize": 0.0}
-    for data in files:
-        cost, decoded = _timed(
-            partial(raster.decode, data, FileFormat.JPEG, Limits(), preprocess.DECODE_AT_LEAST),
-            len(files),
-        )
-        spent["decode"] += cost
-        spent["resize"] += _timed(partial(preprocess.preprocess, decoded.pixels), len(files))[0]
+def _reading(archive: LocalArchive, found: Sequence[ImageLocation]) -> dict[str, float]:
+    """One after the other, as in the job: what is kept would cost fresh memory."""
+    spent = dict.fromkeys(("read", "digest", "decode", "resize"), 0.0)
+    limits, count = Limits(), len(found)
+
+    def timed(stage: str, work: Callable[[], Any]) -> Any:
+        cost, result = _timed(work, count)
+        spent[stage] += cost
+        return result
+
+    for one in found:
+        data = timed("read", partial(archive.read, one, limits.file_bytes))
+        timed("digest", lambda data=data: hashlib.sha256(data).hexdigest())
+        decode = partial(raster.decode, data, FileFormat.JPEG, limits, preprocess.DECODE_AT_LEAST)
+        pixels = timed("decode", decode).pixels
+        timed("resize", partial(preprocess.preprocess, pixels))
     return spent
 
 
 def measure(root: Path, model: str) -> dict[str, float]:
     """JPEG files only: the stages are called one by one, as the reader calls them."""
     classifier = verify_artifact(find_artifact(model))
-    archive, rules, limits = LocalArchive(root), ReadingRules(), Limits()
+    archive, rules = LocalArchive(root), ReadingRules()
     found = list(list_archive(root))
     found = found[:: max(1, len(found) // SAMPLE)][:SAMPLE]
     count = len(found)
-    costs: dict[str, float] = {}
-    costs["read"], data = _timed(
-        lambda: [archive.read(one, limits.file_bytes) for one in found], count
-    )
-    costs["digest"], _ = _timed(lambda: [hashlib.sha256(one).hexdigest() for one in data], count)
-    costs |= _decoding(data)
+    costs = _reading(archive, found)
     whole, readings = _timed(lambda: [read_file(archive, one, rules) for one in found], count)
     costs["rest of reading"] = whole - sum(costs.values())
     inputs = [frame for _, frames in readings for frame in frames]
