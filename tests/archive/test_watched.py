@@ -14,7 +14,13 @@ import pytest
 from batch.archive import watched
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
-from batch.archive.suspicion import MAX_SCANS, has_many_scans, is_suspicious_raster
+from batch.archive.suspicion import (
+    _CHUNK,
+    MAX_SCANS,
+    _count_scans,
+    has_many_scans,
+    is_suspicious_raster,
+)
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason, ImageFailure
@@ -185,3 +191,10 @@ def test_a_process_that_started_decoders_ends_by_itself():
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, timeout=120)
     assert ended.returncode == 0
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, _CHUNK - 1, _CHUNK, _CHUNK + 1, 2 * _CHUNK + 5])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_scans_are_counted_as_bytes_count_does(length, shift):
+    data = (b"\x00" * shift + b"\xff\xda\xff\xff\xda\xda" * (length // 6 + 1))[:length]
+    assert _count_scans(data) == data.count(b"\xff\xda")
