@@ -80,13 +80,11 @@ class Ahead(Generic[Result]):
         try:
             result = self._work(*arguments)
         except BaseException as error:  # for whoever takes it
-            with self._lock:
-                self._running -= 1
-                self._begin()
             future.set_exception(error)
-            return
+        else:
+            with self._lock:
+                self._weight += self._weigh(result)
+            future.set_result(result)
         with self._lock:
             self._running -= 1
-            self._weight += self._weigh(result)
             self._begin()
-        future.set_result(result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,6 +21,7 @@ from batch.config import LOCAL_RUNNER
 from batch.dofns import FILES, METRICS
 from batch.errors import RunnerFailed, UsageError
 from batch.progress import FILES_READ
+from batch.repeating import repeating
 
 POLL_SECONDS = 2.0
 """Between two looks at the counters of an engine elsewhere."""
@@ -70,24 +70,16 @@ def _following(result: Any, before: int) -> Iterator[None]:
     tell only at the end. Beam's own local runner has ended when it gives its result, and its
     workers, where they are threads of this process, have counted here already.
     """
-    ended = threading.Event()
 
     def look() -> None:
         with suppress(Exception):  # a picture of the progress is no reason to fail
             result._metrics = None  # Beam's client for engines elsewhere keeps its first answer
             FILES_READ.raise_to(before + counted(result, FILES))
 
-    def follow() -> None:
-        while not ended.wait(POLL_SECONDS):
-            look()
-
-    thread = threading.Thread(target=follow, name="metrics", daemon=True)
-    thread.start()
     try:
-        yield
+        with repeating(look, POLL_SECONDS, "metrics"):
+            yield
     finally:
-        ended.set()
-        thread.join()
         look()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from batch.errors import ReportsLocked, ReportsLost, UsageError
+from batch.repeating import repeating
 
 LOCK_FILE = ".lock"
 HEARTBEAT_SECONDS = 30.0
@@ -90,20 +90,13 @@ def heartbeat(beat: Callable[[], object]) -> Iterator[None]:
     """Keep a lock young while this is open; what fails here fails again, and is told, where it
     matters.
     """
-    stop = threading.Event()
 
     def live() -> None:
-        while not stop.wait(HEARTBEAT_SECONDS):
-            with suppress(OSError):
-                beat()
+        with suppress(OSError):
+            beat()
 
-    heart = threading.Thread(target=live, name="heartbeat", daemon=True)
-    heart.start()
-    try:
+    with repeating(live, HEARTBEAT_SECONDS, "heartbeat"):
         yield
-    finally:
-        stop.set()
-        heart.join()
 
 
 def _take(lock: HeldLock, owner: str) -> None:
