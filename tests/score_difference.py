@@ -25,10 +25,11 @@ def differences(folder: Path, model_id: str) -> tuple[np.ndarray, int]:
     melanoma = output.class_names.index(output.melanoma_class)
     scores = []
     for at_least in (None, DECODE_AT_LEAST):
-        pixels = [
-            preprocess(raster.decode(p.read_bytes(), FileFormat.JPEG, Limits(), at_least).pixels)
-            for p in sorted(folder.iterdir())
+        images = [
+            raster.decode(path.read_bytes(), FileFormat.JPEG, Limits(), at_least)
+            for path in sorted(folder.iterdir())
         ]
+        pixels = [preprocess(image.pixels, image.rows, image.columns) for image in images]
         scores.append(classifier.scores(np.stack(pixels))[:, melanoma])
     threshold = classifier.manifest.operating_point().threshold
     flips = int(np.sum((scores[0] >= threshold) != (scores[1] >= threshold)))

@@ -65,7 +65,7 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
     """
     limits = content.rules.limits
     decoded = raster.decode(content.data, content.file_format, limits, DECODE_AT_LEAST)
-    model_input = preprocess(decoded.pixels)
+    model_input = preprocess(decoded.pixels, decoded.rows, decoded.columns)
     red, green, blue = mean_colour(model_input)
     record = ImageRecord(
         image_id=f"sha256:{content.sha256}",
@@ -132,7 +132,7 @@ def _dicom_frame(image: dicom.DicomImage, index: int, content: FileContent) -> F
     image_id, frame_number = _frame_identity(image, index, content)
     try:
         pixels, flags = decode_frame(image, index, content.rules.limits, DECODE_AT_LEAST)
-        model_input = preprocess(pixels)
+        model_input = preprocess(pixels, image.rows, image.columns)
     except Exception as error:  # a frame must not cost its neighbours, whatever a codec raises
         return unscored(content.path, as_failure(error), content.sha256, image_id, frame_number)
     red, green, blue = mean_colour(model_input)

@@ -20,11 +20,12 @@ def decode_rgb(data: bytes, rows: int, columns: int, at_least: int | None) -> np
 
     Args:
         rows, columns: of the full image. at_least: when given, decode at the smallest of 1/8, 1/4
-            and 1/2 scale that divides both sides and keeps them at least that long.
+            and 1/2 scale that keeps both sides at least that long.
 
     Returns:
         (h, w, 3) uint8, RGB: a view of pixels of four bytes each, which `raster.resize` takes
-        without copying.
+        without copying. h and w are rounded up where the scale does not divide a side: the last
+        line then stands for fewer lines of the image, and holds some of the encoder's padding.
 
     Raises:
         ImageFailure: DECODE_FAILED for truncated or damaged data.
@@ -48,11 +49,7 @@ def decode_rgb(data: bytes, rows: int, columns: int, at_least: int | None) -> np
 
 
 def _scale(rows: int, columns: int, at_least: int | None) -> int:
-    """Only what divides both sides: the last pixel would else be mixed with the encoder's padding,
-    and the picture stretched by a fraction of a pixel.
-    """
     if at_least is None:
         return 1
     room = min(rows // at_least, columns // at_least)
-    whole = (scale for scale in _SCALES if rows % scale == columns % scale == 0)
-    return next((scale for scale in whole if scale <= room), 1)
+    return next((scale for scale in _SCALES if scale <= room), 1)

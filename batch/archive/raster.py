@@ -119,8 +119,15 @@ def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -
         limits.check_size(*codestream.webp_size(data[:64]))
 
 
-def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize(
+    pixels: np.ndarray,
+    height: int,
+    width: int,
+    box: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
     """Resize (h, w, 3) uint8 to (height, width, 3) uint8: bilinear, antialiased when shrinking.
+
+    box: left, top, right, bottom of what is resized, in pixels; None for all of it.
 
     The aspect ratio is not kept. Pillow widens the bilinear kernel by the shrink factor, which is
     what makes it antialiased; TensorFlow's default and OpenCV's do not.
@@ -130,7 +137,7 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     image = (
         Image.fromarray(pixels) if ready is None else Image.fromarrow(ready, "RGB", (columns, rows))
     )
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box))
 
 
 def _settle_jpeg_colour(

@@ -81,7 +81,7 @@ def test_anything_but_rgb_bytes_is_refused(pixels):
     assert failure.value.reason == FailureReason.MODEL_INPUT_INVALID
 
 
-@pytest.mark.parametrize(("height", "width"), [(540, 720), (1080, 1440), (2304, 3072)])
+@pytest.mark.parametrize(("height", "width"), [(900, 1200), (1080, 1440), (2304, 3072)])
 def test_decoding_at_reduced_scale_stays_close_to_the_full_decode(height, width):
     data = jpeg_bytes(lesion_image(3, height, width))
     full = preprocess(raster.decode(data, FileFormat.JPEG, Limits()).pixels).astype(int)

@@ -57,8 +57,8 @@ def _reading(archive: LocalArchive, found: Sequence[ImageLocation]) -> dict[str,
         data = timed("read", partial(archive.read, one, limits.file_bytes))
         timed("digest", lambda data=data: hashlib.sha256(data).hexdigest())
         decode = partial(raster.decode, data, FileFormat.JPEG, limits, preprocess.DECODE_AT_LEAST)
-        pixels = timed("decode", decode).pixels
-        timed("resize", partial(preprocess.preprocess, pixels))
+        image = timed("decode", decode)
+        timed("resize", partial(preprocess.preprocess, image.pixels, image.rows, image.columns))
     return spent
 
 

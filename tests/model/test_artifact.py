@@ -254,7 +254,7 @@ def test_another_way_of_resizing_is_refused_by_its_golden_pixels(artifact_copy, 
     import numpy as np
     from PIL import Image
 
-    def nearest(pixels, height, width):
+    def nearest(pixels, height, width, box=None):
         return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST))
 
     monkeypatch.setattr("batch.archive.raster.resize", nearest)
