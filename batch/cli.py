@@ -19,6 +19,7 @@ from batch.errors import BatchError, ExitCode, UsageError
 from batch.interrupt import stop_on_signals
 from batch.job_arguments import PROGRAM
 from batch.options import job_config, reports_place, review_options
+from batch.permanent import permanent
 from batch.terminal import say as _say
 from batch.training_commands import _calibrate, _evaluate, _train, _wrap
 
@@ -74,8 +75,9 @@ def _score(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 
 def _run(config: JobConfig, options: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
-    from batch.console import Progress, summary
-    from batch.night import run_night
+    with permanent():
+        from batch.console import Progress, summary
+        from batch.night import run_night
 
     _start_log(config, options)
     with stop_on_signals(), Progress() as progress:

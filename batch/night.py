@@ -17,6 +17,7 @@ from batch.errors import ArchiveLost, NoImagesFound, PendingReason, ReportsLost
 from batch.model.artifact import shared_classifier
 from batch.model.classifier import Classifier
 from batch.objects.url import Place
+from batch.permanent import permanent
 from batch.records import Canary, ImageLocation
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
@@ -175,9 +176,10 @@ def _start(
     """
     if not len(plan.queue):
         return (lambda *_: Done(0)), None
-    from batch.segments import start_model, work_off
+    with permanent():
+        from batch.segments import start_model, work_off
 
-    job, canary = start_model(config, settings, archive, staging)
+        job, canary = start_model(config, settings, archive, staging)
     clock.lap("model")
     allowance = Allowance(config.seconds_allowed)
     return partial(work_off, plan, job, config.segment_size, allowance), canary

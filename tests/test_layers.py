@@ -13,7 +13,17 @@ from tests.support import REPOSITORY
 # From the bottom up. A room may import what stands before it, and itself.
 ROOMS = (
     ("errors",),
-    ("records", "quiet", "ahead", "repeating", "progress", "interrupt", "schedule", "terminal"),
+    (
+        "records",
+        "quiet",
+        "permanent",
+        "ahead",
+        "repeating",
+        "progress",
+        "interrupt",
+        "schedule",
+        "terminal",
+    ),
     ("objects",),
     ("archive",),
     ("config",),

@@ -27,6 +27,7 @@ from batch.model.manifest import (
     read_manifest,
 )
 from batch.model.manifest_checks import TRAIN_AGAIN, check_manifest
+from batch.permanent import permanent
 from batch.records import Canary
 
 ReadModel = Callable[[], bytes]
@@ -125,11 +126,20 @@ def shared_classifier(read: ReadModel, manifest: ModelManifest, batch_size: int)
     Args:
         read: gives the model file; it is asked once, and its answer's digest is compared.
     """
+    return _shared_classifier(read, manifest, batch_size)[0]
+
+
+def _shared_classifier(
+    read: ReadModel, manifest: ModelManifest, batch_size: int
+) -> tuple[KerasClassifier, bool]:
+    """And whether it was opened just now."""
     key = (manifest.model_sha256, contract_digest(manifest), batch_size)
     with _LOADING:
-        if key not in _LOADED:
+        if key in _LOADED:
+            return _LOADED[key], False
+        with permanent():
             _LOADED[key] = KerasClassifier(open_model(read, manifest), manifest, batch_size)
-        return _LOADED[key]
+        return _LOADED[key], True
 
 
 def verify_artifact(
@@ -145,8 +155,10 @@ def verify_artifact(
 
 def prove(artifact: ModelArtifact, batch_size: int) -> tuple[KerasClassifier, Canary]:
     """As `verify_artifact`, and what the golden images measured."""
-    _judged_model(artifact.read_model, artifact.manifest)  # one loaded before says nothing of it
-    classifier = shared_classifier(artifact.read_model, artifact.manifest, batch_size)
+    read, manifest = artifact.read_model, artifact.manifest
+    classifier, is_new = _shared_classifier(read, manifest, batch_size)
+    if not is_new:  # one that was opened before says nothing of the file as it is now
+        _judged_model(read, manifest)
     canary = check_golden(artifact.folder, classifier)
     _check_seal(artifact.manifest)
     return classifier, canary
