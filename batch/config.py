@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -22,6 +23,11 @@ DEFAULT_SEGMENT_SIZE = 2000
 DEFAULT_BATCH_SIZE = 16
 """As fast as 32, with less memory, and an image waits less for others."""
 
+CORES_A_PROCESS = 4
+BYTES_A_PROCESS = 2 << 30
+"""One takes 1.0 to 1.2 GB, and a large image up to one more."""
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
 YOUNG_SECONDS = 600
 """A file that cannot be decoded and was modified less than ten minutes before the run may still be
 being written: it is left for the next run."""
@@ -32,6 +38,23 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def available_memory() -> int:
+    """Bytes of memory that this machine has, or its container may use."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in _CGROUP_LIMITS:
+        with suppress(OSError, ValueError):  # there is none, or its word is "max"
+            found = min(found, int(Path(name).read_text()))
+    return found
+
+
+def default_processes() -> int:
+    """So many processes score side by side where nobody says how many.
+
+    One interpreter keeps some four cores busy; each process has a model of its own.
+    """
+    return max(1, min(available_cores() // CORES_A_PROCESS, available_memory() // BYTES_A_PROCESS))
 
 
 class Order(StrEnum):
@@ -74,7 +97,8 @@ class JobConfig:
     that this machine works on. model: bundled id or artifact folder.
     operating_point: its name; None for the artifact's default. started_at: with time zone, UTC.
     segment_size: files in one Beam pipeline, 0 for all in one. batch_size: images in one call of
-    the model. decode_threads: of each worker process, and so many batches with the model at once.
+    the model. processes: of this machine that score segments side by side. decode_threads: of each
+    worker process, and so many batches with the model at once; None for its share of the cores.
     max_unscored_rate: share (0..1) of the images tried above which the exit code says so. rules:
     how files are read. order: of reading. settle_seconds: files modified less than so long before
     the start wait for the next run. seconds_allowed: no segment is begun that would end later;
@@ -91,7 +115,8 @@ class JobConfig:
     operating_point: str | None = None
     segment_size: int = DEFAULT_SEGMENT_SIZE
     batch_size: int = DEFAULT_BATCH_SIZE
-    decode_threads: int = field(default_factory=available_cores)
+    processes: int = 1
+    decode_threads: int | None = None
     max_unscored_rate: float = 0.1
     rules: ReadingRules = field(default_factory=ReadingRules)
     order: Order = Order.NEWEST
@@ -114,13 +139,19 @@ class JobConfig:
         for option, value, low, high in (
             ("--segment-size", self.segment_size, 0, None),
             ("--batch-size", self.batch_size, 1, 1024),
-            ("--decode-threads", self.decode_threads, 1, 256),
+            ("--processes", self.processes, 1, 256),
+            ("--decode-threads", 1 if self.decode_threads is None else self.decode_threads, 1, 256),
             ("--max-unscored-rate", self.max_unscored_rate, 0, 1),
             ("--settle", self.settle_seconds, 0, 7 * 86_400),
         ):
             if not value >= low or (high is not None and not value <= high):
                 limit = f"{low} to {high}" if high is not None else f"{low} or more"
                 raise UsageError(f"{option}: found {value}; allowed: {limit}.")
+        if self.processes > 1 and self.beam_options:
+            raise UsageError(
+                f"--processes: found {self.processes}, with Beam options after `--`; allowed: 1. "
+                "There the runner says how many workers there are."
+            )
         check_archive(self.archive)
         if self.reports_url is not None:
             check_store("--output", self.reports_url)

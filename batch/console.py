@@ -8,7 +8,6 @@ import os
 import sys
 import textwrap
 import threading
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from batch.failures import STORE_REFUSED, causes, places
 from batch.night import Night
 from batch.objects.store import store_code
 from batch.operations.log_json import JsonFormatter
@@ -57,13 +57,8 @@ def start_log(path: Path, json_run_id: str | None = None) -> None:
 
 def log_failure(error: BaseException) -> None:
     """Log where an unexpected error came from, without its message: messages quote values."""
-    while error is not None:
-        frames = traceback.extract_tb(error.__traceback__)
-        places = " < ".join(
-            f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames)
-        )
-        logger.error("%s at %s", type(error).__name__, places)
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    for line in places(error):
+        logger.error("%s", line)
 
 
 def explain_failure(error: BaseException) -> str:
@@ -71,19 +66,14 @@ def explain_failure(error: BaseException) -> str:
 
     A storage error can only be of the reports: what fails in the archive is a row of the report.
     """
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes(error):
         if isinstance(cause, OSError) and (code := store_code(cause)):
-            return (
-                f"the object store refused or did not answer ({code}); nothing was published. "
-                "Check its address, the credentials and the permission to write, then start again."
-            )
+            return STORE_REFUSED.format(code)
         if isinstance(cause, OSError) and cause.errno in _STORAGE_ERRORS:
             return (
                 f"the reports cannot be written ({os.strerror(cause.errno)}); nothing was "
                 "published. Free space or check the disk, then start again."
             )
-        cause = cause.__cause__ or cause.__context__
     where = (
         "The log file says where."
         if logging.getLogger("batch").handlers

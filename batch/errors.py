@@ -4,7 +4,10 @@
 `Unscored` row. Both carry text that was written by us: never a value taken from a file.
 """
 
+from __future__ import annotations
+
 from enum import IntEnum, StrEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -24,6 +27,14 @@ class BatchError(Exception):
     """A run cannot go on. The message says what, found, allowed and remedy."""
 
     exit_code = ExitCode.FAILURE
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Kinds whose message is put together from parts travel between processes, too."""
+        return _remade, (type(self), self.args), vars(self)
+
+
+def _remade(kind: type[BatchError], arguments: tuple[Any, ...]) -> BatchError:
+    return kind.__new__(kind, *arguments)
 
 
 class UsageError(BatchError):

@@ -9,11 +9,11 @@ from pathlib import Path
 from batch.archive.limits import LIMIT_NAMES
 from batch.archive.privacy import Identifiers
 from batch.config import (
+    CORES_A_PROCESS,
     DEFAULT_BATCH_SIZE,
     DEFAULT_SEGMENT_SIZE,
     Listing,
     Order,
-    available_cores,
 )
 from batch.objects.url import place
 
@@ -74,9 +74,15 @@ def add_job(command: argparse.ArgumentParser) -> None:
         "--decode-threads",
         metavar="N",
         type=int,
-        default=available_cores(),
         help="threads that read and decode, in each worker; so many batches are with the model at "
-        "once (default: the cores that this process may use)",
+        "once (default: the cores that this process may use, shared out among --processes)",
+    )
+    command.add_argument(
+        "--processes",
+        metavar="N",
+        type=int,
+        help="processes of this machine that score segments side by side, each with a model of its "
+        f"own (default: one for each {CORES_A_PROCESS} cores; 1 with Beam options)",
     )
     command.add_argument(
         "--identifiers",

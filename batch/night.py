@@ -182,7 +182,7 @@ def _start(
         job, canary = start_model(config, settings, archive, staging)
     clock.lap("model")
     allowance = Allowance(config.seconds_allowed)
-    return partial(work_off, plan, job, config.segment_size, allowance), canary
+    return partial(work_off, plan, job, config.segment_size, config.processes, allowance), canary
 
 
 def _pictures(config: JobConfig, settings: Settings) -> Pictures:

@@ -20,6 +20,7 @@ from batch.config import (
     Listing,
     Order,
     ReviewOptions,
+    default_processes,
     nanoseconds,
     whole_path,
 )
@@ -55,6 +56,7 @@ def job_config(
         operating_point=options.operating_point,
         segment_size=options.segment_size,
         batch_size=options.batch_size,
+        processes=_processes(options.processes, beam),
         decode_threads=options.decode_threads,
         max_unscored_rate=getattr(options, "max_unscored_rate", 1.0),
         rules=_reading_rules(options, started_at),
@@ -68,6 +70,12 @@ def job_config(
         beam_options=tuple(beam),
         review=review_options(options),
     )
+
+
+def _processes(given: int | None, beam: Sequence[str]) -> int:
+    if given is not None:
+        return given
+    return 1 if beam else default_processes()
 
 
 def reports_place(option: str, given: Place) -> tuple[Path, ObjectUrl | None]:

@@ -12,6 +12,7 @@ import apache_beam as beam
 from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage
 from batch.archive.top_levels import top_levels
+from batch.config import available_cores
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.records import ImageLocation, QueuedFile
@@ -20,7 +21,7 @@ from batch.reports.parts import settle_parts
 from batch.reports.queue import write_queue
 from batch.reports.rows import RunFacts
 from batch.reports.shared import SharedFolder, fresh_name
-from batch.runners import pipeline_options, run_pipeline
+from batch.runners import has_one_worker, pipeline_options, run_pipeline
 from batch.transforms import ListFolders, PrepareImages, ReadQueue, ScoreImages, WriteReports
 
 FILES_PER_SHARD = 20_000
@@ -31,7 +32,8 @@ FILES_PER_SHARD = 20_000
 class SegmentJob:
     """What a segment's pipeline needs, but for its files.
 
-    load: gives the classifier, once a worker process. beam_options: as given after `--`.
+    load: gives the classifier, once a worker process. decode_threads: None for the cores that the
+    process may use. beam_options: as given after `--`.
     """
 
     archive: ArchiveStorage
@@ -39,7 +41,7 @@ class SegmentJob:
     output: OutputContract
     facts: RunFacts
     batch_size: int
-    decode_threads: int
+    decode_threads: int | None
     rules: ReadingRules
     beam_options: tuple[str, ...]
 
@@ -63,28 +65,48 @@ def list_on_workers(
     return read_listing(shared, top, chunks, index)
 
 
-def run_segment(
-    job: SegmentJob, files: Iterable[QueuedFile], shared: SharedFolder, folder: Path
-) -> None:
-    """Score a segment's files and write its table parts below `folder`; returns when they are all
-    there, each once, whatever the runner had to do twice.
+@dataclass(frozen=True)
+class QueuedSegment:
+    """A segment whose files are written down where workers find them.
 
-    Args:
-        shared: what the workers write to; the folder itself, or another place.
+    shared: what the workers read and write; the folder itself, or another place. folder: gets the
+    table parts. chunks: names of the queue's chunks. files: so many are in them.
+    """
+
+    shared: SharedFolder
+    folder: Path
+    chunks: tuple[str, ...]
+    files: int
+
+
+def queue_segment(files: Iterable[QueuedFile], shared: SharedFolder, folder: Path) -> QueuedSegment:
+    """Write the files of a segment to the shared folder.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    chunks, total = write_queue(shared, files)
+    return QueuedSegment(shared, folder, tuple(chunks), total)
+
+
+def run_segment(job: SegmentJob, segment: QueuedSegment) -> None:
+    """Score a segment's files and write its table parts below its folder; returns when they are all
+    there, each once, whatever the runner had to do twice.
 
     Raises:
         RunnerFailed: an engine gave up. ReportsLost: what workers wrote is not here in full.
     """
-    list_name = f"parts-{fresh_name()}.json"
-    chunks, total = write_queue(shared, files)
+    shared, list_name = segment.shared, f"parts-{fresh_name()}.json"
     options = pipeline_options(job.beam_options)
     pipeline = beam.Pipeline(options=options)
-    queue = pipeline | "ReadQueue" >> ReadQueue(shared, chunks)
-    prepared = queue | "PrepareImages" >> PrepareImages(job.archive, job.rules, job.decode_threads)
+    spread = not has_one_worker(options)
+    threads = job.decode_threads or available_cores()
+    queue = pipeline | "ReadQueue" >> ReadQueue(shared, segment.chunks, spread)
+    prepared = queue | "PrepareImages" >> PrepareImages(job.archive, job.rules, threads)
     scored = prepared.inputs | "ScoreImages" >> ScoreImages(
-        job.load, job.output, job.batch_size, job.decode_threads
+        job.load, job.output, job.batch_size, threads
     )
-    shards = max(1, math.ceil(total / FILES_PER_SHARD))
+    shards = max(1, math.ceil(segment.files / FILES_PER_SHARD))
     _ = (prepared, scored) | "WriteReports" >> WriteReports(shared, job.facts, shards, list_name)
     run_pipeline(pipeline, options)
-    settle_parts(shared, folder, list_name, total)
+    settle_parts(shared, segment.folder, list_name, segment.files)

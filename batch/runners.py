@@ -10,6 +10,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
 from apache_beam.options.pipeline_options import (
+    DirectOptions,
     FlinkRunnerOptions,
     PipelineOptions,
     PortableOptions,
@@ -31,6 +32,12 @@ def is_local(arguments: Sequence[str]) -> bool:
     """Whether these Beam options leave everything in this process."""
     standard = PipelineOptions(list(arguments)).view_as(StandardOptions)
     return standard.runner in (None, LOCAL_RUNNER)
+
+
+def has_one_worker(options: PipelineOptions) -> bool:
+    """Whether the pipeline is run by this process alone, so that there is nobody to share with."""
+    runner, direct = options.view_as(StandardOptions).runner, options.view_as(DirectOptions)
+    return runner == LOCAL_RUNNER and direct.direct_num_workers == 1
 
 
 def run_pipeline(pipeline: beam.Pipeline, options: PipelineOptions) -> None:

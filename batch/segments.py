@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 from batch import interrupt
 from batch.archive.storage import ArchiveStorage
-from batch.config import JobConfig
+from batch.config import JobConfig, available_cores
+from batch.crew import Crew
 from batch.errors import PendingReason
 from batch.model.artifact import prove, shared_classifier
 from batch.model.manifest import MODEL_FILE
-from batch.pipeline import SegmentJob, run_segment
+from batch.pipeline import QueuedSegment, SegmentJob, queue_segment, run_segment
 from batch.records import Canary
 from batch.reports.gathering import Done
 from batch.reports.plan import Plan
@@ -59,10 +61,21 @@ def start_model(
     return job, canary
 
 
+@dataclass(frozen=True)
+class _AtWork:
+    """A segment that is being worked off. begun: when, on the clock of `now`."""
+
+    number: int
+    end: int
+    begun: float
+    segment: QueuedSegment
+
+
 def work_off(
     plan: Plan,
     job: SegmentJob,
     segment_size: int,
+    processes: int,
     allowance: Allowance,
     staging: Staging,
     check_ground: Callable[[], None],
@@ -72,30 +85,57 @@ def work_off(
     """Run segments until the queue, the time or somebody's patience ends.
 
     Args:
-        segment_size: files; 0 for all in one. check_ground: raises when archive or reports are no
-            longer what they were; asked before a segment is made durable. on_done: told the files
-            settled so far. now: seconds since the run's start, on a clock that never jumps.
+        segment_size: files; 0 for all in one. processes: segments side by side, at most.
+            check_ground: raises when archive or reports are no longer what they were; asked before
+            a segment is made durable. on_done: told the files settled so far. now: seconds since
+            the run's start, on a clock that never jumps.
     """
     total = len(plan.queue)
     size = segment_size or total
-    for number, start in enumerate(range(0, total, size)):
-        count = min(size, total - start)
-        if interrupt.is_requested():
-            return Done(start, PendingReason.STOPPED)
-        begun = now()
-        if not allowance.fits(begun, count):
-            return Done(start, PendingReason.OUT_OF_TIME)
-        folder = staging.segment_at_work(number)
-        try:
+    done = Done(total)
+
+    def begun() -> Iterator[_AtWork]:
+        nonlocal done
+        for number, start in enumerate(range(0, total, size)):
+            count = min(size, total - start)
+            if interrupt.is_requested():
+                done = Done(start, PendingReason.STOPPED)
+                return
+            at = now()
+            if not allowance.fits(at, count):
+                done = Done(start, PendingReason.OUT_OF_TIME)
+                return
+            folder = staging.segment_at_work(number).resolve()
             files = plan.queued(start, start + count)
-            run_segment(job, files, staging.shared(number), folder.resolve())
-        except Exception:  # Beam wraps what it meets; what lies behind it is told better
-            interrupt.check_at_once()
+            segment = queue_segment(files, staging.shared(number), folder)
+            yield _AtWork(number, start + count, at, segment)
+
+    try:
+        for one in _finished(begun(), job, min(processes, -(-total // size))):
             check_ground()
-            raise
+            staging.commit(one.number, segment_facts(job.facts))
+            allowance.learn(one.segment.files, now() - one.begun)
+            logger.info("segment %d done: %d of %d files", one.number, one.end, total)
+            on_done(one.end)
+    except Exception:  # Beam wraps what it meets; what lies behind it is told better
+        interrupt.check_at_once()
         check_ground()
-        staging.commit(number, segment_facts(job.facts))
-        allowance.learn(count, now() - begun)
-        logger.info("segment %d done: %d of %d files", number, start + count, total)
-        on_done(start + count)
-    return Done(total)
+        raise
+    return done
+
+
+def _finished(segments: Iterator[_AtWork], job: SegmentJob, processes: int) -> Iterator[_AtWork]:
+    """Each segment when it is done, in order."""
+    threads = job.decode_threads or -(-available_cores() // processes)
+    do = partial(_run, replace(job, decode_threads=threads))
+    if processes == 1:
+        for one in segments:
+            do(one)
+            yield one
+        return
+    with Crew(do, processes) as crew:
+        yield from crew.finished(segments)
+
+
+def _run(job: SegmentJob, one: _AtWork) -> None:
+    run_segment(job, one.segment)

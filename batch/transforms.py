@@ -45,20 +45,19 @@ class Scored(NamedTuple):
 
 @dataclass
 class ReadQueue(beam.PTransform):
-    """The files of a segment, spread over the workers. chunks: names of the queue's chunks."""
+    """The files of a segment. chunks: names of the queue's chunks. spread: over the workers, of
+    which there are several.
+    """
 
     shared: SharedFolder
     chunks: Sequence[str]
+    spread: bool = True
 
     def expand(self, pbegin: beam.Pipeline) -> beam.PCollection:
         """Give a PCollection of QueuedFile."""
-        return (
-            pbegin
-            | "Chunks" >> beam.Create(self.chunks)
-            | "SpreadChunks" >> beam.Reshuffle()
-            | "ReadChunk" >> beam.FlatMap(partial(read_chunk, self.shared))
-            | "SpreadFiles" >> beam.Reshuffle()
-        )
+        chunks = pbegin | "Chunks" >> beam.Create(self.chunks, reshuffle=self.spread)
+        files = chunks | "ReadChunk" >> beam.FlatMap(partial(read_chunk, self.shared))
+        return files | "SpreadFiles" >> beam.Reshuffle() if self.spread else files
 
 
 @dataclass

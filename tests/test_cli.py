@@ -145,6 +145,8 @@ def test_no_traceback_for_a_users_mistake(tmp_path, capsys):
         ((*good, "--batch-size", "0"), "--batch-size: found 0; allowed: 1 to 1024"),
         ((*good, "--batch-size", "x"), "invalid int value: 'x'"),
         ((*good, "--decode-threads", "0"), "--decode-threads: found 0"),
+        ((*good, "--processes", "0"), "--processes: found 0; allowed: 1 to 256"),
+        ((*good, "--processes", "2", "--", "--direct_num_workers", "2"), "with Beam options"),
         ((*good, "--segment-size", "-1"), "--segment-size: found -1; allowed: 0 or more"),
         ((*good, "--max-unscored-rate", "1.1"), "--max-unscored-rate: found 1.1; allowed: 0 to 1"),
         ((*good, "--max-unscored-rate", "nan"), "--max-unscored-rate: found nan"),

@@ -18,7 +18,7 @@ from batch.demo.archive import EXPECTED_STATES
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.errors import UsageError
-from batch.pipeline import SegmentJob, run_segment
+from batch.pipeline import SegmentJob, queue_segment, run_segment
 from batch.progress import FILES_READ, Counter
 from batch.reports import parts as written_parts
 from batch.reports import tables
@@ -56,7 +56,8 @@ def run(archive: Path, root: Path, segment_size: int = 100, **changes: object):
     for number, start in enumerate(range(0, len(plan.queue), segment_size)):
         folder = staging.segment_at_work(number)
         files = plan.queued(start, start + segment_size)
-        run_segment(job(archive, **changes), files, staging.shared(number), folder)
+        segment = queue_segment(files, staging.shared(number), folder)
+        run_segment(job(archive, **changes), segment)
         staging.commit(number, segment_facts(FACTS))
     gathered = gather_night(staging, plan, Done(len(plan.queue)), FACTS)
     counts = count_night(staging.night, len(plan), FACTS.run_id, gathered)

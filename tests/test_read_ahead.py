@@ -20,7 +20,7 @@ from batch.archive.storage import LocalArchive
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.dofns import READ_AHEAD_FILES, READ_AHEAD_FRAMES, ReadDoFn, ScoreDoFn
-from batch.pipeline import SegmentJob, run_segment
+from batch.pipeline import SegmentJob, queue_segment, run_segment
 from batch.records import QueuedFile
 from batch.reports import tables
 from batch.reports.shared import LocalSharedFolder
@@ -69,7 +69,7 @@ def test_files_are_read_while_a_batch_is_scored(tmp_path):
     queue = [QueuedFile(location) for location in list_archive(archive)]
     folder = tmp_path / "segment"
     folder.mkdir()
-    run_segment(job, queue, LocalSharedFolder(folder), folder)
+    run_segment(job, queue_segment(queue, LocalSharedFolder(folder), folder))
     assert _PATIENT.waited == 2 * batch
     assert len(tables.read_columns("predictions", folder / "predictions", ["path"])) == 3 * batch
 

@@ -116,6 +116,7 @@ def _options(config: JobConfig) -> dict[str, Any]:
         "operating_point": config.operating_point,
         "segment_size": config.segment_size,
         "batch_size": config.batch_size,
+        "processes": config.processes,
         "decode_threads": config.decode_threads,
         "max_unscored_rate": config.max_unscored_rate,
         "order": config.order,

@@ -1,0 +1,203 @@
+"""Segments side by side: processes of this machine, each of which runs one pipeline at a time.
+
+One process gains little beyond some four cores, because Python's interpreter lock admits one thread
+at a time. Each process here has an interpreter, a model and decoding threads of its own, and lives
+until the night's last segment. What a segment leaves is the same, whoever ran it.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from batch.errors import BatchError
+from batch.failures import places, portable
+from batch.progress import FILES_READ
+from batch.repeating import repeating
+
+logger = logging.getLogger(__name__)
+Task = TypeVar("Task")
+WAITING_A_PROCESS = 2
+"""Tasks under way, a process: one that is done early has another while the oldest is not done."""
+TELL_SECONDS = 1.0
+"""Between two words of a process on how far it is."""
+LISTEN_SECONDS = 1.0
+"""A signal that comes just before the waiting begins is heard this much later."""
+_CONTEXT = multiprocessing.get_context("spawn")  # a fork of a threaded process may deadlock
+_DONE, _FAILED, _READ = "done", "failed", "read"
+
+
+class Crew(Generic[Task]):
+    """Processes that do tasks; a context manager. Nothing of them is left behind it.
+
+    Args:
+        do: a function at module level, or a partial of one; does one task, in a process.
+        size: processes.
+    """
+
+    def __init__(self, do: Callable[[Task], None], size: int) -> None:
+        self._do, self._size = do, size
+
+    def __enter__(self) -> Crew[Task]:
+        self._members: list[_Member] = [_Member(self._do) for _ in range(self._size)]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for member in self._members:
+            member.dismiss()
+
+    def finished(self, tasks: Iterator[Task]) -> Iterator[Task]:
+        """Have tasks done, and give each when it is done, in their order.
+
+        A task is asked for when a process is free for it.
+
+        Raises:
+            BatchError: a process ended. What a task raised, as far as another process may be told.
+        """
+        under_way: deque[_UnderWay[Task]] = deque()
+        most = WAITING_A_PROCESS * self._size
+        is_more = True
+        while True:
+            while is_more and len(under_way) < most and (free := self._free()) is not None:
+                task = next(tasks, None)
+                is_more = task is not None
+                if task is not None:
+                    under_way.append(_UnderWay(task))
+                    free.begin(under_way[-1])
+            if not under_way:
+                return
+            if under_way[0].is_done:
+                yield under_way.popleft().task
+            else:
+                self._listen()
+
+    def _free(self) -> _Member | None:
+        return next((member for member in self._members if member.is_free), None)
+
+    def _listen(self) -> None:
+        heard = wait([member.pipe for member in self._members], LISTEN_SECONDS)
+        for member in self._members:
+            if member.pipe in heard:
+                member.hear()
+
+
+@dataclass
+class _UnderWay(Generic[Task]):
+    task: Task
+    is_done: bool = field(default=False)
+
+
+class _Member:
+    """One process and the pipe to it. Not daemonic: it has watched decoders of its own."""
+
+    def __init__(self, do: Callable[[Any], None]) -> None:
+        self.pipe, theirs = _CONTEXT.Pipe()
+        self._work: _UnderWay[Any] | None = None
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs, do), name="segments")
+        self._process.start()
+        theirs.close()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it has nothing to do."""
+        return self._work is None
+
+    def begin(self, work: _UnderWay[Any]) -> None:
+        """Hand over one task."""
+        try:
+            self.pipe.send(work.task)
+        except OSError as error:
+            raise self._lost() from error
+        self._work = work
+
+    def hear(self) -> None:
+        """Take one message."""
+        try:
+            word, value = self.pipe.recv()
+        except (EOFError, OSError) as error:
+            raise self._lost() from error
+        if word == _READ:
+            FILES_READ.add(value)
+        elif word == _DONE and self._work is not None:
+            self._work.is_done, self._work = True, None
+        elif word == _FAILED:
+            failure, lines = value
+            for line in lines:
+                logger.error("in a process: %s", line)
+            raise failure
+
+    def dismiss(self) -> None:
+        """End the process, whatever it does; what it was at has no reader any more."""
+        self.pipe.close()
+        self._process.kill()
+        self._process.join()
+
+    def _lost(self) -> BatchError:
+        self._process.join()
+        return BatchError(
+            f"--processes: one of them ended (exit code {self._process.exitcode}); nothing was "
+            "published. -9 is what the system does when memory runs out: allow fewer processes, "
+            "then start again. The next run goes on from the last complete segment."
+        )
+
+
+def _serve(pipe: Connection, do: Callable[[Any], None]) -> None:
+    """The process: one task after the other until the other end closes."""
+    for kind in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the driver decides
+        signal.signal(kind, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    logging.getLogger().addHandler(logging.NullHandler())  # what libraries say may quote
+    warnings.simplefilter("ignore")
+    gc.freeze()  # what was loaded to get here; see `permanent`
+    speak = threading.Lock()
+    told = 0
+
+    def tell() -> None:
+        nonlocal told
+        with speak:
+            count = FILES_READ.value
+            if count > told:
+                with suppress(OSError):  # nobody listens any more
+                    pipe.send((_READ, count - told))
+                told = count
+
+    while True:
+        try:
+            task = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            with repeating(tell, TELL_SECONDS, "tell"):
+                do(task)
+        except Exception as error:
+            with speak:
+                pipe.send((_FAILED, (portable(error), places(error))))
+        else:
+            tell()
+            with speak:
+                pipe.send((_DONE, None))
+
+
+def _end_with_parent() -> None:
+    """A driver that was killed takes its processes along: nobody waits for what they do."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
