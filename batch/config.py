@@ -98,7 +98,7 @@ class JobConfig:
     operating_point: its name; None for the artifact's default. started_at: with time zone, UTC.
     segment_size: files in one Beam pipeline, 0 for all in one. batch_size: images in one call of
     the model. processes: of this machine that score segments side by side. decode_threads: of each
-    worker process, and so many batches with the model at once; None for its share of the cores.
+    worker process; None for its share of the cores and one more.
     max_unscored_rate: share (0..1) of the images tried above which the exit code says so. rules:
     how files are read. order: of reading. settle_seconds: files modified less than so long before
     the start wait for the next run. seconds_allowed: no segment is begun that would end later;

@@ -74,8 +74,8 @@ def add_job(command: argparse.ArgumentParser) -> None:
         "--decode-threads",
         metavar="N",
         type=int,
-        help="threads that read and decode, in each worker; so many batches are with the model at "
-        "once (default: the cores that this process may use, shared out among --processes)",
+        help="threads that read and decode, in each worker (default: one more than the cores that "
+        "this process may use, shared out among --processes)",
     )
     command.add_argument(
         "--processes",

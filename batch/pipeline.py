@@ -32,8 +32,9 @@ FILES_PER_SHARD = 20_000
 class SegmentJob:
     """What a segment's pipeline needs, but for its files.
 
-    load: gives the classifier, once a worker process. decode_threads: None for the cores that the
-    process may use. beam_options: as given after `--`.
+    load: gives the classifier, once a worker process. cores: of a worker process, for
+    so many batches at once; None for those that it may use. decode_threads: None for one more, so
+    that one can wait for the archive. beam_options: as given after `--`.
     """
 
     archive: ArchiveStorage
@@ -44,6 +45,7 @@ class SegmentJob:
     decode_threads: int | None
     rules: ReadingRules
     beam_options: tuple[str, ...]
+    cores: int | None = None
 
 
 def list_on_workers(
@@ -100,11 +102,12 @@ def run_segment(job: SegmentJob, segment: QueuedSegment) -> None:
     options = pipeline_options(job.beam_options)
     pipeline = beam.Pipeline(options=options)
     spread = not has_one_worker(options)
-    threads = job.decode_threads or available_cores()
+    cores = job.cores or available_cores()
+    threads = job.decode_threads or cores + 1
     queue = pipeline | "ReadQueue" >> ReadQueue(shared, segment.chunks, spread)
     prepared = queue | "PrepareImages" >> PrepareImages(job.archive, job.rules, threads)
     scored = prepared.inputs | "ScoreImages" >> ScoreImages(
-        job.load, job.output, job.batch_size, threads
+        job.load, job.output, job.batch_size, cores
     )
     shards = max(1, math.ceil(segment.files / FILES_PER_SHARD))
     _ = (prepared, scored) | "WriteReports" >> WriteReports(shared, job.facts, shards, list_name)

@@ -126,8 +126,7 @@ def work_off(
 
 def _finished(segments: Iterator[_AtWork], job: SegmentJob, processes: int) -> Iterator[_AtWork]:
     """Each segment when it is done, in order."""
-    threads = job.decode_threads or -(-available_cores() // processes)
-    do = partial(_run, replace(job, decode_threads=threads))
+    do = partial(_run, replace(job, cores=-(-available_cores() // processes)))
     if processes == 1:
         for one in segments:
             do(one)

@@ -21,17 +21,28 @@ from typing import Any
 class Finished:
     """A program that ended well. seconds: wall. cpu_seconds: user and system, children included.
 
-    peak_mb: resident memory of its largest process.
+    peak_mb: resident memory of its largest process. until: seconds until what was watched for was
+    there, if it was.
     """
 
     seconds: float
     cpu_seconds: float
     peak_mb: float
     output: str
+    until: float | None = None
 
 
-def run(words: Sequence[str], cores: int | None = None) -> Finished:
+def any_file(folder: Path, pattern: str) -> bool:
+    """Whether a file below the folder matches."""
+    return next(folder.glob(pattern), None) is not None
+
+
+def run(
+    words: Sequence[str], cores: int | None = None, watched: Callable[[], bool] | None = None
+) -> Finished:
     """Run a program to its end, on the first `cores` cores of this machine.
+
+    watched: asked every few milliseconds until it says yes.
 
     Raises:
         RuntimeError: it failed; the message ends with what it said.
@@ -43,6 +54,10 @@ def run(words: Sequence[str], cores: int | None = None) -> Finished:
             words, stdout=output, stderr=errors,
             preexec_fn=lambda: os.sched_setaffinity(0, allowed),
         )  # fmt: skip
+        until = None
+        while watched and until is None and not _has_ended(process.pid):
+            time.sleep(0.005)
+            until = time.perf_counter() - begun if watched() else None
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begun
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -52,8 +67,12 @@ def run(words: Sequence[str], cores: int | None = None) -> Finished:
             said = errors.read()[-2000:]
             raise RuntimeError(f"{' '.join(words[:6])} … ended with {process.returncode}: {said}")
         return Finished(
-            seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output.read()
+            seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output.read(), until
         )
+
+
+def _has_ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def score(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import material
-from tests.benchmarks.processes import in_turn, run, score
+from tests.benchmarks.processes import any_file, in_turn, run, score
 
 Table = list[dict[str, Any]]
 CONTENDERS = ("keras", "runinference", "limit")
@@ -161,13 +161,21 @@ def start(wish: Wish) -> Table:
             },
         }
         found = in_turn(contenders, max(3, wish.repetitions))
-    return [{"what": name, "seconds": row["seconds"]} for name, row in found.items()]
+    return [
+        {"what": name, "seconds": row["seconds"], "to the end": row.get("whole", row["seconds"])}
+        for name, row in found.items()
+    ]
 
 
 def _first_prediction(archive: Path, model: str, cores: int | None) -> dict[str, float]:
-    """A whole run over one image: an upper bound."""
-    done, _ = score(archive, model, cores=cores)
-    return {"seconds": done.seconds}
+    """From the command to the first row on the disk, and to the published night's end."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = [sys.executable, "-m", "batch", "score", str(archive), "--output", folder]
+        rows = partial(any_file, Path(folder), ".in-progress/*/segments/*/predictions/*.parquet")
+        done = run([*words, "--model", model], cores, rows)
+    if done.until is None:
+        raise RuntimeError("no row was seen on the disk")
+    return {"seconds": done.until, "whole": done.seconds}
 
 
 def scaling(wish: Wish) -> Table:
