@@ -10,7 +10,8 @@ from typing import Any
 
 from batch.job_arguments import DEFAULT_MODEL
 from tests.benchmarks.processes import machine
-from tests.benchmarks.suites import SUITES, Wish
+from tests.benchmarks.suites import SUITES
+from tests.benchmarks.wishes import Wish
 
 
 def _markdown(rows: list[dict[str, Any]]) -> str:

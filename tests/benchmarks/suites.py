@@ -5,49 +5,21 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import material
 from tests.benchmarks.processes import any_file, in_turn, run, score
+from tests.benchmarks.scale import cores, processes, scaling, settings
+from tests.benchmarks.wishes import Table, Wish, archive_of, score_rates
 
-Table = list[dict[str, Any]]
 CONTENDERS = ("keras", "runinference", "limit")
 RUNINFERENCE_SHARE = 4
 """Beam's documented pipeline gets a quarter of the images: it is that much slower."""
 DICOM_KINDS = ("JPEG in DICOM", "native DICOM", "JPEG 2000 lossless", "JPEG-LS", "RLE")
 SLOW_DICOM = ("JPEG 2000 lossless", "JPEG-LS", "RLE")
-
-
-@dataclass(frozen=True)
-class Wish:
-    """models: bundled ids or artifact folders; the first is the reference. images: an archive."""
-
-    models: tuple[str, ...]
-    images: int
-    repetitions: int
-    cores: int | None
-
-
-@contextmanager
-def _archive(make: Callable[[Path, int], Path], count: int) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield make(Path(folder) / "archive", count)
-
-
-def _score_rates(archive: Path, model: str, cores: int | None, *options: str) -> dict[str, float]:
-    done, ledger = score(archive, model, *options, cores=cores)
-    images = ledger["frames"]["found"]
-    return {
-        "whole": images / done.seconds,
-        "steady": images / ledger["seconds"]["segments"],
-        "cores_used": done.cpu_seconds / done.seconds,
-        "peak_mb": done.peak_mb,
-    }
 
 
 def _contender(name: str, archive: Path, model: str, cores: int | None) -> dict[str, float]:
@@ -68,10 +40,10 @@ def throughput(wish: Wish, small: bool = False) -> Table:
     rows = []
     for model in wish.models:
         with (
-            _archive(make, wish.images) as archive,
-            _archive(make, wish.images // RUNINFERENCE_SHARE) as fewer,
+            archive_of(make, wish.images) as archive,
+            archive_of(make, wish.images // RUNINFERENCE_SHARE) as fewer,
         ):
-            contenders = {"score": partial(_score_rates, archive, model, wish.cores)}
+            contenders = {"score": partial(score_rates, archive, model, wish.cores)}
             for name in CONTENDERS:
                 where = fewer if name == "runinference" else archive
                 contenders[name] = partial(_contender, name, where, model, wish.cores)
@@ -98,8 +70,8 @@ def dicom(wish: Wish) -> Table:
     reference = 0.0
     for kind in ("JPEG", *DICOM_KINDS):
         count = max(48, wish.images // (10 if kind in SLOW_DICOM else 1))
-        with _archive(partial(_of_kind, kind), count) as archive:
-            one = partial(_score_rates, archive, wish.models[0], wish.cores)
+        with archive_of(partial(_of_kind, kind), count) as archive:
+            one = partial(score_rates, archive, wish.models[0], wish.cores)
             rates = in_turn({kind: one}, wish.repetitions)[kind]
         reference = reference or rates["steady"]
         rows.append(
@@ -123,8 +95,8 @@ def stages(wish: Wish) -> Table:
     rows = []
     for model in wish.models:
         with (
-            _archive(material.originals, wish.images) as archive,
-            _archive(material.originals, 1) as single,
+            archive_of(material.originals, wish.images) as archive,
+            archive_of(material.originals, 1) as single,
         ):
             words = [sys.executable, "-m", "tests.benchmarks.stages", str(archive), model]
             costs = json.loads(run(words, wish.cores).output.splitlines()[-1])
@@ -150,7 +122,7 @@ def _cpu(archive: Path, model: str, cores: int | None) -> tuple[float, dict[str,
 def start(wish: Wish) -> Table:
     """Seconds until something is there to see."""
     help_ = [sys.executable, "-m", "batch", "--help"]
-    with _archive(material.originals, 1) as archive:
+    with archive_of(material.originals, 1) as archive:
         contenders: dict[str, Callable[[], dict[str, float]]] = {
             "--help": lambda: {"seconds": run(help_, wish.cores).seconds},
             **{
@@ -178,84 +150,6 @@ def _first_prediction(archive: Path, model: str, cores: int | None) -> dict[str,
     return {"seconds": done.until, "whole": done.seconds}
 
 
-def scaling(wish: Wish) -> Table:
-    """Small images, ten times as many each time: does an image cost the same, does memory grow?"""
-    rows = []
-    for count in (wish.images, 10 * wish.images, 100 * wish.images):
-        with _archive(material.small, count) as archive, tempfile.TemporaryDirectory() as reports:
-            words = [sys.executable, "-m", "batch", "score", str(archive), "--output", reports]
-            words += ["--model", wish.models[0]]
-            first, second = run(words, wish.cores), run(words, wish.cores)
-        rows.append(
-            {
-                "images": count,
-                "first night s": first.seconds,
-                "ms an image": first.seconds / count * 1000,
-                "peak MB": first.peak_mb,
-                "unchanged night s": second.seconds,
-                "unchanged peak MB": second.peak_mb,
-            }
-        )
-    return rows
-
-
-SETTINGS = {
-    "--batch-size": ("8", "16", "32", "64", "128"),
-    "--decode-threads": ("1", "2", "3", "4"),
-    "--segment-size": ("500", "1000", "2000", "4000"),
-}
-
-
-def settings(wish: Wish) -> Table:
-    """Each option around its default, on all cores and on one; a ratio to the best of its row."""
-    rows: Table = []
-    with _archive(material.originals, wish.images) as archive:
-        for cores in dict.fromkeys((wish.cores, 1)):
-            plain = {"default": partial(_score_rates, archive, wish.models[0], cores)}
-            for option, values in SETTINGS.items():
-                tried = {
-                    value: partial(_score_rates, archive, wish.models[0], cores, option, value)
-                    for value in values
-                }
-                found = in_turn({**plain, **tried}, wish.repetitions)
-                best = max(rates["steady"] for rates in found.values())
-                rows += [
-                    {
-                        "cores": cores or "all",
-                        "option": option,
-                        "value": value,
-                        "images/s, steady": rates["steady"],
-                        "against the best": rates["steady"] / best,
-                        "peak MB": rates["peak_mb"],
-                    }
-                    for value, rates in found.items()
-                ]
-    return rows
-
-
-def cores(wish: Wish) -> Table:
-    """The same archive on one core, on two, … on all."""
-    import os
-
-    here = len(os.sched_getaffinity(0))
-    counts = [n for n in (1, 2, 4, 8, 16, 32) if n <= here]
-    with _archive(material.originals, wish.images) as archive:
-        contenders = {
-            str(count): partial(_score_rates, archive, wish.models[0], count) for count in counts
-        }
-        found = in_turn(contenders, wish.repetitions)
-    one = found["1"]["steady"]
-    return [
-        {
-            "cores": int(count),
-            "images/s, steady": rates["steady"],
-            "against one core": rates["steady"] / one,
-            "cores used": rates["cores_used"],
-        }
-        for count, rates in found.items()
-    ]
-
-
 SUITES: dict[str, Callable[[Wish], Table]] = {
     "throughput": throughput,
     "small": partial(throughput, small=True),
@@ -265,4 +159,5 @@ SUITES: dict[str, Callable[[Wish], Table]] = {
     "scaling": scaling,
     "settings": settings,
     "cores": cores,
+    "processes": processes,
 }
