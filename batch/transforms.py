@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
 
@@ -131,34 +131,29 @@ class WriteReports(beam.PTransform):
     def expand(self, results: tuple[Prepared, Scored]) -> None:
         """Write predictions, alerts, unscored and files."""
         prepared, scored = results
-        shard = partial(_shard, count=self.shards)
-        unscored = (prepared.unscored, scored.unscored) | "AllUnscored" >> beam.Flatten()
-        sharded = {
-            "readings": prepared.readings
-            | "ShardReadings" >> beam.Map(lambda reading: (shard(reading.location.path), reading)),
-            "predictions": scored.predictions
-            | "ShardPredictions" >> beam.Map(lambda found: (shard(found.record.path), found)),
-            "unscored": unscored
-            | "ShardUnscored" >> beam.Map(lambda item: (shard(item.path), item)),
-        }
+        # a PTransform costs a segment some 8 ms: one key and one group for all kinds of result
         _ = (
-            sharded
-            | beam.CoGroupByKey()
+            (prepared.readings, prepared.unscored, scored.predictions, scored.unscored)
+            | "AllResults" >> beam.Flatten()
+            | "Shard" >> beam.Map(partial(_sharded, self.shards))
+            | "OfOneShard" >> beam.GroupByKey()
             | "WriteShard" >> beam.FlatMapTuple(partial(_write_shard, self.shared, self.facts))
-            | "OneList" >> beam.WithKeys(0)
             | "AllParts" >> beam.GroupByKey()
             | "WriteList" >> beam.MapTuple(partial(_write_list, self.shared, self.list_name))
         )
 
 
-def _shard(path: str, count: int) -> int:
-    return zlib.crc32(os.fsencode(path)) % count  # a file name need not be UTF-8
+def _sharded(count: int, result: parts.Result) -> tuple[int, parts.Result]:
+    name = os.fsencode(parts.path_of(result))  # it need not be UTF-8
+    return zlib.crc32(name) % count, result
 
 
 def _write_shard(
-    shared: SharedFolder, facts: RunFacts, shard: int, found: dict[str, Iterable[Any]]
-) -> list[parts.Part]:
-    return parts.write_parts(shared, shard, parts.shard_rows(**found, facts=facts))
+    shared: SharedFolder, facts: RunFacts, shard: int, results: Iterable[parts.Result]
+) -> list[tuple[int, parts.Part]]:
+    """All under one key: one list tells of every shard."""
+    written = parts.write_parts(shared, shard, parts.shard_rows(results, facts))
+    return [(0, part) for part in written]
 
 
 def _write_index(

@@ -30,18 +30,36 @@ class Part(NamedTuple):
     sha256: str
 
 
-def shard_rows(
-    readings: Iterable[FileReading],
-    predictions: Iterable[Prediction],
-    unscored: Iterable[Unscored],
-    facts: RunFacts,
-) -> dict[str, list[Row]]:
-    """The rows of every table for some files: all that became of each of them, and nothing else.
+Result = FileReading | Prediction | Unscored
+"""What a file, a frame or an image comes to in the pipeline."""
+
+
+def path_of(result: Result) -> str:
+    """The file that something came of."""
+    if isinstance(result, Unscored):
+        return result.path
+    return (result.location if isinstance(result, FileReading) else result.record).path
+
+
+def shard_rows(results: Iterable[Result], facts: RunFacts) -> dict[str, list[Row]]:
+    """The rows of every table for some files.
+
+    Args:
+        results: all that became of each of them, and nothing else, in any order.
 
     Raises:
         LedgerImbalance: a file was not read exactly once, or a frame has no result.
     """
-    scored, failed = list(predictions), list(unscored)
+    readings: list[FileReading] = []
+    scored: list[Prediction] = []
+    failed: list[Unscored] = []
+    for result in results:
+        if isinstance(result, Prediction):
+            scored.append(result)
+        elif isinstance(result, FileReading):
+            readings.append(result)
+        else:
+            failed.append(result)
     alerts = [alert_for(prediction, facts.operating_point) for prediction in scored]
     return {
         "predictions": [rows.prediction_row(prediction, facts) for prediction in scored],

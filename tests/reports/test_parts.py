@@ -25,7 +25,7 @@ LIST = "parts-x.json"
 def rows_for(*paths: str, score: float = 0.7):
     readings = [FileReading(ImageLocation(path, 1, 2), 1, "0" * 64, "jpeg") for path in paths]
     scored = [prediction(score, path, image_id=f"sha256:{path}") for path in paths]
-    return shard_rows(readings, scored, [], FACTS)
+    return shard_rows([*readings, *scored], FACTS)
 
 
 def written(folder, table):
@@ -100,7 +100,7 @@ def test_a_file_lost_or_doubled_on_its_way_is_noticed(tmp_path, files):
 
 def test_a_prediction_without_its_file_is_no_shard():
     with pytest.raises(LedgerImbalance, match="read 0 times"):
-        shard_rows([], [prediction(0.7)], [], FACTS)
+        shard_rows([prediction(0.7)], FACTS)
 
 
 def test_a_file_is_never_seen_half(tmp_path):
