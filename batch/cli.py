@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batch.arenas import few_arenas
 from batch.arguments import parser
 from batch.config import JobConfig, whole_path
 from batch.errors import BatchError, ExitCode, UsageError
@@ -75,6 +76,7 @@ def _score(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 
 def _run(config: JobConfig, options: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
+    few_arenas()
     with permanent():
         from batch.console import Progress, summary
         from batch.night import run_night

@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from batch.arenas import few_arenas
 from batch.errors import BatchError
 from batch.failures import places, portable
 from batch.progress import FILES_READ
@@ -162,6 +163,7 @@ def _serve(pipe: Connection, do: Callable[[Any], None]) -> None:
     """The process: one task after the other until the other end closes."""
     for kind in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the driver decides
         signal.signal(kind, signal.SIG_IGN)
+    few_arenas()
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     logging.getLogger().addHandler(logging.NullHandler())  # what libraries say may quote
     warnings.simplefilter("ignore")

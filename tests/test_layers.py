@@ -17,6 +17,7 @@ ROOMS = (
         "records",
         "quiet",
         "permanent",
+        "arenas",
         "ahead",
         "repeating",
         "progress",
