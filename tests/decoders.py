@@ -40,7 +40,8 @@ def pictures() -> list[np.ndarray]:
         return [lesion_image(seed, 1200, 1600) for seed in range(IMAGES)]
     paths = sorted((Path(data) / "full_resolution" / "images").iterdir())
     chosen = paths[:: max(1, len(paths) // IMAGES)][:IMAGES]
-    return [raster.decode(p.read_bytes(), FileFormat.JPEG, Limits()).pixels for p in chosen]
+    decoded = (raster.decode(p.read_bytes(), FileFormat.JPEG, Limits()).pixels for p in chosen)
+    return [np.ascontiguousarray(pixels) for pixels in decoded]  # encoders ask for that
 
 
 def _saved(kind: str, pixels: np.ndarray, **options: object) -> bytes:

@@ -92,9 +92,13 @@ def archive(url, source):
     return url / "archive"
 
 
-def test_a_night_on_objects_has_the_rows_of_a_local_one(archive, url, source, tmp_path, grown_up):
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_night_on_objects_has_the_rows_of_a_local_one(
+    archive, url, source, tmp_path, grown_up, processes
+):
     assert score(source, tmp_path / "local") == ExitCode.COMPLETE
-    assert score(archive, url / "reports", "--segment-size", "8") == ExitCode.COMPLETE
+    more = ("--segment-size", "8", "--processes", processes)
+    assert score(archive, url / "reports", *more) == ExitCode.COMPLETE
     night = latest(url / "reports", tmp_path / "night")
     assert len(rows(night, "alerts.parquet"))
     assert_same_rows(tmp_path / "local" / "latest", night)
