@@ -26,7 +26,7 @@ DEFAULT_BATCH_SIZE = 16
 CORES_A_PROCESS = 4
 BYTES_A_PROCESS = 2 << 30
 """One takes 1.0 to 1.2 GB, and a large image up to one more."""
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 YOUNG_SECONDS = 600
 """A file that cannot be decoded and was modified less than ten minutes before the run may still be
@@ -43,7 +43,7 @@ def available_cores() -> int:
 def available_memory() -> int:
     """Bytes of memory that this machine has, or its container may use."""
     found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for name in _CGROUP_LIMITS:
+    for name in CGROUP_LIMITS:
         with suppress(OSError, ValueError):  # there is none, or its word is "max"
             found = min(found, int(Path(name).read_text()))
     return found

@@ -7,7 +7,6 @@ until the night's last segment. What a segment leaves is the same, whoever ran i
 
 from __future__ import annotations
 
-import gc
 import logging
 import multiprocessing
 import os
@@ -25,6 +24,7 @@ from typing import Any, Generic, TypeVar
 from batch.arenas import few_arenas
 from batch.errors import BatchError
 from batch.failures import places, portable
+from batch.permanent import permanent
 from batch.progress import FILES_READ
 from batch.repeating import repeating
 
@@ -111,9 +111,10 @@ class _Member:
     def __init__(self, do: Callable[[Any], None]) -> None:
         self.pipe, theirs = _CONTEXT.Pipe()
         self._work: _UnderWay[Any] | None = None
-        self._process = _CONTEXT.Process(target=_serve, args=(theirs, do), name="segments")
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs,), name="segments")
         self._process.start()
         theirs.close()
+        self._send(do)
 
     @property
     def is_free(self) -> bool:
@@ -122,10 +123,7 @@ class _Member:
 
     def begin(self, work: _UnderWay[Any]) -> None:
         """Hand over one task."""
-        try:
-            self.pipe.send(work.task)
-        except OSError as error:
-            raise self._lost() from error
+        self._send(work.task)
         self._work = work
 
     def hear(self) -> None:
@@ -150,6 +148,12 @@ class _Member:
         self._process.kill()
         self._process.join()
 
+    def _send(self, thing: object) -> None:
+        try:
+            self.pipe.send(thing)
+        except OSError as error:
+            raise self._lost() from error
+
     def _lost(self) -> BatchError:
         self._process.join()
         return BatchError(
@@ -159,15 +163,22 @@ class _Member:
         )
 
 
-def _serve(pipe: Connection, do: Callable[[Any], None]) -> None:
-    """The process: one task after the other until the other end closes."""
+def _serve(pipe: Connection) -> None:
+    """The process: what to do, then one task after the other until the other end closes.
+
+    What to do comes by the pipe: receiving it imports libraries, which must be quiet by then.
+    """
     for kind in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the driver decides
         signal.signal(kind, signal.SIG_IGN)
     few_arenas()
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     logging.getLogger().addHandler(logging.NullHandler())  # what libraries say may quote
     warnings.simplefilter("ignore")
-    gc.freeze()  # what was loaded to get here; see `permanent`
+    try:
+        with permanent():
+            do = pipe.recv()
+    except (EOFError, OSError):
+        return
     speak = threading.Lock()
     told = 0
 

@@ -33,8 +33,9 @@ class SegmentJob:
     """What a segment's pipeline needs, but for its files.
 
     load: gives the classifier, once a worker process. cores: of a worker process, for
-    so many batches at once; None for those that it may use. decode_threads: None for one more, so
-    that one can wait for the archive. beam_options: as given after `--`.
+    so many batches at once, but no more than decode_threads; None for those that it may use.
+    decode_threads: None for one more, so that one can wait for the archive. beam_options: as
+    given after `--`.
     """
 
     archive: ArchiveStorage
@@ -107,7 +108,7 @@ def run_segment(job: SegmentJob, segment: QueuedSegment) -> None:
     queue = pipeline | "ReadQueue" >> ReadQueue(shared, segment.chunks, spread)
     prepared = queue | "PrepareImages" >> PrepareImages(job.archive, job.rules, threads)
     scored = prepared.inputs | "ScoreImages" >> ScoreImages(
-        job.load, job.output, job.batch_size, cores
+        job.load, job.output, job.batch_size, min(cores, threads)
     )
     shards = max(1, math.ceil(segment.files / FILES_PER_SHARD))
     _ = (prepared, scored) | "WriteReports" >> WriteReports(shared, job.facts, shards, list_name)

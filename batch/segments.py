@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -111,12 +112,13 @@ def work_off(
             yield _AtWork(number, start + count, at, segment)
 
     try:
-        for one in _finished(begun(), job, min(processes, -(-total // size))):
-            check_ground()
-            staging.commit(one.number, segment_facts(job.facts))
-            allowance.learn(one.segment.files, now() - one.begun)
-            logger.info("segment %d done: %d of %d files", one.number, one.end, total)
-            on_done(one.end)
+        with closing(_finished(begun(), job, min(processes, -(-total // size)))) as finished:
+            for one in finished:
+                check_ground()
+                staging.commit(one.number, segment_facts(job.facts))
+                allowance.learn(one.segment.files, now() - one.begun)
+                logger.info("segment %d done: %d of %d files", one.number, one.end, total)
+                on_done(one.end)
     except Exception:  # Beam wraps what it meets; what lies behind it is told better
         interrupt.check_at_once()
         check_ground()
@@ -124,8 +126,8 @@ def work_off(
     return done
 
 
-def _finished(segments: Iterator[_AtWork], job: SegmentJob, processes: int) -> Iterator[_AtWork]:
-    """Each segment when it is done, in order."""
+def _finished(segments: Iterator[_AtWork], job: SegmentJob, processes: int) -> Generator[_AtWork]:
+    """Each segment when it is done, in order; closing it ends its processes."""
     do = partial(_run, replace(job, cores=-(-available_cores() // processes)))
     if processes == 1:
         for one in segments:

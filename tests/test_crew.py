@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -41,6 +42,20 @@ def wrap(_task: int) -> None:
         raise OSError(28, "No space left on device", "/a/patient/name.jpg")
     except OSError as error:
         raise RuntimeError("while reading /a/patient/name.jpg") from error
+
+
+class Loud:
+    """Work whose arrival in another process makes a library speak, as importing some does."""
+
+    def __init__(self, name: str) -> None:
+        logging.getLogger().warning("%s", name)
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[Loud], tuple[str]]:
+        return Loud, (self.name,)
+
+    def __call__(self, task: int) -> None:
+        logging.getLogger().warning("%s", self.name)
 
 
 def no_child_is_left() -> bool:
@@ -116,6 +131,14 @@ def test_a_process_that_ends_is_a_failure_that_says_so(tmp_path):
     ):
         list(crew.finished(iter(range(5))))
     assert no_child_is_left()
+
+
+def test_what_libraries_say_while_they_are_loaded_is_not_heard(capfd):
+    do = Loud("a patient's name")
+    capfd.readouterr()
+    with Crew(do, 1) as crew:
+        assert list(crew.finished(iter([1]))) == [1]
+    assert capfd.readouterr().err == ""
 
 
 def test_who_leaves_early_leaves_no_process(tmp_path):
