@@ -7,8 +7,6 @@ to which output, what waits for a bundle's end, and what is counted.
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +17,7 @@ import apache_beam as beam
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage
-from batch.dofns import READINGS, UNSCORED, ReadDoFn, ScoreDoFn
+from batch.dofns import READINGS, UNSCORED, ReadDoFn, Results, ScoreDoFn, ShardDoFn
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.reports import listing, parts
@@ -135,7 +133,7 @@ class WriteReports(beam.PTransform):
         _ = (
             (prepared.readings, prepared.unscored, scored.predictions, scored.unscored)
             | "AllResults" >> beam.Flatten()
-            | "Shard" >> beam.Map(partial(_sharded, self.shards))
+            | "Shard" >> beam.ParDo(ShardDoFn(self.shards))
             | "OfOneShard" >> beam.GroupByKey()
             | "WriteShard" >> beam.FlatMapTuple(partial(_write_shard, self.shared, self.facts))
             | "AllParts" >> beam.GroupByKey()
@@ -143,15 +141,11 @@ class WriteReports(beam.PTransform):
         )
 
 
-def _sharded(count: int, result: parts.Result) -> tuple[int, parts.Result]:
-    name = os.fsencode(parts.path_of(result))  # it need not be UTF-8
-    return zlib.crc32(name) % count, result
-
-
 def _write_shard(
-    shared: SharedFolder, facts: RunFacts, shard: int, results: Iterable[parts.Result]
+    shared: SharedFolder, facts: RunFacts, shard: int, collected: Iterable[Results]
 ) -> list[tuple[int, parts.Part]]:
     """All under one key: one list tells of every shard."""
+    results = (result for some in collected for result in some.items)
     written = parts.write_parts(shared, shard, parts.shard_rows(results, facts))
     return [(0, part) for part in written]
 

@@ -6,6 +6,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from apache_beam.runners.worker import statesampler
+from apache_beam.utils.counters import CounterFactory
 
 from batch import runners
 from batch.errors import RunnerFailed
@@ -64,3 +66,17 @@ def test_an_engine_that_tells_nothing_or_less_than_before_changes_nothing():
 def test_an_engine_that_gave_up_is_named():
     with pytest.raises(RunnerFailed, match=r"PortableRunner did not finish .*\(FAILED\)"):
         run_pipeline(Engine([1], "FAILED"), pipeline_options(ELSEWHERE))
+
+
+def test_beams_sampler_keeps_no_stage_waiting():
+    """Fails when a version of Beam has another default, so that somebody looks again."""
+    statesampler.StateSampler.__init__.__defaults__ = (statesampler.DEFAULT_SAMPLING_PERIOD_MS,)
+    run_pipeline(Engine([1]), pipeline_options(ELSEWHERE))
+    sampler = statesampler.StateSampler("stage", CounterFactory())
+    assert sampler.sampling_period_ms == runners.SAMPLING_PERIOD_MS
+
+
+def test_a_sampler_that_beam_has_changed_is_left_alone(monkeypatch):
+    monkeypatch.setattr(statesampler.StateSampler.__init__, "__defaults__", (7,))
+    run_pipeline(Engine([1]), pipeline_options(ELSEWHERE))
+    assert statesampler.StateSampler.__init__.__defaults__ == (7,)

@@ -23,9 +23,8 @@ def decode_rgb(data: bytes, rows: int, columns: int, at_least: int | None) -> np
             and 1/2 scale that keeps both sides at least that long.
 
     Returns:
-        (h, w, 3) uint8, RGB: a view of pixels of four bytes each, which `raster.resize` takes
-        without copying. h and w are rounded up where the scale does not divide a side: the last
-        line then stands for fewer lines of the image, and holds some of the encoder's padding.
+        (h, w, 3) uint8, RGB. h and w are rounded up where the scale does not divide a side: the
+        last line then stands for fewer lines of the image, and holds some of the encoder's padding.
 
     Raises:
         ImageFailure: DECODE_FAILED for truncated or damaged data.
@@ -34,14 +33,14 @@ def decode_rgb(data: bytes, rows: int, columns: int, at_least: int | None) -> np
     try:
         decoded: np.ndarray = simplejpeg.decode_jpeg(
             data,
-            "RGBX",
+            "RGB",
             fastdct=False,
             fastupsample=False,
             min_height=-(-rows // scale),  # rounded up, as libjpeg does
             min_width=-(-columns // scale),
             strict=True,
         )
-        return decoded[..., :3]
+        return decoded
     except ValueError as error:
         raise ImageFailure(
             Stage.DECODE, FailureReason.DECODE_FAILED, "jpeg: truncated or damaged"

@@ -19,6 +19,7 @@ from batch.archive.formats import FileFormat
 from batch.archive.frames import as_failure
 from batch.archive.limits import Limits
 from batch.archive.privacy import IdentifierPolicy, Identifiers
+from batch.archive.resizing import resize
 from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage
 from batch.archive.watched import call_watched
@@ -143,4 +144,4 @@ def _shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
     scale = min(1.0, side / max(rows, columns))
     if scale == 1.0:
         return pixels
-    return raster.resize(pixels, max(1, round(rows * scale)), max(1, round(columns * scale)))
+    return resize(pixels, max(1, round(rows * scale)), max(1, round(columns * scale)))

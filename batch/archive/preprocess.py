@@ -15,7 +15,7 @@ from batch.errors import FailureReason, ImageFailure, Stage
 HEIGHT = WIDTH = 180
 CHANNELS = 3
 RESIZE_RULE = "squash-bilinear-antialias"
-PREPROCESSING_VERSION = "2"
+PREPROCESSING_VERSION = "3"
 """Raised whenever the same file would give other pixels; part of every manifest and row."""
 
 DECODE_AT_LEAST = 5 * HEIGHT // 2

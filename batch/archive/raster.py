@@ -15,7 +15,6 @@ from PIL import Image
 
 from batch.archive import codestream, jpeg, jpeg_decoder
 from batch.archive.formats import FileFormat
-from batch.archive.four_bytes import in_place
 from batch.archive.limits import Limits
 from batch.errors import FailureReason, ImageFailure, Stage
 
@@ -117,27 +116,6 @@ def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -
     """
     if file_format == FileFormat.WEBP:
         limits.check_size(*codestream.webp_size(data[:64]))
-
-
-def resize(
-    pixels: np.ndarray,
-    height: int,
-    width: int,
-    box: tuple[float, float, float, float] | None = None,
-) -> np.ndarray:
-    """Resize (h, w, 3) uint8 to (height, width, 3) uint8: bilinear, antialiased when shrinking.
-
-    box: left, top, right, bottom of what is resized, in pixels; None for all of it.
-
-    The aspect ratio is not kept. Pillow widens the bilinear kernel by the shrink factor, which is
-    what makes it antialiased; TensorFlow's default and OpenCV's do not.
-    """
-    ready = in_place(pixels)
-    rows, columns = pixels.shape[:2]
-    image = (
-        Image.fromarray(pixels) if ready is None else Image.fromarrow(ready, "RGB", (columns, rows))
-    )
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box))
 
 
 def _settle_jpeg_colour(

@@ -2,7 +2,7 @@
 
 Where the scale does not divide a side, the decoded picture ends in a line that stands for fewer
 lines of the image than its neighbours. The resize is told the fraction, so nothing is stretched;
-Pillow weighs such a line like any other, and archives hold images whose last line is a white or
+it weighs such a line like any other, and archives hold images whose last line is a white or
 black one, so the last line of the result is computed here with the weights of the whole image.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from batch.archive import raster
+from batch.archive.resizing import resize
 
 SCALES = (1, 2, 4, 8)
 
@@ -30,7 +30,7 @@ def scale_of(pixels: np.ndarray, rows: int, columns: int) -> int:
 def resize_reduced(
     pixels: np.ndarray, rows: int, columns: int, height: int, width: int
 ) -> np.ndarray:
-    """Resize like `raster.resize`, as the whole image would have been.
+    """Resize like `resizing.resize`, as the whole image would have been.
 
     Args:
         pixels: (h, w, 3) uint8. rows, columns: of the image that they were decoded from.
@@ -42,7 +42,7 @@ def resize_reduced(
     """
     scale = scale_of(pixels, rows, columns)
     box = (0, 0, columns / scale, rows / scale)
-    resized = raster.resize(pixels, height, width, box)
+    resized = resize(pixels, height, width, box)
     if rows % scale == columns % scale == 0:
         return resized
     resized = resized.copy()
@@ -57,7 +57,7 @@ def resize_reduced(
 
 def _resize_line(line: np.ndarray, scale: int, total: int, target: int) -> np.ndarray:
     """(n, 3) pixels that stand for `total` of the image to (target, 3)."""
-    resized = raster.resize(line[np.newaxis], 1, target, (0, 0, total / scale, 1))[0]
+    resized = resize(line[np.newaxis], 1, target, (0, 0, total / scale, 1))[0]
     if total % scale:
         resized = resized.copy()
         resized[-1] = _last(line, scale, total, target)

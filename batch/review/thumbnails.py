@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch.archive import raster
 from batch.archive.limits import Limits
 from batch.archive.pictures import (
     ImageAddress,
@@ -25,6 +24,7 @@ from batch.archive.pictures import (
     upright,
 )
 from batch.archive.reader import read_file
+from batch.archive.resizing import resize
 from batch.archive.storage import ArchiveStorage
 from batch.errors import ImageFailure
 from batch.model.attention import occlusion_map
@@ -112,7 +112,7 @@ def overlay(picture: Picture, falls: np.ndarray) -> np.ndarray:
     strength = np.clip(falls / max(float(falls.max()), LEAST_FALL), 0, 1)
     levels = np.repeat(np.round(255 * strength)[..., None], 3, axis=2).astype(np.uint8)
     rows, columns = picture.pixels.shape[:2]
-    mask = raster.resize(upright(levels, picture.orientation), rows, columns)[..., :1] / 255
+    mask = resize(upright(levels, picture.orientation), rows, columns)[..., :1] / 255
     grey = np.repeat(picture.pixels.mean(axis=2, keepdims=True), 3, axis=2)
     weight = 0.65 * mask
     return np.round(grey * (1 - weight) + _ATTENTION_COLOUR * weight).astype(np.uint8)

@@ -63,10 +63,21 @@ def export(
     Args:
         folder: empty. command: what reproduces it, for the card. siblings: `held_out_runs`.
     """
+    fitted.model.save(folder / MODEL_FILE)
+    return judge(fitted, data, folder, {"command": command, "held_out_runs": list(siblings)})
+
+
+def judge(
+    fitted: Fitted, data: Path, folder: Path, facts: dict[str, Any], model_version: str = "1.0.0"
+) -> ModelArtifact:
+    """Measure the model file in a folder, write all else of its artifact, check it as the job will.
+
+    Args:
+        folder: holds model.keras only. facts: of its provenance, `command` and `held_out_runs`.
+    """
     path = folder / MODEL_FILE
-    fitted.model.save(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    manifest = _manifest(fitted.recipe, digest, (), (), {})
+    manifest = _manifest(fitted.recipe, model_version, digest, (), (), {})
     classifier = KerasClassifier(load_model(path), manifest)
     rows = with_scores(fitted.dataset, classifier)
     validation = dict(own_sets(rows, fitted.recipe))["validation"]
@@ -78,12 +89,12 @@ def export(
     )
     metrics = measure(fitted, rows, classifier, data, point)
     provenance = {
-        **_provenance(fitted, metrics, command),
-        "held_out_runs": list(siblings),
+        **facts,
+        **_provenance(fitted, metrics),
         REFERENCE: reference(rows, fitted.dataset.pixels, manifest),
     }
     golden = write_golden(folder, classifier)
-    manifest = _manifest(fitted.recipe, digest, (point,), golden, provenance)
+    manifest = _manifest(fitted.recipe, model_version, digest, (point,), golden, provenance)
     check_manifest(manifest)
     write_manifest(manifest, folder)
     (folder / "MODEL_CARD.md").write_text(model_card(manifest), encoding="utf-8")
@@ -100,6 +111,7 @@ def export(
 
 def _manifest(
     recipe: Recipe,
+    model_version: str,
     digest: str,
     points: tuple[OperatingPoint, ...],
     golden: tuple[GoldenCase, ...],
@@ -108,7 +120,7 @@ def _manifest(
     return ModelManifest(
         manifest_version=1,
         model_id=recipe.name,
-        model_version="1.0.0",
+        model_version=model_version,
         description=recipe.description,
         caution=caution(_judging(provenance)),
         model_sha256=digest,
@@ -150,13 +162,12 @@ def _judging(provenance: dict[str, Any]) -> dict[str, Any]:
     return {**provenance.get("metrics", {}), **strangers}
 
 
-def _provenance(fitted: Fitted, metrics: dict[str, Any], command: str) -> dict[str, Any]:
+def _provenance(fitted: Fitted, metrics: dict[str, Any]) -> dict[str, Any]:
     counts = fitted.dataset.table.groupby(["split", "label"]).size().unstack(fill_value=0)
     recipe = dataclasses.asdict(fitted.recipe)
     del recipe["description"]
     sources = sorted(fitted.dataset.table["source"].unique())
     return {
-        "command": command,
         "recipe": recipe,
         "seed": fitted.seed,
         "epochs_run": len(fitted.history),

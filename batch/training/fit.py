@@ -43,7 +43,7 @@ def prepare_data(recipe: Recipe, data: Path, seed: int) -> Dataset:
     Raises:
         UsageError: the data is not there.
     """
-    dataset = _load(recipe, data)
+    dataset = load(recipe, data)
     table = dataset.table
     groups = splits.group_ids(table, splits.perceptual_hashes(dataset.pixels))
     held_out = table["source"].isin(recipe.hold_out) if recipe.hold_out else np.zeros(len(table))
@@ -53,7 +53,12 @@ def prepare_data(recipe: Recipe, data: Path, seed: int) -> Dataset:
     return Dataset(table.assign(group=groups, split=split), dataset.pixels, dataset.report)
 
 
-def _load(recipe: Recipe, data: Path) -> Dataset:
+def load(recipe: Recipe, data: Path) -> Dataset:
+    """The recipe's images, cleaned, without `group` and `split`.
+
+    Raises:
+        UsageError: the data is not there.
+    """
     if recipe.data == "dermoscopy":
         return sources.dermoscopy(data)
     found = datasets.isic9(data)

@@ -8,6 +8,8 @@ from typing import Any
 from batch.model.manifest import ModelManifest
 from batch.records import OperatingPoint
 
+REMEASURED = "remeasured"
+"""Where a provenance tells of `remeasure`."""
 _HEADER = """# Model card: {model_id} {version}
 
 {description}. Digest of model.keras: `{digest}`.
@@ -15,12 +17,18 @@ _HEADER = """# Model card: {model_id} {version}
 {caution}**Not a medical device, not a diagnosis.** The score ranks images for a person's review.
 A low score never means cleared.
 
-Every figure below was measured by this command, on the file that is shipped:
+{measured}:
 
 ```
 {command}
 ```
 """
+
+_TRAINED = "Every figure below was measured by this command, on the file that is shipped"
+_MEASURED_AGAIN = (
+    "The weights come from the first command, under preprocessing version {before}; every figure "
+    "below was\nmeasured by the second, under version {now}, on the file that is shipped"
+)
 
 _SOURCE_CAVEAT = (
     "In isic9 the melanomas come largely from other clinics than most of the other classes, so a",
@@ -50,6 +58,7 @@ lesion or near-duplicate stands on two sides.{empty}
 def model_card(manifest: ModelManifest) -> str:
     """The card of an artifact."""
     facts = manifest.provenance
+    again = [facts[REMEASURED]["command"]] if REMEASURED in facts else []
     return "\n".join(
         [
             _HEADER.format(
@@ -58,17 +67,26 @@ def model_card(manifest: ModelManifest) -> str:
                 description=manifest.description[:1].upper() + manifest.description[1:],
                 digest=manifest.model_sha256,
                 caution=f"**{manifest.caution}**\n\n" if manifest.caution else "",
-                command=facts["command"],
+                measured=_measured(manifest),
+                command="\n".join([facts["command"], *again]),
             ),
             _operating_points(manifest.operating_points),
             _melanoma_table(facts["metrics"], _is_isic9(manifest)),
-            *_siblings(facts.get("held_out_runs", [])),
+            *_siblings(facts.get("held_out_runs", []), manifest.input.preprocessing_version),
             _class_table(facts["metrics"]["test"]["classes"]),
             *_why_lower(manifest),
             _data(facts),
             _limits(),
         ]
     )
+
+
+def _measured(manifest: ModelManifest) -> str:
+    entry = manifest.provenance.get(REMEASURED)
+    if entry is None:
+        return _TRAINED
+    now = manifest.input.preprocessing_version
+    return _MEASURED_AGAIN.format(before=entry["trained_under"], now=now)
 
 
 def _why_lower(manifest: ModelManifest) -> list[str]:
@@ -158,12 +176,15 @@ def _melanoma_row(name: str, found: dict[str, Any]) -> str:
     )
 
 
-def _siblings(runs: list[dict[str, Any]]) -> list[str]:
+def _siblings(runs: list[dict[str, Any]], preprocessing: str) -> list[str]:
     """What the same recipe does on a source that it has not seen: other weights, said so."""
     if not runs:
         return []
     rows = [_melanoma_row(name, found) for run in runs for name, found in run["metrics"].items()]
-    commands = [f"`{run['command']}` (model.keras {run['model_sha256'][:12]})" for run in runs]
+    commands = [
+        f"`{run['command']}` (model.keras {run['model_sha256'][:12]}{_other(run, preprocessing)})"
+        for run in runs
+    ]
     return [
         "\n".join(
             [
@@ -182,6 +203,11 @@ def _siblings(runs: list[dict[str, Any]]) -> list[str]:
             ]
         )
     ]
+
+
+def _other(run: dict[str, Any], preprocessing: str) -> str:
+    version = run.get("preprocessing_version", preprocessing)
+    return "" if version == preprocessing else f", measured under preprocessing version {version}"
 
 
 def _class_table(classes: dict[str, Any]) -> str:

@@ -24,8 +24,8 @@ def held_out_runs(recipe: Recipe, seed: int, folders: Sequence[Path]) -> list[di
     """What sibling artifacts measured on the sources that they had not seen.
 
     Returns:
-        for each folder: command, held_out (sources), model_sha256, threshold, and metrics (set to
-        melanoma measures), held-out sets only.
+        for each folder: command, held_out (sources), model_sha256, preprocessing_version, and
+        metrics (set to melanoma measures), held-out sets only.
 
     Raises:
         UsageError: not an artifact of this recipe and seed with a source held out.
@@ -61,5 +61,6 @@ def _run(recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]:
         "command": facts["command"],
         "held_out": facts["data"]["held_out"],
         "model_sha256": manifest.model_sha256,
+        "preprocessing_version": manifest.input.preprocessing_version,
         "metrics": metrics,
     }

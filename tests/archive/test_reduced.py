@@ -15,6 +15,7 @@ from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
 from batch.archive.preprocess import DECODE_AT_LEAST, preprocess
 from batch.archive.reduced import resize_reduced, scale_of
+from batch.archive.resizing import resize
 from batch.demo.lesions import lesion_image
 
 
@@ -24,7 +25,7 @@ def blocks(rows: int, columns: int, scale: int, seed: int) -> tuple[np.ndarray, 
     height, width = -(-rows // scale), -(-columns // scale)
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (height // 8 + 2, width // 8 + 2, 3), dtype=np.uint8)
-    small = np.array(raster.resize(coarse, height, width))
+    small = np.array(resize(coarse, height, width))
     return small, np.kron(small, np.ones((scale, scale, 1), np.uint8))[:rows, :columns]
 
 
@@ -43,7 +44,7 @@ def test_the_whole_image_gives_the_same(rows, columns, scale, past, last, seed):
     small, whole = blocks(rows, columns, scale, seed)
     small[-1], whole[(len(small) - 1) * scale :] = last, last
     found = resize_reduced(small, rows, columns, 180, 180).astype(int)
-    expected = raster.resize(whole, 180, 180).astype(int)
+    expected = resize(whole, 180, 180).astype(int)
     difference = np.abs(found - expected)
     assert difference[:-2].mean() <= 0.6
     if rows % scale:  # these lines are computed with the whole image's weights
@@ -64,7 +65,7 @@ def test_a_white_last_line_weighs_what_it_weighs_in_the_image(scale, column):
     if column:
         whole, small = whole.swapaxes(0, 1), small.swapaxes(0, 1)
     found = resize_reduced(small, *whole.shape[:2], 180, 180)
-    expected = raster.resize(np.ascontiguousarray(whole), 180, 180)
+    expected = resize(np.ascontiguousarray(whole), 180, 180)
     assert 5 < expected.max() < 100
     assert np.abs(found.astype(int) - expected).max() <= 1
 
@@ -78,7 +79,7 @@ def test_a_constant_picture_stays_constant():
 def test_a_whole_image_is_resized_as_ever():
     pixels = np.random.default_rng(1).integers(0, 256, (457, 503, 3), dtype=np.uint8)
     found = resize_reduced(pixels, 457, 503, 180, 180)
-    np.testing.assert_array_equal(found, raster.resize(pixels, 180, 180))
+    np.testing.assert_array_equal(found, resize(pixels, 180, 180))
     np.testing.assert_array_equal(found, preprocess(pixels))
 
 

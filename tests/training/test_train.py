@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.errors import ExitCode, UsageError
 from batch.model.manifest import read_manifest, write_manifest
-from batch.training import literature, networks
+from batch.training import literature, networks, remeasure
 from batch.training.datasets import Dataset
 from batch.training.figures import caution
 from batch.training.fit import fit_on
@@ -246,3 +247,87 @@ def test_a_model_that_fails_on_unseen_sources_says_so():
 
 def test_a_model_that_holds_on_unseen_sources_needs_no_caution():
     assert caution({"other": measures(0.9, (0.86, 0.94))}) == ""
+
+
+def earlier(artifact, tmp_path):
+    """The artifact as an earlier preprocessing version would have left it: other figures, too."""
+    folder = tmp_path / "earlier"
+    shutil.copytree(artifact, folder)
+    manifest = read_manifest(folder)
+    contract = dataclasses.replace(manifest.input, preprocessing_version="0")
+    facts = {**manifest.provenance, "metrics": {}, "reference": None}
+    facts["held_out_runs"] = [{"command": "train …", "model_sha256": "ab" * 32, "metrics": {}}]
+    changed = dataclasses.replace(manifest, input=contract, provenance=facts, golden=())
+    write_manifest(changed, folder)
+    return folder
+
+
+def test_an_artifact_is_measured_again_under_a_new_preprocessing(artifact, data, tmp_path, capsys):
+    old, new = earlier(artifact, tmp_path), tmp_path / "again"
+    assert main(["score", str(data), "--output", str(tmp_path / "r"), "--model", str(old)]) == 5
+    words = [str(old), "--data", str(data), "--output", str(new)]
+    assert remeasure.main(words) == 0
+    assert (new / "model.keras").read_bytes() == (artifact / "model.keras").read_bytes()
+    assert (new / "split.csv").read_text() == (artifact / "split.csv").read_text()
+    assert (new / "history.csv").read_text() == (artifact / "history.csv").read_text()
+    first, again = read_manifest(artifact), read_manifest(new)
+    assert again.provenance["metrics"] == first.provenance["metrics"]
+    assert again.provenance["reference"] == first.provenance["reference"]
+    assert again.operating_points == first.operating_points
+    assert again.golden == first.golden
+    assert again.model_version == "1.0.1"
+    assert again.provenance["held_out_runs"][0]["preprocessing_version"] == "0"
+    card = (new / "MODEL_CARD.md").read_text()
+    assert "first command, under preprocessing version 0" in card
+    assert remeasure.COMMAND in card
+    assert "(model.keras abababababab, measured under preprocessing version 0)" in card
+    capsys.readouterr()
+    words = ["score", str(data / "isic9"), "--output", str(tmp_path / "r"), "--model", str(new)]
+    assert main(words) == ExitCode.COMPLETE
+
+
+def test_measured_twice_it_still_says_under_what_it_was_trained(artifact, data, tmp_path):
+    old = earlier(artifact, tmp_path)
+    first = remeasure.remeasure(old, data, tmp_path / "first")
+    second = remeasure.remeasure(first.folder, data, tmp_path / "second")
+    assert second.manifest.provenance["remeasured"]["trained_under"] == "0"
+    assert second.manifest.model_version == "1.0.2"
+
+
+def rewritten(folder, name, change):
+    table = pd.read_csv(folder / name)
+    change(table).to_csv(folder / name, index=False)
+
+
+@pytest.mark.parametrize(
+    ("break_", "message"),
+    [
+        (lambda f: (f / "split.csv").unlink(), "split.csv cannot be read"),
+        (lambda f: rewritten(f, "split.csv", lambda t: t.iloc[1:]), "1 of .* not in the artifact"),
+        (
+            lambda f: rewritten(f, "split.csv", lambda t: t.assign(content_sha256="x")),
+            "give the data that it was trained on",
+        ),
+        (lambda f: facts_changed(f, recipe={"name": "isic9-dropout", "hold_out": []}), "recipe in"),
+        (lambda f: facts_changed(f, calibration={}), "wrap or calibrate it again"),
+    ],
+    ids=["no split", "an image less", "other bytes", "another recipe", "calibrated"],
+)
+def test_what_cannot_be_measured_again_is_refused(artifact, data, tmp_path, break_, message):
+    old = earlier(artifact, tmp_path)
+    break_(old)
+    with pytest.raises(UsageError, match=message):
+        remeasure.remeasure(old, data, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def facts_changed(folder, **facts):
+    manifest = read_manifest(folder)
+    provenance = {**manifest.provenance, **facts}
+    write_manifest(dataclasses.replace(manifest, provenance=provenance), folder)
+
+
+def test_the_program_says_what_is_wrong_and_ends_with_the_usage_code(artifact, tmp_path, capsys):
+    words = [str(artifact), "--data", str(tmp_path), "--output", str(tmp_path / "new")]
+    assert remeasure.main(words) == ExitCode.USAGE
+    assert "--data: no isic9" in capsys.readouterr().err
