@@ -15,7 +15,6 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
@@ -26,10 +25,9 @@ from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.model.scoring import score_batch
 from batch.progress import FILES_READ
-from batch.records import FileReading, ModelInput, Prediction, QueuedFile, Unscored
+from batch.records import FileReading, ModelInput, QueuedFile, Unscored
 from batch.reports.parts import Result, path_of
 
-UNSCORED, READINGS = "unscored", "readings"
 METRICS, FILES = "batch", "files_read"
 """Namespace of our counters, and the counter of files that were read."""
 Reading = tuple[FileReading, tuple[FrameResult, ...]]
@@ -91,8 +89,8 @@ class ReadDoFn(beam.DoFn):
         reading, results = self._ahead.take()
         self._files.inc()
         FILES_READ.add()
-        yield TaggedOutput(READINGS, reading)
-        yield from map(_tagged, results)
+        yield reading
+        yield from results
 
 
 def _count_frames(read: Reading) -> int:
@@ -100,7 +98,8 @@ def _count_frames(read: Reading) -> int:
 
 
 class ScoreDoFn(beam.DoFn):
-    """Collects images to full batches; what is left is scored at the bundle's end.
+    """Collects images to full batches; what is left is scored at the bundle's end. What is no image
+    passes through: outputs apart would have to be brought together again, at the cost of a stage.
 
     The model works on threads of its own, so that reading and collecting go on meanwhile.
     """
@@ -122,8 +121,11 @@ class ScoreDoFn(beam.DoFn):
         self._batch: list[ModelInput] = []
         self._under_way: deque[Future] = deque()
 
-    def process(self, item: ModelInput) -> Iterator[Any]:
+    def process(self, item: ModelInput | FileReading | Unscored) -> Iterator[Any]:
         """See `beam.DoFn`."""
+        if isinstance(item, FileReading | Unscored):
+            yield item
+            return
         self._batch.append(item)
         if len(self._batch) >= self._batch_size:
             self._hand_over()
@@ -148,7 +150,7 @@ class ScoreDoFn(beam.DoFn):
     def _scored(self, left: int) -> Iterator[Any]:
         """What is done, waiting until no more than `left` batches are under way."""
         while self._under_way and (len(self._under_way) > left or self._under_way[0].done()):
-            yield from map(_tagged, self._under_way.popleft().result())
+            yield from self._under_way.popleft().result()
 
 
 @dataclass(frozen=True)
@@ -182,12 +184,6 @@ class ShardDoFn(beam.DoFn):
             yield _at_bundle_end((shard, Results(tuple(results))))
 
 
-def _tagged(result: ModelInput | Prediction | Unscored) -> Any:
-    return TaggedOutput(UNSCORED, result) if isinstance(result, Unscored) else result
-
-
 def _at_bundle_end(element: Any) -> Any:
     """Beam wants window and time of what a bundle's end gives; a night has one window."""
-    if isinstance(element, TaggedOutput):
-        return TaggedOutput(element.tag, _at_bundle_end(element.value))
     return WindowedValue(element, MIN_TIMESTAMP, (GlobalWindow(),))

@@ -107,10 +107,10 @@ def run_segment(job: SegmentJob, segment: QueuedSegment) -> None:
     threads = job.decode_threads or cores + 1
     queue = pipeline | "ReadQueue" >> ReadQueue(shared, segment.chunks, spread)
     prepared = queue | "PrepareImages" >> PrepareImages(job.archive, job.rules, threads)
-    scored = prepared.inputs | "ScoreImages" >> ScoreImages(
+    results = prepared | "ScoreImages" >> ScoreImages(
         job.load, job.output, job.batch_size, min(cores, threads)
     )
     shards = max(1, math.ceil(segment.files / FILES_PER_SHARD))
-    _ = (prepared, scored) | "WriteReports" >> WriteReports(shared, job.facts, shards, list_name)
+    _ = results | "WriteReports" >> WriteReports(shared, job.facts, shards, list_name)
     run_pipeline(pipeline, options)
     settle_parts(shared, segment.folder, list_name, segment.files)

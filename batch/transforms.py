@@ -10,35 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import apache_beam as beam
 
 from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage
-from batch.dofns import READINGS, UNSCORED, ReadDoFn, Results, ScoreDoFn, ShardDoFn
+from batch.dofns import ReadDoFn, Results, ScoreDoFn, ShardDoFn
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.reports import listing, parts
 from batch.reports.queue import read_chunk
 from batch.reports.rows import RunFacts
 from batch.reports.shared import SharedFolder
-
-
-class Prepared(NamedTuple):
-    """What PrepareImages gives: inputs for the model, unscored frames, one reading a file."""
-
-    inputs: beam.PCollection
-    unscored: beam.PCollection
-    readings: beam.PCollection
-
-
-class Scored(NamedTuple):
-    """What ScoreImages gives."""
-
-    predictions: beam.PCollection
-    unscored: beam.PCollection
 
 
 @dataclass
@@ -88,13 +72,10 @@ class PrepareImages(beam.PTransform):
     rules: ReadingRules
     threads: int
 
-    def expand(self, files: beam.PCollection) -> Prepared:
-        """Give `Prepared` from a PCollection of QueuedFile."""
+    def expand(self, files: beam.PCollection) -> beam.PCollection:
+        """From QueuedFile: FileReading, one a file, and ModelInput or Unscored, one a frame."""
         read = partial(read_file, self.archive, rules=self.rules)
-        outputs = files | "Read" >> beam.ParDo(ReadDoFn(read, self.threads)).with_outputs(
-            UNSCORED, READINGS, main="inputs"
-        )
-        return Prepared(outputs.inputs, outputs[UNSCORED], outputs[READINGS])
+        return files | "Read" >> beam.ParDo(ReadDoFn(read, self.threads))
 
 
 @dataclass
@@ -106,12 +87,10 @@ class ScoreImages(beam.PTransform):
     batch_size: int
     threads: int = 1
 
-    def expand(self, inputs: beam.PCollection) -> Scored:
-        """Give `Scored` from a PCollection of ModelInput."""
-        outputs = inputs | "Score" >> beam.ParDo(
-            ScoreDoFn(self.load, self.output, self.batch_size, self.threads)
-        ).with_outputs(UNSCORED, main="predictions")
-        return Scored(outputs.predictions, outputs[UNSCORED])
+    def expand(self, prepared: beam.PCollection) -> beam.PCollection:
+        """For ModelInput Prediction or Unscored; FileReading and Unscored pass through."""
+        score = ScoreDoFn(self.load, self.output, self.batch_size, self.threads)
+        return prepared | "Score" >> beam.ParDo(score)
 
 
 @dataclass
@@ -126,13 +105,11 @@ class WriteReports(beam.PTransform):
     shards: int
     list_name: str
 
-    def expand(self, results: tuple[Prepared, Scored]) -> None:
-        """Write predictions, alerts, unscored and files."""
-        prepared, scored = results
+    def expand(self, results: beam.PCollection) -> None:
+        """Write predictions, alerts, unscored and files, from all that became of the files."""
         # a PTransform costs a segment some 8 ms: one key and one group for all kinds of result
         _ = (
-            (prepared.readings, prepared.unscored, scored.predictions, scored.unscored)
-            | "AllResults" >> beam.Flatten()
+            results
             | "Shard" >> beam.ParDo(ShardDoFn(self.shards))
             | "OfOneShard" >> beam.GroupByKey()
             | "WriteShard" >> beam.FlatMapTuple(partial(_write_shard, self.shared, self.facts))

@@ -54,7 +54,8 @@ RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
 OWNERS = {
     "PIL": {"archive.raster", "archive.pictures", "demo.archive", "demo.dicom_writer",
             "training.splits", "training.golden_cases"},
-    "pydicom": {"archive.dicom", "archive.dicom_frames", "demo.dicom_writer"},
+    "pydicom": {"archive.dicom", "archive.dicom_frames", "archive.dicom_values",
+                "demo.dicom_writer"},
     "imagecodecs": {"archive.codecs"},
     "tensorflow": {"model.classifier", "quiet", "training.augment", "training.batches",
                    "training.literature"},

@@ -13,12 +13,14 @@ import zlib
 from dataclasses import dataclass
 
 import pydicom
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID_dictionary
 
 from batch.archive import dicom_objects as objects
 from batch.archive.dicom_attributes import number, record_attributes, selection_values, text
+from batch.archive.dicom_values import PlainValues
 from batch.archive.limits import Limits
 from batch.archive.rules import ReadingRules
 from batch.errors import FailureReason, ImageFailure, NonImageReason, NotAnImage, Stage
@@ -29,13 +31,18 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
 _PREAMBLE_BYTES = 132
 _FILE_META_GROUP = 2
+_BYTES_OF_A_LEVEL = 16
+"""An item's header and that of the sequence in it, at the least (PS3.5 7.5)."""
 
 
 @dataclass(frozen=True, eq=False)
 class DicomImage:
-    """A DICOM object that is an image. attributes: what the privacy policy lets through."""
+    """A DICOM object that is an image. values: of the dataset. attributes: what the privacy policy
+    lets through.
+    """
 
     dataset: Dataset
+    values: PlainValues
     transfer_syntax_uid: str
     frames: int
     rows: int
@@ -51,14 +58,15 @@ def identify(data: bytes, rules: ReadingRules, has_preamble: bool = True) -> Dic
         NotAnImage: a non-image for us. ImageFailure: goes to a person.
     """
     dataset = parse(data, rules.limits, has_preamble)
-    sop_class = _sop_class(dataset)
+    values = PlainValues(dataset)
+    sop_class = _sop_class(values, dataset)
     has_pixels = "Rows" in dataset or "PixelData" in dataset
     is_whole = objects.is_plausible_class(sop_class, sop_class in UID_dictionary) and (
         "DirectoryRecordSequence" in dataset
-        or all(text(dataset, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
+        or all(text(values, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
     )
     _check_kind(sop_class, has_pixels, is_whole)
-    rules.selection.check(selection_values(dataset, sop_class))
+    rules.selection.check(selection_values(values, sop_class))
     return describe(dataset, rules)
 
 
@@ -68,8 +76,9 @@ def describe(dataset: Dataset, rules: ReadingRules) -> DicomImage:
     Raises:
         ImageFailure: a size or number that is missing, absurd or too large.
     """
-    rows, columns = number(dataset, "Rows"), number(dataset, "Columns")
-    frames = number(dataset, "NumberOfFrames", default=1)
+    values = PlainValues(dataset)
+    rows, columns = number(values, "Rows"), number(values, "Columns")
+    frames = number(values, "NumberOfFrames", default=1)
     if frames < 1:
         raise _failure(FailureReason.DICOM_INVALID, "NumberOfFrames below 1")
     if frames > rules.limits.frames:
@@ -77,12 +86,15 @@ def describe(dataset: Dataset, rules: ReadingRules) -> DicomImage:
             FailureReason.TOO_MANY_FRAMES,
             f"{frames} frames declared; allowed: {rules.limits.frames}",
         )
-    rules.limits.check_size(rows, columns, _bytes_per_pixel(dataset))
-    sop_class = _sop_class(dataset)
-    attributes = rules.identifiers.apply(record_attributes(dataset, sop_class))
-    syntax = text(dataset.file_meta, "TransferSyntaxUID") or _bare_syntax(dataset)
-    flags = objects.kind_flags(sop_class) | _flags(dataset, syntax)
-    return DicomImage(dataset, syntax, frames, rows, columns, attributes, tuple(sorted(flags)))
+    rules.limits.check_size(rows, columns, _bytes_per_pixel(values))
+    sop_class = _sop_class(values, dataset)
+    attributes = rules.identifiers.apply(record_attributes(values, sop_class))
+    syntax = text(PlainValues(dataset.file_meta), "TransferSyntaxUID") or _bare_syntax(dataset)
+    flags = objects.kind_flags(sop_class) | _flags(values, syntax)
+    if "ICCProfile" in dataset:
+        flags.add("icc_present")
+    flags_in_order = tuple(sorted(flags))
+    return DicomImage(dataset, values, syntax, frames, rows, columns, attributes, flags_in_order)
 
 
 def parse(data: bytes, limits: Limits, has_preamble: bool = True) -> Dataset:
@@ -92,7 +104,7 @@ def parse(data: bytes, limits: Limits, has_preamble: bool = True) -> Dataset:
         ImageFailure: stage IDENTIFY.
     """
     try:
-        dataset = _inflated(data, limits) if has_preamble else None
+        dataset = _with_known_syntax(data, limits) if has_preamble else None
         if dataset is None:
             dataset = pydicom.dcmread(io.BytesIO(data), force=not has_preamble)
         if not hasattr(dataset, "file_meta"):
@@ -109,8 +121,10 @@ def parse(data: bytes, limits: Limits, has_preamble: bool = True) -> Dataset:
     return dataset
 
 
-def _inflated(data: bytes, limits: Limits) -> Dataset | None:
-    """A deflated dataset, inflated under our bound; None for any other transfer syntax."""
+def _with_known_syntax(data: bytes, limits: Limits) -> Dataset | None:
+    """A dataset in explicit little endian, as nearly all are, without what pydicom tries for the
+    others; a deflated one is inflated under our bound. None for any other transfer syntax.
+    """
     stream = io.BytesIO(data[_PREAMBLE_BYTES:])
     meta = read_dataset(
         stream,
@@ -118,29 +132,45 @@ def _inflated(data: bytes, limits: Limits) -> Dataset | None:
         is_little_endian=True,
         stop_when=lambda tag, *_: tag.group != _FILE_META_GROUP,
     )
-    if text(meta, "TransferSyntaxUID") != objects.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+    syntax = text(PlainValues(meta), "TransferSyntaxUID")
+    if syntax == objects.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
+        stream = io.BytesIO(_inflated(stream.read(), limits))
+    elif syntax not in objects.EXPLICIT_LITTLE_ENDIAN:
         return None
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflate.decompress(stream.read(), limits.inflated_bytes)
-    if inflate.unconsumed_tail:
-        raise _failure(FailureReason.INFLATES_TOO_MUCH, f"allowed: {limits.inflated_bytes} bytes")
-    dataset = read_dataset(io.BytesIO(inflated), is_implicit_VR=False, is_little_endian=True)
+    dataset = read_dataset(stream, is_implicit_VR=False, is_little_endian=True)
     dataset.file_meta = FileMetaDataset(meta)
     return dataset
 
 
+def _inflated(deflated: bytes, limits: Limits) -> bytes:
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflate.decompress(deflated, limits.inflated_bytes)
+    if inflate.unconsumed_tail:
+        raise _failure(FailureReason.INFLATES_TOO_MUCH, f"allowed: {limits.inflated_bytes} bytes")
+    return inflated
+
+
 def _depth(dataset: Dataset, limit: int) -> int:
-    """Levels of sequences, counted no further than one beyond the limit; without recursion."""
+    """Levels of sequences, counted no further than one beyond the limit; without recursion. What is
+    too short to hold as many levels as are left is not parsed for it.
+    """
     depth, level = 0, [dataset]
     while level and depth <= limit:
         below: list[Dataset] = []
         for item in level:
             for element in item.values():
-                if element.VR == "SQ":
+                if element.VR == "SQ" and _may_hold(element, limit - depth):
                     below.extend(item[element.tag].value or [])
         level = below
         depth += bool(below)
     return depth
+
+
+def _may_hold(element: DataElement | RawDataElement, levels: int) -> bool:
+    """Whether a sequence, parsed or not, may hold more than so many levels, itself included."""
+    if not isinstance(element, RawDataElement) or element.value is None:
+        return True
+    return len(element.value) >= levels * _BYTES_OF_A_LEVEL
 
 
 def _bare_syntax(dataset: Dataset) -> str:
@@ -151,8 +181,8 @@ def _bare_syntax(dataset: Dataset) -> str:
     return objects.IMPLICIT_VR_LITTLE_ENDIAN if implicit else objects.EXPLICIT_VR_LITTLE_ENDIAN
 
 
-def _sop_class(dataset: Dataset) -> str | None:
-    return text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
+def _sop_class(values: PlainValues, dataset: Dataset) -> str | None:
+    return text(values, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
 
 
 def _check_kind(sop_class: str | None, has_pixels: bool, is_whole: bool) -> None:
@@ -171,18 +201,16 @@ def _check_kind(sop_class: str | None, has_pixels: bool, is_whole: bool) -> None
         )
 
 
-def _bytes_per_pixel(dataset: Dataset) -> int:
-    samples = number(dataset, "SamplesPerPixel", default=1)
-    return max(3, samples * max(8, number(dataset, "BitsAllocated", default=8)) // 8)
+def _bytes_per_pixel(values: PlainValues) -> int:
+    samples = number(values, "SamplesPerPixel", default=1)
+    return max(3, samples * max(8, number(values, "BitsAllocated", default=8)) // 8)
 
 
-def _flags(dataset: Dataset, syntax: str) -> set[str]:
+def _flags(values: PlainValues, syntax: str) -> set[str]:
     flags = set()
-    if syntax in objects.LOSSY_TRANSFER_SYNTAXES or text(dataset, "LossyImageCompression") == "01":
+    if syntax in objects.LOSSY_TRANSFER_SYNTAXES or text(values, "LossyImageCompression") == "01":
         flags.add("lossy")
-    if "ICCProfile" in dataset:
-        flags.add("icc_present")
-    if (text(dataset, "BurnedInAnnotation") or "").upper() == "YES":
+    if (text(values, "BurnedInAnnotation") or "").upper() == "YES":
         flags.add("burned_in_annotation")
     return flags
 

@@ -6,7 +6,7 @@ pydicom is told which plugin to use: its own order would change with whatever el
 from __future__ import annotations
 
 import numpy as np
-from pydicom.encaps import generate_fragments, get_frame
+from pydicom.encaps import get_frame, parse_fragments
 from pydicom.pixels import apply_color_lut, convert_color_space, get_decoder
 from pydicom.uid import UID
 
@@ -32,6 +32,8 @@ _DECODED_AS_RGB = frozenset({"YBR_ICT", "YBR_RCT"})  # the codec undoes these it
 _THREE = frozenset({_RGB, *_YBR, *_DECODED_AS_RGB})
 _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
+_ITEM_HEADER = 8
+"""Bytes of a fragment's tag and length (PS3.5 A.4)."""
 _STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\xff\x0a")  # JPEG, 2000, XL
 
 Frame = tuple[np.ndarray, tuple[str, ...]]
@@ -51,7 +53,7 @@ def decode_frame(
     Raises:
         ImageFailure: stage DECODE.
     """
-    photometric = text(image.dataset, "PhotometricInterpretation") or ""
+    photometric = text(image.values, "PhotometricInterpretation") or ""
     _check_colour(image, photometric)
     codec = CODECS.get(image.transfer_syntax_uid)
     if codec is None:
@@ -100,7 +102,7 @@ def _decode(
 
 def _check_colour(image: DicomImage, photometric: str) -> None:
     # a missing number is not taken for grey when the interpretation names three
-    samples = number(image.dataset, "SamplesPerPixel", default=3 if photometric in _THREE else 1)
+    samples = number(image.values, "SamplesPerPixel", default=3 if photometric in _THREE else 1)
     if photometric in _GREY or (samples == 1 and photometric != _PALETTE):
         raise _failure(FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only")
     if photometric == _PALETTE and image.transfer_syntax_uid == EXPLICIT_VR_BIG_ENDIAN:
@@ -215,8 +217,9 @@ def _excess_flags(image: DicomImage, codec: Codec) -> tuple[str, ...]:
     dataset = image.dataset
     if codec != Codec.NATIVE:
         # a frame may be in several fragments, but only its first one begins a stream
-        fragments = generate_fragments(dataset.PixelData)
-        begun = sum(fragment.startswith(_STREAM_STARTS) for fragment in fragments)
+        data = dataset.PixelData
+        _, items = parse_fragments(data)
+        begun = sum(data.startswith(_STREAM_STARTS, item + _ITEM_HEADER) for item in items)
         return ("frames_beyond_declared",) if begun > image.frames else ()
     samples = number(dataset, "SamplesPerPixel", default=1)
     frame_bytes = image.rows * image.columns * samples * number(dataset, "BitsAllocated") // 8

@@ -16,6 +16,7 @@ from batch.archive.preprocess import preprocess
 from batch.archive.rules import ReadingRules
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
+from batch.errors import FailureReason, ImageFailure
 from tests import matrix
 from tests.support import dermoscopic, dicom_bytes, read
 
@@ -306,3 +307,33 @@ def test_codes_as_the_standard_writes_them_pass():
 def test_a_colour_profile_is_said_where_there_is_one_and_only_there():
     assert "icc_present" in identified(photograph(ICCProfile=b"profile!")).flags
     assert "icc_present" not in identified(photograph(OpticalPathSequence=[])).flags
+
+
+def sequences(levels, defined):
+    """The bytes of sequences in sequences, each in its only item; of defined length or not."""
+    inner = b""
+    for _ in range(levels):
+        if defined:
+            item = b"\xfe\xff\x00\xe0" + len(inner).to_bytes(4, "little") + inner
+            inner = b"\x40\x00\x30\xa7SQ\x00\x00" + len(item).to_bytes(4, "little") + item
+        else:
+            start = b"\x40\x00\x30\xa7SQ\x00\x00" + b"\xff" * 4 + b"\xfe\xff\x00\xe0" + b"\xff" * 4
+            end = b"\xfe\xff\x0d\xe0" + bytes(4) + b"\xfe\xff\xdd\xe0" + bytes(4)
+            inner = start + inner + end
+    return inner
+
+
+@pytest.mark.parametrize("defined", [True, False], ids=["defined length", "undefined length"])
+@pytest.mark.parametrize(("levels", "limit"), [(1, 1), (2, 1), (8, 8), (9, 8), (32, 32), (33, 32)])
+def test_sequences_may_nest_as_deep_as_the_limit_and_no_deeper(levels, limit, defined):
+    dataset = photograph()
+    del dataset["AnatomicRegionSequence"]
+    for element in [element for element in dataset if element.VR == "SQ"]:
+        del dataset[element.tag]
+    data = dicom_bytes(dataset) + sequences(levels, defined)
+    if levels <= limit:
+        assert reader.parse(data, Limits(nesting=limit)).PixelData
+        return
+    with pytest.raises(ImageFailure) as failure:
+        reader.parse(data, Limits(nesting=limit))
+    assert failure.value.reason == FailureReason.NESTED_TOO_DEEP
