@@ -85,25 +85,54 @@ def score(
         return done, json.loads((Path(folder) / "latest" / "run.json").read_text())
 
 
-def in_turn(
-    contenders: dict[str, Callable[[], dict[str, float]]], repetitions: int
-) -> dict[str, dict[str, float]]:
-    """Medians of what each contender gives, one after the other, the order reversed each round."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
+Rounds = dict[str, list[dict[str, float]]]
+"""What each contender gave in each round."""
+
+
+def rounds_of(contenders: dict[str, Callable[[], dict[str, float]]], repetitions: int) -> Rounds:
+    """What the contenders give, one after the other, the order reversed each round."""
+    found: Rounds = {name: [] for name in contenders}
     order = list(contenders)
     for _ in range(repetitions):
         for name in order:
             found[name].append(contenders[name]())
         order.reverse()
+    return found
+
+
+def medians(found: Rounds) -> dict[str, dict[str, float]]:
+    """Of every figure of every contender."""
     return {
         name: {key: median(one[key] for one in rounds) for key in rounds[0]}
         for name, rounds in found.items()
     }
 
 
+def ratio(found: Rounds, name: str, other: str, key: str) -> float:
+    """Median over the rounds: what ran minutes apart had another machine, where others share it."""
+    pairs = zip(found[name], found[other], strict=True)
+    return median(one[key] / two[key] for one, two in pairs)
+
+
+def in_turn(
+    contenders: dict[str, Callable[[], dict[str, float]]], repetitions: int
+) -> dict[str, dict[str, float]]:
+    """Medians of what each contender gives."""
+    return medians(rounds_of(contenders, repetitions))
+
+
 def machine() -> dict[str, Any]:
     """What the figures hold for."""
-    names = ("tensorflow", "keras", "apache-beam", "Pillow", "simplejpeg", "pydicom", "pyarrow")
+    names = (
+        "tensorflow",
+        "keras",
+        "apache-beam",
+        "Pillow",
+        "simplejpeg",
+        "cykooz.resizer",
+        "pydicom",
+        "pyarrow",
+    )
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),

@@ -6,12 +6,13 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import material
-from tests.benchmarks.processes import any_file, in_turn, run, score
+from tests.benchmarks.processes import any_file, in_turn, medians, ratio, rounds_of, run, score
 from tests.benchmarks.scale import cores, processes, scaling, settings
 from tests.benchmarks.wishes import Table, Wish, archive_of, score_rates
 
@@ -47,16 +48,16 @@ def throughput(wish: Wish, small: bool = False) -> Table:
             for name in CONTENDERS:
                 where = fewer if name == "runinference" else archive
                 contenders[name] = partial(_contender, name, where, model, wish.cores)
-            found = in_turn(contenders, wish.repetitions)
-        for name, rates in found.items():
+            found = rounds_of(contenders, wish.repetitions)
+        for name, rates in medians(found).items():
             rows.append(
                 {
                     "model": Path(model).name,
                     "what": name,
                     "images/s, whole process": rates["whole"],
                     "images/s, steady": rates["steady"],
-                    "score is so many times this, whole": found["score"]["whole"] / rates["whole"],
-                    "steady": found["score"]["steady"] / rates["steady"],
+                    "score is so many times this, whole": ratio(found, "score", name, "whole"),
+                    "steady": ratio(found, "score", name, "steady"),
                     "cores used": rates["cores_used"],
                     "peak MB": rates["peak_mb"],
                 }
@@ -66,24 +67,31 @@ def throughput(wish: Wish, small: bool = False) -> Table:
 
 def dicom(wish: Wish) -> Table:
     """The same pictures in DICOM's encodings, against plain JPEG; the slow ones fewer times."""
-    rows: Table = []
-    reference = 0.0
-    for kind in ("JPEG", *DICOM_KINDS):
-        count = max(48, wish.images // (10 if kind in SLOW_DICOM else 1))
-        with archive_of(partial(_of_kind, kind), count) as archive:
-            one = partial(score_rates, archive, wish.models[0], wish.cores)
-            rates = in_turn({kind: one}, wish.repetitions)[kind]
-        reference = reference or rates["steady"]
-        rows.append(
-            {
-                "kind": kind,
-                "images": count,
-                "images/s, steady": rates["steady"],
-                "against JPEG": rates["steady"] / reference,
-                "cores used": rates["cores_used"],
-            }
-        )
-    return rows
+    counts = {
+        kind: max(48, wish.images // (10 if kind in SLOW_DICOM else 1))
+        for kind in ("JPEG", *DICOM_KINDS)
+    }
+    with ExitStack() as archives:
+        contenders = {
+            kind: partial(
+                score_rates,
+                archives.enter_context(archive_of(partial(_of_kind, kind), count)),
+                wish.models[0],
+                wish.cores,
+            )
+            for kind, count in counts.items()
+        }
+        found = rounds_of(contenders, wish.repetitions)
+    return [
+        {
+            "kind": kind,
+            "images": counts[kind],
+            "images/s, steady": rates["steady"],
+            "against JPEG": ratio(found, kind, "JPEG", "steady"),
+            "cores used": rates["cores_used"],
+        }
+        for kind, rates in medians(found).items()
+    ]
 
 
 def _of_kind(kind: str, folder: Path, count: int) -> Path:
