@@ -38,19 +38,18 @@ def resize(pixels: np.ndarray, height: int, width: int, box: Box | None = None) 
     """
     rows, columns = pixels.shape[:2]
     left, top, right, bottom = box or (0, 0, columns, rows)
+    passes = []
     if (left, right) != (0, columns) or columns != width:
-        pixels = _pass(pixels, rows, width, CropBox(left, 0, right - left, rows))
+        passes.append((rows, CropBox(left, 0, right - left, rows)))
     if (top, bottom) != (0, rows) or rows != height:
-        pixels = _pass(pixels, height, width, CropBox(0, top, width, bottom - top))
-    return pixels
-
-
-def _pass(pixels: np.ndarray, height: int, width: int, box: CropBox) -> np.ndarray:
-    rows, columns = pixels.shape[:2]
-    source = ImageData(columns, rows, PixelType.U8x3, pixels.tobytes())
-    target = ImageData(width, height, PixelType.U8x3)
-    _resizer().resize(source, target, ResizeOptions(_BILINEAR, use_alpha=False, crop_box=box))
-    return np.frombuffer(target.get_buffer(), np.uint8).reshape(height, width, _CHANNELS)
+        passes.append((height, CropBox(0, top, width, bottom - top)))
+    if not passes:
+        return pixels
+    image = ImageData(columns, rows, PixelType.U8x3, pixels.tobytes())
+    for target_rows, crop in passes:
+        source, image = image, ImageData(width, target_rows, PixelType.U8x3)
+        _resizer().resize(source, image, ResizeOptions(_BILINEAR, use_alpha=False, crop_box=crop))
+    return np.frombuffer(image.get_buffer(), np.uint8).reshape(height, width, _CHANNELS)
 
 
 def _resizer() -> Resizer:
