@@ -34,7 +34,7 @@ def resize(pixels: np.ndarray, height: int, width: int, box: Box | None = None) 
         box: left, top, right, bottom of what is resized, in pixels; None for all of it.
 
     Returns:
-        read-only; not a copy where nothing is to be done.
+        read-only; or `pixels` themselves where nothing is to be done.
     """
     rows, columns = pixels.shape[:2]
     left, top, right, bottom = box or (0, 0, columns, rows)

@@ -42,6 +42,7 @@ ROWS = st.lists(st.lists(st.floats(0.001, 1), min_size=3, max_size=3), min_size=
 )
 FACTORS = st.floats(0.1, 10)
 MANIFEST = read_manifest(REPOSITORY / "model_artifacts" / "isic9-plain")
+SHIPPED = MANIFEST.model_version
 
 
 @settings(deadline=None)
@@ -250,7 +251,7 @@ def test_the_job_alerts_as_the_operating_points_say(night, calibrated):
 
 def test_the_artifact_says_what_it_is(night, calibrated, bundled_artifact):
     old, new = read_manifest(bundled_artifact), read_manifest(calibrated)
-    assert (old.model_version, new.model_version) == ("1.0.0", "1.0.1")
+    assert (old.model_version, new.model_version) == (SHIPPED, next_version(SHIPPED))
     assert new.model_sha256 == old.model_sha256
     assert (calibrated / "split.csv").read_bytes() == (bundled_artifact / "split.csv").read_bytes()
     assert new.output.calibrated
@@ -267,8 +268,8 @@ def test_the_artifact_says_what_it_is(night, calibrated, bundled_artifact):
 
 def test_the_card_keeps_old_figures_under_the_old_version(calibrated):
     card = (calibrated / "MODEL_CARD.md").read_text()
-    head, quoted = card.split("## The card of version 1.0.0")
-    assert card.startswith("# Model card: isic9-plain 1.0.1\n")
+    head, quoted = card.split(f"## The card of version {SHIPPED}")
+    assert card.startswith(f"# Model card: isic9-plain {next_version(SHIPPED)}\n")
     assert "not fit to guide review" in head
     assert "| sensitivity-0.9 |" in head
     assert "--target-sensitivity 0.9" in head
@@ -294,7 +295,7 @@ def test_without_temperature_scores_stay_and_no_class_must_be_known(
     assert scoring_fingerprint(manifest) == scoring_fingerprint(read_manifest(bundled_artifact))
     # the night of the old version is of the very same contract: it may be used again
     assert calibrate(night, tmp_path / "again", "--no-temperature", model=out) == ExitCode.COMPLETE
-    assert read_manifest(tmp_path / "again").model_version == "1.0.2"
+    assert read_manifest(tmp_path / "again").model_version == next_version(next_version(SHIPPED))
 
 
 def test_predictions_at_another_temperature_are_refused(night, calibrated, tmp_path, capsys):
@@ -303,7 +304,8 @@ def test_predictions_at_another_temperature_are_refused(night, calibrated, tmp_p
     bare = f"{night}/bare"
     shutil.copytree(night / "reports" / "latest" / "current", bare, dirs_exist_ok=True)
     assert calibrate(night, tmp_path / "x", model=calibrated, reports="bare") == ExitCode.USAGE
-    assert "model_version 1.0.0; allowed: 1.0.1" in capsys.readouterr().err
+    wanted = f"model_version {SHIPPED}; allowed: {next_version(SHIPPED)}"
+    assert wanted in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 
