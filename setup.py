@@ -26,7 +26,7 @@ REQUIRES = [
     "imagecodecs>=2025.3.30",  # lossless JPEG, JPEG XL
     # JPEG that fails on damaged data, where Pillow fills with grey and says nothing
     "simplejpeg>=1.8",
-    # Pillow's bilinear resize on SIMD, in under half the time; memory-safe Rust, gives up the lock
+    # Pillow's bilinear resize on SIMD, faster; memory-safe Rust, gives up the lock
     "cykooz.resizer>=4.0.1,<5",
     # strict reading of manifest.json: names the field, the value and what is allowed, where
     # checks of our own would be longer than the manifest
