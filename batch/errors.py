@@ -144,6 +144,7 @@ class FailureReason(StrEnum):
     HEADER_CONTRADICTS_PIXELS = "header_contradicts_pixels"
     DECODE_FAILED = "decode_failed"
     NOT_COLOUR = "not_colour"
+    WHOLLY_TRANSPARENT = "wholly_transparent"
     DECODER_TIMED_OUT = "decoder_timed_out"
     DECODER_CRASHED = "decoder_crashed"
     MODEL_INPUT_INVALID = "model_input_invalid"
@@ -155,6 +156,7 @@ class NonImageReason(StrEnum):
     """Why a file is stated as a non-image: it was recognised and it is none of our business."""
 
     OTHER_FILE_TYPE = "other_file_type"
+    SYSTEM_FOLDER = "system_folder"
     DICOM_WITHOUT_PIXELS = "dicom_without_pixels"
     DICOM_OTHER_KIND = "dicom_other_kind"
     EXCLUDED_BY_RULE = "excluded_by_rule"

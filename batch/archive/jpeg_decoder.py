@@ -13,6 +13,7 @@ import simplejpeg
 from batch.errors import FailureReason, ImageFailure, Stage
 
 _SCALES = (8, 4, 2)
+_AS_STORED = {1: "GRAY", 4: "CMYK"}
 
 
 def decode_rgb(data: bytes, rows: int, columns: int, at_least: int | None) -> np.ndarray:
@@ -40,6 +41,24 @@ def decode_rgb(data: bytes, rows: int, columns: int, at_least: int | None) -> np
             min_width=-(-columns // scale),
             strict=True,
         )
+        return decoded
+    except ValueError as error:
+        raise ImageFailure(
+            Stage.DECODE, FailureReason.DECODE_FAILED, "jpeg: truncated or damaged"
+        ) from error
+
+
+def decode_components(data: bytes, components: int) -> np.ndarray:
+    """Decode a JPEG of one or four components, which are taken as they are stored.
+
+    Returns:
+        (h, w, components) uint8.
+
+    Raises:
+        ImageFailure: DECODE_FAILED for truncated or damaged data.
+    """
+    try:
+        decoded: np.ndarray = simplejpeg.decode_jpeg(data, _AS_STORED[components], strict=True)
         return decoded
     except ValueError as error:
         raise ImageFailure(

@@ -113,7 +113,8 @@ def _frame(data: bytes, address: ImageAddress, limits: Limits, side: int) -> tup
     if file_format in formats.RASTER_FORMATS:
         _check_same(address, digest)
         raster.check_before_opening(data, file_format, limits)
-        return raster.decode(data, file_format, limits, side).pixels, _orientation(data)
+        decoded = raster.decode(data, file_format, limits, side)
+        return decoded.pixels, decoded.orientation
     image = dicom.identify(data, address.rules(limits), file_format == FileFormat.DICOM)
     found = image.attributes["sop_instance_uid"] or digest
     number = address.frame_number if image.frames > 1 else 1
@@ -130,13 +131,6 @@ def _check_same(address: ImageAddress, image_id: str) -> None:
 
 def _changed() -> ImageFailure:
     return ImageFailure(Stage.READ, FailureReason.VANISHED, "another file lies in its place")
-
-
-def _orientation(data: bytes) -> int:
-    """EXIF's orientation, which the decoder leaves unapplied."""
-    with Image.open(io.BytesIO(data)) as image:
-        found = image.getexif().get(raster.EXIF_ORIENTATION, 1)
-    return found if found in raster.UPRIGHT else 1
 
 
 def _shrunk(pixels: np.ndarray, side: int) -> np.ndarray:

@@ -1,29 +1,30 @@
 """JPEG, PNG, TIFF, BMP, WebP, GIF to RGB pixels. The only importer of Pillow on the scoring path.
 
-Colour JPEGs are decoded by `jpeg_decoder`, which refuses damaged data; Pillow reads the rest, and
-every file's metadata. Pillow never sees LOAD_TRUNCATED_IMAGES: grey filler would be scored. Its
+Colour JPEGs are decoded by `jpeg_decoder`, PNGs by `png`, TIFFs by `tiff`: Pillow fills with grey
+or black what is missing there. It reads the rest. Pillow never sees LOAD_TRUNCATED_IMAGES: grey filler would be scored. Its
 own pixel limit is replaced by ours, which is checked from the header before anything is decoded.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from batch.archive import codestream, jpeg, jpeg_decoder
+from batch.archive import codestream, jpeg, jpeg_decoder, png, tiff
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
+from batch.archive.transparency import is_opaque, over_white
 from batch.errors import FailureReason, ImageFailure, Stage
 
 Image.MAX_IMAGE_PIXELS = None  # Limits.check_size decides, with a reason of ours
 
 _PILLOW_NAMES = {
     FileFormat.JPEG: ("JPEG", "MPO"),
-    FileFormat.PNG: ("PNG",),
-    FileFormat.TIFF: ("TIFF",),
     FileFormat.BMP: ("BMP",),
     FileFormat.WEBP: ("WEBP",),
     FileFormat.GIF: ("GIF",),
@@ -42,13 +43,8 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """What each EXIF orientation asks for."""
-_UNTURN = UPRIGHT | {6: UPRIGHT[8], 8: UPRIGHT[6]}
-"""The inverse: all others undo themselves."""
-_TIFF_BITS_PER_SAMPLE = 258
-_TIFF_COMPRESSION, _TIFF_JPEG = 259, (6, 7)
 _WEBP_CHUNKS_SEEN = 4096
-_PNG_BIT_DEPTH = 24
-"""Offset of the bit depth in a PNG file: signature, chunk length and name, width, height."""
+_BMP_FILE_HEADER = 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +52,15 @@ class RasterImage:
     """A decoded image. pixels: (h, w, 3) uint8, RGB; rows, columns: of the source.
 
     h and w are smaller than rows and columns where a JPEG was decoded at reduced scale.
+    orientation: EXIF's, 1..8, not applied. icc_profile: of the file, None without one.
     """
 
     pixels: np.ndarray
     rows: int
     columns: int
     flags: tuple[str, ...]
+    orientation: int = 1
+    icc_profile: bytes | None = None
 
 
 def decode(
@@ -82,21 +81,12 @@ def decode(
     Raises:
         ImageFailure: the size is refused, the image has no colour, or decoding failed.
     """
-    flags: set[str] = set()
-    header = None
-    if file_format == FileFormat.JPEG:
-        header = jpeg.read_header(data)
-        data = _settle_jpeg_colour(data, header, photometric_interpretation, flags)
     try:
-        with Image.open(io.BytesIO(data), formats=_PILLOW_NAMES[file_format]) as image:
-            columns, rows = image.size
-            limits.check_size(rows, columns)
-            flags |= _header_flags(image, file_format, data)
-            if header is not None and len(header.component_ids) == _COLOUR_COMPONENTS:
-                pixels = jpeg_decoder.decode_rgb(data, rows, columns, at_least)
-            else:
-                pixels = np.asarray(_to_rgb(_loaded_as_stored(image), flags))
-                rows, columns = pixels.shape[:2]
+        if file_format == FileFormat.PNG:
+            return _png_image(png.decode(data, limits))
+        if file_format == FileFormat.TIFF:
+            return _tiff_image(tiff.decode(data, limits))
+        return _opened(data, file_format, limits, at_least, photometric_interpretation)
     except ImageFailure:
         raise
     except Exception as error:  # Pillow's plugins raise whatever their parsers raise
@@ -105,7 +95,6 @@ def decode(
             FailureReason.DECODE_FAILED,
             f"{file_format.value}: {type(error).__name__}",
         ) from error
-    return RasterImage(pixels, rows, columns, tuple(sorted(flags)))
 
 
 def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -> None:
@@ -116,6 +105,73 @@ def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -
     """
     if file_format == FileFormat.WEBP:
         limits.check_size(*codestream.webp_size(data[:64]))
+    if file_format == FileFormat.BMP:
+        _check_bitmap(data)
+
+
+def _check_bitmap(data: bytes) -> None:
+    """Refuse a bitmap whose pixels begin within its own header: Pillow would draw the header."""
+    start, header_size = (int.from_bytes(data[at : at + 4], "little") for at in (10, 14))
+    if 0 < start < _BMP_FILE_HEADER + header_size:
+        raise ImageFailure(
+            Stage.DECODE, FailureReason.DECODE_FAILED, "bmp: pixels within the header"
+        )
+
+
+def _png_image(decoded: png.PngImage) -> RasterImage:
+    exif = Image.Exif()
+    with contextlib.suppress(Exception):  # what it says of itself is no part of the picture
+        exif.load(decoded.exif)
+    return _image(decoded.pixels, decoded.flags, _orientation(exif), decoded.icc_profile)
+
+
+def _tiff_image(decoded: tiff.TiffImage) -> RasterImage:
+    return _image(decoded.pixels, decoded.flags, decoded.orientation, decoded.icc_profile)
+
+
+def _image(
+    pixels: np.ndarray,
+    flags: Iterable[str],
+    orientation: int,
+    icc_profile: bytes | None,
+    size: tuple[int, int] | None = None,
+) -> RasterImage:
+    """An image with the flags that every format has. size: (rows, columns) of the source."""
+    rows, columns = size or pixels.shape[:2]
+    found = set(flags)
+    if orientation not in (0, 1):
+        found.add("exif_orientation_ignored")
+    if icc_profile is not None:
+        found.add("icc_present")
+    settled = orientation if orientation in UPRIGHT else 1
+    return RasterImage(pixels, rows, columns, tuple(sorted(found)), settled, icc_profile)
+
+
+def _opened(
+    data: bytes,
+    file_format: FileFormat,
+    limits: Limits,
+    at_least: int | None,
+    photometric_interpretation: str | None,
+) -> RasterImage:
+    """What Pillow opens."""
+    flags: set[str] = set()
+    header = None
+    if file_format == FileFormat.JPEG:
+        header = jpeg.read_header(data)
+        data = _settle_jpeg_colour(data, header, photometric_interpretation, flags)
+    with Image.open(io.BytesIO(data), formats=_PILLOW_NAMES[file_format]) as image:
+        columns, rows = image.size
+        limits.check_size(rows, columns)
+        flags |= _header_flags(image, file_format, data)
+        orientation, profile = _orientation_of(image), image.info.get("icc_profile") or None
+        if header is not None and len(header.component_ids) == _COLOUR_COMPONENTS:
+            pixels = jpeg_decoder.decode_rgb(data, rows, columns, at_least)
+        else:
+            image.load()
+            pixels = _to_rgb(image, flags)
+            rows, columns = pixels.shape[:2]
+    return _image(pixels, flags, orientation, profile, (rows, columns))
 
 
 def _settle_jpeg_colour(
@@ -127,13 +183,16 @@ def _settle_jpeg_colour(
     return jpeg.state_colour(data, header, colour)
 
 
-def _loaded_as_stored(image: Image.Image) -> Image.Image:
-    """Decode, unturned: Pillow turns a TIFF by its orientation while loading, and drops the tag."""
-    orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-    image.load()
-    if orientation in _UNTURN and EXIF_ORIENTATION not in image.getexif():
-        return image.transpose(_UNTURN[orientation])
-    return image
+def _orientation_of(image: Image.Image) -> int:
+    try:
+        return _orientation(image.getexif())
+    except Exception:  # damaged metadata, whatever the parser raises: no part of the picture
+        return 1
+
+
+def _orientation(exif: Image.Exif) -> int:
+    found = exif.get(EXIF_ORIENTATION, 1)
+    return found if isinstance(found, int) else 1
 
 
 def _header_flags(image: Image.Image, file_format: FileFormat, data: bytes) -> set[str]:
@@ -141,46 +200,29 @@ def _header_flags(image: Image.Image, file_format: FileFormat, data: bytes) -> s
     flags = set()
     if getattr(image, "n_frames", 1) > 1:
         flags.add("first_of_many")
-    if image.info.get("icc_profile"):
-        flags.add("icc_present")
-    if image.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1):
-        flags.add("exif_orientation_ignored")
-    if _is_lossy(image, file_format, data):
+    if _is_lossy(file_format, data):
         flags.add("lossy")
-    if _bits_a_sample(image, file_format, data) > 8:
-        flags.add("was_16bit")
     return flags
 
 
-def _is_lossy(image: Image.Image, file_format: FileFormat, data: bytes) -> bool:
+def _is_lossy(file_format: FileFormat, data: bytes) -> bool:
     if file_format == FileFormat.WEBP:
         return b"VP8L" not in data[:_WEBP_CHUNKS_SEEN]
-    if file_format == FileFormat.TIFF:
-        compression = image.tag_v2.get(_TIFF_COMPRESSION)  # type: ignore[attr-defined]
-        return compression in _TIFF_JPEG
     return file_format == FileFormat.JPEG
 
 
-def _bits_a_sample(image: Image.Image, file_format: FileFormat, data: bytes) -> int:
-    """Of the source; Pillow keeps the upper eight bits of a colour sample and does not say so."""
-    if file_format == FileFormat.PNG:
-        return data[_PNG_BIT_DEPTH]
-    if file_format == FileFormat.TIFF:
-        bits = image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (8,))  # type: ignore[attr-defined]
-        return max(bits) if isinstance(bits, tuple) else bits
-    return 8
-
-
-def _to_rgb(image: Image.Image, flags: set[str]) -> Image.Image:
+def _to_rgb(image: Image.Image, flags: set[str]) -> np.ndarray:
     if image.mode in _GREY_MODES:
         raise ImageFailure(
             Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
         )
     if image.mode in _ALPHA_MODES or (image.mode in ("P", "RGB") and "transparency" in image.info):
+        rgba = np.asarray(image.convert("RGBA"))
+        colours, alpha = rgba[..., :3], rgba[..., 3]
+        if is_opaque(alpha) or (image.format == "BMP" and not alpha.any()):
+            return np.ascontiguousarray(colours)  # many a bitmap leaves the fourth byte at 0
         flags.add("alpha_composited")
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        return over_white(colours, alpha)
     if image.mode == "CMYK":
         flags.add("cmyk_converted")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))

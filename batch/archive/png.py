@@ -1,0 +1,136 @@
+"""A PNG to RGB. Only what makes the picture reaches the decoder.
+
+Sources: PNG third edition (W3C) sections 5, 11 and 13. A damaged or huge text, profile or other
+ancillary chunk says nothing against the pixels, which have checksums of their own; and a decoder
+that reads none of them cannot stumble over one. libpng (`codecs`) refuses data that end early.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from batch.archive import codecs
+from batch.archive.limits import Limits
+from batch.archive.transparency import is_opaque, over_white
+from batch.errors import FailureReason, ImageFailure, Stage
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _GREY_WITH_ALPHA = 0, 4
+_ANCILLARY = 0x20
+"""The bit that makes a chunk name's first letter small: a reader need not know it."""
+_MOST_PROFILE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class PngImage:
+    """pixels: (h, w, 3) uint8, RGB. exif: of the eXIf chunk, empty without one.
+
+    icc_profile: None without one, empty where it cannot be inflated. flags: words of README.
+    """
+
+    pixels: np.ndarray
+    flags: frozenset[str]
+    exif: bytes
+    icc_profile: bytes | None
+
+
+def decode(data: bytes, limits: Limits) -> PngImage:
+    """Decode a PNG; of an animation the picture that every reader shows.
+
+    Raises:
+        ImageFailure: NOT_COLOUR, WHOLLY_TRANSPARENT, UNSUPPORTED_FORMAT for a dialect, DECODE_FAILED
+            for damage to what makes the picture, or what `Limits.check_size` says.
+    """
+    header, drawn, others = _sorted_chunks(data)
+    columns, rows = (int.from_bytes(header[at : at + 4], "big") for at in (0, 4))
+    bits, colour_type = header[8], header[9]
+    limits.check_size(rows, columns, 4 * max(1, bits // 8))
+    if colour_type in (_GREY, _GREY_WITH_ALPHA):
+        raise ImageFailure(
+            Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
+        )
+    flags = set()
+    if int.from_bytes(others.get(b"acTL", b"")[:4], "big") > 1:
+        flags.add("first_of_many")
+    samples = codecs.decode_png(_SIGNATURE + _chunk(b"IHDR", header) + drawn + _chunk(b"IEND", b""))
+    if samples.dtype == np.uint16:
+        flags.add("was_16bit")
+        samples = _eight_bits(samples)
+    pixels = samples[..., :3]
+    if samples.shape[2] == 4 and not is_opaque(samples[..., 3]):
+        flags.add("alpha_composited")
+        pixels = over_white(pixels, samples[..., 3])
+    profile = _profile(others[b"iCCP"]) if b"iCCP" in others else None
+    exif = others.get(b"eXIf", b"")
+    return PngImage(np.ascontiguousarray(pixels), frozenset(flags), exif, profile)
+
+
+def _sorted_chunks(data: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:
+    """IHDR's payload, the chunks that are drawn as they stand, and others by name."""
+    header = None
+    drawn: dict[bytes, list[bytes]] = {name: [] for name in (b"PLTE", b"tRNS", b"IDAT")}
+    others: dict[bytes, bytes] = {}
+    for name, start, end in _chunks(data):
+        whole = zlib.crc32(data[start + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
+        if name[0] & _ANCILLARY:
+            if not whole:
+                continue  # as libpng does it
+        elif not whole:
+            raise _damaged("PNG: wrong checksum")
+        if name == b"IHDR":
+            header = data[start + 8 : end - 4]
+        elif name in drawn and not (name == b"tRNS" and drawn[name]):
+            drawn[name].append(data[start:end])
+        elif name in (b"iCCP", b"eXIf", b"acTL"):
+            others.setdefault(name, data[start + 8 : end - 4])
+        elif not name[0] & _ANCILLARY:
+            raise ImageFailure(
+                Stage.IDENTIFY, FailureReason.UNSUPPORTED_FORMAT, "PNG: a dialect of its own"
+            )
+    if header is None or len(header) != 13 or not drawn[b"IDAT"]:
+        raise _damaged("PNG without header or data")
+    return header, b"".join(part for parts in drawn.values() for part in parts), others
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """(name, start, end) of every chunk up to the end marker, or to where the file is cut.
+
+    A chunk that is not there in full is not given: where it held data, they end early.
+    """
+    at = len(_SIGNATURE)
+    while at + 12 <= len(data):
+        name = data[at + 4 : at + 8]
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if name == b"IEND" or end > len(data):
+            return
+        yield name, at, end
+        at = end
+
+
+def _chunk(name: bytes, payload: bytes) -> bytes:
+    body = name + payload
+    return len(payload).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+
+
+def _profile(payload: bytes) -> bytes:
+    """The profile of an iCCP chunk: a name, a zero, the method's zero, and a zlib stream."""
+    inflater = zlib.decompressobj()
+    try:
+        profile = inflater.decompress(payload[payload.index(b"\x00") + 2 :], _MOST_PROFILE_BYTES)
+    except (ValueError, zlib.error):
+        return b""
+    return profile if inflater.eof else b""
+
+
+def _eight_bits(samples: np.ndarray) -> np.ndarray:
+    """16 bits scaled to 8, rounded."""
+    scale = (np.arange(1 << 16, dtype=np.uint32) + 128) // 257
+    return scale.astype(np.uint8)[samples]
+
+
+def _damaged(detail: str) -> ImageFailure:
+    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)

@@ -1,0 +1,264 @@
+"""The strips or tiles of a TIFF page to samples. Every one must be there, whole, and long enough.
+
+Libraries fill what is missing with black or with whatever lies at the offset, and say nothing; so
+the table of strips or tiles is checked before any is decoded, and each gives all its bytes or the
+page fails. Sources: TIFF 6.0 sections 3 to 15, technical note 2 (JPEG) and supplement 2 (deflate).
+"""
+
+from __future__ import annotations
+
+import lzma
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from batch.archive import codecs, jpeg, jpeg_decoder
+from batch.archive import tiff_directory as tiff
+from batch.archive.tiff_directory import Directory
+from batch.errors import FailureReason, ImageFailure, Stage
+
+RAW, LZW, OLD_JPEG, JPEG, DEFLATE, PACKBITS = 1, 5, 6, 7, 8, 32773
+_ADOBE_DEFLATE, _LZMA, _ZSTD = 32946, 34925, 50000
+SEPARATE = 2
+_HORIZONTAL = 2
+_LOWEST_BIT_FIRST = 2
+_HEADER_BYTES = 8
+_SURPLUS = 1 << 20
+"""Bytes that a compressed strip may hold beyond what the page needs."""
+_REVERSED = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a page's samples lie in its strips or tiles.
+
+    samples: of a pixel. bits: of a sample. separate: one plane a sample. part_rows, part_columns:
+    of a strip or tile; the last strip is shorter, the last tile is not. subsampling: pixels that
+    share chroma, horizontally and vertically, of uncompressed YCbCr. rgb_stream: whether a JPEG's
+    three components are RGB by the page's word.
+    """
+
+    rows: int
+    columns: int
+    samples: int
+    bits: int
+    separate: bool
+    tiled: bool
+    part_rows: int
+    part_columns: int
+    compression: int
+    predictor: int
+    fill_order: int
+    subsampling: tuple[int, int] = (1, 1)
+    rgb_stream: bool = False
+
+    @property
+    def part_samples(self) -> int:
+        """Samples of a pixel in one strip or tile."""
+        return 1 if self.separate else self.samples
+
+    @property
+    def parts_a_plane(self) -> tuple[int, int]:
+        """Strips or tiles: down, across."""
+        return -(-self.rows // self.part_rows), -(-self.columns // self.part_columns)
+
+    def part_bytes(self, rows: int) -> int:
+        """Bytes of so many rows of a strip or tile, uncompressed."""
+        if self.subsampling != (1, 1):
+            wide, high = self.subsampling
+            return -(-rows // high) * -(-self.part_columns // wide) * (wide * high + 2)
+        return rows * -(-self.part_columns * self.part_samples * self.bits // 8)
+
+
+def read_samples(page: Directory, layout: Layout) -> np.ndarray:
+    """Every sample of a page: (rows, columns, samples) uint8, or uint16 above 8 bits.
+
+    Raises:
+        ImageFailure: DECODE_FAILED for a strip or tile that is missing, cut or damaged;
+            UNSUPPORTED_FORMAT for an encoding without a decoder here.
+    """
+    down, across = layout.parts_a_plane
+    planes = layout.samples if layout.separate else 1
+    offsets, counts = _checked_table(page, layout, planes * down * across)
+    tables = page.octets(tiff.JPEG_TABLES) or b""
+    decode = _decoder(layout, page.order, tables)
+    pixels = np.empty(
+        (layout.rows, layout.columns, layout.samples), np.uint8 if layout.bits <= 8 else np.uint16
+    )
+    for number, (offset, count) in enumerate(zip(offsets, counts, strict=True)):
+        plane, place = divmod(number, down * across)
+        top = place // across * layout.part_rows
+        left = place % across * layout.part_columns
+        rows = min(layout.part_rows, layout.rows - top)
+        columns = min(layout.part_columns, layout.columns - left)
+        encoded_rows = layout.part_rows if layout.tiled else rows
+        found = decode(page.data[offset : offset + count], encoded_rows)
+        target = pixels[top : top + rows, left : left + columns]
+        if layout.separate:
+            target[..., plane] = found[:rows, :columns, 0]
+        else:
+            target[...] = found[:rows, :columns]
+    return pixels
+
+
+def _checked_table(page: Directory, layout: Layout, needed: int) -> tuple[list[int], list[int]]:
+    """Offsets and byte counts of all strips or tiles, each of them in the file."""
+    offsets, counts = page.numbers(tiff.STRIP_OFFSETS), page.numbers(tiff.STRIP_BYTES)
+    if layout.tiled:
+        offsets, counts = page.numbers(tiff.TILE_OFFSETS), page.numbers(tiff.TILE_BYTES)
+    if not len(counts) and layout.compression == RAW:  # libtiff computes them, too, and warns
+        down, across = layout.parts_a_plane
+        last = layout.part_rows if layout.tiled else layout.rows - (down - 1) * layout.part_rows
+        plane = [layout.part_bytes(layout.part_rows)] * ((down - 1) * across)
+        plane += [layout.part_bytes(last)] * across
+        counts = np.array(plane * (needed // len(plane)))
+    if len(offsets) < needed or len(counts) < needed:
+        raise _damaged("TIFF: strips or tiles are missing")
+    offsets, counts = offsets[:needed], counts[:needed]
+    if (offsets < _HEADER_BYTES).any() or (counts < 1).any():
+        raise _damaged("TIFF: strips or tiles are missing")
+    ends = offsets + counts
+    if (ends > len(page.data)).any() or (ends < offsets).any():
+        raise _damaged("TIFF: a strip or tile lies beyond the file")
+    if ((offsets < page.end) & (ends > page.start)).any():
+        raise _damaged("TIFF: a strip or tile lies over the directory")
+    by_place = np.lexsort((ends, offsets))
+    starts, stops = offsets[by_place], ends[by_place]
+    overlaps = starts[1:] < stops[:-1]
+    if layout.tiled and layout.compression != RAW:  # blank tiles of large pictures may be one
+        overlaps &= (starts[1:] != starts[:-1]) | (stops[1:] != stops[:-1])
+    if overlaps.any():
+        raise _damaged("TIFF: strips or tiles lie over each other")
+    return offsets.tolist(), counts.tolist()
+
+
+def _decoder(layout: Layout, order: str, tables: bytes) -> Callable[[bytes, int], np.ndarray]:
+    """The function from a part's bytes and rows to its (rows, columns, samples)."""
+    if layout.compression == JPEG:
+        return lambda data, rows: decode_jpeg(_with_tables(data, tables), layout, rows)
+    if layout.compression not in _EXPANDED:
+        raise _unsupported("TIFF: compression without a decoder")
+    expand = _EXPANDED[layout.compression]
+    if layout.predictor not in (1, _HORIZONTAL):
+        raise _unsupported("TIFF: predictor without a decoder")
+    predicted = layout.predictor == _HORIZONTAL and layout.compression not in (RAW, PACKBITS)
+    if predicted and (layout.bits not in (8, 16) or layout.subsampling != (1, 1)):
+        raise _unsupported("TIFF: predictor without a decoder")
+
+    def decode(data: bytes, rows: int) -> np.ndarray:
+        if layout.fill_order == _LOWEST_BIT_FIRST:
+            data = data.translate(_REVERSED)
+        octets = _whole(expand, data, layout.part_bytes(rows))
+        if layout.subsampling != (1, 1):
+            return _spread_chroma(octets, layout, rows)
+        samples = _numbers(octets, layout, order)
+        samples = samples.reshape(rows, layout.part_columns, layout.part_samples)
+        if predicted:
+            samples = np.cumsum(samples, axis=1, dtype=samples.dtype)
+        return samples
+
+    return decode
+
+
+def _numbers(octets: bytes, layout: Layout, order: str) -> np.ndarray:
+    """(n,) uint8 or uint16: every sample of a part."""
+    if layout.bits == 8:
+        return np.frombuffer(octets, np.uint8)
+    if layout.bits == 16:
+        return np.frombuffer(octets, f"{order}u2").astype(np.uint16, copy=False)
+    a_row = layout.part_columns * layout.part_samples
+    return codecs.unpack_integers(octets, layout.bits, a_row)
+
+
+def _spread_chroma(octets: bytes, layout: Layout, rows: int) -> np.ndarray:
+    """YCbCr in units of some luminance samples and one of each chroma (TIFF 6.0 section 21)."""
+    wide, high = layout.subsampling
+    down, across = -(-rows // high), -(-layout.part_columns // wide)
+    units = np.frombuffer(octets, np.uint8).reshape(down, across, wide * high + 2)
+    spread = np.empty((down, high, across, wide, 3), np.uint8)
+    luminance = units[..., :-2].reshape(down, across, high, wide)
+    spread[..., 0] = luminance.transpose(0, 2, 1, 3)
+    spread[..., 1:] = units[:, None, :, None, -2:]
+    return spread.reshape(down * high, across * wide, 3)[:rows, : layout.part_columns]
+
+
+def _whole(expand: Callable[[bytes, int], bytes], data: bytes, size: int) -> bytes:
+    try:
+        octets = expand(data, size)
+    except ImageFailure:
+        raise
+    except Exception as error:  # whatever a codec raises, without its words
+        raise _damaged("TIFF: a strip or tile is damaged") from error
+    if len(octets) < size:
+        raise _damaged("TIFF: a strip or tile is too short")
+    return octets[:size] if len(octets) > size else octets
+
+
+def decode_jpeg(stream: bytes, layout: Layout, rows: int) -> np.ndarray:
+    """A JPEG of a page or a part of it: (rows, columns, samples) uint8; YCbCr as RGB.
+
+    Raises:
+        ImageFailure: DECODE_FAILED when it is damaged or of another size; UNSUPPORTED_FORMAT for
+            12 bits.
+    """
+    header = jpeg.read_header(stream)
+    if header.precision != 8:
+        raise _unsupported("TIFF: JPEG of more than 8 bits")
+    if len(header.component_ids) != layout.part_samples or layout.part_samples not in (1, 3, 4):
+        raise _damaged("TIFF: a JPEG with other components")
+    if header.columns != layout.part_columns or not 0 <= header.rows - rows < layout.part_rows + 16:
+        raise _damaged("TIFF: a JPEG of another size")
+    if layout.part_samples == 3:
+        colour, _ = jpeg.stream_colour(header, "RGB" if layout.rgb_stream else None)
+        stream = jpeg.state_colour(stream, header, colour)
+        return jpeg_decoder.decode_rgb(stream, header.rows, header.columns, None)
+    return jpeg_decoder.decode_components(stream, len(header.component_ids))
+
+
+def _with_tables(data: bytes, tables: bytes) -> bytes:
+    """An abbreviated stream made whole: between the markers of start and end, tables first."""
+    return data[:2] + tables[2:].removesuffix(b"\xff\xd9") + data[2:]
+
+
+def _inflate(data: bytes, size: int) -> bytes:
+    """A zlib stream, which must come to its end: there its checksum stands."""
+    inflater = zlib.decompressobj()
+    octets = inflater.decompress(data, size)
+    if not inflater.eof:
+        inflater.decompress(inflater.unconsumed_tail, _SURPLUS)
+    if not inflater.eof:
+        raise _damaged("TIFF: a strip or tile is too short")
+    return octets
+
+
+def _decompress_xz(data: bytes, size: int) -> bytes:
+    return lzma.LZMADecompressor(memlimit=1 << 28).decompress(data, size)
+
+
+def _decode_lzw(data: bytes, size: int) -> bytes:
+    if data[:1] == b"\x00" and data[1:2] and data[1] & 1:
+        raise _unsupported("TIFF: LZW of before 1992")
+    return codecs.decode_lzw(data, size)
+
+
+def _damaged(detail: str) -> ImageFailure:
+    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)
+
+
+def _unsupported(detail: str) -> ImageFailure:
+    return ImageFailure(Stage.DECODE, FailureReason.UNSUPPORTED_FORMAT, detail)
+
+
+_EXPANDED: dict[int, Callable[[bytes, int], bytes]] = {
+    RAW: lambda data, size: data[:size],
+    LZW: _decode_lzw,
+    DEFLATE: _inflate,
+    _ADOBE_DEFLATE: _inflate,
+    PACKBITS: codecs.decode_packbits,
+    _LZMA: _decompress_xz,
+    _ZSTD: codecs.decode_zstd,
+}
+DECODED = frozenset({*_EXPANDED, OLD_JPEG, JPEG})
+"""Compressions that can be read."""
