@@ -23,7 +23,9 @@ REQUIRES = [
     "pylibjpeg-openjpeg>=2.5",  # JPEG 2000, HTJ2K
     "pylibjpeg-rle>=2.2",  # three times as fast as pydicom's own
     "pyjpegls>=1.5",  # JPEG-LS
-    "imagecodecs>=2025.3.30",  # lossless JPEG, JPEG XL
+    # lossless JPEG, JPEG XL; PNG by libpng, which refuses data that end early where Pillow leaves
+    # black, and is faster; TIFF's LZW and PackBits. Not tifffile: it fills missing strips as well
+    "imagecodecs>=2025.3.30",
     # JPEG that fails on damaged data, where Pillow fills with grey and says nothing
     "simplejpeg>=1.8",
     # Pillow's bilinear resize on SIMD, faster; memory-safe Rust, gives up the lock
@@ -63,6 +65,7 @@ TEST = [
     "pytest-xdist>=3.6",  # two processes: half the time on two cores
     "hypothesis>=6.100",
     "selenium>=4.20",  # drives Debian's chromium: the page is tested as a person uses it
+    "tifffile>=2025.1",  # writes and reads TIFF independently of batch/archive/tiff.py
     "pydicom-data>=1.0",  # public DICOM files: the same pictures in many encodings
     "ruff>=0.12",
     "mypy>=1.15",

@@ -10,7 +10,7 @@ import pytest
 from batch import __version__
 from batch.archive.limits import LIMIT_NAMES, Limits
 from batch.arguments import parser
-from batch.errors import ExitCode, FailureReason, PendingReason
+from batch.errors import ExitCode, FailureReason, NonImageReason, PendingReason
 from batch.model.artifact import bundled_model_ids
 from batch.model.manifest import read_manifest
 from batch.review.contract import MARK_COLUMNS, Status, Tier
@@ -57,6 +57,11 @@ def test_no_exit_code_stands_in_the_readme_that_does_not_exist():
 
 @pytest.mark.parametrize("reason", FailureReason)
 def test_every_reason_stands_in_the_readme(reason):
+    assert f"| `{reason}` | " in README
+
+
+@pytest.mark.parametrize("reason", NonImageReason)
+def test_every_reason_of_a_non_image_stands_in_the_readme(reason):
     assert f"| `{reason}` | " in README
 
 

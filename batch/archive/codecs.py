@@ -54,17 +54,17 @@ def decode_png(data: bytes) -> np.ndarray:
 
 def decode_lzw(data: bytes, size: int) -> bytes:
     """A strip or tile in TIFF's LZW: at most `size` bytes, fewer when the data end early."""
-    return imagecodecs.lzw_decode(data, out=size)
+    return bytes(imagecodecs.lzw_decode(data, out=size))
 
 
 def decode_packbits(data: bytes, size: int) -> bytes:
     """A strip or tile in PackBits: at most `size` bytes, fewer when the data end early."""
-    return imagecodecs.packbits_decode(data, out=size + _PACKBITS_RUN)[:size]
+    return bytes(imagecodecs.packbits_decode(data, out=size + _PACKBITS_RUN))[:size]
 
 
 def decode_zstd(data: bytes, size: int) -> bytes:
     """A strip or tile in Zstandard, of at most `size` bytes."""
-    return imagecodecs.zstd_decode(data, out=size)
+    return bytes(imagecodecs.zstd_decode(data, out=size))
 
 
 def unpack_integers(data: bytes, bits: int, a_row: int) -> np.ndarray:
@@ -73,4 +73,5 @@ def unpack_integers(data: bytes, bits: int, a_row: int) -> np.ndarray:
     Returns:
         (n,) uint8, or uint16 above 8 bits.
     """
-    return imagecodecs.packints_decode(data, np.uint8 if bits <= 8 else np.uint16, bits, a_row)
+    kind = np.uint8 if bits <= 8 else np.uint16
+    return imagecodecs.packints_decode(data, kind, bits, runlen=a_row)

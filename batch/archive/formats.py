@@ -39,9 +39,23 @@ RASTER_FORMATS = frozenset(
     }
 )
 
+_CAMERA_RAW = (
+    b"FUJIFILMCCD-RAW",  # RAF
+    b"IIRO",  # Olympus ORF, three kinds
+    b"IIRS",
+    b"MMOR",
+    b"IIU\x00",  # Panasonic RW2, Leica RWL
+    b"II\x1a\x00\x00\x00HEAPCCDR",  # Canon CRW
+    b"\x00MRM",  # Minolta MRW
+    b"FOVb",  # Sigma X3F
+)
+_CAMERA_RAW_IN_TIFF = (b"CR", b"IIII", b"MMMM")
+"""Canon CR2 and Phase One IIQ, at offset 8; `tiff_directory` finds what says it in its fields."""
+
 _SIGNATURES: tuple[tuple[bytes, FileFormat], ...] = (
     (b"\xff\xd8\xff", FileFormat.JPEG),
     (b"\x89PNG\r\n\x1a\n", FileFormat.PNG),
+    *((signature, FileFormat.UNSUPPORTED_IMAGE) for signature in _CAMERA_RAW),
     (b"II*\x00", FileFormat.TIFF),
     (b"MM\x00*", FileFormat.TIFF),
     (b"II+\x00", FileFormat.TIFF),
@@ -52,6 +66,7 @@ _SIGNATURES: tuple[tuple[bytes, FileFormat], ...] = (
     (b"\xff\x4f\xff\x51", FileFormat.UNSUPPORTED_IMAGE),  # JPEG 2000, codestream
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", FileFormat.UNSUPPORTED_IMAGE),  # JPEG XL, file
     (b"\xff\x0a", FileFormat.UNSUPPORTED_IMAGE),  # JPEG XL, codestream
+    (b"II\xbc", FileFormat.UNSUPPORTED_IMAGE),  # JPEG XR
     (b"8BPS", FileFormat.UNSUPPORTED_IMAGE),  # Photoshop
     (b"%PDF-", FileFormat.OTHER),
     (b"PK\x03\x04", FileFormat.OTHER),  # zip and office documents
@@ -70,7 +85,10 @@ _SIGNATURES: tuple[tuple[bytes, FileFormat], ...] = (
     (b"ID3", FileFormat.OTHER),
 )
 
-_STILL_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"})
+_STILL_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis", b"crx "}
+)
+"""HEIF's, and Canon's CR3."""
 
 IMAGE_EXTENSIONS = frozenset(
     [
@@ -99,8 +117,30 @@ IMAGE_EXTENSIONS = frozenset(
         ".raw",
         ".dng",
         ".cr2",
+        ".cr3",
+        ".crw",
         ".nef",
+        ".nrw",
         ".arw",
+        ".sr2",
+        ".srf",
+        ".orf",
+        ".rw2",
+        ".rwl",
+        ".pef",
+        ".srw",
+        ".raf",
+        ".3fr",
+        ".fff",
+        ".iiq",
+        ".mos",
+        ".erf",
+        ".mef",
+        ".mrw",
+        ".x3f",
+        ".kdc",
+        ".dcr",
+        ".gpr",
     ]
 )
 
@@ -118,6 +158,8 @@ def sniff(head: bytes) -> FileFormat:
     if head[4:8] == b"ftyp":
         still = head[8:12] in _STILL_BRANDS
         return FileFormat.UNSUPPORTED_IMAGE if still else FileFormat.OTHER
+    if head[:4] in (b"II*\x00", b"MM\x00*") and head[8:].startswith(_CAMERA_RAW_IN_TIFF):
+        return FileFormat.UNSUPPORTED_IMAGE
     for signature, file_format in _SIGNATURES:
         if head.startswith(signature):
             return file_format

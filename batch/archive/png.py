@@ -42,8 +42,8 @@ def decode(data: bytes, limits: Limits) -> PngImage:
     """Decode a PNG; of an animation the picture that every reader shows.
 
     Raises:
-        ImageFailure: NOT_COLOUR, WHOLLY_TRANSPARENT, UNSUPPORTED_FORMAT for a dialect, DECODE_FAILED
-            for damage to what makes the picture, or what `Limits.check_size` says.
+        ImageFailure: NOT_COLOUR, WHOLLY_TRANSPARENT, UNSUPPORTED_FORMAT for a dialect,
+            DECODE_FAILED for damage to what makes the picture, or what `Limits.check_size` says.
     """
     header, drawn, others = _sorted_chunks(data)
     columns, rows = (int.from_bytes(header[at : at + 4], "big") for at in (0, 4))
@@ -56,7 +56,7 @@ def decode(data: bytes, limits: Limits) -> PngImage:
     flags = set()
     if int.from_bytes(others.get(b"acTL", b"")[:4], "big") > 1:
         flags.add("first_of_many")
-    samples = codecs.decode_png(_SIGNATURE + _chunk(b"IHDR", header) + drawn + _chunk(b"IEND", b""))
+    samples = _samples(header, drawn)
     if samples.dtype == np.uint16:
         flags.add("was_16bit")
         samples = _eight_bits(samples)
@@ -67,6 +67,14 @@ def decode(data: bytes, limits: Limits) -> PngImage:
     profile = _profile(others[b"iCCP"]) if b"iCCP" in others else None
     exif = others.get(b"eXIf", b"")
     return PngImage(np.ascontiguousarray(pixels), frozenset(flags), exif, profile)
+
+
+def _samples(header: bytes, drawn: bytes) -> np.ndarray:
+    whole = _SIGNATURE + _chunk(b"IHDR", header) + drawn + _chunk(b"IEND", b"")
+    try:
+        return codecs.decode_png(whole)
+    except Exception as error:  # whatever libpng says, without its words
+        raise _damaged("PNG: the data end early, or are damaged") from error
 
 
 def _sorted_chunks(data: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:

@@ -1,8 +1,8 @@
 """JPEG, PNG, TIFF, BMP, WebP, GIF to RGB pixels. The only importer of Pillow on the scoring path.
 
 Colour JPEGs are decoded by `jpeg_decoder`, PNGs by `png`, TIFFs by `tiff`: Pillow fills with grey
-or black what is missing there. It reads the rest. Pillow never sees LOAD_TRUNCATED_IMAGES: grey filler would be scored. Its
-own pixel limit is replaced by ours, which is checked from the header before anything is decoded.
+or black what is missing there. It reads the rest, and never sees LOAD_TRUNCATED_IMAGES. Its own
+pixel limit is replaced by ours, which is checked from the header before anything is decoded.
 """
 
 from __future__ import annotations

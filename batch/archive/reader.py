@@ -16,6 +16,7 @@ from batch.archive.frames import FileContent, FrameResult, as_failure, frames_of
 from batch.archive.inventory import storable_mtime_ns
 from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage, LocalArchive
+from batch.archive.system_folders import is_in_system_folder
 from batch.errors import (
     FailureReason,
     ImageFailure,
@@ -39,10 +40,14 @@ def read_file(
         known: digests (hex SHA-256) of content that was scored before under these very rules: such
             a file is `reused` and not decoded.
 
+    What lies in a folder of the operating system's or the storage's own is not opened at all.
+
     Returns:
         what the file is, and exactly `FileReading.frames` results, each a ModelInput with pixels
         (180, 180, 3) uint8 or an Unscored.
     """
+    if is_in_system_folder(location.path):
+        return _settled(location, FileState.NON_IMAGE, NonImageReason.SYSTEM_FOLDER.value), ()
     digest, file_format = None, None
     try:
         data = archive.read(location, rules.limits.file_bytes)

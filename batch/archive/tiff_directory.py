@@ -22,8 +22,13 @@ JPEG_STREAM, JPEG_STREAM_BYTES = 513, 514
 YCBCR_COEFFICIENTS, YCBCR_SUBSAMPLING, REFERENCE_BLACK_WHITE, ICC_PROFILE = 529, 530, 532, 34675
 _CFA_REPEAT, _CFA_PATTERN, _DNG_VERSION = 33421, 33422, 50706
 
-_INTEGERS = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}  # fmt: skip
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # fmt: skip
+_INTEGERS = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4"} | {
+    13: "u4", 16: "u8", 17: "i8", 18: "u8"
+}  # fmt: skip
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4} | {
+    10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8
+}  # fmt: skip
+"""Field types: how whole numbers are read, and bytes of a value."""
 _RATIONAL = 5
 _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
@@ -169,7 +174,7 @@ def _parse(data: bytes, order: str, big: bool, start: int) -> Directory | None:
     count_size, entry_size, value_size = (8, 20, 8) if big else (2, 12, 4)
     count = _unsigned(data, order, start, count_size)
     end = start + count_size + count * entry_size
-    if start < 8 or not 0 < count or end + value_size > len(data):
+    if start < 8 or count < 1 or end + value_size > len(data):
         return None
     fields: dict[int, tuple[int, int, int]] = {}
     for at in range(start + count_size, end, entry_size):

@@ -34,8 +34,8 @@ def _may(name: str, type_: str, description: str) -> Column:
 
 
 _PATH = (
-    _must("path", "string", "file, relative to the archive; bytes that are not UTF-8 as \\xNN"),
-    _may("path_bytes", "binary", "the file name's bytes, only where they are not UTF-8"),
+    _must("path", "string", "file, relative to the archive; spelled where its name is not UTF-8"),
+    _may("path_bytes", "binary", "the file name's bytes, only where `path` is spelled"),
 )
 _SHA = "SHA-256 of the file's bytes"
 _FRAME = _may("frame_number", "int32", "1-based frame of a multi-frame object, else null")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,6 +37,9 @@ class RunFacts:
     fingerprints: Fingerprints
 
 
+SPELLED_BYTE = re.compile(r"\\x[0-9a-f]{2}")
+
+
 def segment_facts(facts: RunFacts) -> dict[str, object]:
     """What a committed segment was made with; a later run takes up none that differs."""
     point = facts.operating_point
@@ -44,16 +48,23 @@ def segment_facts(facts: RunFacts) -> dict[str, object]:
 
 
 def path_columns(path: str) -> Row:
-    """A file name for people and, where it is not UTF-8, its bytes.
+    r"""A file name for people and, where it is spelled otherwise than it is, its bytes.
+
+    A name that is not UTF-8, or that reads like a spelled one, is spelled: a backslash twice, a
+    byte that is not UTF-8 as `\xNN`. So no two names share a `path`, and each can be read back.
 
     Args:
         path: with surrogate escapes for bytes that are not UTF-8 (PEP 383).
     """
     raw = os.fsencode(path)
     try:
-        return {"path": raw.decode("utf-8"), "path_bytes": None}
+        text = raw.decode("utf-8")
+        if not SPELLED_BYTE.search(text):
+            return {"path": text, "path_bytes": None}
     except UnicodeDecodeError:
-        return {"path": raw.decode("utf-8", "backslashreplace"), "path_bytes": raw}
+        pass
+    spelled = raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    return {"path": spelled, "path_bytes": raw}
 
 
 def prediction_row(prediction: Prediction, facts: RunFacts) -> Row:

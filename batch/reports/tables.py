@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from batch.errors import SchemaMismatch
 from batch.reports.columns import ADDED_SINCE_2, SCHEMA_VERSION, TABLES
-from batch.reports.rows import path_columns
+from batch.reports.rows import SPELLED_BYTE, path_columns
 
 ROW_GROUP_ROWS = 20_000
 FILE_ROWS = 1_000_000
@@ -217,10 +217,14 @@ def from_columns(
 
 def _path_columns(keys: pa.ChunkedArray) -> dict[str, Any]:
     try:
-        return {"path": pc.cast(keys, pa.string()), "path_bytes": pa.nulls(len(keys), pa.binary())}
+        paths = pc.cast(keys, pa.string())
+        as_they_are = not pc.any(pc.match_substring_regex(paths, SPELLED_BYTE.pattern)).as_py()
     except pa.ArrowInvalid:  # a name that is not UTF-8
-        rows = [path_columns(os.fsdecode(key)) for key in keys.to_pylist()]
-        return {name: pa.array([row[name] for row in rows]) for name in ("path", "path_bytes")}
+        as_they_are = False
+    if as_they_are:
+        return {"path": paths, "path_bytes": pa.nulls(len(keys), pa.binary())}
+    rows = [path_columns(os.fsdecode(key)) for key in keys.to_pylist()]
+    return {name: pa.array([row[name] for row in rows]) for name in ("path", "path_bytes")}
 
 
 def _parts(folder: Path | None) -> list[Path]:

@@ -1,5 +1,9 @@
 import os
+import re
 import subprocess
+
+import pyarrow as pa
+import pytest
 
 from batch.archive.inventory import list_archive
 from batch.archive.reader import read_file
@@ -8,6 +12,7 @@ from batch.archive.storage import LocalArchive
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.reports.rows import path_columns
+from batch.reports.tables import from_columns
 
 
 def test_everything_that_is_no_folder_is_listed_in_a_stable_order(tmp_path):
@@ -62,3 +67,46 @@ def test_a_name_that_is_not_utf8_is_read_and_survives_into_the_row_and_back(tmp_
     assert row["path"] == "l\\xe4sion.jpg"
     assert os.fsdecode(row["path_bytes"]) == name
     assert path_columns("läsion.jpg") == {"path": "läsion.jpg", "path_bytes": None}
+
+
+NAMES = (
+    b"l\xe4sion.jpg", b"l\\xe4sion.jpg", b"l\\\\xe4sion.jpg", b"a\xff\\xff", b"a\\xff\xff",
+    b"\\\xff", b"\\\\\xff", b"folder\\a.jpg", b"a\\\\b", b"\\x", b"\\xg0", b"\\xFF",
+    b"x\\\\x41", "ü.jpg".encode(),
+)  # fmt: skip
+
+
+def _name(path: str) -> bytes:
+    """What schemas/README.md says, read the other way."""
+    if not re.search(r"\\x[0-9a-f]{2}", path):
+        return path.encode()
+    single = {"\\\\": b"\\"}
+    return b"".join(
+        single.get(part) or (bytes.fromhex(part[2:]) if part.startswith("\\x") else part.encode())
+        for part in re.split(r"(\\\\|\\x[0-9a-f]{2})", path)
+    )
+
+
+def test_no_two_names_share_a_path_and_each_can_be_read_back():
+    rows = [path_columns(os.fsdecode(name)) for name in NAMES]
+    assert len({row["path"] for row in rows}) == len(NAMES)
+    for name, row in zip(NAMES, rows, strict=True):
+        assert _name(row["path"]) == name
+        assert row["path_bytes"] == (None if row["path"].encode() == name else name)
+
+
+@pytest.mark.parametrize("name", [b"l\\xe4sion.jpg", b"l\xe4sion.jpg", b"folder\\a.jpg"])
+def test_columns_of_names_are_spelled_like_single_ones(name):
+    columns = {
+        "size": [1, 1], "mtime_ns": [1, 1], "content_sha256": [None] * 2, "file_format": [None] * 2,
+        "reason": [None] * 2, "frames": [0, 0], "frames_scored": [0, 0], "frames_unscored": [0, 0],
+        "attempts": [0, 0],
+    }  # fmt: skip
+    arrays = {column: pa.array(values) for column, values in columns.items()}
+    constants = dict.fromkeys(
+        ("state", "detail", "program_version", "failure_fingerprint", "identity_fingerprint",
+         "scoring_fingerprint", "run_id"), ""
+    )  # fmt: skip
+    rows = from_columns("files", pa.chunked_array([[b"a.jpg", name]]), arrays, constants)
+    found = rows.select(["path", "path_bytes"]).to_pylist()
+    assert found == [path_columns("a.jpg"), path_columns(os.fsdecode(name))]

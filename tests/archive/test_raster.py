@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from batch.archive.formats import HEAD_BYTES, sniff
+from batch.archive.formats import HEAD_BYTES, FileFormat, sniff
 from batch.archive.limits import Limits
-from batch.archive.raster import decode
+from batch.archive.raster import check_before_opening, decode
 from batch.demo.lesions import lesion_image
+from batch.errors import FailureReason, ImageFailure
 
 PIXELS = lesion_image(2, 90, 120)
 
@@ -112,7 +114,6 @@ def test_lossy_is_what_lost_something(kind, options, lossy):
 
 def test_sixteen_bits_a_sample_are_said():
     """A 16-bit RGB PNG, written by hand: Pillow reads its upper bytes and says nothing."""
-    import struct
     import zlib
 
     wide = PIXELS.astype(">u2") * 257
@@ -128,3 +129,80 @@ def test_sixteen_bits_a_sample_are_said():
     found = decoded(data)
     np.testing.assert_array_equal(found.pixels, PIXELS)
     assert found.flags == ("was_16bit",)
+
+
+def bitmap(fourth: np.ndarray, start: int | None = None) -> bytes:
+    """A 32-bit bitmap with an alpha mask (BITMAPV4HEADER), written by hand."""
+    octets = np.dstack([PIXELS[..., ::-1], fourth])[::-1].tobytes()
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    sizes = (108, 120, 90, 1, 32, 3, len(octets), 0, 0, 0, 0)
+    header = struct.pack("<IiiHHIIiiII", *sizes) + masks + b"BGRs" + bytes(48)
+    begin = 14 + len(header) if start is None else start
+    whole = 14 + len(header) + len(octets)
+    return b"BM" + struct.pack("<IHHI", whole, 0, 0, begin) + header + octets
+
+
+@pytest.mark.parametrize("fourth", [0, 255])
+def test_a_bitmap_whose_fourth_byte_says_nothing_holds_a_picture(fourth):
+    found = decoded(bitmap(np.full((90, 120), fourth, np.uint8)))
+    np.testing.assert_array_equal(found.pixels, PIXELS)
+    assert found.flags == ()
+
+
+def test_a_bitmap_with_alpha_is_laid_on_white():
+    alpha = np.tile(np.linspace(0, 255, 120).astype(np.uint8), (90, 1))
+    found = decoded(bitmap(alpha))
+    part = alpha[..., None] / 255
+    assert np.abs(found.pixels - (PIXELS * part + 255 * (1 - part))).max() <= 1
+    assert found.flags == ("alpha_composited",)
+
+
+@pytest.mark.parametrize(("start", "reads"), [(0, True), (122, True), (121, False), (14, False)])
+def test_a_bitmap_whose_pixels_begin_in_its_header_is_refused(start, reads):
+    data = bitmap(np.zeros((90, 120), np.uint8), start)
+    if reads:
+        check_before_opening(data, FileFormat.BMP, Limits())
+        np.testing.assert_array_equal(decoded(data).pixels, PIXELS)
+    else:
+        with pytest.raises(ImageFailure) as caught:
+            check_before_opening(data, FileFormat.BMP, Limits())
+        assert caught.value.reason == FailureReason.DECODE_FAILED
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_a_cut_file_of_any_kind_gives_no_pixels(kind, kept):
+    image = Image.fromarray(PIXELS)
+    data = saved(image.quantize(256) if kind == "GIF" else image, kind)
+    with pytest.raises(ImageFailure):
+        decoded(data[: int(len(data) * kept)])
+
+
+def test_a_gif_whose_codes_end_early_is_refused():
+    """Its stream is well-formed: a clear code, 100 pixels, and the code that ends it."""
+    data = saved(Image.fromarray(PIXELS).quantize(256), "GIF")
+    start = data.index(b"\x2c\x00\x00\x00\x00\x78\x00\x5a\x00") + 10
+    bits = "".join(f"{code:09b}"[::-1] for code in (256, *range(100), 257))
+    octets = bytes(int(bits[at : at + 8][::-1], 2) for at in range(0, len(bits), 8))
+    early = data[:start] + b"\x08" + bytes([len(octets)]) + octets + b"\x00;"
+    with pytest.raises(ImageFailure):
+        decoded(early)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_damaged_metadata_is_no_part_of_the_picture(kind):
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = saved(Image.fromarray(PIXELS), kind, exif=b"Exif\0\0MM no exif", **options)
+    np.testing.assert_array_equal(decoded(data).pixels, PIXELS)
+
+
+@pytest.mark.parametrize("opaque", [0, 1])
+def test_alpha_that_hides_nothing_is_not_said(opaque):
+    rgba = np.dstack([PIXELS, np.full((90, 120), 255, np.uint8)])
+    rgba[0, 0, 3] -= 1 - opaque
+    for kind in ("PNG", "TIFF", "WEBP", "BMP"):
+        options = {"lossless": True} if kind == "WEBP" else {}
+        found = decoded(saved(Image.fromarray(rgba, "RGBA"), kind, **options))
+        if kind != "BMP":  # Pillow writes it without a mask
+            assert found.flags == (() if opaque else ("alpha_composited",))
+        assert np.abs(found.pixels.astype(int) - PIXELS).max() <= 1

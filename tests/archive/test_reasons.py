@@ -86,6 +86,20 @@ def png(pixels, mode=None) -> bytes:
     return buffer.getvalue()
 
 
+def transparent(kind: str) -> bytes:
+    """A picture of which nothing can be seen."""
+    rgba = np.dstack([PIXELS, np.zeros(PIXELS.shape[:2], np.uint8)])
+    buffer = io.BytesIO()
+    image = Image.fromarray(rgba, "RGBA")
+    if kind == "GIF":
+        image = Image.new("P", (9, 9), 1)
+        image.putpalette([0, 0, 0, 200, 10, 20])
+        image.save(buffer, kind, transparency=1)
+    else:
+        image.save(buffer, kind, **({"lossless": True, "exact": True} if kind == "WEBP" else {}))
+    return buffer.getvalue()
+
+
 JPEG = dicom.jpeg_bytes(PIXELS)
 
 # name, bytes, stage, reason, limits
@@ -95,6 +109,15 @@ CASES = [
     ("text.jpg", b"no photograph", Stage.IDENTIFY, Reason.CONTENT_NOT_AN_IMAGE, None),
     ("letter.jpg", b"%PDF-1.4", Stage.IDENTIFY, Reason.CONTENT_NOT_AN_IMAGE, None),
     ("IM0001", b"\x01\x02\x03\x04", Stage.IDENTIFY, Reason.CONTENT_NOT_AN_IMAGE, None),
+    (
+        "raw.jpg",
+        b"II*\x00\x10\x00\x00\x00CR\x02\x00" + bytes(64),
+        Stage.IDENTIFY,
+        Reason.UNSUPPORTED_FORMAT,
+        None,
+    ),
+    ("raw.cr3", b"\x00\x00\x00\x18ftypcrx ", Stage.IDENTIFY, Reason.UNSUPPORTED_FORMAT, None),
+    ("raw.orf", b"\x01\x02\x03\x04", Stage.IDENTIFY, Reason.CONTENT_NOT_AN_IMAGE, None),
     ("photo.heic", b"\x00\x00\x00\x18ftypheic", Stage.IDENTIFY, Reason.UNSUPPORTED_FORMAT, None),
     ("foreign.dcm", foreign_sop_class(), Stage.IDENTIFY, Reason.UNSUPPORTED_SOP_CLASS, None),
     ("video.dcm", video_syntax(), Stage.DECODE, Reason.UNSUPPORTED_TRANSFER_SYNTAX, None),
@@ -188,6 +211,10 @@ CASES = [
     ("head.jpg", JPEG[:30], Stage.DECODE, Reason.DECODE_FAILED, None),
     ("grey.png", png(PIXELS, "L"), Stage.DECODE, Reason.NOT_COLOUR, None),
     ("grey16.png", png(np.full((9, 9), 60000, np.uint16)), Stage.DECODE, Reason.NOT_COLOUR, None),
+    *(
+        (f"clear.{kind.lower()}", transparent(kind), Stage.DECODE, Reason.WHOLLY_TRANSPARENT, None)
+        for kind in ("PNG", "TIFF", "WEBP", "GIF")
+    ),
     (
         "grey.dcm",
         dicom_bytes(

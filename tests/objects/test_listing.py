@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 
 from batch.archive.object_archive import ObjectArchive
+from batch.archive.reader import read_file
+from batch.archive.rules import ReadingRules
 from batch.objects.store import ObjectStore
+from batch.records import FileState
 from tests.archive.test_top_levels import listed_by_many
 
 BOTH = () if os.environ.get("S3PROXY") else ("a",)
@@ -58,3 +61,12 @@ def test_an_object_written_again_within_the_second_is_another(url):
     (after,) = archive.list_files()
     assert (after.size, after.mtime_ns != before.mtime_ns) == (before.size, True)
     assert archive.read(after, 10) == b"two"
+
+
+def test_objects_below_a_folder_of_the_systems_are_counted_and_not_fetched(url):
+    ObjectStore(url).put("x/@eaDir/a.jpg", b"x")
+    archive = ObjectArchive(url)
+    (location,) = archive.list_files()
+    ObjectStore(url).delete([location.path])
+    reading, results = read_file(archive, location, ReadingRules())
+    assert (reading.state, reading.reason, results) == (FileState.NON_IMAGE, "system_folder", ())
