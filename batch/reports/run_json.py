@@ -103,6 +103,7 @@ def _model(manifest: ModelManifest, facts: RunFacts) -> dict[str, Any]:
             "calibrated": manifest.output.calibrated,
         },
         "caution": manifest.caution,
+        "licence": None if manifest.licence is None else vars(manifest.licence),
         "operating_point": vars(facts.operating_point),
     }
 
