@@ -85,14 +85,15 @@ setup(
     description="Batch scorer for dermoscopy archives: Apache Beam, Keras, Parquet",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    license_files=["LICENSE"],
+    # the program; and the weights, which were learned from images for non-commercial use
+    license_expression="Apache-2.0 AND CC-BY-NC-4.0",
+    license_files=["LICENSE", "model_artifacts/LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=[*find_packages(include=["batch", "batch.*"]), "schemas", "model_artifacts"],
     package_data={
         "batch.review": ["templates/*"],
         "schemas": ["*.json", "README.md"],
-        "model_artifacts": ["*/*", "*/golden/*", "*/plots/*"],
+        "model_artifacts": ["LICENSE", "*/*", "*/golden/*", "*/plots/*"],
     },
     install_requires=REQUIRES,
     extras_require={"train": TRAIN, "s3": S3, "test": TEST},
