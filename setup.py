@@ -35,6 +35,9 @@ REQUIRES = [
     "pydantic>=2.9,<3",
     # rate and time left on any terminal, nothing when there is none
     "tqdm>=4.66",
+    # `evaluate` and `calibrate`, which every hospital needs: exact binomial intervals, Brent's
+    # search. Not scikit-learn, which only `train` needs
+    "scipy>=1.13",
     # the text format and its atomic file, of which an escape is easily got wrong
     "prometheus-client>=0.20",
     # the morning's page: what comes from an archive is escaped by the engine, not by our memory
@@ -43,8 +46,9 @@ REQUIRES = [
 ]
 
 TRAIN = [
-    "scikit-learn>=1.5",  # stratified splits by group: not to be written again; oracle of measures
-    "scipy>=1.13",  # connected components; exact binomial intervals
+    # stratified splits by group: not to be written again; oracle of measures. Not in the base: it
+    # is 54 MB, and nothing that a night or an evaluation does calls it
+    "scikit-learn>=1.5",
     "ImageHash>=4.3",  # perceptual hashes that find near-duplicates
     "matplotlib>=3.9",  # the pictures beside an artifact; scikit-learn's displays draw with it
 ]
@@ -84,14 +88,15 @@ setup(
     description="Batch scorer for dermoscopy archives: Apache Beam, Keras, Parquet",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
-    license_files=["LICENSE"],
+    # the program; and the weights, which were learned from images for non-commercial use
+    license_expression="Apache-2.0 AND CC-BY-NC-4.0",
+    license_files=["LICENSE", "model_artifacts/LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=[*find_packages(include=["batch", "batch.*"]), "schemas", "model_artifacts"],
     package_data={
         "batch.review": ["templates/*"],
         "schemas": ["*.json", "README.md"],
-        "model_artifacts": ["*/*", "*/golden/*", "*/plots/*"],
+        "model_artifacts": ["LICENSE", "*/*", "*/golden/*", "*/plots/*"],
     },
     install_requires=REQUIRES,
     extras_require={"train": TRAIN, "s3": S3, "test": TEST},

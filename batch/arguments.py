@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from batch import __version__
-from batch.artifact_arguments import add_calibrate, add_wrap
+from batch.artifact_arguments import add_calibrate, add_map_label, add_wrap
 from batch.job_arguments import DEFAULT_MODEL, PROGRAM, add_job, add_outcome, at_least
 from batch.objects.url import folder, place
 from batch.review_arguments import add_review, add_worklist
@@ -198,7 +198,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate = commands.add_parser(
         "evaluate",
-        help="measure a published night against labels (needs the extra [train])",
+        help="measure a published night against labels",
         allow_abbrev=False,
     )
     evaluate.add_argument(
@@ -215,6 +215,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
         help="columns label, and image_id, content_sha256 or image; group, split, site, sex, age, "
         "source where known",
     )
+    add_map_label(evaluate)
     evaluate.add_argument("--split", metavar="NAME", help="take only these rows of the labels")
     evaluate.add_argument(
         "--model",

@@ -35,11 +35,23 @@ def value_range(word: str) -> tuple[float, float]:
     return numbers[0], numbers[1]
 
 
+def add_map_label(command: argparse.ArgumentParser) -> None:
+    """`--map-label`, of every command that reads labels."""
+    command.add_argument(
+        "--map-label",
+        metavar="LABEL=CLASS",
+        action="append",
+        default=[],
+        help="what a label means: a class of the model, or 'not melanoma'; nothing after = leaves "
+        "such rows out; may be repeated",
+    )
+
+
 def add_calibrate(commands: argparse._SubParsersAction) -> None:
     """`melanoma-batch calibrate`."""
     calibrate = commands.add_parser(
         "calibrate",
-        help="fit temperature and thresholds to your own labels (needs the extra [train])",
+        help="fit temperature and thresholds to your own labels",
         description="From labelled predictions of a model, fit a temperature and choose an "
         "operating point for each target sensitivity; write the artifact with both to a new "
         "folder.",
@@ -77,6 +89,7 @@ def add_calibrate(commands: argparse._SubParsersAction) -> None:
         help=f"of an operating point; may be repeated, the first is the default one "
         f"(default: {TARGET_SENSITIVITY})",
     )
+    add_map_label(calibrate)
     calibrate.add_argument("--split", metavar="NAME", help="take only these rows of the labels")
     calibrate.add_argument(
         "--prevalence",
@@ -145,5 +158,10 @@ def add_wrap(commands: argparse._SubParsersAction) -> None:
     wrap.add_argument("--id", metavar="NAME", help="model id (default: the file's name)")
     wrap.add_argument(
         "--version", metavar="N.N.N", default="1.0.0", help="of the model (default: %(default)s)"
+    )
+    wrap.add_argument(
+        "--licence",
+        metavar="TEXT",
+        help="of the weights, for manifest and card (default: not stated)",
     )
     wrap.add_argument("--description", metavar="TEXT", default="", help="one line for the card")

@@ -142,7 +142,7 @@ def summary(night: Night) -> str:
         "",
         f"Found      {counts.files_found:>8} files, {counts.frames} images in them",
         f"Scored     {counts.predictions:>8} images in {counts.state(FileState.SCORED)} files"
-        f"  ({_rate(night)} images/s)",
+        + _rate(night),
         *_remembered(night),
         f"Alerts     {counts.alerts:>8} at {point.name}: score {point.threshold:.3f} or more"
         " (no alert does not mean cleared)",
@@ -219,8 +219,9 @@ def _caution(text: str) -> list[str]:
 
 
 def _rate(night: Night) -> str:
+    """The pace of reading and scoring; nothing where nothing was scored."""
     rate = night.run["images_per_second"]
-    return "n/a" if rate is None else f"{rate:.1f}"
+    return "" if rate is None else f"  ({rate:.1f} images/s)"
 
 
 def _reasons(reasons: object) -> str:

@@ -27,12 +27,28 @@ def native_stderr_silenced() -> Iterator[None]:
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and Keras without their start-up lines; a second call costs nothing."""
+    """Import TensorFlow and Keras without their start-up lines; a second call costs nothing.
+
+    Keras takes along scikit-learn and matplotlib wherever they are installed, for wrappers and
+    pictures that nobody here uses: a second of every start. It does without what is not found.
+    """
     if "keras" in sys.modules and "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with native_stderr_silenced():
+    with native_stderr_silenced(), _not_found("sklearn", "matplotlib"):
         import keras
         import tensorflow
 
         del keras, tensorflow
+
+
+@contextmanager
+def _not_found(*modules: str) -> Iterator[None]:
+    """Let `import` raise ModuleNotFoundError for these, unless they are loaded already."""
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules |= dict.fromkeys(hidden)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)

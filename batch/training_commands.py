@@ -12,14 +12,16 @@ from collections.abc import Sequence
 
 from batch.artifact_arguments import PREVALENCES, TARGET_SENSITIVITY
 from batch.config import whole_path
-from batch.errors import ExitCode, UsageError
+from batch.errors import ExitCode
 from batch.job_arguments import PROGRAM
 from batch.quiet import import_tensorflow
 from batch.terminal import say as _say
 
 
 def _train(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    _need_train_extra()
+    from batch.training.extra import need_train_extra
+
+    need_train_extra()
     import_tensorflow()
     from batch.training.export import export
     from batch.training.fit import fit
@@ -54,7 +56,6 @@ def _train(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 
 def _evaluate(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    _need_train_extra()
     from batch.training.evaluate import evaluate_predictions
     from batch.training.evaluation_outputs import STDOUT, Outputs, json_text
     from batch.training.evaluation_text import evaluation_text
@@ -64,7 +65,7 @@ def _evaluate(options: argparse.Namespace, beam: Sequence[str]) -> int:
     outputs = Outputs(options.json, options.missed, options.isic_csv, options.isic_format)
     outputs.check(predictions, labels)
     evaluation = evaluate_predictions(
-        predictions, labels, options.split, options.model, options.min_cell
+        predictions, labels, options.split, options.model, options.min_cell, options.map_label
     )
     outputs.write(evaluation)
     to_json = options.json == STDOUT
@@ -73,7 +74,6 @@ def _evaluate(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 
 def _calibrate(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    _need_train_extra()
     from batch.training.calibrate import calibrate
     from batch.training.calibration import Wanted
     from batch.training.calibration_card import calibration_text
@@ -84,6 +84,7 @@ def _calibrate(options: argparse.Namespace, beam: Sequence[str]) -> int:
     words += ["--split", options.split] if options.split else []
     words += [word for one in targets for word in ("--target-sensitivity", f"{one:g}")]
     words += [word for one in prevalences for word in ("--prevalence", f"{one:g}")]
+    words += [word for one in options.map_label for word in ("--map-label", one)]
     words += ["--no-temperature"] if options.no_temperature else []
     command = f"{PROGRAM} calibrate PREDICTIONS {shlex.join(words)}"
     wanted = Wanted(
@@ -93,11 +94,13 @@ def _calibrate(options: argparse.Namespace, beam: Sequence[str]) -> int:
         prevalences=prevalences,
         fits_temperature=not options.no_temperature,
         command=command,
+        map_labels=tuple(options.map_label),
     )
     artifact = calibrate(options.model, options.predictions, wanted, options.output)
     manifest = artifact.manifest
     _say(
-        f"{calibration_text(manifest)}\n"
+        f"{calibration_text(manifest)}\nCaution, with every score from now on: "
+        f"{manifest.caution}\n\n"
         f"{manifest.model_id} {manifest.model_version} stands in {artifact.folder} and passed its "
         f"start-up checks. Use it with: {PROGRAM} score ... --model {artifact.folder}\n",
         sys.stdout,
@@ -113,7 +116,7 @@ def _wrap(options: argparse.Namespace, beam: Sequence[str]) -> int:
     melanoma = options.melanoma.strip()
     words = ["--classes", options.classes, "--melanoma", melanoma]
     words += ["--threshold", f"{options.threshold:g}", "--output", "FOLDER"]
-    for name in ("malignant", "kind", "input_dtype", "id", "description"):
+    for name in ("malignant", "kind", "input_dtype", "id", "description", "licence"):
         if given := getattr(options, name):
             words += [f"--{name.replace('_', '-')}", given]
     if options.value_range is not None:
@@ -133,6 +136,7 @@ def _wrap(options: argparse.Namespace, beam: Sequence[str]) -> int:
         model_version=options.version,
         description=options.description,
         command=command,
+        licence=options.licence,
     )
     artifact = wrap(options.model_file, wish, options.output)
     _say(
@@ -143,14 +147,3 @@ def _wrap(options: argparse.Namespace, beam: Sequence[str]) -> int:
         sys.stdout,
     )
     return ExitCode.COMPLETE
-
-
-def _need_train_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("sklearn", "scipy", "imagehash") if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"this command needs {', '.join(missing)}; "
-            "install: pip install 'melanoma-batch[train]'."
-        )

@@ -104,6 +104,19 @@ def test_too_many_unscored_images_exit_with_6_and_are_published(
     assert "18.2% of tonight's images have no score; allowed: 18.0%" in capsys.readouterr().err
 
 
+def test_a_night_that_scored_nothing_tells_no_pace(tmp_path, capsys):
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more than a beginning")
+    os.utime(tmp_path / "archive" / "a.jpg", (0, 0))
+    words = [*SCORE, str(tmp_path / "archive"), "--output", str(tmp_path / "r")]
+    assert main(words) == ExitCode.UNSCORED_RATE
+    text = capsys.readouterr().out
+    assert "Scored            0 images in 0 files\n" in text
+    assert "images/s" not in text
+    run = json.loads((tmp_path / "r" / "latest" / "run.json").read_text())
+    assert (run["frames"]["unscored"], run["images_per_second"]) == (1, None)
+
+
 @pytest.mark.parametrize("files", [{}, {"a.txt": "hello", "b.pdf": "%PDF-1.4"}, {"a.jpg": "link"}])
 def test_an_archive_without_images_exits_with_3_and_publishes_nothing(tmp_path, capsys, files):
     archive = tmp_path / "archive"

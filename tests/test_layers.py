@@ -74,6 +74,7 @@ OWNERS = {
                "training.sources", "training.datasets", "training.splits", "training.evaluate",
                "training.export", "training.evaluation_inputs", "training.evaluation_checks",
                "training.matching", "training.subgroups", "training.labelled",
+               "training.label_table",
                "training.literature", "training.reference", "training.remeasure", "review.contract",
                "review.frames", "review.grouping", "review.marks", "review.page_rows",
                "review.thumbnails", "review.tier_changes", "review.tiers", "review.whole",
@@ -146,7 +147,7 @@ def test_nothing_on_the_scoring_path_imports_training():
 
 
 HEAVY = ("tensorflow", "keras", "apache_beam", "pyarrow", "pandas", "PIL", "pydicom", "numpy",
-         "fsspec")  # fmt: skip
+         "fsspec", "scipy", "sklearn")  # fmt: skip
 
 
 @pytest.mark.parametrize(

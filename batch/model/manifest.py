@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,13 +74,28 @@ class GoldenCase:
 
 
 @dataclass(frozen=True)
+class Licence:
+    """Under which terms the weights may be used.
+
+    weights: an SPDX identifier where there is one. non_commercial: whether commercial use is
+    excluded; None where nobody said. training_data: source of images to its licence.
+    """
+
+    weights: str
+    non_commercial: bool | None
+    training_data: dict[str, str]
+
+
+@dataclass(frozen=True)
 class ModelManifest:
     """The whole contract.
 
     contract_sha256: digest of everything that decides a score or an alert (`contract_digest`),
     as it was when the golden scores and the operating points were measured. caution: what a
     reader of the scores must be told every time, from the measurements; empty when there is
-    nothing. provenance: data, split, recipe, seed, versions, metrics; free in form.
+    nothing. licence: of the weights; None in manifests older than the field. It decides no score
+    and is not part of the digest. provenance: data, split, recipe, seed, versions, metrics; free
+    in form.
     """
 
     manifest_version: Literal[1]
@@ -88,6 +103,7 @@ class ModelManifest:
     model_version: str
     description: str
     caution: str
+    licence: Licence | None = field(default=None, kw_only=True)
     model_sha256: str
     input: InputContract
     output: OutputContract
@@ -120,7 +136,7 @@ class ModelManifest:
 
 
 # every part, also the one whose module knows nothing of manifests, is read strictly
-for _part in (InputContract, OutputContract, GoldenCase, ModelManifest, OperatingPoint):
+for _part in (InputContract, OutputContract, GoldenCase, Licence, ModelManifest, OperatingPoint):
     setattr(_part, "__pydantic_config__", ConfigDict(strict=True, extra="forbid"))  # noqa: B010
 _ADAPTER = TypeAdapter(ModelManifest)
 

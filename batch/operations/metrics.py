@@ -23,7 +23,7 @@ _VALUES = {
     "images_current": (("current", "images"), "images in the archive that have a prediction"),
     "alerts": (("alerts",), "alerts of the run"),
     "left_archive": (("left_archive",), "files known last night and gone now"),
-    "images_per_second": (("images_per_second",), "images scored a second"),
+    "images_per_second": (("images_per_second",), "images read a second, where some were scored"),
     "unscored_rate": (("unscored_rate",), "share of the images that have no score, 0 to 1"),
 }
 _REASONS: tuple[tuple[str, Iterable[str]], ...] = (

@@ -50,7 +50,8 @@ def run_json(
     stopped: PendingReason | None,
 ) -> dict[str, Any]:
     """The content of run.json."""
-    scoring = clock.seconds["segments"] if counts.tried else 0.0
+    # failing is faster than scoring: where nothing was scored, its pace is nobody's
+    scoring = clock.seconds["segments"] if counts.predictions else 0.0
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": config.run_id,
@@ -103,6 +104,7 @@ def _model(manifest: ModelManifest, facts: RunFacts) -> dict[str, Any]:
             "calibrated": manifest.output.calibrated,
         },
         "caution": manifest.caution,
+        "licence": None if manifest.licence is None else vars(manifest.licence),
         "operating_point": vars(facts.operating_point),
     }
 

@@ -31,8 +31,8 @@ def calibrate(model: str, predictions: Path, wanted: Wanted, output: Path) -> Mo
     """
     check_targets(wanted.targets)
     old = find_artifact(model)
-    labelled = read_labelled(predictions, wanted.labels, wanted.split, old)
-    check_counts(labelled, old.manifest.output.melanoma_class)
+    labelled = read_labelled(predictions, wanted.labels, wanted.split, old, wanted.map_labels)
+    check_counts(labelled)
     manifest = calibrated(old.manifest, labelled, wanted)
     classifier = verify_artifact(old)
     golden = rescore_golden(

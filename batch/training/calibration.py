@@ -14,8 +14,10 @@ from batch.errors import UsageError
 from batch.model.manifest import ModelManifest
 from batch.records import OperatingPoint
 from batch.training import operating_point
+from batch.training.calibration_caution import caution
 from batch.training.labelled import Labelled
-from batch.training.measures import calibration_error
+from batch.training.licences import licence_of
+from batch.training.measures import auc_interval, calibration_error, melanoma_auc
 from batch.training.temperature import (
     BOUND,
     alerts_per_thousand,
@@ -35,7 +37,10 @@ another processor: so much of itself lower, it keeps that melanoma."""
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the caller asks for. targets: sensitivities, the first is the default point's."""
+    """What the caller asks for. targets: sensitivities, the first is the default point's.
+
+    map_labels: `LABEL=CLASS`, as `Vocabulary.of` takes them.
+    """
 
     labels: Path
     split: str | None
@@ -43,6 +48,7 @@ class Wanted:
     prevalences: tuple[float, ...]
     fits_temperature: bool
     command: str
+    map_labels: tuple[str, ...] = ()
 
 
 def check_targets(targets: tuple[float, ...]) -> None:
@@ -64,20 +70,14 @@ def operating_point_name(target: float) -> str:
     return f"sensitivity-{target:g}"
 
 
-def check_counts(labelled: Labelled, melanoma_class: str) -> None:
+def check_counts(labelled: Labelled) -> None:
     """Refuse what is too little to mean anything.
 
     Raises:
-        UsageError: no melanoma, or fewer than 20 melanomas or others.
+        UsageError: fewer than 20 melanomas or others.
     """
     melanomas = int(labelled.is_melanoma.sum())
     others = len(labelled.is_melanoma) - melanomas
-    if not melanomas:
-        found = ", ".join(sorted(set(labelled.labels.tolist()))[:12])
-        raise UsageError(
-            f"--labels: no matched image has the label {melanoma_class!r}, the model's melanoma "
-            f"class; found: {found}."
-        )
     if melanomas < FEWEST or others < FEWEST:
         raise UsageError(
             f"--labels: {melanomas} melanomas and {others} others have a score; needed: {FEWEST} "
@@ -96,8 +96,9 @@ def calibrated(manifest: ModelManifest, labelled: Labelled, wanted: Wanted) -> M
     temperature = _temperature(manifest, labelled) if wanted.fits_temperature else before
     scores = rescaled(labelled.scores, temperature / before)
     melanoma = manifest.output.class_names.index(manifest.output.melanoma_class)
+    is_melanoma, of_melanoma = labelled.is_melanoma, scores[:, melanoma]
     points = tuple(
-        choose_point(labelled.is_melanoma, scores[:, melanoma], manifest, target, wanted)
+        choose_point(is_melanoma, of_melanoma, manifest, target, wanted)
         for target in wanted.targets
     )
     entry = {
@@ -106,7 +107,11 @@ def calibrated(manifest: ModelManifest, labelled: Labelled, wanted: Wanted) -> M
         "split": wanted.split,
         "counts": labelled.counts,
         "images": len(scores),
-        "melanomas": int(labelled.is_melanoma.sum()),
+        "melanomas": int(is_melanoma.sum()),
+        "melanoma_auc": melanoma_auc(is_melanoma, of_melanoma),
+        "melanoma_auc_interval": auc_interval(is_melanoma, of_melanoma, labelled.groups),
+        "own_images": labelled.own,
+        "names_of_trained": labelled.learned_names,
         "temperature_before": before,
         "temperature": temperature,
         "fitted_temperature": wanted.fits_temperature,
@@ -124,6 +129,7 @@ def calibrated(manifest: ModelManifest, labelled: Labelled, wanted: Wanted) -> M
         "replaces": {
             "model_version": manifest.model_version,
             "contract_sha256": manifest.contract_sha256,
+            "caution": manifest.caution,
             "calibration": manifest.provenance.get("calibration"),
         },
         "version": __version__,
@@ -131,7 +137,8 @@ def calibrated(manifest: ModelManifest, labelled: Labelled, wanted: Wanted) -> M
     return dataclasses.replace(
         manifest,
         model_version=next_version(manifest.model_version),
-        caution=_caution(manifest, labelled, wanted),
+        caution=caution(entry, any(point.provisional for point in points), manifest.caution),
+        licence=licence_of(manifest),
         output=dataclasses.replace(
             manifest.output,
             temperature=temperature,
@@ -146,11 +153,12 @@ def calibrated(manifest: ModelManifest, labelled: Labelled, wanted: Wanted) -> M
 def _temperature(manifest: ModelManifest, labelled: Labelled) -> float:
     truth = _truth(manifest, labelled)
     if truth is None:
-        unknown = sorted(set(labelled.labels.tolist()) - set(manifest.output.class_names))
+        none = ~np.isin(labelled.labels, manifest.output.class_names)
+        unknown = sorted(set(labelled.found[none].tolist()))
         raise UsageError(
             f"--labels: found {unknown[:12]}; a temperature is fitted on labels that are all "
-            f"classes of the model, {list(manifest.output.class_names)}. Correct them, or give "
-            "--no-temperature: thresholds need only know what is melanoma."
+            f"classes of the model, {list(manifest.output.class_names)}. Say what they mean with "
+            "--map-label, or give --no-temperature: thresholds need only know what is melanoma."
         )
     factor = fit_factor(labelled.scores, truth)
     if factor is None:
@@ -217,13 +225,3 @@ def next_version(version: str) -> str:
     if found := re.fullmatch(r"(\d+\.\d+\.)(\d+)", version):
         return f"{found[1]}{int(found[2]) + 1}"
     return f"{version}.1"
-
-
-def _caution(manifest: ModelManifest, labelled: Labelled, wanted: Wanted) -> str:
-    """What was cautioned of stays true, but for a wrapped model: that was measured now, once."""
-    if "wrapped" not in manifest.provenance:
-        return manifest.caution
-    return (
-        f"Of this wrapped model nothing is known but what {len(labelled.labels)} images of "
-        f"{wanted.labels.name} told, and these chose its threshold themselves."
-    )

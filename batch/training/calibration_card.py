@@ -7,6 +7,7 @@ from typing import Any
 
 from batch.model.manifest import ModelManifest
 from batch.records import OperatingPoint
+from batch.training.licences import licence_section
 
 CARD_FILE = "MODEL_CARD.md"
 
@@ -41,7 +42,8 @@ def calibrated_card(manifest: ModelManifest, earlier: str) -> str:
             "",
             calibration_text(manifest),
             *_limits(entry),
-            *(_quoted(earlier, version) if earlier else ()),
+            *licence_section(manifest.licence),
+            *_quoted(earlier, entry["replaces"]),
         ]
     )
 
@@ -56,6 +58,9 @@ def calibration_text(manifest: ModelManifest) -> str:
             "",
             f"On {entry['images']} images of {entry['labels']}{split}, {entry['melanomas']} of "
             "them melanomas." + _left_out(entry["counts"]),
+            "",
+            f"AUC of melanoma {_rate(entry['melanoma_auc'], entry['melanoma_auc_interval'])}; 95 % "
+            "interval by bootstrap over lesions.",
             "",
             f"Temperature {entry['temperature_before']:g} → {entry['temperature']:g}"
             + ("." if entry["fitted_temperature"] else " (kept: --no-temperature)."),
@@ -137,15 +142,23 @@ def _limits(entry: dict[str, Any]) -> list[str]:
     ]
 
 
-def _quoted(earlier: str, version: str) -> list[str]:
-    """The replaced card, one level of headings lower."""
+def _quoted(earlier: str, replaces: dict[str, Any]) -> list[str]:
+    """The replaced card, one level of headings lower, and its caution as of its evidence."""
+    version, caution = replaces["model_version"], replaces["caution"]
     lowered = re.sub(r"^(#+ )", r"#\1", earlier, flags=re.MULTILINE)
+    if caution:  # what was in force then must not read as if it were now
+        lowered = lowered.replace(
+            f"**{caution}**", f"Caution of {version}, from the evidence at that time: {caution}"
+        )
+    if not lowered and not caution:
+        return []
     return [
         f"## The card of version {version}, which this replaces",
         "",
-        f"Figures, thresholds and limits below are those of {version}, before this calibration.",
+        f"Figures, thresholds, limits and caution below are those of {version}, before this",
+        "calibration.",
         "",
-        lowered.rstrip(),
+        lowered.rstrip() or f"Caution of {version}, from the evidence at that time: {caution}",
         "",
     ]
 

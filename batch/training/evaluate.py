@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from batch.errors import UsageError
 from batch.model.artifact import find_artifact
+from batch.training.diagnosis_words import NOT_MELANOMA
 from batch.training.evaluation_checks import (
     MODEL_COLUMNS,
+    caution_of,
+    check_both,
     check_model,
-    check_names,
     melanoma_class_of,
     operating_points,
 )
-from batch.training.evaluation_inputs import read_labels, read_night
+from batch.training.evaluation_inputs import read_night
 from batch.training.isic_format import isic_csv
-from batch.training.matching import Matched, match, same_bytes
+from batch.training.label_table import in_words_of, read_labels, readings
+from batch.training.label_words import Vocabulary
+from batch.training.matching import (
+    Matched,
+    labelled_predictions,
+    lesion_groups,
+    lesion_names,
+    match,
+    same_bytes,
+)
 from batch.training.measures import (
     at_threshold,
     class_measures,
@@ -63,6 +73,7 @@ def evaluate_predictions(
     split: str | None = None,
     model: str | None = None,
     min_cell: int = MIN_CELL,
+    map_labels: Sequence[str] = (),
 ) -> Evaluation:
     """Measure a published night against a table of labels.
 
@@ -70,34 +81,33 @@ def evaluate_predictions(
         predictions, labels, split: as `read_night` and `read_labels` take them.
         model: bundled id or artifact folder whose operating points are measured, too.
         min_cell: a subgroup with fewer melanomas or fewer others has no figure.
+        map_labels: `LABEL=CLASS`, as `Vocabulary.of` takes them.
 
     Raises:
         UsageError: a file or column is missing, nothing matches, the predictions are of several
-            models or of another than `model`, or a label is a class by another name.
+            models or of another than `model`, a label does not say plainly whether it is melanoma,
+            or there is no melanoma, or nothing else.
         ArtifactRefused: the manifest of `model` breaks its contract.
     """
     manifest = find_artifact(model).manifest if model is not None else None
-    truth, key = read_labels(labels, split)
-    night = read_night(predictions, truth, key)
+    found, key = read_labels(labels, split)
+    night = read_night(predictions, found, key)
+    rows = labelled_predictions(found, night.predictions, night.unscored, key)
+    check_model(rows, manifest)
+    class_names = tuple(dict(rows["class_scores"].iloc[0]))
+    melanoma_class = melanoma_class_of(rows, manifest)
+    truth = in_words_of(found, Vocabulary.of(class_names, melanoma_class, map_labels))
     matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
-    if matched.judged.empty:
-        found = ", ".join(f"{n} {name}" for name, n in matched.counts["labels"].items() if n)
-        raise UsageError(
-            f"evaluate: no image of {labels} is among the predictions (by {key}): {found}. "
-            "Compare the values of that column with those of the predictions."
-        )
-    judged = matched.judged.assign(group=_lesions(matched.judged))
-    check_model(judged, manifest)
-    class_names = tuple(dict(judged["class_scores"].iloc[0]))
-    melanoma_class = melanoma_class_of(judged, manifest)
-    check_names(truth["label"], class_names, melanoma_class)
+    check_both(matched, melanoma_class)
+    judged = matched.judged.assign(group=lesion_names(matched.judged))
     points = operating_points(judged, manifest)
     measures = {
         "model": {name: judged[name].iloc[0] for name in MODEL_COLUMNS},
-        "caution": manifest.caution if manifest else None,
+        "caution": caution_of(judged, manifest, night.model),
         "melanoma_class": melanoma_class,
         "split": split,
         "matched_by": key,
+        "labels_read_as": readings(truth),
         "counts": matched.counts,
         **_not_judged(matched, melanoma_class),
         "same_bytes": same_bytes(judged),
@@ -114,9 +124,7 @@ def _melanoma(
     """Melanoma against the rest: of all, at each operating point, and by subgroup."""
     is_melanoma = (judged["label"] == melanoma_class).to_numpy(bool)
     scores = judged["melanoma_score"].to_numpy(float)
-    # an image without a lesion's name is a lesion of its own
-    own = [f"image {number}" for number in range(len(judged))]
-    groups = np.where(judged["group"] != "", "lesion " + judged["group"], own)
+    groups = lesion_groups(judged)
     thresholds = [point["threshold"] for point in points]
     values = subgroup_values(judged)
     return {
@@ -135,14 +143,6 @@ def _melanoma(
     }
 
 
-def _lesions(judged: pd.DataFrame) -> pd.Series:
-    """The group by the labels, else the lesion by the archive, else ""."""
-    by_archive = judged["lesion_id"].astype(object).where(judged["lesion_id"].notna(), "")
-    if "group" not in judged:
-        return by_archive
-    return judged["group"].where(judged["group"] != "", by_archive)
-
-
 def _not_judged(matched: Matched, melanoma_class: str) -> dict[str, Any]:
     """Labels that no figure speaks of, and how many melanomas are among them."""
     found: dict[str, Any] = {}
@@ -155,9 +155,15 @@ def _not_judged(matched: Matched, melanoma_class: str) -> dict[str, Any]:
     return found
 
 
-def _classes(judged: pd.DataFrame, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """All classes, of the images whose label is a class of the model."""
+def _classes(judged: pd.DataFrame, class_names: tuple[str, ...]) -> dict[str, Any] | None:
+    """All classes, of the images whose label is a class of the model.
+
+    None where a label says no more than that it is not melanoma: accuracy would be that of the
+    melanomas and of whatever else happens to be named.
+    """
     known = judged["label"].isin(class_names)
+    if (judged["label"][~known] == NOT_MELANOMA).any():
+        return None
     named = judged["label"][known].to_numpy(), judged["predicted_class"][known].to_numpy()
     others = judged["label"][~known].value_counts()
     return {

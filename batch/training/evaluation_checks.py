@@ -1,22 +1,24 @@
 """Do labels, predictions and manifest speak of the same model and the same classes?
 
-Each check is of a mistake that would not fail but give a figure: a melanoma by another name would
-count as another class, and a threshold of another model would judge these scores.
+Each check is of a mistake that would not fail but give a figure: a threshold of another model would
+judge these scores, and without a melanoma there is no sensitivity to tell.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from batch.errors import UsageError
+from batch.model.artifact import bundled_model_ids, find_artifact
 from batch.model.manifest import ModelManifest
-from batch.training.isic_format import FORMATS, code_of
+from batch.training.matching import Matched
 
 MODEL_COLUMNS = ["model_id", "model_version", "model_sha256"]
 _USUAL = "melanoma"
-_CODES = {code for codes in FORMATS.values() for code in codes}
 
 
 def check_model(judged: pd.DataFrame, manifest: ModelManifest | None) -> None:
@@ -68,29 +70,48 @@ def melanoma_class_of(judged: pd.DataFrame, manifest: ModelManifest | None) -> s
     )
 
 
-def check_names(labels: pd.Series, class_names: tuple[str, ...], melanoma_class: str) -> None:
-    """No label is a class of the model, or melanoma, by another name.
+def check_both(matched: Matched, melanoma_class: str) -> None:
+    """There is a melanoma among the judged images, and something else.
 
     Raises:
-        UsageError: `Melanoma`, `MEL` or `melanoma in situ` for `melanoma`: each would count as
-            another class, and every such melanoma as an other.
+        UsageError: there is not, so that half of the figures could not be told.
     """
-    by_folded = {name.casefold(): name for name in class_names}
-    codes = [code_of(name) for name in class_names]
-    for label in labels.unique():
-        if label in class_names or not label:
-            continue
-        folded = label.strip().casefold()
-        right = by_folded.get(folded)
-        if right is None and folded.upper() in _CODES and code_of(folded) in codes:
-            right = class_names[codes.index(code_of(folded))]
-        if right is None and "melanom" in folded:
-            right = melanoma_class
-        if right is not None:
-            raise UsageError(
-                f"--labels: found {label!r}; allowed: {right!r}, as the model says it. "
-                "Rename the label, or another word if it is another diagnosis."
-            )
+    labels = Counter(matched.judged["label"])
+    if 0 < labels[melanoma_class] < labels.total():
+        return
+    absent = "other than melanoma" if labels[melanoma_class] else f"labelled {melanoma_class!r}"
+    found = ", ".join(f"{label!r} {count}" for label, count in labels.most_common(12)) or "none"
+    counts = matched.counts["labels"].items()
+    rows = ", ".join(f"{count} {name}" for name, count in counts if count)
+    raise UsageError(
+        f"--labels: no judged image is {absent}; found: {found} (labels: {rows}); needed: "
+        "melanomas and others. Give labels of both kinds, or say with --map-label LABEL=CLASS what "
+        "a label means."
+    )
+
+
+def caution_of(
+    judged: pd.DataFrame, manifest: ModelManifest | None, of_night: Mapping[str, Any]
+) -> str | None:
+    """What the model's artifact cautions of: by `--model`, the night, or the bundled artifact.
+
+    Args:
+        judged: of one model. of_night: `model` of run.json, which may be of another model.
+
+    Returns:
+        "" where it cautions of nothing, None where nobody knows.
+    """
+    model = dict(judged[MODEL_COLUMNS].iloc[0])
+    if manifest is not None:
+        return manifest.caution
+    if all(of_night.get(name) == value for name, value in model.items()):
+        caution = of_night.get("caution")
+        return caution if isinstance(caution, str) else None
+    if model["model_id"] in bundled_model_ids():
+        bundled = find_artifact(str(model["model_id"])).manifest
+        if all(getattr(bundled, name) == value for name, value in model.items()):
+            return bundled.caution
+    return None
 
 
 def operating_points(judged: pd.DataFrame, manifest: ModelManifest | None) -> list[dict[str, Any]]:

@@ -1,19 +1,19 @@
-"""What `evaluate` reads: a CSV of labels, and the tables of a night. Checks; judges nothing."""
+"""What `evaluate` reads of a night: its tables, and what its ledger says of the model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from batch.errors import UsageError
 from batch.reports import tables
-from batch.training.matching import KEYS, key_column, with_key
-from batch.training.subgroups import LABEL_COLUMNS
+from batch.reports.storage import RUN_FILE, read_json
+from batch.training.matching import with_key
 
-_KNOWN = ("label", *KEYS, "group", "split", *LABEL_COLUMNS)
 _OF_PREDICTIONS = [
     "path", "image_id", "content_sha256", "frame_number", "lesion_id", "manufacturer",
     "manufacturer_model_name", "class_scores", "predicted_class", "melanoma_score",
@@ -27,44 +27,14 @@ class NightTables:
     """predictions: the rows that a label may name. passed_over: how many others there are.
 
     unscored: rows of the same night; unscored_known: such a table stands beside the predictions.
+    model: what the night's run.json says of its model; empty where there is none.
     """
 
     predictions: pd.DataFrame
     passed_over: int
     unscored: pd.DataFrame
     unscored_known: bool
-
-
-def read_labels(path: Path, split: str | None) -> tuple[pd.DataFrame, str]:
-    """The labels and the column that ties them to images; all text, missing is "".
-
-    Args:
-        path: CSV with `label` and one of `KEYS`; `group`, `split` and `LABEL_COLUMNS` where known.
-            Other columns are not read, so that none can stand in for a prediction's.
-        split: take only these rows.
-
-    Raises:
-        UsageError: no such file, no CSV, a column is missing, or no row is of the split.
-    """
-    if not path.is_file():
-        raise UsageError(f"--labels: no file {path}.")
-    try:
-        # as text: `0012` is a name, and a class may be called `NA`
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError) as error:  # pandas' own errors and bad UTF-8 are kinds of it
-        raise UsageError(f"--labels: {path} is no CSV ({type(error).__name__}).") from error
-    key = key_column(list(table.columns))
-    if "label" not in table or key is None:
-        raise UsageError(
-            f"--labels: columns {list(table.columns)}; needed: label, and one of "
-            f"{', '.join(KEYS)} (image: the file's name without folder and extension)."
-        )
-    if split is not None and ("split" not in table or split not in set(table["split"])):
-        raise UsageError(f"--split: no rows of split {split!r} in {path}.")
-    table = table[[name for name in _KNOWN if name in table]]
-    if "content_sha256" in table:
-        table = table.assign(content_sha256=table["content_sha256"].str.lower())
-    return (table if split is None else table[table["split"] == split]), key
+    model: Mapping[str, Any]
 
 
 def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
@@ -98,8 +68,15 @@ def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
     none = pd.DataFrame(columns=_OF_UNSCORED, dtype=object)
     unscored = with_key(pd.concat([none, *lost], ignore_index=True)[_OF_UNSCORED], key)
     return NightTables(
-        pd.concat(found, ignore_index=True), passed_over, unscored, unscored_known=is_known
+        pd.concat(found, ignore_index=True), passed_over, unscored, is_known, _model(folder)
     )
+
+
+def _model(folder: Path) -> Mapping[str, Any]:
+    """`model` of the run.json beside the folder of predictions, or of its one file's."""
+    night = folder.parent if folder.is_dir() else folder.parent.parent
+    model = (read_json(night / RUN_FILE) or {}).get("model")
+    return model if isinstance(model, dict) else {}
 
 
 def _predictions_folder(path: Path) -> Path:

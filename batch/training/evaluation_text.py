@@ -46,10 +46,10 @@ def evaluation_text(measures: dict[str, Any]) -> str:
 def _what(measures: dict[str, Any]) -> list[str]:
     model = measures["model"]
     lines = [f"Model        {model['model_id']} {model['model_version']}, {model['model_sha256']}"]
-    if measures["caution"]:
-        lines += textwrap.wrap(
-            measures["caution"], 88, initial_indent="Caution      ", subsequent_indent=_INDENT
-        )
+    caution = measures["caution"]
+    if caution is None:
+        caution = "not known: the model is not at hand; give it with --model."
+    lines += textwrap.wrap(caution, 88, initial_indent="Caution      ", subsequent_indent=_INDENT)
     return lines
 
 
@@ -64,6 +64,7 @@ def _counts(measures: dict[str, Any]) -> list[str]:
     for name, words in _LABELS.items():
         if labels[name]:
             lines.append(f"{_INDENT}{labels[name]:>7}   {words}{_melanomas(measures.get(name))}")
+    lines += _readings(measures["labels_read_as"])
     unscored = measures["without_prediction"]["unscored"]
     lines += [f"{_INDENT}{count:>9}   {reason}" for reason, count in unscored.items()]
     if not measures["unscored_known"] and labels["without_prediction"]:
@@ -79,6 +80,21 @@ def _counts(measures: dict[str, Any]) -> list[str]:
         if predictions[name]:
             lines.append(f"{_INDENT}{predictions[name]:>7}   {words}")
     return lines
+
+
+def _readings(found: dict[str, Any]) -> list[str]:
+    """Which labels were read as another word than they are."""
+    words = [
+        f"{word!r} as {read['read_as']!r} ({read['rows']})"
+        if read["read_as"]
+        else f"{word!r} as no label ({read['rows']})"
+        for word, read in found.items()
+    ]
+    if not words:
+        return []
+    text = f"labels read: {', '.join(words)}"
+    return textwrap.wrap(text, 96, initial_indent=f"{_INDENT}          ",
+                         subsequent_indent=f"{_INDENT}          ")  # fmt: skip
 
 
 def _of_split(split: str | None) -> str:
@@ -174,7 +190,10 @@ def _cell(cell: dict[str, Any]) -> str:
     return "; ".join([_interval(cell["melanoma_auc"], cell["melanoma_auc_interval"]), *rates])
 
 
-def _classes(found: dict[str, Any]) -> list[str]:
+def _classes(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        text = "No accuracy and no table of classes: some labels say no more than not melanoma."
+        return ["", text]
     names = list(found["confusion"])
     lines = [
         "",

@@ -30,6 +30,7 @@ from batch.model.manifest import (
     MODEL_FILE,
     GoldenCase,
     InputContract,
+    Licence,
     ModelManifest,
     OutputContract,
     read_manifest,
@@ -42,17 +43,11 @@ from batch.training import operating_point
 from batch.training.figures import caution, measure, own_sets, with_scores
 from batch.training.fit import Fitted
 from batch.training.golden_cases import GOLDEN_TOLERANCE, write_golden
+from batch.training.licences import LICENCES, NOT_STATED, of_sources
 from batch.training.model_card import model_card
 from batch.training.plots import draw
 from batch.training.recipes import Recipe
 from batch.training.reference import reference
-
-LICENCES = {
-    "isic9": "ISIC Archive, contributors' CC0, CC-BY, CC-BY-NC",
-    "ham10000": "HAM10000, Tschandl, Rosendahl, Kittler 2018, CC BY-NC 4.0",
-    "isic2017": "ISIC 2017 challenge, CC0",
-}
-"""Of the images; none is shipped."""
 
 
 def export(
@@ -68,12 +63,18 @@ def export(
 
 
 def judge(
-    fitted: Fitted, data: Path, folder: Path, facts: dict[str, Any], model_version: str = "1.0.0"
+    fitted: Fitted,
+    data: Path,
+    folder: Path,
+    facts: dict[str, Any],
+    model_version: str = "1.0.0",
+    licence: Licence | None = None,
 ) -> ModelArtifact:
     """Measure the model file in a folder, write all else of its artifact, check it as the job will.
 
     Args:
         folder: holds model.keras only. facts: of its provenance, `command` and `held_out_runs`.
+            licence: that it had before; by the sources that it learned from unless given.
     """
     path = folder / MODEL_FILE
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -95,6 +96,7 @@ def judge(
     }
     golden = write_golden(folder, classifier)
     manifest = _manifest(fitted.recipe, model_version, digest, (point,), golden, provenance)
+    manifest = dataclasses.replace(manifest, licence=licence or _licence(fitted.dataset.table))
     check_manifest(manifest)
     write_manifest(manifest, folder)
     (folder / "MODEL_CARD.md").write_text(model_card(manifest), encoding="utf-8")
@@ -162,6 +164,11 @@ def _judging(provenance: dict[str, Any]) -> dict[str, Any]:
     return {**provenance.get("metrics", {}), **strangers}
 
 
+def _licence(table: pd.DataFrame) -> Licence:
+    """By the sources of the images that had a part in the weights."""
+    return of_sources(table.loc[table["split"] != "held_out", "source"].unique())
+
+
 def _provenance(fitted: Fitted, metrics: dict[str, Any]) -> dict[str, Any]:
     counts = fitted.dataset.table.groupby(["split", "label"]).size().unstack(fill_value=0)
     recipe = dataclasses.asdict(fitted.recipe)
@@ -173,7 +180,7 @@ def _provenance(fitted: Fitted, metrics: dict[str, Any]) -> dict[str, Any]:
         "epochs_run": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "data": {
-            "sources": [f"{source} ({LICENCES[source]})" for source in sources],
+            "sources": [f"{source} ({LICENCES.get(source, NOT_STATED)})" for source in sources],
             "held_out": list(fitted.recipe.hold_out),
             "cleaning": fitted.dataset.report,
             "images_by_split": {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,11 @@ import pandas as pd
 from batch.errors import UsageError
 from batch.model.artifact import ModelArtifact
 from batch.model.manifest import ModelManifest, scoring_fingerprint
-from batch.training.evaluation_checks import check_names
-from batch.training.evaluation_inputs import read_labels, read_night
-from batch.training.matching import match
+from batch.training.evaluation_checks import check_both
+from batch.training.evaluation_inputs import read_night
+from batch.training.label_table import FOUND, in_words_of, read_labels
+from batch.training.label_words import Vocabulary
+from batch.training.matching import labelled_predictions, lesion_groups, match
 
 _REMEDY = "Score the archive with this model first, and calibrate from that night."
 
@@ -23,45 +26,57 @@ class Labelled:
     """Images with a label and a score of the model.
 
     labels: (N,) text. scores: (N, K) float64, classes in the manifest's order.
-    is_melanoma: (N,) bool. counts: rows of labels by what became of them.
+    is_melanoma: (N,) bool. counts: rows of labels by what became of them. groups: (N,) lesions.
+    found: (N,) labels as they stand in the file. own: of these images stand in the artifact's own
+    validation or test split. learned_names: bear the name of an image that it was trained on.
     """
 
     labels: np.ndarray
     scores: np.ndarray
     is_melanoma: np.ndarray
     counts: dict[str, int]
+    groups: np.ndarray
+    found: np.ndarray
+    own: int = 0
+    learned_names: int = 0
 
 
 def read_labelled(
-    predictions: Path, labels: Path, split: str | None, artifact: ModelArtifact
+    predictions: Path,
+    labels: Path,
+    split: str | None,
+    artifact: ModelArtifact,
+    map_labels: Sequence[str] = (),
 ) -> Labelled:
     """Read labels and the predictions that belong to them, as `evaluate` does.
 
     Raises:
         UsageError: a file or column is missing, nothing matches, the predictions are another
-            model's or of another contract, or the model was trained on these images.
+            model's or of another contract, a label does not say plainly whether it is melanoma,
+            there is no melanoma, or nothing else, or the model was trained on these images.
     """
     manifest = artifact.manifest
-    truth, key = read_labels(labels, split)
-    night = read_night(predictions, truth, key)
+    output = manifest.output
+    found, key = read_labels(labels, split)
+    night = read_night(predictions, found, key)
+    named = labelled_predictions(found, night.predictions, night.unscored, key)
+    _check_contract(named, predictions, manifest)
+    vocabulary = Vocabulary.of(output.class_names, output.melanoma_class, map_labels)
+    truth = in_words_of(found, vocabulary)
     matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
-    rows, counts = matched.judged, matched.counts["labels"]
-    if rows.empty:
-        found = ", ".join(f"{count} {name}" for name, count in counts.items())
-        raise UsageError(
-            f"--labels: no image of {labels.name} is among the predictions (by {key}): {found}. "
-            "Compare the values of that column with those of the predictions."
-        )
-    _check_contract(rows, predictions, manifest)
-    names = manifest.output.class_names
-    check_names(truth["label"], names, manifest.output.melanoma_class)
-    _check_unseen(rows, artifact.folder, labels)
-    found_scores = [dict(row) for row in rows["class_scores"]]
+    rows = matched.judged
+    check_both(matched, output.melanoma_class)
+    own, learned = _known_images(rows, artifact.folder, labels)
+    scores = [dict(row) for row in rows["class_scores"]]
     return Labelled(
         labels=rows["label"].to_numpy(str),
-        scores=np.array([[row[name] for name in names] for row in found_scores], np.float64),
-        is_melanoma=(rows["label"] == manifest.output.melanoma_class).to_numpy(bool),
-        counts=counts,
+        scores=np.array([[row[name] for name in output.class_names] for row in scores], np.float64),
+        is_melanoma=(rows["label"] == output.melanoma_class).to_numpy(bool),
+        counts=matched.counts["labels"],
+        groups=lesion_groups(rows),
+        found=rows[FOUND].to_numpy(str),
+        own=own,
+        learned_names=learned,
     )
 
 
@@ -109,18 +124,26 @@ def _files_folder(predictions: Path) -> Path | None:
     return next((night / "files" for night in nights if (night / "files").is_dir()), None)
 
 
-def _check_unseen(rows: pd.DataFrame, folder: Path, labels: Path) -> None:
-    """Images that the model learned by heart would make every figure too good."""
+def _known_images(rows: pd.DataFrame, folder: Path, labels: Path) -> tuple[int, int]:
+    """How many images are of the artifact's own validation or test, and named as trained ones.
+
+    Raises:
+        UsageError: it was trained on some: what it learned by heart makes every figure too good.
+    """
     split = folder / "split.csv"
     if not split.is_file():
-        return
+        return 0, 0
     own = pd.read_csv(split, dtype=str)
     if not {"content_sha256", "split"} <= set(own):
-        return
-    trained = set(own.loc[own["split"] == "train", "content_sha256"])
-    if known := int(rows["content_sha256"].isin(trained).sum()):
+        return 0, 0
+    trained = own[own["split"] == "train"]
+    if known := int(rows["content_sha256"].isin(set(trained["content_sha256"])).sum()):
         raise UsageError(
             f"--labels: the model was trained on {known} of the {len(rows)} labelled images of "
             f"{labels.name}; what it says of them tells nothing of others. Give --split validation "
             "or other labels."
         )
+    beside = own.loc[own["split"].isin(["validation", "test"]), "content_sha256"]
+    learned = set(trained["image"]) if "image" in trained else set()
+    stems = [PurePosixPath(path).stem for path in rows["path"]]
+    return int(rows["content_sha256"].isin(set(beside)).sum()), sum(n in learned for n in stems)

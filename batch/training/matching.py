@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import numpy as np
 import pandas as pd
+
+from batch.errors import UsageError
 
 KEYS = ("image_id", "content_sha256", "image")
 """Columns that tie a label to an image; the first that the labels have is used."""
@@ -45,6 +48,25 @@ def with_key(rows: pd.DataFrame, key: str) -> pd.DataFrame:
     if key != "image":
         return rows
     return rows.assign(image=[PurePosixPath(path).stem for path in rows["path"]])
+
+
+def labelled_predictions(
+    labels: pd.DataFrame, predictions: pd.DataFrame, unscored: pd.DataFrame, key: str
+) -> pd.DataFrame:
+    """The predictions whose key has a label, whatever that label is.
+
+    Raises:
+        UsageError: there is none.
+    """
+    rows = predictions[predictions[key].isin(labels.loc[labels["label"].str.strip() != "", key])]
+    if rows.empty:
+        counts = match(labels, predictions, unscored, key).counts["labels"]
+        found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        raise UsageError(
+            f"--labels: no image of the labels is among the predictions (by {key}): {found}. "
+            "Compare the values of that column with those of the predictions."
+        )
+    return rows
 
 
 def match(
@@ -99,6 +121,21 @@ def match(
     why = [known.get(name) for name in alone[key]]
     without = alone.assign(reason=pd.Series(why, alone.index, dtype=object))
     return Matched(judged, without, ambiguous, contradicting, counts)
+
+
+def lesion_names(judged: pd.DataFrame) -> pd.Series:
+    """The group by the labels, else the lesion by the archive, else ""."""
+    by_archive = judged["lesion_id"].astype(object).where(judged["lesion_id"].notna(), "")
+    if "group" not in judged:
+        return by_archive
+    return judged["group"].where(judged["group"] != "", by_archive)
+
+
+def lesion_groups(judged: pd.DataFrame) -> np.ndarray:
+    """(N,) text by which intervals draw; an image without a lesion's name is one of its own."""
+    names = lesion_names(judged)
+    own = [f"image {number}" for number in range(len(judged))]
+    return np.where(names != "", "lesion " + names, own)
 
 
 def same_bytes(judged: pd.DataFrame) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from batch.model.manifest import ModelManifest
 from batch.records import OperatingPoint
+from batch.training.licences import licence_section
 
 REMEASURED = "remeasured"
 """Where a provenance tells of `remeasure`."""
@@ -77,6 +78,7 @@ def model_card(manifest: ModelManifest) -> str:
             *_why_lower(manifest),
             _data(facts),
             _limits(),
+            *licence_section(manifest.licence),
         ]
     )
 

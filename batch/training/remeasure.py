@@ -66,7 +66,8 @@ def remeasure(folder: Path, data: Path, output: Path) -> ModelArtifact:
     }
     written = new_folder(output)  # what is refused above leaves nothing behind
     shutil.copyfile(folder / MODEL_FILE, written / MODEL_FILE)
-    return judge(fitted, data, written, new, next_version(old.manifest.model_version))
+    raised = next_version(old.manifest.model_version)
+    return judge(fitted, data, written, new, raised, old.manifest.licence)
 
 
 def _recipe(manifest: ModelManifest) -> Recipe:

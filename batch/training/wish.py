@@ -13,7 +13,8 @@ from batch.model.artifact import bundled_model_ids
 class Wish:
     """What the caller says of a model; None where the model itself is asked.
 
-    classes: in output order. value_range: of the numbers that the model expects.
+    classes: in output order. value_range: of the numbers that the model expects. licence: of its
+    weights.
     """
 
     classes: tuple[str, ...]
@@ -28,6 +29,7 @@ class Wish:
     model_version: str
     description: str
     command: str
+    licence: str | None = None
 
 
 def names_of(words: str) -> tuple[str, ...]:

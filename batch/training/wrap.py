@@ -34,6 +34,7 @@ from batch.records import OperatingPoint
 from batch.training import foreign
 from batch.training.folders import new_folder
 from batch.training.golden_cases import GOLDEN_TOLERANCE, write_golden
+from batch.training.licences import as_stated, licence_section
 from batch.training.wish import Wish, check_wish, settled_kind, settled_value_range
 
 UNVALIDATED = "unvalidated"
@@ -81,6 +82,7 @@ def _manifest(model: Any, wish: Wish, digest: str, file_name: str) -> ModelManif
         model_version=wish.model_version,
         description=wish.description or f"wrapped from {file_name}",
         caution=CAUTION,
+        licence=as_stated(wish.licence),
         model_sha256=digest,
         input=InputContract(
             height=height,
@@ -177,6 +179,7 @@ def wrapped_card(manifest: ModelManifest) -> str:
     contract, output = manifest.input, manifest.output
     (point,) = manifest.operating_points
     low, high = contract.value_range
+    licence = "\n".join(licence_section(manifest.licence))
     scaling = "it scales by itself" if contract.rescaling_in_model else "scaled by the job"
     return f"""# Model card: {manifest.model_id} {manifest.model_version}
 
@@ -207,4 +210,5 @@ from 0 to 1 mean that nothing is claimed. Next: score labelled images with this 
   `{output.melanoma_class}`; malignant: {", ".join(output.malignant_classes)}.
 - Not known here: what it was trained on, whether it was trained on these values and this colour
   order, and how well it ranks melanoma anywhere. Scores are not calibrated probabilities.
-"""
+
+{licence}"""

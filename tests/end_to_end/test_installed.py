@@ -56,6 +56,15 @@ def test_the_wheel_holds_code_model_and_schemas_and_no_tests(wheel):
     assert {f"batch/review/templates/{name}" for name in templates} <= names
 
 
+def test_the_wheel_says_that_the_weights_have_a_licence_of_their_own(wheel):
+    files = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in files.namelist() if name.endswith(".dist-info/METADATA"))
+    lines = files.read(metadata).decode().splitlines()
+    assert "License-Expression: Apache-2.0 AND CC-BY-NC-4.0" in lines
+    assert {"License-File: LICENSE", "License-File: model_artifacts/LICENSE"} <= set(lines)
+    assert "Non-commercial use only" in files.read("model_artifacts/LICENSE").decode()
+
+
 def test_the_review_page_is_drawn_from_the_wheel(site, tmp_path):
     code = (
         f"import sys; sys.path.append({str(REPOSITORY)!r})\n"

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from batch.cli import main
 from batch.demo.dicom_writer import jpeg_bytes
@@ -153,18 +154,18 @@ def test_rounding_in_the_job_costs_no_melanoma(cases, target, error):
 def labelled(melanomas: int, others: int) -> Labelled:
     is_melanoma = np.array([True] * melanomas + [False] * others)
     names = np.where(is_melanoma, "melanoma", "nevus")
-    return Labelled(names, np.full((len(names), 2), 0.5), is_melanoma, {})
+    return Labelled(names, np.full((len(names), 2), 0.5), is_melanoma, {}, names, names)
 
 
-@pytest.mark.parametrize(("melanomas", "others"), [(FEWEST - 1, 90), (90, FEWEST - 1), (90, 0)])
+@pytest.mark.parametrize(("melanomas", "others"), [(FEWEST - 1, 90), (90, FEWEST - 1)])
 def test_too_few_images_are_refused(melanomas, others):
     with pytest.raises(UsageError, match=f"{melanomas} melanomas and {others} others.*needed: 20"):
-        check_counts(labelled(melanomas, others), "melanoma")
+        check_counts(labelled(melanomas, others))
 
 
 def test_just_enough_images_are_taken():
     assert FEWEST == 20
-    check_counts(labelled(FEWEST, FEWEST), "melanoma")
+    check_counts(labelled(FEWEST, FEWEST))
 
 
 @pytest.mark.parametrize("targets", [(0.9, 0.9), (0.95, 0.9500001)])
@@ -254,28 +255,89 @@ def test_the_artifact_says_what_it_is(night, calibrated, bundled_artifact):
     assert (old.model_version, new.model_version) == (SHIPPED, next_version(SHIPPED))
     assert new.model_sha256 == old.model_sha256
     assert (calibrated / "split.csv").read_bytes() == (bundled_artifact / "split.csv").read_bytes()
+    entry = new.provenance["calibration"]
     assert new.output.calibrated
-    assert new.caution == old.caution
+    assert old.caution not in new.caution
+    assert "48 images of labels.csv, 24 of them melanomas" in new.caution
+    assert entry["replaces"]["caution"] == old.caution
     assert new.default_operating_point == "sensitivity-0.9"
     assert "labels.csv" in new.operating_points[0].validation_set
     assert str(night) not in (calibrated / "manifest.json").read_text()
-    entry = new.provenance["calibration"]
     assert entry["after"]["negative_log_likelihood"] < entry["before"]["negative_log_likelihood"]
     assert set(entry["alerts_per_1000"]["sensitivity-0.6"]) == {"0.1"}
     assert entry["replaces"]["contract_sha256"] == old.contract_sha256
     assert {k: v for k, v in new.provenance.items() if k != "calibration"} == old.provenance
 
 
-def test_the_card_keeps_old_figures_under_the_old_version(calibrated):
+def test_the_card_keeps_old_figures_under_the_old_version(calibrated, bundled_artifact):
     card = (calibrated / "MODEL_CARD.md").read_text()
     head, quoted = card.split(f"## The card of version {SHIPPED}")
     assert card.startswith(f"# Model card: isic9-plain {next_version(SHIPPED)}\n")
-    assert "not fit to guide review" in head
+    caution, former = (read_manifest(folder).caution for folder in (calibrated, bundled_artifact))
+    assert f"**{caution}**" in head
+    assert former not in head
+    assert f"Caution of {SHIPPED}, from the evidence at that time: {former}" in quoted
+    assert f"**{former}**" not in card
     assert "| sensitivity-0.9 |" in head
     assert "--target-sensitivity 0.9" in head
     assert "0.922" not in head  # the AUC of the old table
     assert "### Operating points" in quoted
     assert "\n# Model card" not in quoted
+
+
+def test_every_run_says_the_caution_of_the_evidence_at_hand(night, calibrated, capsys):
+    run = json.loads((night / "reports-after" / "latest" / "run.json").read_text())
+    caution = read_manifest(calibrated).caution
+    assert run["model"]["caution"] == caution
+    page = (night / "reports-after" / "latest" / "review_worklist.html").read_text()
+    assert "48 images of labels.csv" in page
+    assert "ham10000" not in page
+    words = ["evaluate", str(night / "reports-after"), "--labels", str(night / "labels.csv")]
+    assert main([*words, "--json", "-"]) == ExitCode.COMPLETE
+    assert json.loads(capsys.readouterr().out)["caution"] == caution
+
+
+def test_the_auc_of_the_labelled_images_is_measured(night, calibrated):
+    after = predictions(night / "reports-after")
+    is_melanoma = (pd.read_csv(night / "labels.csv")["label"] == "melanoma").to_numpy()
+    entry = read_manifest(calibrated).provenance["calibration"]
+    expected = roc_auc_score(is_melanoma, after["melanoma_score"])
+    assert entry["melanoma_auc"] == pytest.approx(expected, abs=1e-6)
+    low, high = entry["melanoma_auc_interval"]
+    assert low < entry["melanoma_auc"] < high
+
+
+def test_the_models_own_images_are_no_evidence_of_another_archive(
+    night, bundled_artifact, tmp_path
+):
+    """Calibrated on its own validation images, what was said of strange ones still holds."""
+    known = Path(shutil.copytree(bundled_artifact, tmp_path / "known"))
+    rows = predictions(night / "reports")
+    split = pd.DataFrame({"content_sha256": rows["content_sha256"], "split": "validation"})
+    split = split.assign(image="x").iloc[:5]
+    split.loc[len(split)] = {"content_sha256": "x", "split": "train", "image": "L07"}
+    split.to_csv(known / "split.csv", index=False)
+    assert calibrate(night, tmp_path / "out", model=known) == ExitCode.COMPLETE
+    caution = read_manifest(tmp_path / "out").caution
+    assert "5 of the images are of its own validation or test set" in caution
+    assert read_manifest(bundled_artifact).caution in caution
+    assert "1 of the images are named as images that it was trained on" in caution
+
+
+def test_labels_in_other_words_calibrate_alike(night, tmp_path, capsys):
+    table = pd.read_csv(night / "labels.csv")
+    table["label"] = table["label"].replace({"melanoma": "C43.5", "nevus": "NV"})
+    table.to_csv(tmp_path / "codes.csv", index=False)
+    labels = str(tmp_path / "codes.csv")
+    assert calibrate(night, tmp_path / "no", labels=labels) == ExitCode.USAGE
+    assert "24 of 48 rows" in capsys.readouterr().err
+    more = ("--map-label", "C43.5=melanoma")
+    assert calibrate(night, tmp_path / "codes", *more, labels=labels) == ExitCode.COMPLETE
+    assert calibrate(night, tmp_path / "words") == ExitCode.COMPLETE
+    codes, words = (read_manifest(tmp_path / name) for name in ("codes", "words"))
+    assert codes.output == words.output
+    assert codes.operating_points[0].threshold == words.operating_points[0].threshold
+    assert "--map-label C43.5=melanoma" in codes.provenance["calibration"]["command"]
 
 
 def test_without_temperature_scores_stay_and_no_class_must_be_known(
@@ -341,11 +403,14 @@ def test_images_of_the_training_are_refused(night, bundled_artifact, tmp_path, c
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda table: table.assign(label="nevus"), "no matched image has the label 'melanoma'"),
+        (lambda table: table.assign(label="nevus"), "no judged image is labelled 'melanoma'"),
         (lambda table: table.assign(label=table["label"].replace("melanoma", "MEL")), "'MEL'"),
         (lambda table: table.drop(columns="label"), "needed: label"),
-        (lambda table: table.assign(image="other"), "no image of labels.csv"),
-        (lambda table: table[table["label"] == "melanoma"], "24 melanomas and 0 others"),
+        (lambda table: table.assign(image="other"), "no image of the labels is among"),
+        (
+            lambda table: table[table["label"] == "melanoma"],
+            "no judged image is other than melanoma",
+        ),
     ],
 )
 def test_labels_that_mean_nothing_are_refused(night, tmp_path, capsys, change, message):

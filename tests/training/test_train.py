@@ -15,11 +15,12 @@ from batch.cli import main
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.errors import ExitCode, UsageError
-from batch.model.manifest import read_manifest, write_manifest
+from batch.model.manifest import Licence, read_manifest, write_manifest
 from batch.training import literature, networks, remeasure
 from batch.training.datasets import Dataset
 from batch.training.figures import caution
 from batch.training.fit import fit_on
+from batch.training.licences import of_sources
 from batch.training.model_card import model_card
 from batch.training.recipes import ISIC9_CLASSES, RECIPES, find_recipe
 from batch.training.siblings import held_out_runs
@@ -90,6 +91,18 @@ def test_the_card_says_what_was_measured_and_nothing_else(artifact):
         assert f"| {name} | {measures['melanoma']['images']} |" in card
     assert f"{metrics['test']['melanoma']['melanoma_auc']:.3f}" in card
     assert "--seed 3 --epochs 1" in card
+
+
+def test_the_licence_is_that_of_the_images_it_learned_from(artifact, data, tmp_path):
+    manifest = read_manifest(artifact)
+    assert manifest.licence == of_sources(["isic9"])
+    assert manifest.licence.non_commercial is True
+    card = (artifact / "MODEL_CARD.md").read_text()
+    assert "**non-commercial** use only: CC-BY-NC-4.0. The program's Apache-2.0 does not" in card
+    words = ["score", str(data / "isic9"), "--output", str(tmp_path), "--model", str(artifact)]
+    assert main(words) == ExitCode.COMPLETE
+    run = json.loads((tmp_path / "latest" / "run.json").read_text())
+    assert run["model"]["licence"] == dataclasses.asdict(manifest.licence)
 
 
 def test_no_group_crosses_the_written_split(artifact):
@@ -257,7 +270,9 @@ def earlier(artifact, tmp_path):
     contract = dataclasses.replace(manifest.input, preprocessing_version="0")
     facts = {**manifest.provenance, "metrics": {}, "reference": None}
     facts["held_out_runs"] = [{"command": "train …", "model_sha256": "ab" * 32, "metrics": {}}]
-    changed = dataclasses.replace(manifest, input=contract, provenance=facts, golden=())
+    changed = dataclasses.replace(
+        manifest, input=contract, provenance=facts, golden=(), licence=None
+    )
     write_manifest(changed, folder)
     return folder
 
@@ -275,6 +290,7 @@ def test_an_artifact_is_measured_again_under_a_new_preprocessing(artifact, data,
     assert again.provenance["reference"] == first.provenance["reference"]
     assert again.operating_points == first.operating_points
     assert again.golden == first.golden
+    assert again.licence == first.licence == of_sources(["isic9"])
     assert again.model_version == "1.0.1"
     assert again.provenance["held_out_runs"][0]["preprocessing_version"] == "0"
     card = (new / "MODEL_CARD.md").read_text()
@@ -289,7 +305,10 @@ def test_an_artifact_is_measured_again_under_a_new_preprocessing(artifact, data,
 def test_measured_twice_it_still_says_under_what_it_was_trained(artifact, data, tmp_path):
     old = earlier(artifact, tmp_path)
     first = remeasure.remeasure(old, data, tmp_path / "first")
+    stated = Licence("of our own", True, {"isic9": "as agreed"})
+    write_manifest(dataclasses.replace(first.manifest, licence=stated), first.folder)
     second = remeasure.remeasure(first.folder, data, tmp_path / "second")
+    assert second.manifest.licence == stated
     assert second.manifest.provenance["remeasured"]["trained_under"] == "0"
     assert second.manifest.model_version == "1.0.2"
 

@@ -13,7 +13,7 @@ import pytest
 from batch.archive.reader import read_image
 from batch.cli import main
 from batch.errors import ExitCode
-from batch.model.manifest import read_manifest
+from batch.model.manifest import Licence, read_manifest
 from tests.support import REPOSITORY
 
 SIZE = 64
@@ -146,6 +146,27 @@ def test_names_and_words_go_into_the_manifest(tmp_path):
     assert manifest.output.malignant_classes == ("melanoma", "other")
     assert (manifest.model_id, manifest.model_version) == ("mine", "2.3.4")
     assert manifest.description == "of our clinic"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "on_card"),
+    [
+        ((), Licence("not stated", None, {}), "is not stated: ask who made them"),
+        (("--licence", "Apache-2.0"), Licence("Apache-2.0", None, {}), "The weights: Apache-2.0."),
+        (
+            ("--licence", "CC-BY-NC-4.0"),
+            Licence("CC-BY-NC-4.0", True, {}),
+            "for **non-commercial** use only: CC-BY-NC-4.0.",
+        ),
+    ],
+)
+def test_the_licence_is_the_callers_word(tmp_path, words, expected, on_card):
+    assert wrap(network(rescaling=(1 / 255,)), tmp_path, "melanoma,nevus,other", *words) == 0
+    manifest = read_manifest(tmp_path / "artifact")
+    assert manifest.licence == expected
+    card = (tmp_path / "artifact" / "MODEL_CARD.md").read_text()
+    assert on_card in card
+    assert "Apache-2.0 does not cover them" in card
 
 
 def head(build):

@@ -1,0 +1,118 @@
+"""A CSV of labels, as programs and spreadsheets write it, and its labels in the model's words."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from batch.errors import UsageError
+from batch.training.label_words import Vocabulary, read_labels_as
+from batch.training.matching import KEYS, key_column
+from batch.training.subgroups import LABEL_COLUMNS
+
+FOUND = "label_found"
+"""Column with the label as it stands in the file, beside `label` in the model's words."""
+
+_KNOWN = ("label", *KEYS, "group", "split", *LABEL_COLUMNS)
+_SAVE_AGAIN = "Save it as CSV in UTF-8."
+
+
+def read_labels(path: Path, split: str | None) -> tuple[pd.DataFrame, str]:
+    """The labels and the column that ties them to images; all text, missing is "".
+
+    Args:
+        path: CSV with `label` and one of `KEYS`; `group`, `split` and `LABEL_COLUMNS` where known.
+            Commas, semicolons or tabs; UTF-8, or UTF-16 as a spreadsheet marks it; heads in any
+            case. Other columns are not read, so that none can stand in for a prediction's.
+        split: take only these rows.
+
+    Raises:
+        UsageError: no such file, no CSV, a column is missing or stands there twice, or no row is
+            of the split.
+    """
+    if not path.is_file():
+        raise UsageError(f"--labels: no file {path}.")
+    heads, rows = _cells(path)
+    names = [head.strip().casefold() for head in heads]
+    key = key_column(names)
+    if "label" not in names or key is None:
+        raise UsageError(
+            f"--labels: columns {heads}; needed: label, and one of "
+            f"{', '.join(KEYS)} (image: the file's name without folder and extension)."
+        )
+    if twice := [name for name in _KNOWN if names.count(name) > 1]:
+        raise UsageError(
+            f"--labels: {path} has {names.count(twice[0])} columns {twice[0]!r}; allowed: one. "
+            "Rename those that are not meant."
+        )
+    table = pd.DataFrame(rows, columns=names, dtype=object)
+    table = table[[name for name in _KNOWN if name in table]]
+    table = table.assign(**{key: table[key].str.strip()})
+    if split is not None and ("split" not in table or split not in set(table["split"])):
+        raise UsageError(f"--split: no rows of split {split!r} in {path}.")
+    if "content_sha256" in table:
+        table = table.assign(content_sha256=table["content_sha256"].str.lower())
+    return (table if split is None else table[table["split"] == split]), key
+
+
+def in_words_of(table: pd.DataFrame, vocabulary: Vocabulary) -> pd.DataFrame:
+    """The table with `label` in the model's words, and FOUND beside it.
+
+    Raises:
+        UsageError: a label may not be guessed (`read_labels_as`).
+    """
+    known = read_labels_as(table["label"], vocabulary)
+    return table.assign(**{FOUND: table["label"], "label": table["label"].map(known)})
+
+
+def readings(table: pd.DataFrame) -> dict[str, dict[str, object]]:
+    """Labels that are read as another word, with that word ("" for none) and their rows."""
+    pairs = zip(table[FOUND].str.strip(), table["label"], strict=True)
+    counts = Counter(pair for pair in pairs if pair[0] != pair[1])
+    return {found: {"read_as": word, "rows": n} for (found, word), n in sorted(counts.items())}
+
+
+def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows, each row as long as the heads; blank lines are passed over."""
+    text = _text(path)
+    first, _, rest = text.partition("\n")
+    delimiter = None
+    if first.strip().casefold().startswith("sep=") and len(first.strip()) == len("sep=;"):
+        text, delimiter = rest, first.strip()[-1]
+    head = text.partition("\n")[0]
+    delimiter = delimiter or max(",;\t", key=head.count)
+    lines = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
+    )
+    rows = []
+    try:
+        heads = next(lines, [])
+        for row in lines:
+            if any(cell.strip() for cell in row[len(heads) :]):
+                raise UsageError(
+                    f"--labels: line {lines.line_num} of {path} has {len(row)} values; allowed: "
+                    f"{len(heads)}, as many as there are columns. Put a value that holds "
+                    f"{delimiter!r} in quotes."
+                )
+            if any(cell.strip() for cell in row):
+                rows.append((row + [""] * len(heads))[: len(heads)])
+    except csv.Error as error:
+        raise UsageError(f"--labels: {path} is no CSV (from line {lines.line_num} on).") from error
+    return heads, rows
+
+
+def _text(path: Path) -> str:
+    """The file's text: UTF-8 with or without its mark, or UTF-16 with one."""
+    try:
+        data = path.read_bytes()
+        marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        return data.decode("utf-16" if data.startswith(marks) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--labels: {path} is no CSV in UTF-8. {_SAVE_AGAIN}") from error
+    except OSError as error:
+        raise UsageError(f"--labels: {path} cannot be read ({error.strerror}).") from error

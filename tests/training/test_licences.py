@@ -1,0 +1,113 @@
+"""Licences of weights: no wider than those of the images that they were learned from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from batch.errors import ArtifactRefused
+from batch.model.manifest import (
+    Licence,
+    contract_digest,
+    read_manifest,
+    scoring_fingerprint,
+    write_manifest,
+)
+from batch.training.licences import LICENCES, as_stated, licence_of, licence_section, of_sources
+from tests.support import REPOSITORY
+
+MANIFEST = dataclasses.replace(
+    read_manifest(REPOSITORY / "model_artifacts" / "isic9-plain"), licence=None
+)
+NON_COMMERCIAL = Licence("CC-BY-NC-4.0", True, {"ham10000": LICENCES["ham10000"]})
+
+
+@pytest.mark.parametrize(
+    ("sources", "weights", "non_commercial"),
+    [
+        (["isic2017"], "Apache-2.0", False),
+        (["isic9"], "CC-BY-NC-4.0", True),
+        (["ham10000"], "CC-BY-NC-4.0", True),
+        (["isic2017", "ham10000"], "CC-BY-NC-4.0", True),
+        (["kaggle_melanoma"], "CC-BY-NC-4.0", True),  # the rest, not stated, allows no more
+        (["isic2017", "a new one"], "not stated", None),
+        (["ham10000", "a new one"], "CC-BY-NC-4.0", True),
+    ],
+)
+def test_the_narrowest_licence_of_the_sources_counts(sources, weights, non_commercial):
+    found = of_sources(sources)
+    assert (found.weights, found.non_commercial) == (weights, non_commercial)
+    assert list(found.training_data) == sorted(sources)
+
+
+@pytest.mark.parametrize("source", LICENCES)
+def test_the_table_tells_of_every_source_what_may_be_done(source):
+    assert of_sources([source]).non_commercial is (source != "isic2017")
+
+
+@pytest.mark.parametrize(
+    ("words", "weights", "non_commercial"),
+    [
+        (None, "not stated", None),
+        ("  ", "not stated", None),
+        ("MIT", "MIT", None),
+        ("CC BY-NC 4.0", "CC BY-NC 4.0", True),
+        ("Non-commercial research only", "Non-commercial research only", True),
+        ("Licence of SYNC Ltd", "Licence of SYNC Ltd", None),
+    ],
+)
+def test_a_models_owner_is_taken_at_the_word(words, weights, non_commercial):
+    assert as_stated(words) == Licence(weights, non_commercial, {})
+
+
+@pytest.mark.parametrize("licence", [None, NON_COMMERCIAL, Licence("not stated", None, {})])
+def test_a_manifest_gives_its_licence_back(tmp_path, licence):
+    write_manifest(dataclasses.replace(MANIFEST, licence=licence), tmp_path)
+    assert read_manifest(tmp_path).licence == licence
+
+
+def test_a_manifest_older_than_the_field_is_read(tmp_path):
+    write_manifest(MANIFEST, tmp_path)
+    facts = json.loads((tmp_path / "manifest.json").read_text())
+    del facts["licence"]
+    (tmp_path / "manifest.json").write_text(json.dumps(facts))
+    assert read_manifest(tmp_path).licence is None
+
+
+@pytest.mark.parametrize(
+    ("licence", "field"),
+    [
+        ("MIT", "licence"),
+        ({"weights": "MIT"}, "licence.non_commercial"),
+        ({"weights": "MIT", "non_commercial": "no", "training_data": {}}, "licence.non_commercial"),
+        ({"weights": "MIT", "non_commercial": None, "training_data": {}, "by": "x"}, "licence.by"),
+    ],
+)
+def test_a_licence_of_another_form_is_refused(tmp_path, licence, field):
+    write_manifest(MANIFEST, tmp_path)
+    facts = json.loads((tmp_path / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps({**facts, "licence": licence}))
+    with pytest.raises(ArtifactRefused, match=field):
+        read_manifest(tmp_path)
+
+
+def test_a_licence_decides_no_score_and_breaks_no_seal():
+    changed = dataclasses.replace(MANIFEST, licence=NON_COMMERCIAL)
+    assert contract_digest(changed) == contract_digest(MANIFEST)
+    assert scoring_fingerprint(changed) == scoring_fingerprint(MANIFEST)
+
+
+def test_where_no_licence_was_written_the_sources_tell():
+    assert licence_of(MANIFEST) == of_sources(["isic9"])
+    stated = dataclasses.replace(MANIFEST, licence=NON_COMMERCIAL)
+    assert licence_of(stated) == NON_COMMERCIAL
+    assert licence_of(dataclasses.replace(MANIFEST, provenance={})) is None
+
+
+def test_the_card_names_terms_and_sources():
+    text = "\n".join(licence_section(NON_COMMERCIAL))
+    assert "for **non-commercial** use only: CC-BY-NC-4.0." in text
+    assert f"- ham10000: {LICENCES['ham10000']}" in text
+    assert "not stated" in "\n".join(licence_section(None))
