@@ -48,7 +48,11 @@ def lesion_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def image_frame(
-    lesions: pd.DataFrame, found: Iterable[Lesion], left: Mapping[str, Row], links: Links, night: str
+    lesions: pd.DataFrame,
+    found: Iterable[Lesion],
+    left: Mapping[str, Row],
+    links: Links,
+    night: str,
 ) -> pd.DataFrame:
     """Images of the listed lesions, by rank, then score, highest first."""
     begun = datetime.fromisoformat(night)

@@ -42,7 +42,11 @@ class ImageChanges:
 
     def flags(self) -> list[str]:
         """Names of `wording.FLAGS`."""
-        named = {"image_added": self.added, "image_gone": self.gone, "image_replaced": self.replaced}
+        named = {
+            "image_added": self.added,
+            "image_gone": self.gone,
+            "image_replaced": self.replaced,
+        }
         return [flag for flag, ids in named.items() if ids]
 
     def sentences(self) -> Iterator[str]:

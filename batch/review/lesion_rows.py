@@ -144,9 +144,7 @@ def lesion_row(
         "acquisition_datetime": max(_known(images, "acquisition_datetime"), default=None),
         "image_count": len(paths),
         "unreadable_count": facts["unreadable_count"],
-        "flags": flags(
-            facts, standing, [changed.flags(), *(image["flags"] for image in images)]
-        ),
+        "flags": flags(facts, standing, [changed.flags(), *(image["flags"] for image in images)]),
         "image_ids": list(paths),
         "image_scores": {
             image["image_id"]: image["melanoma_score"]
@@ -159,9 +157,7 @@ def lesion_row(
         "accession_numbers": _known(images, "accession_number"),
         **_standing_columns(standing),
     }
-    row["reason"] = reason(
-        row, standing, [each["reason"] for each in lesion.unreadable], changed
-    )
+    row["reason"] = reason(row, standing, [each["reason"] for each in lesion.unreadable], changed)
     return row
 
 
@@ -209,7 +205,7 @@ def marks_taken(
         lesions, left: by lesion_key, those with a mark among them.
     """
     taken: set[Mark] = set()
-    for key in assigned.keys():
+    for key in sorted(assigned.keys()):
         if key in left:
             review = _review_of_left(left[key], assigned)
         else:

@@ -1,4 +1,4 @@
-"""Files with marks as browsers and spreadsheets leave them: their names, encodings, separators. Pure.
+"""Files with marks as browsers and spreadsheets leave them: names, encodings, separators. Pure.
 
 A browser calls its second download `reviewed (1).csv`. A spreadsheet saves semicolons or tabs where
 the decimal mark is a comma, a first line `sep=;`, and the country's encoding instead of UTF-8.
@@ -34,7 +34,7 @@ class NotRead(ValueError):
 
 
 def is_mark_file(name: str) -> bool:
-    """Whether a file of REPORTS is named like one with marks: `reviewed.csv`, `reviewed (1).csv`."""
+    """Whether a file of REPORTS is named as one with marks: `reviewed.csv`, `reviewed (1).csv`."""
     return name.lower().startswith("reviewed") and _ending(name) in (*READ, *NOT_READ)
 
 

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
-NO_TIME = "reviewed_at is no ISO 8601 time such as 2026-11-21T08:30+01:00, nor 21.11.2026 08:30"
+NO_TIME = "reviewed_at is no ISO 8601 time such as 2026-11-21T08:30+01:00, nor 31.10.2025 08:30"
 TWO_WAYS = (
     "reviewed_at is a date that can be read two ways, day or month first, and no other date of the "
     "file tells which; write it as 2026-11-21"

@@ -47,6 +47,12 @@ def offset_minutes(text: str) -> int:
     return round(found.total_seconds() / 60) if found else 0
 
 
+def zero_offset(text: str) -> str:
+    """How `offset` writes none in the local zone: `UTC`, or `+00:00` as in a winter in London."""
+    at = _instant(text)
+    return "UTC" if at is not None and at.tzname() == "UTC" else "+00:00"
+
+
 def _instant(text: str | None) -> datetime | None:
     """A time with a zone, in the local one; None for everything else."""
     try:

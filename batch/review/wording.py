@@ -69,15 +69,15 @@ def reason(
     row: Mapping[str, Any],
     standing: Standing,
     why_unreadable: Sequence[str],
-    images: ImageChanges | None = None,
+    images_changed: ImageChanges | None = None,
 ) -> str:
     """Why a lesion stands here.
 
     Args:
         row: a row of `LESION_COLUMNS` without reason. why_unreadable: reasons, of its images.
-        images: what became of them since the night before; None: nothing is to be said.
+        images_changed: since the night before; None: nothing is to be said.
     """
-    changed = [*(images or ImageChanges()).sentences()]
+    changed = [*(images_changed or ImageChanges()).sentences()]
     if standing.status == Status.REVIEWED and standing.review is not None:
         marked = f"Marked as reviewed on {minute(standing.review.reviewed_at.isoformat())}."
         return " ".join([marked, *changed])
