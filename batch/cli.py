@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,23 @@ def _run(config: JobConfig, options: argparse.Namespace) -> tuple[ExitCode, dict
             sys.stderr,
         )
         return ExitCode.UNSCORED_RATE, night.run
+    if _marks_lost(night.run["review"]):
+        return ExitCode.MARKS_NOT_UNDERSTOOD, night.run
     return (ExitCode.STOPPED_EARLY if night.stopped else ExitCode.COMPLETE), night.run
+
+
+def _marks_lost(review: Mapping[str, Any]) -> bool:
+    """Say that somebody's decisions do not count; the list is there, and asks again."""
+    from batch.reports.review_said import marks_not_understood
+
+    if lost := marks_not_understood({"review": review}):
+        _say(
+            f"{PROGRAM}: {lost} rows of the files with marks cannot be understood and close "
+            "nothing; the summary and the page name file and row. Mend them and run `worklist`. "
+            "The list is there.\n",
+            sys.stderr,
+        )
+    return bool(lost)
 
 
 def _start_log(config: JobConfig, options: argparse.Namespace) -> None:
@@ -179,7 +195,7 @@ def _worklist(options: argparse.Namespace, beam: Sequence[str]) -> int:
     _say(summary(rebuilt), sys.stdout)
     if options.open and not show(rebuilt.folder / PAGE):
         _say(f"{PROGRAM}: no browser was found; open the page by hand.\n", sys.stderr)
-    return ExitCode.COMPLETE
+    return ExitCode.MARKS_NOT_UNDERSTOOD if _marks_lost(rebuilt.said) else ExitCode.COMPLETE
 
 
 def _reports(options: argparse.Namespace) -> LocalReports:

@@ -77,8 +77,9 @@ class Listing(StrEnum):
 class ReviewOptions:
     """How the review worklist is made.
 
-    lesion_pattern: regular expression over paths, with the group `lesion`. reviewed: files with
-    marks; none: `reviewed.csv` and `reviewed.parquet` in the reports folder, where they are.
+    lesion_pattern: regular expression over paths, with the group `lesion`; None: as in the last
+    night; empty: none. reviewed: files with marks; none: `reviewed*.csv` and the like in the
+    reports folder.
     thumbnails: pictures on the page. explain: lesions, from the first, with the model's attention.
     """
 

@@ -21,6 +21,8 @@ from batch.objects.store import store_code
 from batch.operations.log_json import JsonFormatter
 from batch.progress import FILES_READ
 from batch.records import FileState, OperatingPoint
+from batch.reports.identity import identity_lines
+from batch.reports.review_said import marks_lines
 
 logger = logging.getLogger(__name__)
 BAR_SECONDS = 0.5
@@ -147,6 +149,8 @@ def summary(night: Night) -> str:
         f"Alerts     {counts.alerts:>8} at {point.name}: score {point.threshold:.3f} or more"
         " (no alert does not mean cleared)",
         *_worklist(night.run.get("review", {})),
+        *marks_lines(night.run.get("review", {})),
+        *identity_lines(night.run),
         f"Unscored   {counts.unscored_rows:>8} for a person to look at"
         + (f", {counts.new_unscored} of them new" if counts.unscored_rows else "")
         + _reasons(counts.unscored_reasons),

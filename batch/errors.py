@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     ARTIFACT_REFUSED = 5
     UNSCORED_RATE = 6
     STOPPED_EARLY = 7
+    MARKS_NOT_UNDERSTOOD = 8
 
 
 class BatchError(Exception):

@@ -21,6 +21,7 @@ from batch.permanent import permanent
 from batch.records import Canary, ImageLocation
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
+from batch.reports.identity import settle_identity
 from batch.reports.ledger import Counts, check_balance, equation
 from batch.reports.memory import Memory, remember
 from batch.reports.morning import NightPlace, Pictures, morning
@@ -80,6 +81,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
         reports.check_layout()
         reports.recover()
         settings = settle(config)
+        identity = settle_identity(config, reports)
         mark = archive.mark()
 
         def ground() -> None:
@@ -106,10 +108,11 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
                 stopped = done.waiting if done.files < len(plan.queue) else None
                 manifest = settings.artifact.manifest
                 run = run_json(config, manifest, settings.facts, plan, counts, clock, stopped)
+                identity.into(run)
                 night = NightPlace(reports, staging.night, run, manifest.provenance, canary)
                 pictures = None if stopped else _pictures(config, settings)
                 del plan, work  # of a million files: the review needs the room
-                run["review"] = morning(night, staging.night, config.review, pictures)
+                run["review"] = morning(night, staging.night, identity.review, pictures)
                 clock.lap("review")
                 finish(run, config, clock)
                 lock.check()

@@ -107,7 +107,9 @@ def review_options(options: argparse.Namespace) -> ReviewOptions:
         UsageError: a pattern that is none, or a file with marks that is not there.
     """
     pattern = getattr(options, "lesion_pattern", None)
-    if pattern is not None:
+    if pattern is not None and pattern.strip().lower() in ("", "none"):
+        pattern = ""
+    elif pattern is not None:
         lesion_pattern(pattern)
     files = [whole_path("--reviewed", file) for file in getattr(options, "reviewed", ())]
     for file in files:

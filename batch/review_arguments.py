@@ -15,7 +15,8 @@ def add_review(command: argparse.ArgumentParser) -> None:
         "--lesion-pattern",
         metavar="REGEX",
         help="finds the lesion in the path of an image that names none, by a group (?P<lesion>...) "
-        "and, where the path has it, (?P<patient>...)",
+        "and, where the path has it, (?P<patient>...); none: without one (default: as in the last "
+        "night of REPORTS)",
     )
     command.add_argument(
         "--reviewed",
@@ -23,8 +24,8 @@ def add_review(command: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         default=[],
-        help="marks of what was reviewed, .csv or .parquet; may be repeated (default: reviewed.csv "
-        "and reviewed.parquet in REPORTS, where they are)",
+        help="marks of what was reviewed, .csv or .parquet; may be repeated (default: all files "
+        "named reviewed*.csv or reviewed*.parquet in REPORTS)",
     )
     command.add_argument(
         "--thumbnails",

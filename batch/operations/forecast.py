@@ -11,6 +11,7 @@ from batch.archive.places import open_archive
 from batch.config import JobConfig
 from batch.night import plan_night
 from batch.records import FileState
+from batch.reports.identity import identity_lines, settle_identity
 from batch.reports.places import open_reports
 from batch.reports.plan import Action, Plan
 from batch.reports.storage import RUN_FILE, LocalReports, read_json
@@ -28,7 +29,9 @@ def forecast(config: JobConfig) -> str:
     reports = open_reports(config.reports, config.reports_url)
     archive = open_archive(config.archive)
     plan = plan_night(config, settle(config), reports, lambda _: archive.list_files())
-    return "\n".join([*_lines(plan), _time(plan, reports, config), ""])
+    run: dict[str, Any] = {"options": {}}
+    settle_identity(config, reports).into(run)
+    return "\n".join([*_lines(plan), *identity_lines(run), _time(plan, reports, config), ""])
 
 
 def _lines(plan: Plan) -> list[str]:

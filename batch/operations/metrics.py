@@ -15,8 +15,10 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from batch.errors import FailureReason, PendingReason, UsageError
 from batch.operations.runs import RUNS, instant, latest_run, number, read_ledger, words
 from batch.records import FileState
+from batch.reports.identity import IDENTITY, told_changes
 
 PREFIX = "melanoma_batch_"
+_MARKS = ("taken", "without_effect", "not_understood")
 _STOPPED_BY = ("deadline", "signal")
 _VALUES = {
     "images_scored": (("frames", "predictions"), "images scored by the run"),
@@ -74,12 +76,22 @@ def _night(registry: CollectorRegistry, run: Mapping[str, Any]) -> None:
         _set(registry, "duration_seconds", "wall time of the run", seconds)
     stopped = {by: float(run.get("stopped") == by) for by in _STOPPED_BY}
     _set_each(registry, "stopped", "1 when the run was stopped early", "by", stopped)
+    _review(registry, run)
     labels = {
         name: words(run, "model", name) or ""
         for name in ("model_id", "model_version", "model_sha256")
     }
     info = Gauge(PREFIX + "model_info", "model of the run", labels, registry=registry)
     info.labels(**labels).set(1)
+
+
+def _review(registry: CollectorRegistry, run: Mapping[str, Any]) -> None:
+    """What became of people's marks, and whether the night groups as the one before."""
+    marks = {state: number(run, "review", "worklist", "marks", state) for state in _MARKS}
+    _set_each(registry, "marks", "marks of people by what became of them", "state", marks)
+    text = "options that group images, and are others than in the night before"
+    if IDENTITY in run:
+        _set(registry, "identity_changes", text, len(told_changes(run)))
 
 
 def _set(registry: CollectorRegistry, name: str, text: str, value: float) -> None:

@@ -10,12 +10,13 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 from batch.errors import UsageError
 from batch.reports.storage import LATEST, RUN_FILE, SUCCESS_FILE
+from batch.review.times import offset
 
 RUNS = "runs"
 PRUNABLE = ("files", "current")
@@ -61,7 +62,7 @@ class RunLine:
 _EQUATION = ("files_found", "scored", "unchanged", "reused", "unscored", "non_image", "pending")
 COUNTS = (*_EQUATION, "alerts")
 _COUNT_HEADS = ("found", *(name.replace("_", "-") for name in COUNTS[1:]))
-_HEADS = ("", "run", "started (UTC)", "took", *_COUNT_HEADS, "images/s", "model", "stopped", "note")
+_HEADS = ("", "run", "started ({})", "took", *_COUNT_HEADS, "images/s", "model", "stopped", "note")
 
 
 def last_runs(reports: Path, last: int) -> list[RunLine]:
@@ -77,8 +78,14 @@ def last_runs(reports: Path, last: int) -> list[RunLine]:
 
 
 def runs_table(lines: Iterable[RunLine]) -> str:
-    """The nights as a table for a terminal; `*` marks the one that `latest` points to."""
-    rows = [_HEADS, *(_cells(line) for line in lines)]
+    """The nights as a table for a terminal; `*` marks the one that `latest` points to.
+
+    All times are of one zone: the machine's, with the offset that it had in the first of the lines.
+    """
+    shown = list(lines)
+    first = next((line.started_at.astimezone() for line in shown if line.started_at), _BEFORE_ALL)
+    heads = tuple(head.format(offset(first)) for head in _HEADS)
+    rows = [heads, *(_cells(line, first.tzinfo) for line in shown)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     numbers = range(3, 5 + len(COUNTS))  # duration, counts and rate end in one column
     return "\n".join(
@@ -234,12 +241,12 @@ def _notes(run: StoredRun) -> Iterable[str]:
         yield "pruned"
 
 
-def _cells(line: RunLine) -> tuple[str, ...]:
+def _cells(line: RunLine, zone: tzinfo | None) -> tuple[str, ...]:
     rate = line.images_per_second
     return (
         "*" if line.is_latest else "",
         line.run_id,
-        f"{line.started_at:%Y-%m-%d %H:%M}" if line.started_at else "-",
+        f"{line.started_at.astimezone(zone):%Y-%m-%d %H:%M}" if line.started_at else "-",
         str(timedelta(seconds=round(line.duration.total_seconds()))) if line.duration else "-",
         *("-" if (n := line.counts.get(name)) is None else f"{n:.0f}" for name in COUNTS),
         "-" if rate is None else f"{rate:.1f}",

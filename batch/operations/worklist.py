@@ -10,7 +10,7 @@ import shutil
 import webbrowser
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.classifier import Classifier
 from batch.objects.url import ObjectUrl, Place, place
 from batch.operations.exchange import put_in_place
+from batch.reports.identity import identity_lines, settle_pattern
 from batch.reports.morning import NightPlace, Pictures, morning
 from batch.reports.review_inputs import WORKLIST, facts_of
+from batch.reports.review_said import marks_lines
 from batch.reports.storage import RUN_FILE, LocalReports, read_json
 
 FOLDER = "worklist"
@@ -33,10 +35,13 @@ _OURS = frozenset(f"{WORKLIST}.{kind}" for kind in ("parquet", "csv", "html"))
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """folder: of the worklist. said: its figures, as run.json has them of a night."""
+    """folder: of the worklist. said: its figures, as run.json has them of a night. run: run.json
+    of the night, as this list goes by it.
+    """
 
     folder: Path
     said: Mapping[str, Any]
+    run: Mapping[str, Any] = field(default_factory=dict)
 
 
 def rebuild(
@@ -66,7 +71,10 @@ def rebuild(
     facts_of(run)
     target = output or root / FOLDER
     _check_output(target, root)
-    options = _as_the_night(options, run)
+    identity = settle_pattern(options, run_id, run)
+    options = identity.review
+    run = {**run, "options": dict(run.get("options", {}))}
+    identity.into(run)
     wants_pictures = options.thumbnails or options.explain
     pictures = _pictures(run, archive, model) if wants_pictures else None
     fresh = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -79,7 +87,7 @@ def rebuild(
         raise UsageError(f"--output: cannot write {target} ({error.strerror}).") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return Rebuilt(target, said)
+    return Rebuilt(target, said, run)
 
 
 def show(page: Path) -> bool:
@@ -99,8 +107,8 @@ def summary(rebuilt: Rebuilt) -> str:
         f"           {status.get('new', 0):>8} of them new, {status.get('reopened', 0)} reopened; "
         f"{status.get('reviewed', 0)} reviewed",
         f"Not listed {archive['below']:>8} lesions below the band (no alert does not mean cleared)",
-        f"Marks      {archive['marks']:>8} read, {archive['marks_unmatched']} of unknown lesions, "
-        f"{made['marks_not_understood']} not understood",
+        *marks_lines(rebuilt.said),
+        *identity_lines(rebuilt.run),
         *(f"Left out   {name}: {why}" for name, why in rebuilt.said["failed"].items()),
         f"Page       {rebuilt.folder / PAGE}",
         "",
@@ -125,14 +133,6 @@ def _check_output(target: Path, root: Path) -> None:
             f"--output: {target} holds something else than a worklist; it would be replaced as a "
             "whole. Choose a new folder."
         )
-
-
-def _as_the_night(options: ReviewOptions, run: Mapping[str, Any]) -> ReviewOptions:
-    """Lesions are grouped as in the night, unless a pattern is given."""
-    known = run.get("options", {}).get("lesion_pattern")
-    if options.lesion_pattern is None and isinstance(known, str):
-        return replace(options, lesion_pattern=known)
-    return options
 
 
 def _pictures(run: Mapping[str, Any], archive: Place | None, model: str | None) -> Pictures:

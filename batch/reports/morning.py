@@ -32,13 +32,15 @@ from batch.reports.review_outputs import for_page, table_files
 from batch.reports.storage import LocalReports
 from batch.review import page, thumbnails
 from batch.review.contract import ReviewWorklist, Status, Tier
+from batch.review.mark_files import is_mark_file
 from batch.review.marks import Marks, read_marks
 from batch.review.night_report import NightReport
 from batch.review.patterns import lesion_pattern
 from batch.review.worklist import build
 
 logger = logging.getLogger(__name__)
-DEFAULT_MARKS = ("reviewed.csv", "reviewed.parquet")
+PROBLEMS_TOLD = 20
+"""Sentences on marks in run.json; the rest is a number."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,9 @@ def make_worklist(place: NightPlace, options: ReviewOptions) -> tuple[ReviewWork
 
 def mark_files(reports: Path, options: ReviewOptions) -> tuple[Path, ...]:
     """The files with marks: those that were named, else those that lie in the reports folder."""
-    there = tuple(reports / name for name in DEFAULT_MARKS if (reports / name).exists())
-    return options.reviewed or there
+    if options.reviewed:
+        return options.reviewed
+    return tuple(sorted(path for path in reports.iterdir() if is_mark_file(path.name)))
 
 
 def figures(worklist: ReviewWorklist, marks: Marks) -> dict[str, Any]:
@@ -131,7 +134,9 @@ def figures(worklist: ReviewWorklist, marks: Marks) -> dict[str, Any]:
         "not_looked_at": dict(worklist.not_looked_at),
         "near_from": facts.near_from,
         "previous_night": facts.previous_night,
-        "marks_not_understood": len(marks.problems),
+        "marks": {**facts.marks, "not_understood": marks.not_understood},
+        "marks_not_understood": marks.not_understood,
+        "marks_problems": list(marks.problems[:PROBLEMS_TOLD]),
     }
 
 

@@ -36,10 +36,11 @@ from batch.reports.storage import (
     is_intact,
     read_json,
 )
+from batch.review.mark_files import is_mark_file
 
 _RUNS, _WORK, _PULLED = "runs", ".in-progress", ".pulled"
 _STARTED = "_STARTED"
-_INPUTS = ("reviewed.csv", "reviewed.parquet")
+_MARKS = ("reviewed", "Reviewed", "REVIEWED")
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,7 @@ class ObjectReports(LocalReports):
         at_once(lambda night: self._pull_night(*night), complete.items())
         for run_id, names in self._listed(_WORK).items():
             self._pull_segments(run_id, names)
-        there = {found.name for found in self.store.objects("reviewed.")}
-        for name in _INPUTS:
-            if name in there:
-                (self.root / name).write_bytes(self.store.get(name).data)
-            else:
-                (self.root / name).unlink(missing_ok=True)
+        self._pull_marks()
         pointer = self._pointer()
         if pointer in complete:
             self._point_latest_to(pointer)
@@ -221,6 +217,16 @@ class ObjectReports(LocalReports):
             if name and run_id not in ("", ".", ".."):
                 found[run_id].append(name)
         return found
+
+    def _pull_marks(self) -> None:
+        """Files with marks that a person put there, and no others."""
+        found = [each.name for below in _MARKS for each in self.store.objects(below)]
+        there = {name for name in found if "/" not in name and is_mark_file(name)}
+        for stale in self.root.iterdir():
+            if is_mark_file(stale.name) and stale.name not in there:
+                stale.unlink()
+        for name in sorted(there):
+            (self.root / name).write_bytes(self.store.get(name).data)
 
     def _pull_night(self, run_id: str, names: list[str]) -> None:
         """A night that the copy does not have; of its snapshots only the folders."""

@@ -19,6 +19,7 @@ from batch.records import FileState, OperatingPoint
 from batch.reports import tables
 from batch.reports.columns import TABLES
 from batch.reports.earlier_nights import is_earlier
+from batch.reports.identity import told_changes
 from batch.reports.storage import RUN_FILE, LocalReports, read_json
 from batch.review.contract import ReviewFacts
 from batch.review.frames import model_names
@@ -107,6 +108,7 @@ def facts_of(run: Mapping[str, Any]) -> ReviewFacts:
             operating_point=point,
             near_from=near_from(point.threshold),
             archive={"files": equation["files_found"]},
+            changed=told_changes(run),
         )
     except (KeyError, TypeError) as error:
         raise UsageError(

@@ -18,10 +18,12 @@ from batch.reports.review_inputs import WORKLIST
 from batch.review.cells import spreadsheet_safe
 from batch.review.contract import LESION_COLUMNS, ReviewWorklist
 from batch.review.frames import records
+from batch.review.times import local
 
 PAGE_ROWS = 5000
 """Lesions, and images that could not be read, on the page; the tables hold all."""
 
+_TIMES = [column.name for column in TABLES[WORKLIST] if column.type.startswith("timestamp")]
 _BYTE_ORDER_MARK = "\ufeff"
 """Without it a spreadsheet takes UTF-8 for another encoding."""
 
@@ -36,13 +38,17 @@ def table_files(worklist: ReviewWorklist) -> dict[str, bytes]:
 
 
 def as_csv(lesions: pd.DataFrame) -> str:
-    """The lesions as CSV: no cell of it can be a formula, no line break within a cell."""
+    """The lesions as CSV: no cell of it can be a formula, no line break within a cell.
+
+    Times are of this machine's zone, with their offset.
+    """
     text = io.StringIO()
     text.write(_BYTE_ORDER_MARK)
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(LESION_COLUMNS)
     for row in records(lesions):
-        writer.writerow([_cell(row[column]) for column in LESION_COLUMNS])
+        told = {**row, **{column: local(row[column]) for column in _TIMES}}
+        writer.writerow([_cell(told[column]) for column in LESION_COLUMNS])
     return text.getvalue()
 
 

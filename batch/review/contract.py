@@ -18,7 +18,7 @@ or NaN; times are ISO 8601 text with offset; paths are for people (other bytes t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -108,6 +108,7 @@ IMAGE_COLUMNS = (
     "sop_instance_uid",
     "earlier_scores",  # list of (night ISO, score, model_version), oldest first
     "flags",  # list[str]
+    "arrival",  # since the night before: "added", "replaced", "readable", or None
 )
 """One row an image (frame) of a listed lesion, by lesion rank, then score, highest first.
 
@@ -140,11 +141,11 @@ MARK_COLUMNS = (
     "image_id",
     "decision",  # free words; "reopen" takes an earlier mark back
     "reviewer",  # may be empty
-    "reviewed_at",  # ISO 8601; without offset UTC; a date alone is that whole day
+    "reviewed_at",  # ISO 8601; without offset local; a date alone is that whole day
     "score",  # optional: max_score on the page when it was marked
     "image_count",  # optional: image_count on the page when it was marked
 )
-"""Columns of `reviewed.csv`, in the page's order; others are passed over."""
+"""Columns of `reviewed*.csv`, in the page's order; others are passed over."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,8 @@ class ReviewFacts:
     of this night: "files", "images" (with a score), "unreadable", "lesions", "patients", "below"
     (lesions below the band, which nobody calls clear). near_from: lowest score of the band. notes:
     sentences on what this worklist lacks or what went wrong (e.g. marks that could not be read).
+    changed: sentences on options that decide which images are one lesion, and are others than the
+    night before. marks: different marks by what became of them, "taken" and "without_effect".
     """
 
     run_id: str
@@ -168,6 +171,8 @@ class ReviewFacts:
     archive: Mapping[str, int]
     previous_night: str | None = None
     notes: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    marks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

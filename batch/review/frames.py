@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -14,8 +15,9 @@ from batch.review.contract import (
     UNREADABLE_COLUMNS,
     Status,
 )
+from batch.review.image_changes import ImageChanges, image_changes
 from batch.review.lesion_rows import Lesion, LesionImage
-from batch.review.remembered import Remembered, Row
+from batch.review.remembered import Links, Remembered, Row
 from batch.review.tiers import TIERS, in_order
 
 _NUMBERS = (
@@ -46,9 +48,14 @@ def lesion_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def image_frame(
-    lesions: pd.DataFrame, found: Iterable[Lesion], left: Mapping[str, Row]
+    lesions: pd.DataFrame,
+    found: Iterable[Lesion],
+    left: Mapping[str, Row],
+    links: Links,
+    night: str,
 ) -> pd.DataFrame:
     """Images of the listed lesions, by rank, then score, highest first."""
+    begun = datetime.fromisoformat(night)
     by_key = {lesion.key: lesion for lesion in found}
     rows: list[dict[str, Any]] = []
     for key in lesions["lesion_key"]:
@@ -56,7 +63,8 @@ def image_frame(
             images = sorted(
                 by_key[key].images, key=lambda i: (-i.row["melanoma_score"], i.row["image_id"])
             )
-            rows += [_image(image) for image in images]
+            changed = image_changes(by_key[key], links, begun)
+            rows += [_image(image, changed) for image in images]
         else:
             rows += _images_that_left(left[key])
     return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS), dtype=object).astype(
@@ -84,7 +92,7 @@ def unreadable_frame(
     return frame.where(frame.notna(), None)
 
 
-def _image(image: LesionImage) -> dict[str, Any]:
+def _image(image: LesionImage, changed: ImageChanges) -> dict[str, Any]:
     row = image.row
     return {
         **{column: _none(row.get(column)) for column in IMAGE_COLUMNS},
@@ -93,6 +101,7 @@ def _image(image: LesionImage) -> dict[str, Any]:
         "scored_at": image.now.isoformat(),
         "earlier_scores": [(when.isoformat(), score, by) for when, score, by in image.earlier],
         "flags": [*row["flags"], *(["copies"] if row["copies"] > 1 else [])],
+        "arrival": changed.of(row["image_id"]),
     }
 
 
@@ -106,7 +115,7 @@ def _images_that_left(row: Row) -> list[dict[str, Any]]:
             "predicted_class": None, "class_scores": {}, "scored_at": None,
             "model_version": row["model_version"], "acquisition_datetime": None,
             "study_instance_uid": None, "sop_instance_uid": None, "earlier_scores": [],
-            "flags": ["left_archive"],
+            "flags": ["left_archive"], "arrival": None,
         }
         for image_id, path in zip(row["image_ids"], row["paths"], strict=True)
         if image_id in scores

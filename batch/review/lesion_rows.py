@@ -10,6 +10,8 @@ from typing import Any
 
 from batch.review.closing import Assigned
 from batch.review.contract import Tier
+from batch.review.image_changes import image_changes
+from batch.review.marks import Mark
 from batch.review.remembered import Links, Remembered, Row, before_of
 from batch.review.standing import Review, SeenImage, Standing, review_of, stand
 from batch.review.tiers import TIERS
@@ -117,6 +119,7 @@ def lesion_row(
     images = [image.row for image in lesion.images]
     scored = numbers or _NO_NUMBERS
     was, was_by = _previous(lesion, links.by_key.get(lesion.key), night)
+    changed = image_changes(lesion, links, datetime.fromisoformat(night))
     facts = {
         "score_tier": score_tier,
         "readable": bool(images),
@@ -141,7 +144,7 @@ def lesion_row(
         "acquisition_datetime": max(_known(images, "acquisition_datetime"), default=None),
         "image_count": len(paths),
         "unreadable_count": facts["unreadable_count"],
-        "flags": flags(facts, standing, [image["flags"] for image in images]),
+        "flags": flags(facts, standing, [changed.flags(), *(image["flags"] for image in images)]),
         "image_ids": list(paths),
         "image_scores": {
             image["image_id"]: image["melanoma_score"]
@@ -154,7 +157,7 @@ def lesion_row(
         "accession_numbers": _known(images, "accession_number"),
         **_standing_columns(standing),
     }
-    row["reason"] = reason(row, standing, [each["reason"] for each in lesion.unreadable])
+    row["reason"] = reason(row, standing, [each["reason"] for each in lesion.unreadable], changed)
     return row
 
 
@@ -162,10 +165,7 @@ def left_row(row: Row, assigned: Assigned, night: str) -> dict[str, Any] | None:
     """The row of a lesion whose images left the archive; None: nothing is left to remember."""
     before = before_of(row)
     ids, scores = row["image_ids"], row["image_scores"]
-    since = datetime.fromisoformat(before.first_listed_at)
-    mark = assigned.mark(row["lesion_key"], ids)
-    seen = [SeenImage(i, since, [(since, scores[i])] if i in scores else []) for i in ids]
-    review = review_of(mark, seen) if mark else None
+    review = _review_of_left(row, assigned)
     score = row["max_score"] if scores else None
     standing = stand(None, score, ids, before, None, review, night)
     if standing is None:
@@ -178,10 +178,42 @@ def left_row(row: Row, assigned: Assigned, night: str) -> dict[str, Any] | None:
         "rank_in_patient": None,
         "lesions_of_patient": None,
         "is_outlier": False,
-        "flags": sorted({*row["flags"], "left_archive"} - {"below_threshold_now"}),
+        "flags": sorted({*row["flags"], "left_archive"} - _OF_THAT_NIGHT),
     }
     kept["reason"] = reason(kept, standing, ())
     return kept
+
+
+_OF_THAT_NIGHT = {"below_threshold_now", "image_added", "image_gone", "image_replaced"}
+"""Flags that say nothing any more once every image has left."""
+
+
+def _review_of_left(row: Row, assigned: Assigned) -> Review | None:
+    ids, scores = row["image_ids"], row["image_scores"]
+    since = datetime.fromisoformat(row["first_listed_at"])
+    mark = assigned.mark(row["lesion_key"], ids)
+    seen = [SeenImage(i, since, [(since, scores[i])] if i in scores else []) for i in ids]
+    return review_of(mark, seen) if mark else None
+
+
+def marks_taken(
+    assigned: Assigned, lesions: Mapping[str, Lesion], left: Mapping[str, Row]
+) -> set[Mark]:
+    """The marks of lesions on which a mark acts; all others are without effect.
+
+    Args:
+        lesions, left: by lesion_key, those with a mark among them.
+    """
+    taken: set[Mark] = set()
+    for key in sorted(assigned.keys()):
+        if key in left:
+            review = _review_of_left(left[key], assigned)
+        else:
+            mark = assigned.mark(key, lesions[key].asking())
+            review = review_of(mark, lesions[key].seen()) if mark else None
+        if review is not None:
+            taken |= {*assigned.of_lesions.get(key, ()), *assigned.of_images.get(key, ())}
+    return taken
 
 
 _NUMBERS = (

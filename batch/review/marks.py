@@ -1,29 +1,32 @@
-"""Marks: what a person decided on, read from `reviewed.csv` or a Parquet file of its columns.
+"""Marks: what a person decided on, read from `reviewed*.csv` or a Parquet file of its columns.
 
-A mark that cannot be understood closes nothing; it is told by file, line and column, and the others
+A mark that cannot be understood closes nothing; it is told by file, row and column, and the others
 count. Problems quote no value: they go into a log.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import math
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
 from batch.review.cells import from_spreadsheet, one_line
 from batch.review.contract import MARK_COLUMNS
+from batch.review.mark_files import Line, NotRead, check_kind, lines, rows_in
+from batch.review.mark_times import Orders, instant, orders
 
 REOPEN = "reopen"
 """The decision that takes an earlier mark back."""
 MOST_BYTES = 100_000_000
 _WORD_MOST = 200
 _NEEDED = ("decision", "reviewed_at")
+_SAYS = ("decision", "reviewer", "reviewed_at")
 _EXACT = ("lesion_key", "image_id")
 """Names of files and folders, which may begin or end with a space."""
 
@@ -52,73 +55,80 @@ class Mark:
 
 @dataclass(frozen=True)
 class Marks:
-    """What was read. problems: sentences without any value of the file."""
+    """What was read.
+
+    problems: sentences without any value of a file, each of a row or of a whole file. rows_lost:
+    rows in the files that were not read, or not to their end.
+    """
 
     found: tuple[Mark, ...] = ()
     problems: tuple[str, ...] = ()
+    rows_lost: int = 0
 
     def __add__(self, other: Marks) -> Marks:
-        return Marks(self.found + other.found, self.problems + other.problems)
+        return Marks(
+            self.found + other.found,
+            self.problems + other.problems,
+            self.rows_lost + other.rows_lost,
+        )
+
+    @property
+    def not_understood(self) -> int:
+        """Rows that hold a mark, or may hold one, and do not count."""
+        return max(len(self.problems), self.rows_lost)
 
 
 def read_marks(path: Path) -> Marks:
     """Read one file, CSV or (by its name) Parquet. Raises nothing for what is in it."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            return _nothing(path, f"larger than {MOST_BYTES // 10**6} MB")
-        if path.suffix == ".parquet":
+        check_kind(path.name)
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe would never end
+            return _nothing(path.name, "cannot be read (no regular file)")
+        if found.st_size > MOST_BYTES:
+            return _nothing(path.name, f"larger than {MOST_BYTES // 10**6} MB")
+        if path.suffix.lower() == ".parquet":
             return parse_rows(_parquet(path), path.name)
         return parse_csv(path.read_bytes(), path.name)
+    except NotRead as error:
+        return _nothing(path.name, str(error))
     except OSError as error:
-        return _nothing(path, f"cannot be read ({error.strerror or type(error).__name__})")
+        return _nothing(path.name, f"cannot be read ({error.strerror or type(error).__name__})")
     except Exception as error:  # a Parquet file that Arrow refuses, in one of many ways
-        return _nothing(path, f"cannot be read ({type(error).__name__})")
+        return _nothing(path.name, f"cannot be read ({type(error).__name__})")
 
 
 def parse_csv(data: bytes, name: str) -> Marks:
-    """CSV as a spreadsheet writes it: commas, semicolons or tabs; UTF-8, with or without a mark."""
+    """CSV as a browser or a spreadsheet of any country writes it; see `mark_files`."""
+    found: list[Line] = []
+    broken = Marks()
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return Marks(problems=(f"{name}: not UTF-8; no mark of it counts.",))
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=head.count)
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    found = []
-    try:
-        columns = [column.strip().lower() for column in rows.fieldnames or ()]
-        rows.fieldnames = columns
-        for row in rows:
-            found.append({column: row.get(column) for column in columns if column})
+        for row in lines(data):
+            found.append(row)
+    except NotRead as error:
+        return _nothing(name, str(error), rows_in(data))
     except csv.Error:
-        where = f"{name}: broken CSV from line {rows.line_num} on; marks before it count."
-        return parse_rows(found, name) + Marks(problems=(where,))
-    if not columns:
-        return Marks()
+        line = found[-1][0] + 1 if found else 1
+        broken = Marks((), (f"{name}: broken CSV from row {line} on; marks before it count.",),
+                       max(1, rows_in(data) + 1 - len(found)))  # fmt: skip
+    if not found:
+        return broken
+    columns = [column.strip().lower() for column in found[0][1]]
     missing = [column for column in _NEEDED if column not in columns]
     if missing or not {"lesion_key", "image_id"} & set(columns):
-        return Marks(
-            problems=(
-                f"{name}: no column {', '.join(missing) or 'lesion_key or image_id'}; needed: "
-                f"{', '.join(_NEEDED)} and lesion_key or image_id. No mark of it counts.",
-            )
-        )
-    return parse_rows(found, name)
+        needed = f"{', '.join(_NEEDED)} and lesion_key or image_id"
+        lacking = ", ".join(missing) or "lesion_key or image_id"
+        return _nothing(name, f"no column {lacking}; needed: {needed}", len(found) - 1) + broken
+    rows = [
+        (line, dict(zip(reversed(columns), reversed(_as_long_as(columns, cells)), strict=True)))
+        for line, cells in found[1:]
+    ]
+    return _rows(rows, name) + broken
 
 
 def parse_rows(rows: Iterable[Mapping[str, object]], name: str) -> Marks:
     """Rows with `MARK_COLUMNS` to marks; a bad row is a problem and no mark."""
-    found, problems = [], []
-    for line, row in enumerate(rows, 2):  # as a spreadsheet counts, below the heads
-        cells = {column: _text(row.get(column)) for column in MARK_COLUMNS}
-        cells |= {name: text.strip() for name, text in cells.items() if name not in _EXACT}
-        if not any(text.strip() for text in cells.values()):
-            continue
-        try:
-            found.append(_mark(cells))
-        except ValueError as error:
-            problems.append(f"{name}: row {line} does not count: {error}.")
-    return Marks(tuple(found), tuple(problems))
+    return _rows(enumerate(rows, 2), name)  # as a spreadsheet counts, below the heads
 
 
 def newest(marks: Sequence[Mark]) -> Mark | None:
@@ -128,7 +138,25 @@ def newest(marks: Sequence[Mark]) -> Mark | None:
     )
 
 
-def _mark(cells: Mapping[str, str]) -> Mark:
+def _rows(rows: Iterable[tuple[int, Mapping[str, object]]], name: str) -> Marks:
+    """Numbered rows of one file to marks."""
+    told = []
+    for number, row in rows:
+        cells = {column: _text(row.get(column)) for column in MARK_COLUMNS}
+        cells |= {name: text.strip() for name, text in cells.items() if name not in _EXACT}
+        if any(cells[column] for column in _SAYS):  # a lesion that nobody has marked yet is no mark
+            told.append((number, cells))
+    known = orders(cells["reviewed_at"] for _, cells in told)
+    found, problems = [], []
+    for number, cells in told:
+        try:
+            found.append(_mark(cells, known))
+        except ValueError as error:
+            problems.append(f"{name}: row {number} does not count: {error}.")
+    return Marks(tuple(found), tuple(problems), len(problems))
+
+
+def _mark(cells: Mapping[str, str], known: Orders) -> Mark:
     if not (cells["lesion_key"].strip() or cells["image_id"].strip()):
         raise ValueError("neither lesion_key nor image_id")
     if not cells["decision"]:
@@ -138,20 +166,10 @@ def _mark(cells: Mapping[str, str]) -> Mark:
         image_id=from_spreadsheet(cells["image_id"]) or None,
         decision=one_line(from_spreadsheet(cells["decision"]), _WORD_MOST),
         reviewer=one_line(from_spreadsheet(cells["reviewer"]), _WORD_MOST) or None,
-        reviewed_at=_instant(cells["reviewed_at"]),
+        reviewed_at=instant(from_spreadsheet(cells["reviewed_at"]), known),
         score=_score(cells["score"]),
         image_count=_count(cells["image_count"]),
     )
-
-
-def _instant(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-        if len(text) <= len("2026-11-21"):  # a date alone is that whole day
-            found = datetime.combine(found.date(), time.max)
-        return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise ValueError("reviewed_at is no ISO 8601 time such as 2026-11-21T08:30Z") from error
 
 
 def _score(text: str) -> float | None:
@@ -172,7 +190,7 @@ def _count(text: str) -> int | None:
     if not text:
         return None
     try:
-        count = float(text)
+        count = float(text.replace(",", "."))
     except ValueError as error:
         raise ValueError("image_count is no number") from error
     if math.isnan(count):
@@ -198,5 +216,10 @@ def _parquet(path: Path) -> list[dict[str, object]]:
     ]
 
 
-def _nothing(path: Path, why: str) -> Marks:
-    return Marks(problems=(f"{path.name}: {why}; no mark of it counts.",))
+def _as_long_as(columns: Sequence[str], cells: Sequence[str]) -> list[str]:
+    """The cells of a row that have a column; a short row ends in empty ones."""
+    return [*cells, *[""] * len(columns)][: len(columns)]
+
+
+def _nothing(name: str, why: str, rows: int = 1) -> Marks:
+    return Marks((), (f"{name}: {why}; no mark of it counts.",), rows)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from batch.review.contract import MARK_COLUMNS, ReviewWorklist, Status, Tier
+from batch.review.times import local, offset_minutes, zero_offset
 
 _FILE_KEYS = ("sha256:", "FILE:", "IMAGE:")
 _LABEL_MOST, _PATIENT_MOST = 40, 14
@@ -66,6 +67,14 @@ def patient_label(key: str) -> str:
     return key if len(key) <= _PATIENT_MOST else key[: _PATIENT_MOST - 1] + _ELLIPSIS
 
 
+def _patient_name(row: Mapping[str, Any]) -> str | None:
+    """The hospital's own number where the reports carry it, else what the key shows."""
+    key, patient_id = row["patient_key"], row["patient_id"]
+    if patient_id:
+        return _end_of(patient_id, _LABEL_MOST)
+    return None if key is None else patient_label(key)
+
+
 def page_data(
     worklist: ReviewWorklist, pictures: Mapping[str, int], attention: Mapping[str, int]
 ) -> dict[str, Any]:
@@ -90,6 +99,10 @@ def page_data(
         "classes": classes,
         "melanoma_class": _melanoma_class(image_rows),
         "mark_columns": list(MARK_COLUMNS),
+        "night": local(worklist.facts.night),
+        "is_first_night": worklist.facts.previous_night is None,
+        "offset_minutes": offset_minutes(worklist.facts.night),
+        "zero_offset": zero_offset(worklist.facts.night),
         "has_pictures": bool(pictures),
         "lesions": [_lesion(row, images.get(row["lesion_key"], [])) for row in listed],
         "kept_marks": [{"key": row["lesion_key"], **_mark(row)} for row in hidden],
@@ -111,10 +124,10 @@ def _lesion(row: Mapping[str, Any], images: list[dict[str, Any]]) -> dict[str, A
         "previous": _rounded(row["previous_score"]),
         "change": _rounded(row["score_change"]),
         "previous_model": row["previous_model_version"],
-        "first_listed_at": row["first_listed_at"],
-        "first_alerted_at": row["first_alerted_at"],
+        "first_listed_at": local(row["first_listed_at"]),
+        "first_alerted_at": local(row["first_alerted_at"]),
         "patient": patient,
-        "patient_label": None if patient is None else patient_label(patient),
+        "patient_label": _patient_name(row),
         "patient_id": row["patient_id"],
         "issuer": row["issuer_of_patient_id"],
         "rank_in_patient": row["rank_in_patient"],
@@ -150,8 +163,10 @@ def _image(
         "predicted": row["predicted_class"],
         "classes": [_rounded(scores.get(name), 4) for name in classes] if scores else None,
         "taken": row["acquisition_datetime"],
+        "scored_at": local(row["scored_at"]),
+        "arrival": row.get("arrival"),
         "earlier": [
-            [night, _rounded(score, 4), model]
+            [local(night), _rounded(score, 4), model]
             for night, score, model in row["earlier_scores"] or ()
         ],
         "flags": row["flags"] or [],
@@ -167,7 +182,7 @@ def _mark(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "decision": row["decision"],
         "reviewer": row["reviewer"] or "",
-        "reviewed_at": row["reviewed_at"] or "",
+        "reviewed_at": local(row["reviewed_at"]) or "",
         "score": row["reviewed_score"],
         "image_count": len(seen) or None,
         "closes": row["status"] == Status.REVIEWED,

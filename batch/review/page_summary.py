@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -13,6 +12,7 @@ from markupsafe import Markup
 from batch.review.contract import ReviewWorklist, Status, Tier
 from batch.review.page_rows import rows
 from batch.review.svg import checked_svg
+from batch.review.times import minute, zone
 
 if TYPE_CHECKING:
     from batch.review.night_report import NightReport
@@ -79,6 +79,7 @@ def summary(worklist: ReviewWorklist, lesions: list[dict[str, Any]]) -> dict[str
         "facts": facts,
         "point": facts.operating_point,
         "night": instant(facts.night),
+        "zone": shown(zone(facts.night)),
         "listed": len(lesions),
         "cards": _cards(lesions),
         "archive_sentence": _archive_sentence(facts.archive),
@@ -111,9 +112,15 @@ def night(report: NightReport | None) -> dict[str, Any]:
         ValueError: a chart with other content than drawings.
     """
     if report is None:
-        return {"report": None, "charts": (), "rates": (), "durations": ()}
+        return {"report": None, "charts": (), "rates": (), "durations": (), "unusual": ()}
     return {
         "report": report,
+        "unusual": [
+            report.sentences[0],
+            *(each.sentence for each in report.drift if each.unusual),
+        ]
+        if report.unusual
+        else [],
         "charts": [Markup(checked_svg(chart)) for chart in report.charts.values()],
         "rates": [(name, _rate(name, value)) for name, value in report.rates.items()],
         "durations": [(name, f"{seconds:,.1f}") for name, seconds in report.durations.items()],
@@ -132,12 +139,8 @@ def words(value: object) -> str:
 
 
 def instant(text: str | None) -> str:
-    """ISO 8601 as `2026-11-21 02:00 UTC`; other text as it is."""
-    try:
-        at = datetime.fromisoformat(text or "")
-    except ValueError:
-        return shown(text)
-    return f"{at:%Y-%m-%d %H:%M} {at.tzname() or ''}".strip()
+    """ISO 8601 as `2026-11-21 03:00 +01:00`, of this machine's zone; other text as it is."""
+    return shown(minute(text or ""))
 
 
 def percent(share: float) -> str:

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batch.review.contract import Status, Tier
+from batch.review.image_changes import ImageChanges
 from batch.review.standing import Standing
 from batch.review.tiers import near_from
+from batch.review.times import day, minute
 
 FLAGS = {
     "left_archive": "none of its images is in the archive any more",
@@ -23,6 +25,9 @@ FLAGS = {
     "several_patients": "its images name several patients",
     "shared_tracking_uid": "its tracking UID is borne by several patients, who are kept apart",
     "mark_without_effect": "a mark is older than every image of it, and closes nothing",
+    "image_added": "it has an image that it had not the night before",
+    "image_gone": "it had an image the night before that is not there any more",
+    "image_replaced": "an image of it is another than the night before, at the same place",
 }
 """What this room adds to the flags of a lesion's images."""
 
@@ -60,14 +65,22 @@ def flags(
 _BELOW_ALERT = (Tier.NEAR_THRESHOLD, Tier.BELOW)
 
 
-def reason(row: Mapping[str, Any], standing: Standing, why_unreadable: Sequence[str]) -> str:
+def reason(
+    row: Mapping[str, Any],
+    standing: Standing,
+    why_unreadable: Sequence[str],
+    images_changed: ImageChanges | None = None,
+) -> str:
     """Why a lesion stands here.
 
     Args:
         row: a row of `LESION_COLUMNS` without reason. why_unreadable: reasons, of its images.
+        images_changed: since the night before; None: nothing is to be said.
     """
+    changed = [*(images_changed or ImageChanges()).sentences()]
     if standing.status == Status.REVIEWED and standing.review is not None:
-        return f"Marked as reviewed on {standing.review.reviewed_at:%Y-%m-%d %H:%M} UTC."
+        marked = f"Marked as reviewed on {minute(standing.review.reviewed_at.isoformat())}."
+        return " ".join([marked, *changed])
     sentences = [_tier(row, standing, why_unreadable)]
     if standing.status == Status.REOPENED:
         sentences.append(f"Reopened: {standing.why}.")
@@ -75,6 +88,7 @@ def reason(row: Mapping[str, Any], standing: Standing, why_unreadable: Sequence[
     if not math.isnan(change) and abs(change) >= _WORTH_TELLING and row["score_tier"] is not None:
         other = row["previous_model_version"] != row["model_version"]
         sentences.append(f"{change:+.3f} since the night before{_OTHER if other else ''}.")
+    sentences += changed
     if row["is_outlier"]:
         sentences.append(
             f"Stands out among the {row['lesions_of_patient']} lesions of its patient."
@@ -116,5 +130,5 @@ def _tier(row: Mapping[str, Any], standing: Standing, why_unreadable: Sequence[s
 
 
 def _earlier(standing: Standing) -> str:
-    since = (standing.first_alerted_at or standing.first_listed_at)[:10]
+    since = day(standing.first_alerted_at or standing.first_listed_at)
     return f"Alert of {since}, not reviewed;"

@@ -19,8 +19,8 @@ from batch.review.closing import Assigned, assign
 from batch.review.contract import ReviewFacts, ReviewWorklist
 from batch.review.frames import image_frame, lesion_frame, records, unreadable_frame
 from batch.review.grouping import group_unscored
-from batch.review.lesion_rows import Lesion, LesionImage, left_row, lesion_row
-from batch.review.marks import Marks
+from batch.review.lesion_rows import Lesion, LesionImage, left_row, lesion_row, marks_taken
+from batch.review.marks import Mark, Marks
 from batch.review.remembered import Links, Remembered, link
 from batch.review.tier_changes import changes
 from batch.review.tiers import among_patients, distinct_images, lesion_scores
@@ -101,7 +101,8 @@ def build(
     for key, row in left.items():
         for image_id in row["image_ids"]:
             lesions_of.setdefault(image_id, set()).add(key)
-    assigned = assign(marks.found, keys | left.keys(), lesions_of, remembered.rows)
+    made = _each_once(marks)
+    assigned = assign(made, keys | left.keys(), lesions_of, remembered.rows)
     alerted = _lesions_of(whole, unscored, remembered.alerted.keys())
     candidates = (
         whole.asking() | (blind - whole.known(blind)) | links.by_key.keys() | links.by_image.keys()
@@ -113,15 +114,25 @@ def build(
     rows = _rows(tonight, close, lesions, links, assigned, remembered)
     listed = {row["lesion_key"] for row in rows}
     frame = lesion_frame(rows)
+    taken = len(marks_taken(assigned, lesions, left))
+    counted = {"taken": taken, "without_effect": len(made) - taken}
     facts = _facts(tonight, whole.counts(unscored), marks, assigned, remembered)
+    facts = _with_marks(facts, counted, assigned.unmatched)
     return ReviewWorklist(
         lesions=frame,
-        images=image_frame(frame, [lesions[key] for key in listed - left.keys()], left),
+        images=image_frame(
+            frame, [lesions[key] for key in listed - left.keys()], left, links, facts.night
+        ),
         unreadable=unreadable_frame(unscored, frame, remembered, facts.night),
         not_looked_at=dict(tonight.not_looked_at),
         changes=changes(remembered, frame, close.scores, lesions, links),
         facts=facts,
     )
+
+
+def _each_once(marks: Marks) -> list[Mark]:
+    """The marks without repetitions, which a second download brings; the last of each stays."""
+    return list(dict.fromkeys(reversed(marks.found)))[::-1]
 
 
 def _lesion_names(remembered: Remembered, marks: Marks) -> set[str]:
@@ -231,7 +242,7 @@ def _facts(
 ) -> ReviewFacts:
     archive = {
         **counted,
-        "marks": len(marks.found),
+        "marks": len(set(marks.found)),
         "marks_unmatched": assigned.unmatched,
     }
     notes = list(tonight.facts.notes) + list(marks.problems[:_PROBLEMS_TOLD])
@@ -245,6 +256,16 @@ def _facts(
         previous_night=remembered.night,
         notes=tuple(notes),
     )
+
+
+def _with_marks(facts: ReviewFacts, counted: Mapping[str, int], unmatched: int) -> ReviewFacts:
+    notes = [*facts.notes]
+    if old := counted["without_effect"] - unmatched:
+        notes.append(
+            f"{old} marks close nothing: older than every image of their lesion, or of single "
+            "images while another one asks for a look."
+        )
+    return replace(facts, marks=dict(counted), notes=tuple(notes))
 
 
 _PROBLEMS_TOLD = 20

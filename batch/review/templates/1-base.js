@@ -40,13 +40,13 @@ function change(value) {
 
 const date = (text) => (text ? shown(text).slice(0, 10) : "–");
 
+// ISO 8601 as `2026-11-21 03:00 +01:00`. The program's times come in the page's zone, each with the
+// offset of its day; those of a browser may be in UTC.
 function instant(text) {
-  const known = text ? Date.parse(text) : NaN;
-  if (Number.isNaN(known)) return shown(text);
-  const pad = (value) => String(value).padStart(2, "0");
-  const at = new Date(known);
-  return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())} ` +
-    `${pad(at.getHours())}:${pad(at.getMinutes())}`;
+  const told = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(text ?? "") ? localIso(Date.parse(text)) : text;
+  const parts = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::[\d.]+)?([+-]\d\d:\d\d)$/.exec(told ?? "");
+  if (!parts) return shown(text);
+  return `${parts[1]} ${parts[2]} ${parts[3] === "+00:00" ? data.zero_offset : parts[3]}`;
 }
 
 function ordinal(value) {

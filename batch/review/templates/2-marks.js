@@ -3,6 +3,7 @@
 
 const PREFIX = `melanoma-batch/mark/${data.archive}/`;
 const SETTINGS = "melanoma-batch/settings/";
+const ROUNDED = 1e-5; // a spreadsheet saves the digits that it shows
 const REOPEN = "reopen"; // the decision that takes an earlier mark back
 const memory = new Map(); // where the browser keeps nothing
 let keeps = true;
@@ -80,12 +81,22 @@ function keepMark(key, mark) {
   store(PREFIX + key, mark === null ? null : JSON.stringify(mark));
 }
 
-// Milliseconds, 0 when it is no time. As the run reads it: without offset UTC, a date alone is
-// that whole day.
+// Milliseconds as ISO 8601 in the zone of the page, which is that of the machine that made it.
+function localIso(milliseconds) {
+  const minutes = data.offset_minutes ?? 0;
+  const pad = (value) => String(Math.floor(value)).padStart(2, "0");
+  const offset = (minutes < 0 ? "-" : "+") + pad(Math.abs(minutes) / 60) + ":" + pad(Math.abs(minutes) % 60);
+  return new Date(milliseconds + minutes * 60_000).toISOString().slice(0, -1) + offset;
+}
+
+// Milliseconds, 0 when it is no time. As the run reads it: without offset the machine's own time, a
+// date alone is that whole day.
 function when(mark) {
-  const text = mark.reviewed_at.trim();
-  if (/^\d{4}-\d\d-\d\d$/.test(text)) return Date.parse(`${text}T23:59:59.999Z`) || 0;
-  return Date.parse(/(Z|[+-]\d\d:?\d\d)$/i.test(text) ? text : `${text}Z`) || 0;
+  const parts = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?))? ?(Z|[+-]\d\d:?\d\d)?$/i
+    .exec(mark.reviewed_at.trim());
+  if (!parts) return 0;
+  const [, day, time = "23:59:59.999", offset = localIso(0).slice(-6)] = parts;
+  return Date.parse(`${day}T${time.replace(",", ".")}${offset.toUpperCase()}`) || 0;
 }
 
 // The newest of two marks, either may be null.
@@ -106,7 +117,7 @@ function review(lesion) {
   } else if (mark === lesion.mark) {
     state.closed = mark.closes;
     if (!state.closed) state.why = "opened again since the mark";
-  } else if (mark.score !== null && lesion.score !== null && lesion.score > mark.score) {
+  } else if (mark.score !== null && lesion.score !== null && lesion.score > mark.score + ROUNDED) {
     state.why = "opened again: a higher score than when it was marked";
   } else if (mark.image_count !== null && lesion.image_count > mark.image_count) {
     state.why = "opened again: a new image since it was marked";

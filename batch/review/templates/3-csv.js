@@ -33,14 +33,31 @@ function csvText(all) {
   return [data.mark_columns, ...rows].map((row) => row.map(csvCell).join(",") + "\r\n").join("");
 }
 
-// Rows of cells, RFC 4180, or with the separator that a spreadsheet's country has; a quote that is
-// never closed ends with the text.
+// A file's text: UTF-8, or what a spreadsheet saves instead.
+function textOf(bytes) {
+  const starts = (...values) => values.every((value, at) => bytes[at] === value);
+  if (starts(0x50, 0x4b, 3, 4) || starts(0xd0, 0xcf, 0x11, 0xe0)) {
+    throw new Error("a spreadsheet's own file; save it as CSV (UTF-8)");
+  }
+  const even = bytes.length >= 4 && bytes.length % 2 === 0;
+  if (starts(0xff, 0xfe) || (even && bytes[0] && !bytes[1] && !bytes[3])) return new TextDecoder("utf-16le").decode(bytes);
+  if (starts(0xfe, 0xff) || (even && bytes[1] && !bytes[0] && !bytes[2])) return new TextDecoder("utf-16be").decode(bytes);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return new TextDecoder("windows-1252").decode(bytes);
+  }
+}
+
+// Rows of cells, RFC 4180, or with the separator that a spreadsheet's country has, or that a first
+// line `sep=;` names; a quote that is never closed ends with the text.
 function csvRows(text) {
-  const head = text.split("\n", 1)[0];
-  const count = (letter) => head.split(letter).length;
-  const separator = [",", ";", "\t"].reduce((a, b) => (count(b) > count(a) ? b : a));
+  const named = /^\ufeff?(?:[\s,;]*[\r\n])*["']?sep=([^\w"'\s]|\t)["']?[;,\t]*[^\S\r\n]*(?:\r\n|\r|\n|$)/i.exec(text);
+  const [head] = text.split(/[\r\n]+/).filter((line) => line.replace(/[\ufeff,;\s]/g, ""));
+  const count = (letter) => (head ?? "").split(letter).length;
+  const separator = named ? named[1] : [",", ";", "\t"].reduce((a, b) => (count(b) > count(a) ? b : a));
   const rows = [];
-  let row = [], cell = "", quoted = false, at = text.startsWith("\ufeff") ? 1 : 0;
+  let row = [], cell = "", quoted = false, at = named ? named[0].length : text.startsWith("\ufeff") ? 1 : 0;
   for (; at < text.length; at += 1) {
     const letter = text[at];
     if (quoted) {
@@ -58,7 +75,82 @@ function csvRows(text) {
   return rows.filter((cells) => cells.some((each) => each.trim() !== ""));
 }
 
-// [[key, mark], ...] of a file's text, and how many rows could not be taken.
+const DATE = /^(\d{1,4})([./-]) ?(\d{1,2})\2 ?(\d{1,4})\.?(?:,? (?:um |at )?(\d.*))?$/;
+const NAMED_DATE = /^(\d{1,2})(?:\. ?|[ -])(\p{L}{3,9})\.?[ -](\d{4}|\d{2})(?:,? (?:um |at )?(\d.*))?$/u;
+const TIME = /^(\d{1,2})[:.](\d\d)(?:[:.](\d\d)(?:[.,]\d+)?)?(?: ?([ap])\.? ?m\.?)?(?: uhr)?(?: ?(z|utc|gmt|[+-]\d\d:?\d\d))?$/i;
+const MONTHS = { jan: 1, feb: 2, mar: 3, mär: 3, mrz: 3, apr: 4, may: 5, mai: 5, jun: 6, jul: 7,
+  aug: 8, sep: 9, oct: 10, okt: 10, nov: 11, dec: 12, dez: 12 };
+const plainText = (text) => text.trim().replace(/\s+/g, " ");
+
+// A day as ISO 8601, or null where the calendar has none.
+function dayOf(year, month, day) {
+  if (year.length !== 2 && year.length !== 4) return null;
+  const full = year.length === 2 ? `20${year}` : year;
+  const iso = `${full}-${String(month).padStart(2, "0")}-${String(day).padStart(2, "0")}`;
+  const at = new Date(`${iso}T00:00:00Z`);
+  return !Number.isNaN(at.getTime()) && at.toISOString().startsWith(iso) ? iso : null;
+}
+
+// Order of day, month and year to the day that it makes of three numbers.
+function daysOf([, first, separator, second, last]) {
+  const orders = first.length > 2 ? ["ymd"]
+    : separator === "." ? ["dmy"] : last.length > 2 ? ["dmy", "mdy"] : ["dmy", "mdy", "ymd"];
+  const found = new Map();
+  for (const order of orders) {
+    const part = Object.fromEntries([...order].map((letter, at) => [letter, [first, second, last][at]]));
+    const day = dayOf(part.y, part.m, part.d);
+    if (day !== null) found.set(order, day);
+  }
+  return found;
+}
+
+// Separator to the orders that fit every date of a file.
+function ordersOf(texts) {
+  const found = new Map();
+  for (const text of texts) {
+    const parts = DATE.exec(plainText(text));
+    const orders = parts ? [...daysOf(parts).keys()] : [];
+    if (!orders.length) continue;
+    const known = found.get(parts[2]) ?? orders;
+    found.set(parts[2], known.filter((order) => orders.includes(order)));
+  }
+  return found;
+}
+
+// A mark's time as the run reads it, as ISO 8601; "" when it is none, null when it can be read two
+// ways (03/04/2026) and no other date of the file tells which.
+function timeOf(written, known) {
+  const text = plainText(written);
+  if (when({ reviewed_at: text })) return text;
+  const parts = DATE.exec(text);
+  const named = parts ? null : NAMED_DATE.exec(text);
+  let day = null;
+  if (parts) {
+    const days = daysOf(parts);
+    const all = [...new Set(days.values())];
+    const orders = known.get(parts[2]) ?? [];
+    const fitting = [...new Set([...days].filter(([order]) => orders.includes(order)).map(([, each]) => each))];
+    const left = fitting.length ? fitting : all;
+    if (left.length > 1) return null;
+    [day = null] = left;
+  } else if (named) {
+    day = dayOf(named[3], MONTHS[named[2].slice(0, 3).toLowerCase()] ?? 13, named[1]);
+  }
+  const clock = (parts ?? named)?.at(-1);
+  if (day === null || !clock) return day ?? "";
+  const time = TIME.exec(clock);
+  if (!time) return "";
+  let hour = Number(time[1]);
+  if (time[4]) {
+    if (hour < 1 || hour > 12) return "";
+    hour = (hour % 12) + (time[4].toLowerCase() === "p" ? 12 : 0);
+  }
+  const zone = (time[5] ?? "").toUpperCase().replace(/UTC|GMT/, "Z");
+  const iso = `${day}T${String(hour).padStart(2, "0")}:${time[2]}:${time[3] ?? "00"}${zone}`;
+  return when({ reviewed_at: iso }) ? iso : "";
+}
+
+// [[key, mark], ...] of a file's text, and how many rows could not be taken, and for what.
 function marksOfCsv(text) {
   const [head, ...rows] = csvRows(text);
   const names = (head ?? []).map((name) => name.trim().toLowerCase());
@@ -67,22 +159,27 @@ function marksOfCsv(text) {
   if (missing.length) throw new Error(`no column ${missing.join(", ")}; needed: ${needed.join(", ")}`);
   const safeKeys = new Map(lesions.map((lesion) => [spreadsheetSafe(lesion.key), lesion.key]));
   const found = [];
-  let refused = 0;
-  for (const cells of rows) {
-    const of = (name) => cells[names.indexOf(name)] ?? "";
-    const number = (name) => (of(name).trim() === "" ? null : Number(of(name)));
+  let refused = 0, unclear = 0;
+  const cell = (cells, name) => cells[names.indexOf(name)] ?? "";
+  const told = rows.filter((cells) => ["decision", "reviewer", "reviewed_at"].some((name) => cell(cells, name).trim()));
+  const orders = ordersOf(told.map((cells) => fromSpreadsheet(cell(cells, "reviewed_at"))));
+  for (const cells of told) {
+    const of = (name) => cell(cells, name);
+    const number = (name) => (of(name).trim() === "" ? null : Number(of(name).replace(",", ".")));
+    const time = timeOf(fromSpreadsheet(of("reviewed_at")), orders);
+    if (time === null) { unclear += 1; continue; }
     const key = safeKeys.get(of("lesion_key")) ?? fromSpreadsheet(of("lesion_key"));
     const mark = soundMark({
       decision: fromSpreadsheet(of("decision")),
       reviewer: fromSpreadsheet(of("reviewer")),
-      reviewed_at: fromSpreadsheet(of("reviewed_at")),
+      reviewed_at: time,
       score: number("score"),
       image_count: number("image_count"),
     });
     if (key && mark !== null) found.push([key, mark]);
     else refused += 1;
   }
-  return { found, refused };
+  return { found, refused, unclear };
 }
 
 function exportMarks() {
@@ -97,7 +194,7 @@ function exportMarks() {
 async function importMarks(file) {
   try {
     if (file.size > MOST_BYTES) throw new Error(`${file.size} bytes; allowed: ${MOST_BYTES}`);
-    const { found, refused } = marksOfCsv(await file.text());
+    const { found, refused, unclear } = marksOfCsv(textOf(new Uint8Array(await file.arrayBuffer())));
     let taken = 0;
     for (const [key, mark] of found) {
       const known = newer(byKey.get(key)?.mark ?? null, marks.get(key) ?? null);
@@ -110,7 +207,8 @@ async function importMarks(file) {
       `Imported ${counted(taken, "mark", "marks")}` +
         (older ? `; ${older} not newer than what is known here` : "") +
         (refused ? `; ${counted(refused, "row", "rows")} without lesion_key, decision or time` : "") +
-        ".", refused > 0);
+        (unclear ? `; ${counted(unclear, "row", "rows")} with a date that can be read two ways` : "") +
+        ".", refused + unclear > 0);
   } catch (error) {
     tell(`Nothing imported: ${error.message}.`, true);
   }

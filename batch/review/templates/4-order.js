@@ -20,12 +20,14 @@ const ORDERS = {
 const view = { order: "rank", down: false, tiers: new Set(TIERS.keys()), state: "", site: "", patient: "", text: "" };
 let listed = []; // lesions, filtered and sorted
 
+const patients = new Set(lesions.map((lesion) => lesion.patient).filter((patient) => !none(patient)));
 const words = new Map();
 
 function wordsOf(lesion) {
   if (!words.has(lesion)) {
     const parts = [lesion.key, lesion.label, lesion.site, lesion.side, lesion.reason, lesion.status];
     parts.push(lesion.accession, ...lesion.flags, ...lesion.study_uids);
+    parts.push(lesion.patient, lesion.patient_label, lesion.patient_id, lesion.issuer);
     for (const image of lesion.images) parts.push(image.path, image.id);
     words.set(lesion, parts.filter((part) => !none(part)).join("\n").toLowerCase());
   }
@@ -36,9 +38,11 @@ function matches(lesion) {
   if (!view.tiers.has(lesion.tier)) return false;
   if (view.state && (view.state === "reviewed") !== review(lesion).closed) return false;
   if (view.site && (lesion.site ?? "") !== (view.site === "-" ? "" : view.site.slice(1))) return false;
-  if (view.patient) {
-    const patient = `${lesion.patient ?? ""}\n${lesion.patient_id ?? ""}`.toLowerCase();
-    if (!patient.includes(view.patient.trim().toLowerCase())) return false;
+  if (patients.has(view.patient)) { // "patient-1" is not "patient-10"
+    if (lesion.patient !== view.patient) return false;
+  } else if (view.patient) {
+    const patient = [lesion.patient, lesion.patient_label, lesion.patient_id].map((name) => name ?? "");
+    if (!patient.join("\n").toLowerCase().includes(view.patient.trim().toLowerCase())) return false;
   }
   const wanted = view.text.trim().toLowerCase();
   return !wanted || wordsOf(lesion).includes(wanted);

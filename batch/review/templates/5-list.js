@@ -64,26 +64,43 @@ function sectionRow(entry) {
     name, " ", element("span", { class: "total" }, String(entry.count)), element("small", {}, about)));
 }
 
+const patientOf = (lesion) => (lesion.patient_label ? `patient ${shown(lesion.patient_label)}` : "patient not known");
+
+// The image with the highest score; of equal ones the first by name, as the run decides.
+function highest(images) {
+  return images.reduce((top, each) => {
+    const by = (each.score ?? -1) - (top.score ?? -1);
+    return by > 0 || (by === 0 && each.id < top.id) ? each : top;
+  }, images[0]);
+}
+
+// What is to be seen of the images since the night before, in two words.
+const ARRIVALS = [["image_added", "image added"], ["image_replaced", "image replaced"], ["image_gone", "image gone"]];
+const arrivals = (lesion) => ARRIVALS.filter(([flag]) => lesion.flags.includes(flag)).map(([, said]) => said).join(", ");
+
 const CELLS = {
   rank: (lesion) => [String(lesion.rank)],
   picture: (lesion) => {
-    const image = lesion.images.find((each) => each.picture !== null);
+    const image = highest(lesion.images.filter((each) => each.picture !== null));
     if (!image) return [];
-    return [element("img", { src: pictureOf(image.picture), alt: "", loading: "lazy", decoding: "async" })];
+    const other = image !== highest(lesion.images) ? "Not the image with the highest score, of which there is no picture" : "";
+    return [element("img", { src: pictureOf(image.picture), alt: other, title: other || null, loading: "lazy", decoding: "async" })];
   },
   label: (lesion) => [
     element("button", {
-      type: "button", class: "open", title: shown(lesion.key), "aria-label": `Open lesion ${shown(lesion.label)}`,
+      type: "button", class: "open", title: shown(lesion.key), "aria-label": `Open lesion ${shown(lesion.label)}, ${patientOf(lesion)}`,
     }, shown(lesion.label)),
     element("span", { class: "sub", title: shown(lesion.reason) },
-      element("span", { class: `badge ${lesion.tier}` }, TIERS.get(lesion.tier)), shown(lesion.reason)),
+      element("span", { class: `badge ${lesion.tier}` }, TIERS.get(lesion.tier)),
+      element("span", { class: "who" }, `${patientOf(lesion)}: `), shown(lesion.reason)),
   ],
   tier: (lesion) => [
     element("span", { class: `badge ${lesion.tier}` }, TIERS.get(lesion.tier)),
     element("span", { class: "sub" }, lesion.status === "open" ? `since ${date(lesion.first_listed_at)}` : lesion.status),
   ],
   score: (lesion) => [element("b", {}, score(lesion.score)), meter(lesion.score, lesion.threshold)],
-  change: (lesion) => [element("span", { class: lesion.change > 0 ? "rose" : null }, change(lesion.change))],
+  change: (lesion) => [element("span", { class: lesion.change > 0 ? "rose" : null }, change(lesion.change)),
+    arrivals(lesion) ? element("span", { class: "sub came", title: arrivals(lesion) }, arrivals(lesion)) : null],
   site: (lesion) => [
     shown(lesion.site) || "not stated", element("span", { class: "sub" }, shown(lesion.side))],
   patient: (lesion) => [

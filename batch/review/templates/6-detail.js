@@ -18,8 +18,29 @@ function classBars(image) {
     })));
 }
 
+// What became of an image since the night before, so that it agrees with what is said of its lesion.
+const ARRIVAL = {
+  added: "New: this lesion had no such image the night before.",
+  replaced: "New at its place: another image stood there the night before.",
+  readable: "Could not be read the night before.",
+};
+
+function sinceWhen(image) {
+  if (image.left) return "The score that it had when it was in the archive.";
+  if (ARRIVAL[image.arrival]) return ARRIVAL[image.arrival];
+  if (image.scored_at && Date.parse(image.scored_at) < Date.parse(data.night)) {
+    return `Scored in the night of ${date(image.scored_at)}, and not changed since.`;
+  }
+  return image.earlier.length ? "Scored again tonight." : "Scored tonight for the first time.";
+}
+
 function earlierScores(image) {
-  if (!image.earlier.length) return element("p", { class: "sub" }, "No score of an earlier night.");
+  const said = element("p", { class: "sub" }, sinceWhen(image));
+  if (!image.earlier.length) return said;
+  return element("div", {}, said, earlierTable(image));
+}
+
+function earlierTable(image) {
   return element("table", { class: "earlier", "aria-label": "Scores of earlier nights" },
     element("thead", {}, element("tr", {}, ...["Night", "Score", "Model"].map((name) => element("th", { scope: "col" }, name)))),
     element("tbody", {}, ...[...image.earlier].reverse().map(([night, value, model]) =>
@@ -41,7 +62,7 @@ function looks(image, name) {
     figure(attention, `The model's attention over ${name}`, "The model's attention, not evidence"));
 }
 
-function imageBlock(image, number, count) {
+function imageBlock(image, number, count, isHighest) {
   const name = `image ${number} of ${count}`;
   const taken = image.taken ? `taken ${date(image.taken)}` : "date not stated";
   return element("article", { class: image.attention === null ? "image" : "image wide", "aria-label": name },
@@ -51,7 +72,7 @@ function imageBlock(image, number, count) {
         "Orange: where covering the picture lowers the score. No orange: no single place does. " +
         "This tells about the model, not about the skin."),
       element("div", { class: "image-score" }, image.score === null ? "No score" : `Score ${score(image.score)}`,
-        element("small", {}, taken)),
+        isHighest ? element("span", { class: "tag" }, "highest") : null, element("small", {}, taken)),
       image.score === null ? null : meter(image.score, image.threshold),
       image.predicted ? element("p", { class: "sub" }, `Highest class score: ${shown(image.predicted)}`) : null,
       classBars(image),
@@ -64,7 +85,7 @@ function facts(lesion) {
   const rows = [
     ["Score", `${score(lesion.score)} highest, ${score(lesion.mean)} mean of its images`],
     ["Operating point", lesion.threshold === null ? "–" : `alert from ${score(lesion.threshold, 4)}; margin ${lesion.margin > 0 ? "+" : "−"}${Math.abs(lesion.margin).toFixed(3)}`],
-    ["Last night before", lesion.previous === null ? "no score known" : `${score(lesion.previous)}${lesion.change === null ? "" : `, ${change(lesion.change)}`}${lesion.previous_model ? ` (${shown(lesion.previous_model)})` : ""}`],
+    ["Night before", nightBefore(lesion)],
     ["First listed", instant(lesion.first_listed_at)],
     ["First alert", instant(lesion.first_alerted_at)],
     ["Patient", lesion.patient ? shown(lesion.patient_label) : "not known"],
@@ -80,6 +101,17 @@ function facts(lesion) {
   ];
   return element("dl", { class: "facts" }, ...rows.filter(([, value]) => value).map(([name, value]) =>
     element("div", {}, element("dt", {}, name), element("dd", {}, value))));
+}
+
+function nightBefore(lesion) {
+  const came = arrivals(lesion) ? `; ${arrivals(lesion)} since` : "";
+  if (lesion.previous !== null) {
+    const by = lesion.previous_model ? ` (${shown(lesion.previous_model)})` : "";
+    return `${score(lesion.previous)}${by}${lesion.change === null ? "" : `, ${change(lesion.change)}`}${came}`;
+  }
+  if (data.is_first_night) return "there was none";
+  const known = Date.parse(lesion.first_listed_at) < Date.parse(data.night);
+  return (known ? "no score: no image of it could be read" : "no score: it was not there, or could not be read") + came;
 }
 
 function decide(lesion) {
@@ -116,7 +148,8 @@ function drawDetail() {
   detail.replaceChildren(
     element("div", { class: "detail-head" },
       element("div", { class: "detail-title" },
-        element("h3", { id: "detail-title", tabindex: "-1" }, `${lesion.rank}. ${shown(lesion.label)}`),
+        element("h3", { id: "detail-title", tabindex: "-1" }, `${lesion.rank}. ${shown(lesion.label)}`,
+          element("span", { class: "of-patient" }, `, ${patientOf(lesion)}`)),
         element("span", { class: `badge ${lesion.tier}` }, TIERS.get(lesion.tier)),
         element("span", { class: "tag" }, lesion.status),
         element("span", { class: "step" }, step("Previous", -1), step("Next", 1),
@@ -124,7 +157,8 @@ function drawDetail() {
       element("p", { class: "reason" }, shown(lesion.reason)),
       decide(lesion)),
     element("div", { class: "detail-body" },
-      element("div", { class: "images" }, ...lesion.images.map((image, at) => imageBlock(image, at + 1, lesion.images.length))),
+      element("div", { class: "images" }, ...lesion.images.map((image, at) => imageBlock(
+        image, at + 1, lesion.images.length, lesion.images.length > 1 && image === highest(lesion.images)))),
       lesion.images.length ? null : element("p", { class: "no-picture" }, "No image of this lesion could be read; the reasons stand under Unreadable."),
       facts(lesion),
       others ? element("p", {}, element("button", {
@@ -182,11 +216,11 @@ function markLesion(decision) {
   // what the run has read is taken back by a mark of its own
   const given = decision === null && lesion.mark?.closes ? REOPEN : decision;
   keepMark(lesion.key, given === null ? null : {
-    decision: given, reviewer, reviewed_at: new Date().toISOString(), score: lesion.score, image_count: lesion.image_count,
+    decision: given, reviewer, reviewed_at: localIso(Date.now()), score: lesion.score, image_count: lesion.image_count,
   });
   const next = listed[listed.indexOf(lesion) + 1] ?? null;
   const label = decision === null ? "mark taken back" : `marked: ${DECISIONS.get(decision)}`;
-  tell(`${shown(lesion.label)}, ${label}.`);
+  tell(`${shown(lesion.label)}, ${patientOf(lesion)}, ${label}.`);
   refresh();
   if (decision !== null && next && stored(SETTINGS + "advance") !== "no") {
     if (opened) open(next);

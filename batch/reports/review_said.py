@@ -1,0 +1,37 @@
+"""What a closing summary says of the review: its marks, from run.json. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from batch.review.nights import at, count, counts
+
+_ROWS_TOLD = 5
+
+
+def marks_not_understood(run: Mapping[str, Any]) -> int:
+    """Rows of the files with marks that do not count; 0 where nothing was read."""
+    return count(run, "review", "worklist", "marks_not_understood") or 0
+
+
+def marks_lines(review: Mapping[str, Any]) -> list[str]:
+    """How many marks were taken, closed nothing, were not understood, and where these stand.
+
+    Args:
+        review: of run.json. Without marks nothing is said.
+    """
+    made = at(review, "worklist")
+    told = counts(made, "marks")
+    if not any(told.values()):
+        return []
+    lost = told.get("not_understood", 0)
+    lines = [
+        f"Marks      {told.get('taken', 0):>8} taken, {told.get('without_effect', 0)} without "
+        f"effect, {f'{lost} NOT UNDERSTOOD' if lost else 'all understood'}"
+    ]
+    problems = [str(each) for each in at(made, "marks_problems") or ()]
+    lines += [f"           {problem}" for problem in problems[:_ROWS_TOLD]]
+    if len(problems) > _ROWS_TOLD:
+        lines.append("           and more; the page names them")
+    return lines
