@@ -106,6 +106,12 @@ def _png_with_inflating_text() -> bytes:
     return _png(100, 100, zlib.compress(rows.tobytes()), before)
 
 
+def _png_with_inflating_profile() -> bytes:
+    rows = np.concatenate([np.zeros((100, 1), np.uint8), PIXELS.reshape(100, -1)], axis=1)
+    before = _png_chunk(b"iCCP", b"profile\x00\x00" + zlib.compress(bytes(200_000_000)))
+    return _png(100, 100, zlib.compress(rows.tobytes()), before)
+
+
 def _jpeg_with_size(rows: int, columns: int) -> bytes:
     data = bytearray(jpeg_bytes(PIXELS))
     at = data.index(b"\xff\xc0")
@@ -122,18 +128,28 @@ def _jpeg_of_scans(side: int, scans: int) -> bytes:
     return data[:-2] + data[last:-2] * scans + data[-2:]
 
 
-def _tiff(side: int) -> bytes:
-    """Uncompressed RGB in one strip that is not there."""
+def _tiff_of_one_strip(side: int, inflated: int | None = None) -> bytes:
+    """Deflated RGB in a strip of so many bytes, or of as many as the page needs."""
+    zeros, packer = bytes(1 << 20), zlib.compressobj(9)
+    size = inflated or side * side * 3
+    parts = [packer.compress(zeros[: min(len(zeros), size - at)]) for at in range(0, size, 1 << 20)]
+    strip = b"".join(parts) + packer.flush()
+    return _tiff(side, 8, len(strip))[:140] + strip
+
+
+def _tiff(side: int, compression: int = 1, count: int | None = None) -> bytes:
+    """RGB in one strip, which is not there."""
+    count = min(side * side * 3, 2**32 - 1) if count is None else count
     entries = [
         (256, 4, 1, side),
         (257, 4, 1, side),
         (258, 3, 3, 134),
-        (259, 3, 1, 1),
+        (259, 3, 1, compression),
         (262, 3, 1, 2),
         (273, 4, 1, 140),
         (277, 3, 1, 3),
         (278, 4, 1, side),
-        (279, 4, 1, min(side * side * 3, 2**32 - 1)),
+        (279, 4, 1, count),
         (284, 3, 1, 1),
     ]
     directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
@@ -207,7 +223,10 @@ BOMBS = (
     Bomb("header-30000.png", lambda: _png(30_000, 30_000, zlib.compress(bytes(900)))),
     Bomb("real-19000.png", lambda: _one_colour_png(19_000)),
     Bomb("real-9900.png", lambda: _one_colour_png(9_900), "scored", allowed_mb=1200),
-    Bomb("text-200mb.png", _png_with_inflating_text, "decode_failed"),
+    Bomb("text-200mb.png", _png_with_inflating_text, "scored"),
+    Bomb("profile-200mb.png", _png_with_inflating_profile, "scored"),
+    Bomb("strip-200mb.tif", lambda: _tiff_of_one_strip(300, 200_000_000), "decode_failed"),
+    Bomb("real-9900.tif", lambda: _tiff_of_one_strip(9_900), "scored", allowed_mb=1200),
     Bomb("header-65500.jpg", lambda: _jpeg_with_size(65_500, 65_500)),
     Bomb(
         "scans-5000.jpg",

@@ -30,6 +30,7 @@ from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason
 from batch.records import FileReading, FileState, ModelInput, Unscored
 from tests import encoded
+from tests.archive.tiff_writer import JPEG, LZW, SHORT, YCBCR, Tiff, write
 from tests.support import dicom_bytes, locate
 
 SECONDS = 60
@@ -39,6 +40,8 @@ RULES = ReadingRules(
     identifiers=IdentifierPolicy(Identifiers.FULL, b"a key of the tests, 32 bytes long"),
 )
 """Identifiers in full, so that every attribute is read."""
+
+SUBSAMPLED = {530: (SHORT, [2, 2])}
 
 _BYTES = (0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF, 0xD8, 0xD9, 0xDA, 0x0A, 0x5C)
 _SHORTS = (0, 1, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 40, 41, 65_500)
@@ -51,6 +54,12 @@ def _plain(kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def _palette(kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).quantize(200).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
 def _several_frames() -> bytes:
     frames = np.stack([lesion_image(seed, 40, 40) for seed in range(3)])
     return dicom_bytes(dicom_writer.multi_frame_capture(frames, 1, 1))
@@ -60,6 +69,14 @@ BASES: dict[str, bytes] = {
     "jpeg.jpg": dicom_writer.jpeg_bytes(PIXELS),
     "progressive.jpg": _plain("JPEG", progressive=True),
     "plain.png": _plain("PNG"),
+    "palette.png": _palette("PNG", transparency=3),
+    "strips.tif": write(PIXELS, Tiff(compression=LZW, predictor=2)),
+    "planes.tif": write(PIXELS.astype("u2") * 257, Tiff(bits=16, separate=True, big=True)),
+    "tiles.tif": write(PIXELS, Tiff(YCBCR, compression=JPEG, tile=(16, 16), fields=SUBSAMPLED)),
+    "palette.tif": _palette("TIFF", compression="packbits"),
+    "plain.bmp": _plain("BMP"),
+    "plain.gif": _palette("GIF"),
+    "lossy.webp": _plain("WEBP"),
     "jpeg.dcm": dicom_bytes(encoded.LOSSY["jpeg"](PIXELS)),
     "native.dcm": dicom_bytes(encoded.LOSSLESS["native"](PIXELS)),
     "jpeg-2000.dcm": dicom_bytes(encoded.LOSSLESS["jpeg 2000"](PIXELS)),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from batch.archive import codecs
+from batch.archive.depths import to_eight_bits
 from batch.archive.limits import Limits
 from batch.archive.transparency import is_opaque, over_white
 from batch.errors import FailureReason, ImageFailure, Stage
@@ -59,7 +60,7 @@ def decode(data: bytes, limits: Limits) -> PngImage:
     samples = _samples(header, drawn)
     if samples.dtype == np.uint16:
         flags.add("was_16bit")
-        samples = _eight_bits(samples)
+        samples = to_eight_bits(samples, 16)
     pixels = samples[..., :3]
     if samples.shape[2] == 4 and not is_opaque(samples[..., 3]):
         flags.add("alpha_composited")
@@ -132,12 +133,6 @@ def _profile(payload: bytes) -> bytes:
     except (ValueError, zlib.error):
         return b""
     return profile if inflater.eof else b""
-
-
-def _eight_bits(samples: np.ndarray) -> np.ndarray:
-    """16 bits scaled to 8, rounded."""
-    scale = (np.arange(1 << 16, dtype=np.uint32) + 128) // 257
-    return scale.astype(np.uint8)[samples]
 
 
 def _damaged(detail: str) -> ImageFailure:

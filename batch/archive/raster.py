@@ -131,20 +131,20 @@ def _tiff_image(decoded: tiff.TiffImage) -> RasterImage:
 
 def _image(
     pixels: np.ndarray,
-    flags: Iterable[str],
+    found: Iterable[str],
     orientation: int,
     icc_profile: bytes | None,
     size: tuple[int, int] | None = None,
 ) -> RasterImage:
     """An image with the flags that every format has. size: (rows, columns) of the source."""
     rows, columns = size or pixels.shape[:2]
-    found = set(flags)
+    flags = set(found)
     if orientation not in (0, 1):
-        found.add("exif_orientation_ignored")
+        flags.add("exif_orientation_ignored")
     if icc_profile is not None:
-        found.add("icc_present")
+        flags.add("icc_present")
     settled = orientation if orientation in UPRIGHT else 1
-    return RasterImage(pixels, rows, columns, tuple(sorted(found)), settled, icc_profile)
+    return RasterImage(pixels, rows, columns, tuple(sorted(flags)), settled, icc_profile)
 
 
 def _opened(

@@ -17,7 +17,7 @@ NONE, LZW, JPEG, DEFLATE, PACKBITS = 1, 5, 7, 8, 32773
 GREY, RGB, PALETTE, CMYK, YCBCR = 1, 2, 3, 5, 6
 SHORT, LONG, LONG8 = 3, 4, 16
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 16: 8, 13: 4, 18: 8}
-_CODES = {3: "H", 4: "I", 5: "I", 13: "I", 16: "Q", 18: "Q"}
+_CODES = {3: "u2", 4: "u4", 5: "u4", 13: "u4", 16: "u8", 18: "u8"}
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def entries(
         if isinstance(values, bytes):
             raw = values
         else:
-            raw = struct.pack(f"{order}{len(values)}{_CODES[kind]}", *values)
+            raw = np.array(values).astype(f"{order}{_CODES[kind]}").tobytes()
         ifd += struct.pack(f"{order}HH{word}", tag, kind, len(raw) // _SIZES[kind])
         if len(raw) > room:
             ifd += struct.pack(f"{order}{word}", behind_at + len(behind))
