@@ -117,16 +117,16 @@ def last_identity(reports: LocalReports) -> tuple[str | None, Identity | None]:
 
 
 def identity_of(run: Mapping[str, Any]) -> Identity | None:
-    """What run.json tells; None when it tells no level of identifiers, as every version does."""
+    """What run.json tells; None when it tells no options."""
     told = at(run, "options")
-    level = at(told, "identifiers")
-    if not isinstance(level, str):
+    if not isinstance(told, Mapping) or not told:
         return None
+    level = at(told, "identifiers")
     pattern, key_id = at(told, "lesion_pattern"), at(told, "patient_key_id")
     include, exclude = (at(told, name) for name in ("include", "exclude"))
     return Identity(
         pattern if isinstance(pattern, str) else None,
-        level,
+        level if isinstance(level, str) else Identity.identifiers,
         key_id if isinstance(key_id, str) else None,
         tuple(map(str, include)) if isinstance(include, list) else (),
         tuple(map(str, exclude)) if isinstance(exclude, list) else (),

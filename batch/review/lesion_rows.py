@@ -197,9 +197,10 @@ def _review_of_left(row: Row, assigned: Assigned) -> Review | None:
 
 
 def marks_taken(
-    assigned: Assigned, lesions: Mapping[str, Lesion], left: Mapping[str, Row]
+    assigned: Assigned, lesions: Mapping[str, Lesion], left: Mapping[str, Row], links: Links
 ) -> set[Mark]:
-    """The marks of lesions on which a mark acts; all others are without effect.
+    """The marks of lesions on which a mark acts, tonight or since an earlier night; all others are
+    without effect.
 
     Args:
         lesions, left: by lesion_key, those with a mark among them.
@@ -207,12 +208,15 @@ def marks_taken(
     taken: set[Mark] = set()
     for key in sorted(assigned.keys()):
         if key in left:
-            review = _review_of_left(left[key], assigned)
+            review, before = _review_of_left(left[key], assigned), before_of(left[key])
         else:
             mark = assigned.mark(key, lesions[key].asking())
             review = review_of(mark, lesions[key].seen()) if mark else None
+            before = links.before(key, lesions[key].paths())
+        review = review or (before.review if before else None)
+        named = {*assigned.of_lesions.get(key, ()), *assigned.of_images.get(key, ())}
         if review is not None:
-            taken |= {*assigned.of_lesions.get(key, ()), *assigned.of_images.get(key, ())}
+            taken |= {each for each in named if each.reviewed_at <= review.reviewed_at}
     return taken
 
 

@@ -114,7 +114,7 @@ def build(
     rows = _rows(tonight, close, lesions, links, assigned, remembered)
     listed = {row["lesion_key"] for row in rows}
     frame = lesion_frame(rows)
-    taken = len(marks_taken(assigned, lesions, left))
+    taken = len(marks_taken(assigned, lesions, left, links))
     counted = {"taken": taken, "without_effect": len(made) - taken}
     facts = _facts(tonight, whole.counts(unscored), marks, assigned, remembered)
     facts = _with_marks(facts, counted, assigned.unmatched)
@@ -261,9 +261,10 @@ def _facts(
 def _with_marks(facts: ReviewFacts, counted: Mapping[str, int], unmatched: int) -> ReviewFacts:
     notes = [*facts.notes]
     if old := counted["without_effect"] - unmatched:
+        marks = "1 mark closes nothing: it is" if old == 1 else f"{old} marks close nothing: they are"
         notes.append(
-            f"{old} marks close nothing: older than every image of their lesion, or of single "
-            "images while another one asks for a look."
+            f"{marks} older than every image of the lesion, or of one image while another one asks "
+            "for a look."
         )
     return replace(facts, marks=dict(counted), notes=tuple(notes))
 

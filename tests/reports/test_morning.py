@@ -15,6 +15,7 @@ from batch.archive.storage import LocalArchive
 from batch.config import ReviewOptions
 from batch.reports import morning as room
 from batch.reports.morning import NightPlace, Pictures, mark_files, morning
+from batch.reports.review_said import marks_lines
 from batch.reports.storage import RUN_FILE, LocalReports
 from tests.reports.nights import (
     at,
@@ -132,6 +133,11 @@ def test_a_model_that_does_not_open_costs_the_explanation_only(place, tmp_path):
         (("reviewed.csv",), (), ("reviewed.csv",)),
         (("reviewed.parquet", "reviewed.csv"), (), ("reviewed.csv", "reviewed.parquet")),
         (("reviewed.csv",), ("other.csv",), ("other.csv",)),
+        (
+            ("reviewed (1).csv", "reviewed.csv", "notes.csv", "reviewed (2).parquet"),
+            (),
+            ("reviewed (1).csv", "reviewed (2).parquet", "reviewed.csv"),
+        ),
     ],
 )
 def test_which_files_hold_the_marks(tmp_path, names, given, expected):
@@ -147,6 +153,70 @@ def test_marks_that_cannot_be_read_close_nothing_and_are_told_on_the_page(place,
     assert said["worklist"]["marks_not_understood"] == 1
     assert said["worklist"]["by_status"] == {"new": 3}
     assert "row 2 does not count" in (tmp_path / "review_worklist.html").read_text()
+
+
+HEAD = "lesion_key;decision;reviewer;reviewed_at\r\n"
+
+
+def key_of(folder: Path, path: str) -> str:
+    """The key of a file's lesion, from a list that was made before."""
+    frame = pd.read_parquet(folder / "review_worklist.parquet")
+    return next(key for key, paths in zip(frame["lesion_key"], frame["paths"], strict=True)
+                if path in paths)  # fmt: skip
+
+
+def test_marks_of_all_downloads_count_once_and_are_told_by_what_became_of_them(place, tmp_path):
+    morning(place, tmp_path, ReviewOptions(), None)
+    a, b = key_of(tmp_path, "a.jpg"), key_of(tmp_path, "b.jpg")
+    late, early = "25.11.2026 08:30", "25.11.2019 08:30"
+    rows = [f"{a};seen;R;{late}", f"1.2.3;gone;R;{late}"]
+    (tmp_path / "reviewed.csv").write_text(HEAD + "\r\n".join(rows))
+    rows += [f"{b};too early;R;{early}", f"{b};x;R;03/04/2026", f"{b};;R;{late}"]
+    (tmp_path / "reviewed (1).csv").write_text("sep=;\r\n" + HEAD + "\r\n".join(rows))
+    (tmp_path / "reviewed.xlsx").write_bytes(b"PK")
+    said = morning(place, tmp_path, ReviewOptions(), None)
+    made = said["worklist"]
+    assert made["by_status"] == {"new": 2, "reviewed": 1}
+    assert made["marks"] == {"taken": 1, "without_effect": 2, "not_understood": 3}
+    assert made["marks_not_understood"] == 3
+    assert made["archive"]["marks"] == 3
+    assert made["archive"]["marks_unmatched"] == 1
+    assert [problem.split(": ")[:2] for problem in made["marks_problems"]] == [
+        ["reviewed (1).csv", "row 6 does not count"],
+        ["reviewed (1).csv", "row 7 does not count"],
+        ["reviewed.xlsx", "a spreadsheet's own file is not read; save it as CSV (UTF-8); no mark "
+         "of it counts."],
+    ]  # fmt: skip
+    lines = marks_lines(said)
+    assert lines[0] == "Marks             1 taken, 2 without effect, 3 NOT UNDERSTOOD"
+    assert len(lines) == 4
+    assert "25.11" not in json.dumps(said) + "\n".join(lines)
+    page = (tmp_path / "review_worklist.html").read_text()
+    assert "1 mark closes nothing: it is older than every image" in page
+    assert "reviewed (1).csv: row 6 does not count" in page
+
+
+def test_without_marks_nothing_is_said_of_them(place, tmp_path):
+    assert marks_lines(morning(place, tmp_path, ReviewOptions(), None)) == []
+    (tmp_path / "reviewed.csv").write_text(f"{HEAD}{key_of(tmp_path, 'a.jpg')};seen;R;2026-11-25")
+    lines = marks_lines(morning(place, tmp_path, ReviewOptions(), None))
+    assert lines == ["Marks             1 taken, 0 without effect, all understood"]
+
+
+def test_a_mark_that_closed_a_lesion_stays_taken_when_its_image_is_another_now(tmp_path):
+    """A file was cut short, marked, and repaired: the mark is older than the image there is."""
+    pattern = ReviewOptions(lesion_pattern=r"^(?P<lesion>l)\.jpg")
+    made = {}
+    for number, file in enumerate([failed(at("l.jpg")), failed(at("l.jpg")),
+                                   image(at("l.jpg"), 0.9)], 1):  # fmt: skip
+        place = night(tmp_path, number, [*FILES[:2], file])
+        made[number] = morning(place, place.folder, pattern, None)["worklist"]
+        (tmp_path / "reviewed.csv").write_text(HEAD + "PATTERN:l;again;R;2026-11-01T08:00Z")
+    assert made[2]["marks"] == made[3]["marks"] == {
+        "taken": 1, "without_effect": 0, "not_understood": 0,
+    }  # fmt: skip
+    assert made[2]["by_status"]["reviewed"] == 1
+    assert made[3]["by_status"]["reopened"] == 1
 
 
 def statuses(place: NightPlace) -> dict[str, str]:

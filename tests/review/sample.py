@@ -88,6 +88,7 @@ def worklist(
                      "below": 512},
             previous_night=BEFORE,
             notes=tuple(words) + notes,
+            changed=tuple(words),
         ),
     )  # fmt: skip
 

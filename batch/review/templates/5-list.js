@@ -75,7 +75,7 @@ function highest(images) {
 }
 
 // What is to be seen of the images since the night before, in two words.
-const ARRIVALS = [["image_added", "image added"], ["image_replaced", "image replaced"], ["image_gone", "image gone"]];
+const ARRIVALS = [["image_added", "new image"], ["image_replaced", "image replaced"], ["image_gone", "image gone"]];
 const arrivals = (lesion) => ARRIVALS.filter(([flag]) => lesion.flags.includes(flag)).map(([, said]) => said).join(", ");
 
 const CELLS = {
@@ -99,7 +99,7 @@ const CELLS = {
     element("span", { class: "sub" }, lesion.status === "open" ? `since ${date(lesion.first_listed_at)}` : lesion.status),
   ],
   score: (lesion) => [element("b", {}, score(lesion.score)), meter(lesion.score, lesion.threshold)],
-  change: (lesion) => [element("span", { class: lesion.change > 0 ? "rose" : null }, change(lesion.change)),
+  change: (lesion) => [element("span", { class: lesion.change >= 0.0005 ? "rose" : null }, change(lesion.change)),
     arrivals(lesion) ? element("span", { class: "sub came", title: arrivals(lesion) }, arrivals(lesion)) : null],
   site: (lesion) => [
     shown(lesion.site) || "not stated", element("span", { class: "sub" }, shown(lesion.side))],
