@@ -125,8 +125,8 @@ def _ranking(found: dict[str, Any]) -> list[str]:
     }
     return [
         "",
-        "Melanoma against the rest, with 95 % intervals (bootstrap by lesion); n/a where a kind is",
-        "absent. The last two take the score for a probability.",
+        "Melanoma against the rest, with 95 % intervals (bootstrap by lesion). The last two take",
+        "the score for a probability.",
         *(f"  {name:<38}{value}" for name, value in rows.items()),
     ]
 

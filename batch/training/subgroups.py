@@ -25,7 +25,7 @@ _OLDEST = 120
 def age_band(age: str) -> str:
     """The decade of an age in years, as in `50-59`; ages that nobody has are not stated."""
     try:
-        years = float(age)
+        years = float(age.replace(",", "."))  # as a spreadsheet may write it
     except ValueError:
         return NOT_STATED
     if not 0 <= years < _OLDEST:  # NaN is not, either

@@ -19,7 +19,7 @@ from batch.training.subgroups import (
 @pytest.mark.parametrize(
     ("age", "band"),
     [
-        ("0", "0-9"), ("9.9", "0-9"), ("10", "10-19"), ("55.0", "50-59"), ("59", "50-59"),
+        ("0", "0-9"), ("9.9", "0-9"), ("10", "10-19"), ("55.0", "50-59"), ("59,5", "50-59"),
         ("60", "60-69"), ("100", "100-109"), ("119", "110-119"), ("120", NOT_STATED),
         ("-1", NOT_STATED), ("", NOT_STATED), ("unknown", NOT_STATED), ("nan", NOT_STATED),
         ("inf", NOT_STATED),
