@@ -11,6 +11,7 @@ import pytest
 from batch.archive import dicom as reader
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_objects import ObjectKind, is_plausible_class, object_kind
+from batch.archive.dicom_parsing import parse
 from batch.archive.limits import Limits
 from batch.archive.preprocess import preprocess
 from batch.archive.rules import ReadingRules
@@ -332,8 +333,8 @@ def test_sequences_may_nest_as_deep_as_the_limit_and_no_deeper(levels, limit, de
         del dataset[element.tag]
     data = dicom_bytes(dataset) + sequences(levels, defined)
     if levels <= limit:
-        assert reader.parse(data, Limits(nesting=limit)).PixelData
+        assert parse(data, Limits(nesting=limit)).dataset.PixelData
         return
     with pytest.raises(ImageFailure) as failure:
-        reader.parse(data, Limits(nesting=limit))
+        parse(data, Limits(nesting=limit))
     assert failure.value.reason == FailureReason.NESTED_TOO_DEEP
