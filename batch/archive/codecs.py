@@ -34,8 +34,9 @@ class DecodedFrame:
 def decode_jpeg_lossless(frame: bytes) -> DecodedFrame:
     """Lossless JPEG, strictly: 8 bits by libjpeg-turbo, which refuses damaged data.
 
-    What it cannot decode (more bits, other than three components) is decoded by two libraries. They
-    fill up damaged data differently, and none of both raises for all of it.
+    What it cannot decode (more bits, other than three components) is decoded by two libraries, none
+    of which raises for damaged data: they fill up differently where bytes are missing, and where
+    there are too many the last ones have no effect.
 
     Raises:
         ImageFailure: DECODE_FAILED.
@@ -47,9 +48,15 @@ def decode_jpeg_lossless(frame: bytes) -> DecodedFrame:
         plain = jpeg.state_colour(frame, header, jpeg.StreamColour.RGB)
         rgb = jpeg_decoder.decode_rgb(plain, header.rows, header.columns, None)
         return DecodedFrame(rgb, header.precision)
-    samples = imagecodecs.ljpeg_decode(frame)
-    if not np.array_equal(samples, imagecodecs.jpeg8_decode(frame)):
-        raise _damaged("jpeg lossless: damaged")
+    samples = imagecodecs.jpeg8_decode(frame)
+    try:
+        again = imagecodecs.ljpeg_decode(frame)
+    except RuntimeError:  # it takes the last codes of some sound streams for missing
+        again = imagecodecs.jpegsof3_decode(frame)
+    if not np.array_equal(samples, again):
+        raise _damaged("jpeg lossless: truncated or damaged")
+    if not _end_has_effect(frame, header.segments[-1][2], samples):
+        raise _damaged("jpeg lossless: more data than pixels")
     return DecodedFrame(samples, header.precision)
 
 
@@ -103,6 +110,28 @@ def decode_jpeg_xl(frame: bytes) -> DecodedFrame:
     samples = imagecodecs.jpegxl_decode(frame)
     precision = codestream.jpeg_xl_header(frame).precision
     return DecodedFrame(samples, precision)
+
+
+def _end_has_effect(frame: bytes, scan: int, samples: np.ndarray) -> bool:
+    """Whether other bits in the last byte that is code for certain give other samples; the very
+    last one may be padding. One change alone may be an invalid code, which is read as no change.
+
+    Args:
+        scan: where the codes begin. samples: what the stream gives.
+    """
+    at = len(frame[: frame.rindex(b"\xff\xd9")].rstrip(b"\xff")) - 2
+    while at > scan and (frame[at] == 0xFF or frame[at - 1] == 0xFF):  # stuffed, or a marker
+        at -= 1
+    if at <= scan:
+        return True  # too short to tell
+    for other in {frame[at] ^ bits for bits in (0x55, 0xAA, 0x0F, 0xF0)} - {0xFF}:
+        try:
+            changed = imagecodecs.jpeg8_decode(frame[:at] + bytes([other]) + frame[at + 1 :])
+        except RuntimeError:
+            return True
+        if not np.array_equal(samples, changed):
+            return True
+    return False
 
 
 def _damaged(detail: str) -> ImageFailure:

@@ -117,9 +117,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _may("image_id", "string", "null when the file failed as a whole"),
         _FRAME,
         _may("content_sha256", "string", _SHA + "; null when it could not be read"),
-        _may(
-            "study_instance_uid", "string", "DICOM (0020,000D), as far as it was parsed"
-        ),
+        _may("study_instance_uid", "string", "DICOM (0020,000D), as far as it was parsed"),
         _LESION,
         _PSEUDONYM,
         *_PATIENT,
