@@ -122,7 +122,9 @@ def _check_kind(parsed: ParsedObject, values: PlainValues, sop_class: str | None
     name = objects.class_name(sop_class) or UID_dictionary.get(sop_class or "", (None,))[0]
     has_pixels = "Rows" in dataset or "PixelData" in dataset
     is_plausible = objects.is_plausible_class(sop_class, name is not None)
-    is_whole = is_plausible and (
+    # a private object that was cut off may have had pixels
+    is_whole = is_plausible and (name is not None or not parsed.is_cut_off)
+    is_whole = is_whole and (
         "DirectoryRecordSequence" in dataset
         or all(text(values, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
     )
@@ -140,13 +142,15 @@ def _check_kind(parsed: ParsedObject, values: PlainValues, sop_class: str | None
             )
         if parsed.is_cut_off or not len(dataset):
             raise _failure(FailureReason.DICOM_INVALID, "cut off before its pixels")
-        missing = "a SOP class" if sop_class is None else "study or series"
-        raise _failure(
-            FailureReason.DICOM_INVALID,
-            f"no pixels and no {missing.removeprefix('a ')}"
-            if is_plausible or sop_class is None
-            else "no pixels, and a SOP class that the standard does not have",
-        )
+        raise _failure(FailureReason.DICOM_INVALID, _what_is_missing(sop_class, is_plausible))
+
+
+def _what_is_missing(sop_class: str | None, is_plausible: bool) -> str:
+    if sop_class is None:
+        return "no pixels and no SOP class"
+    if not is_plausible:
+        return "no pixels, and a SOP class that the standard does not have"
+    return "no pixels and no study or series"
 
 
 def _bytes_per_pixel(values: PlainValues) -> int:

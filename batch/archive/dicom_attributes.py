@@ -108,6 +108,8 @@ def iso_datetime(value: str) -> str | None:
     if match is None:
         return None
     year, month, day, hour, minute, second, fraction, zone = match.groups()
+    if fraction and second is None:
+        return None
     seconds = min(int(second or 0), 59)  # 60 is a leap second
     try:
         datetime(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import struct
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,6 +21,8 @@ from batch.archive.dicom_fragments import DELIMITER, walk_items
 
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
+_LONGEST_HEADER = 12
+"""Bytes of an element before its value (PS3.5 7.1.2)."""
 _PART_10 = b"DICM\x02\x00"
 _OF_AN_OBJECT = frozenset({0x00080016, 0x00080018, 0x00280010, 0x00280011, _PIXEL_DATA})
 """SOP class and instance, Rows, Columns, Pixel Data: an object has each once."""
@@ -62,13 +63,14 @@ class _Order:
 class DicomSource:
     """Where a dataset is read from.
 
-    start: of the dataset. meta: the file meta, parsed; None leaves all to pydicom. implicit,
-    little: the encoding, with file meta. is_followed: there is more in the file than in the stream.
+    start: of the dataset, None when not known. meta: the file meta, parsed; None leaves all to
+    pydicom. implicit, little: the encoding, with file meta. is_followed: there is more in the file
+    than in the stream.
     """
 
     stream: io.BytesIO
     has_preamble: bool
-    start: int = 0
+    start: int | None = None
     meta: FileMetaDataset | None = None
     implicit: bool = False
     little: bool = True
@@ -79,9 +81,12 @@ class DicomSource:
 
         Nothing is in it when the file ends within something whose length it does not tell.
         """
-        self.stream.seek(self.start)
+        self.stream.seek(self.start or 0)
         if self.meta is not None:
-            dataset = read_dataset(self.stream, self.implicit, self.little, stop_when=stop_when)
+            try:
+                dataset = read_dataset(self.stream, self.implicit, self.little, stop_when=stop_when)
+            except OSError:  # raised for the end in a sequence
+                dataset = Dataset()
             dataset.file_meta = self.meta
             return dataset
         dataset = read_partial(self.stream, stop_when, force=not self.has_preamble)
@@ -91,27 +96,36 @@ class DicomSource:
 
     def read_until_cut(self, stop_when: _Order) -> Dataset:
         """The elements in front of such an end."""
-        self.stream.seek(self.start)
+        self.stream.seek(self.start or 0)
         dataset = Dataset()
         dataset.set_original_encoding(self.implicit, self.little)
         dataset.file_meta = self.meta or FileMetaDataset()
-        with suppress(EOFError, struct.error):
-            for element in data_element_generator(
-                self.stream, self.implicit, self.little, stop_when=stop_when
-            ):
+        elements = data_element_generator(
+            self.stream, self.implicit, self.little, stop_when=stop_when
+        )
+        try:
+            for element in elements:
                 dataset[element.tag] = element
+        except RecursionError:
+            raise
+        except Exception:  # of whatever was reading when the file ended
+            return dataset
         return dataset
 
 
-def is_in_order(dataset: Dataset) -> bool:
+def is_in_order(dataset: Dataset, start: int | None) -> bool:
     """Whether there are elements, each in its place: what follows out of turn is not this object's,
     and pydicom lets it replace what stood before.
+
+    Args:
+        start: where the first one begins; None when that is not known.
     """
     places = [
         (tag, element.value_tell if isinstance(element, RawDataElement) else element.file_tell or 0)
         for tag, element in zip(dataset.keys(), dataset.values(), strict=True)
     ]
-    return bool(places) and all(
+    is_first = bool(places) and (start is None or places[0][1] <= start + _LONGEST_HEADER)
+    return is_first and all(
         before[0] < after[0] and before[1] < after[1] for before, after in pairwise(places)
     )
 
@@ -129,7 +143,7 @@ def read_in_order(source: DicomSource) -> ParsedObject:
     data, position = source.stream.getvalue(), source.stream.tell()
     implicit, little = (bool(part) for part in dataset.original_encoding)
     while order.stopped:
-        header = 8 if implicit else 12
+        header = 8 if implicit else _LONGEST_HEADER
         is_pixel_data = order.last < _PIXEL_DATA and _tag_at(data, position, little) == _PIXEL_DATA
         if not is_pixel_data:
             follows = _take_the_rest(dataset, data[position:], implicit, little)

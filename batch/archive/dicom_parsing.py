@@ -50,7 +50,7 @@ def parse(data: bytes, limits: Limits, has_preamble: bool = True) -> ParsedObjec
     try:
         source = _source(data, limits, has_preamble)
         parsed = ParsedObject(source.read(), source.is_followed, False)
-        if not is_in_order(parsed.dataset):
+        if not is_in_order(parsed.dataset, source.start):
             parsed = read_in_order(source)
         dataset = parsed.dataset
         depth = _depth(dataset, limits.nesting)
@@ -72,7 +72,7 @@ def _source(data: bytes, limits: Limits, has_preamble: bool) -> DicomSource:
     start = _PREAMBLE_BYTES if has_preamble else 0
     stream = io.BytesIO(data)
     if data[start : start + 2] != _FILE_META_GROUP.to_bytes(2, "little"):
-        return DicomSource(stream, has_preamble)
+        return DicomSource(stream, has_preamble, None if has_preamble else 0)
     stream.seek(start)
     meta = read_dataset(
         stream,
