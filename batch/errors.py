@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -178,10 +179,13 @@ class ImageFailure(Exception):
     """One image (or one whole file) cannot be scored; ends as an `Unscored` row.
 
     detail: a short phrase of ours; no path, no value of a dataset, no library message.
+    attributes: what the file tells of lesion and patient all the same, as far as the privacy policy
+        lets it through; by the names of `ImageRecord`.
     """
 
     def __init__(self, stage: Stage, reason: FailureReason, detail: str = "") -> None:
         self.stage, self.reason, self.detail = stage, reason, detail
+        self.attributes: Mapping[str, str | None] = {}
         super().__init__(stage, reason, detail)
 
 

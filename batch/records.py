@@ -115,9 +115,19 @@ class Prediction:
     melanoma_score: float
 
 
+KEPT_ATTRIBUTES = (
+    "study_instance_uid", "lesion_id", "patient_pseudonym", "patient_id", "issuer_of_patient_id",
+)  # fmt: skip
+"""Of an `ImageRecord`: what an image without a score keeps of it, so that it stands with its lesion
+and its patient."""
+
+
 @dataclass(frozen=True)
 class Unscored:
-    """An image, or a file as a whole (frame_number and image_id None), that has no score."""
+    """An image, or a file as a whole (frame_number and image_id None), that has no score.
+
+    The last five are as in `ImageRecord`; None where the file could not tell them.
+    """
 
     path: str
     stage: Stage
@@ -126,6 +136,11 @@ class Unscored:
     image_id: str | None = None
     frame_number: int | None = None
     content_sha256: str | None = None
+    study_instance_uid: str | None = None
+    lesion_id: str | None = None
+    patient_pseudonym: str | None = None
+    patient_id: str | None = None
+    issuer_of_patient_id: str | None = None
 
 
 @dataclass(frozen=True)

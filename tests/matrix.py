@@ -20,6 +20,7 @@ from pydicom.uid import UID
 from batch.archive import dicom
 from batch.archive.dicom_attributes import text
 from batch.archive.dicom_frames import decode_frame
+from batch.archive.dicom_parsing import parse
 from batch.archive.formats import HEAD_BYTES, FileFormat, sniff
 from batch.archive.limits import Limits
 from batch.archive.rules import ReadingRules
@@ -30,13 +31,7 @@ if spec := find_spec("data_store"):  # the package pydicom-data
     SHIPPED += [Path(place) for place in spec.submodule_search_locations or ()]
 DICOM = {FileFormat.DICOM: True, FileFormat.DICOM_WITHOUT_PREAMBLE: False}
 
-_PALETTE = "big-endian palette, refused: its tables are read wrongly"
-EXPECTED_FAILURES = {
-    "badVR.dcm": "grey, with a number of frames that is no number",
-    "OBXXXX1A_expb.dcm": _PALETTE,
-    "OBXXXX1A_expb_2frame.dcm": _PALETTE,
-    "gdcm-US-ALOKA-16_big.dcm": _PALETTE,
-}
+EXPECTED_FAILURES = {"badVR.dcm": "grey, with a number of frames that is no number"}
 
 
 def attempt(path: Path) -> tuple[str, str, str] | None:
@@ -47,10 +42,11 @@ def attempt(path: Path) -> tuple[str, str, str] | None:
         return None
     rules = ReadingRules(limits=Limits(frames=1000))
     try:
-        dataset = dicom.parse(data, rules.limits, preamble)
+        parsed = parse(data, rules.limits, preamble)
+        dataset = parsed.dataset
         if "PixelData" not in dataset or "Rows" not in dataset:
             return None
-        image = dicom.describe(dataset, rules)
+        image = dicom.describe(parsed, rules)
     except ImageFailure as failure:
         return "?", "?", failure.reason.value
     syntax = UID(image.transfer_syntax_uid).name

@@ -1,77 +1,138 @@
-"""Decoders from imagecodecs: what pydicom lacks (lossless JPEG, JPEG XL), PNG, and TIFF's parts.
+"""The decoders of compressed DICOM frames, but for lossy JPEG: each is one library's.
 
-The only importer of imagecodecs. `decode_frame`, `is_available` and `DECODER_DEPENDENCIES` are what
-pydicom asks of a plugin module (pydicom.pixels, `Decoder.add_plugin`).
+The only importer of pylibjpeg-openjpeg, pylibjpeg-rle and pyjpegls. They are called
+directly: what pydicom puts between asks the object's header for what the stream itself knows, and
+headers are wrong there (Planar Configuration, Bits Stored, offset tables).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import imagecodecs
+import jpeg_ls
 import numpy as np
+import openjpeg
+from rle.utils import decode_pixel_data as decode_rle_segments
 
-PLUGIN = "melanoma_batch_imagecodecs"
-SYNTAXES = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+from batch.archive import codestream, jpeg, jpeg_decoder
+from batch.errors import FailureReason, ImageFailure, Stage
 
-_PACKBITS_RUN = 128
-"""A run may reach beyond the last row; libtiff lets it."""
-
-DECODER_DEPENDENCIES = dict.fromkeys(SYNTAXES, ("numpy", "imagecodecs>=2025.3.30"))
-
-
-def is_available(uid: str) -> bool:
-    """Whether the plugin can decode this transfer syntax here."""
-    return uid in DECODER_DEPENDENCIES and bool(imagecodecs.LJPEG.available)
+_RLE_ORDER = "<"
 
 
-def decode_frame(source: bytes, runner: Any) -> bytearray:
-    """One lossless JPEG frame as samples in pixel order; called by pydicom.
+@dataclass(frozen=True, eq=False)
+class DecodedFrame:
+    """samples: (h, w) or (h, w, components), unsigned, as the stream has them. precision: bits of
+    a sample, by the stream.
+    """
+
+    samples: np.ndarray
+    precision: int
+
+
+def decode_jpeg_lossless(frame: bytes) -> DecodedFrame:
+    """Lossless JPEG, strictly: 8 bits by libjpeg-turbo, which refuses damaged data.
+
+    What it cannot decode (more bits, other than three components) is decoded by two libraries, none
+    of which raises for damaged data: they fill up differently where bytes are missing, and where
+    there are too many the last ones have no effect.
+
+    Raises:
+        ImageFailure: DECODE_FAILED.
+    """
+    header = jpeg.read_header(frame)
+    codestream.require_end(frame, "jpeg lossless")
+    if header.precision == 8 and len(header.component_ids) == 3:
+        # as raw samples: what they mean is for the object's header to say
+        plain = jpeg.state_colour(frame, header, jpeg.StreamColour.RGB)
+        rgb = jpeg_decoder.decode_rgb(plain, header.rows, header.columns, None)
+        return DecodedFrame(rgb, header.precision)
+    samples = imagecodecs.jpeg8_decode(frame)
+    try:
+        again = imagecodecs.ljpeg_decode(frame)
+    except RuntimeError:  # it takes the last codes of some sound streams for missing
+        again = imagecodecs.jpegsof3_decode(frame)
+    if not np.array_equal(samples, again):
+        raise _damaged("jpeg lossless: truncated or damaged")
+    if not _end_has_effect(frame, header.segments[-1][2], samples):
+        raise _damaged("jpeg lossless: more data than pixels")
+    return DecodedFrame(samples, header.precision)
+
+
+def decode_jpeg_ls(frame: bytes) -> DecodedFrame:
+    """JPEG-LS, of any interleave mode."""
+    buffer, info = jpeg_ls.decode_pixel_data(frame)
+    precision, components = info["bits_per_sample"], info["components"]
+    samples = np.frombuffer(buffer, np.uint8 if precision <= 8 else "<u2")
+    size = info["height"], info["width"]
+    if components == 1:
+        samples = samples.reshape(size)
+    elif info["interleave_mode"] == 0:  # one plane after the other
+        samples = samples.reshape(components, *size).transpose(1, 2, 0)
+    else:
+        samples = samples.reshape(*size, components)
+    return DecodedFrame(samples, precision)
+
+
+def decode_jpeg_2000(frame: bytes) -> DecodedFrame:
+    """JPEG 2000 or HTJ2K, raw or in a JP2 file; its own colour transform is undone."""
+    precision = codestream.jpeg_2000_header(frame).precision
+    samples = openjpeg.decode(frame)
+    if samples.dtype.kind == "i":  # the same bits, as pydicom and others take them
+        mask = np.array(2**precision - 1, samples.dtype.str.replace("i", "u"))
+        samples = samples.view(mask.dtype) & mask
+    return DecodedFrame(samples, precision)
+
+
+def decode_rle(frame: bytes, rows: int, columns: int, samples: int, allocated: int) -> DecodedFrame:
+    """DICOM's RLE: always one plane after the other, whatever Planar Configuration says.
+
+    Raises:
+        ImageFailure: HEADER_CONTRADICTS_PIXELS for another number of segments.
+    """
+    needed, found = samples * allocated // 8, int.from_bytes(frame[:4], "little")
+    if found != needed:
+        raise ImageFailure(
+            Stage.DECODE,
+            FailureReason.HEADER_CONTRADICTS_PIXELS,
+            f"{found} segments in the RLE data; the header needs {needed}",
+        )
+    decoded = decode_rle_segments(
+        frame, version=2, rows=rows, columns=columns, bits_allocated=allocated, byteorder=_RLE_ORDER
+    )
+    planes = np.frombuffer(decoded, f"{_RLE_ORDER}u{allocated // 8}").reshape(-1, rows, columns)
+    return DecodedFrame(planes[0] if samples == 1 else planes.transpose(1, 2, 0), allocated)
+
+
+def decode_jpeg_xl(frame: bytes) -> DecodedFrame:
+    """JPEG XL; the stream knows its own colours, XYB included."""
+    samples = imagecodecs.jpegxl_decode(frame)
+    precision = codestream.jpeg_xl_header(frame).precision
+    return DecodedFrame(samples, precision)
+
+
+def _end_has_effect(frame: bytes, scan: int, samples: np.ndarray) -> bool:
+    """Whether other bits in the last byte that is code for certain give other samples; the very
+    last one may be padding. One change alone may be an invalid code, which is read as no change.
 
     Args:
-        source: the frame's stream. runner: pydicom's DecodeRunner, told the layout of the result.
+        scan: where the codes begin. samples: what the stream gives.
     """
-    pixels = imagecodecs.ljpeg_decode(source)
-    runner.set_option("bits_allocated", 8 * pixels.itemsize)
-    runner.set_option("planar_configuration", 0)
-    return bytearray(np.ascontiguousarray(pixels).tobytes())
+    at = len(frame[: frame.rindex(b"\xff\xd9")].rstrip(b"\xff")) - 2
+    while at > scan and (frame[at] == 0xFF or frame[at - 1] == 0xFF):  # stuffed, or a marker
+        at -= 1
+    if at <= scan:
+        return True  # too short to tell
+    for other in {frame[at] ^ bits for bits in (0x55, 0xAA, 0x0F, 0xF0)} - {0xFF}:
+        try:
+            changed = imagecodecs.jpeg8_decode(frame[:at] + bytes([other]) + frame[at + 1 :])
+        except RuntimeError:
+            return True
+        if not np.array_equal(samples, changed):
+            return True
+    return False
 
 
-def decode_jpeg_xl(frame: bytes) -> np.ndarray:
-    """A JPEG XL frame: (h, w, samples) uint8 or uint16; the stream knows its own colours."""
-    return imagecodecs.jpegxl_decode(frame)
-
-
-def decode_png(data: bytes) -> np.ndarray:
-    """A PNG file by libpng, which refuses one whose data end early; Pillow leaves the rest black.
-
-    Returns:
-        (h, w) or (h, w, samples) uint8, or uint16 where it has 16 bits. Palettes become colours,
-        tRNS becomes alpha.
-    """
-    return imagecodecs.png_decode(data)
-
-
-def decode_lzw(data: bytes, size: int) -> bytes:
-    """A strip or tile in TIFF's LZW: at most `size` bytes, fewer when the data end early."""
-    return bytes(imagecodecs.lzw_decode(data, out=size))
-
-
-def decode_packbits(data: bytes, size: int) -> bytes:
-    """A strip or tile in PackBits: at most `size` bytes, fewer when the data end early."""
-    return bytes(imagecodecs.packbits_decode(data, out=size + _PACKBITS_RUN))[:size]
-
-
-def decode_zstd(data: bytes, size: int) -> bytes:
-    """A strip or tile in Zstandard, of at most `size` bytes."""
-    return bytes(imagecodecs.zstd_decode(data, out=size))
-
-
-def unpack_integers(data: bytes, bits: int, a_row: int) -> np.ndarray:
-    """Numbers of an odd width, highest bit first, each row of `a_row` from a byte of its own.
-
-    Returns:
-        (n,) uint8, or uint16 above 8 bits.
-    """
-    kind = np.uint8 if bits <= 8 else np.uint16
-    return imagecodecs.packints_decode(data, kind, bits, runlen=a_row)
+def _damaged(detail: str) -> ImageFailure:
+    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)

@@ -16,18 +16,34 @@ _JXL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 @dataclass(frozen=True)
 class Jpeg2000Header:
-    """Size and colour transform of a JPEG 2000 or HTJ2K codestream."""
+    """Size, bits and colour transform of a JPEG 2000 or HTJ2K codestream.
+
+    precision: bits of the first component's samples.
+    """
 
     rows: int
     columns: int
     components: int
+    precision: int
     multiple_component_transform: bool
 
 
-def require_end(frame: bytes, name: str) -> None:
-    """Refuse a JPEG without its end marker: imagecodecs fills what is missing with grey.
+@dataclass(frozen=True)
+class JpegXlHeader:
+    """Size and bits of a JPEG XL codestream.
 
-    Pillow, openjpeg, CharLS and the RLE decoder raise by themselves for a truncated stream.
+    precision: bits of a sample; 0 where they are floating point numbers.
+    """
+
+    rows: int
+    columns: int
+    precision: int
+
+
+def require_end(frame: bytes, name: str) -> None:
+    """Refuse a lossless JPEG without its end marker: imagecodecs fills up what is missing.
+
+    openjpeg, CharLS and the RLE decoder raise by themselves for a truncated stream.
 
     Raises:
         ImageFailure: DECODE_FAILED.
@@ -43,8 +59,8 @@ def jpeg_2000_header(frame: bytes) -> Jpeg2000Header:
         ImageFailure: DECODE_FAILED when there is none.
     """
     start = frame.find(b"\xff\x4f\xff\x51")
-    siz = frame[start + 4 : start + 4 + 38]
-    if start < 0 or len(siz) < 38:
+    siz = frame[start + 4 : start + 4 + 39]
+    if start < 0 or len(siz) < 39:
         raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "JPEG 2000 without header")
     right, bottom, left, top = (int.from_bytes(siz[at : at + 4], "big") for at in (4, 8, 12, 16))
     position, transform = start + 2, False
@@ -61,35 +77,64 @@ def jpeg_2000_header(frame: bytes) -> Jpeg2000Header:
         rows=bottom - top,
         columns=right - left,
         components=int.from_bytes(siz[36:38], "big"),
+        precision=(siz[38] & 0x7F) + 1,
         multiple_component_transform=transform,
     )
 
 
-def jpeg_xl_size(frame: bytes) -> tuple[int, int]:
-    """(rows, columns) of a raw JPEG XL codestream, or of the first one in a container.
+def jpeg_xl_header(frame: bytes) -> JpegXlHeader:
+    """Read SizeHeader and the bit depth of a raw JPEG XL codestream, or of the first one in a
+    container.
 
     Raises:
-        ImageFailure: DECODE_FAILED when there is none.
+        ImageFailure: DECODE_FAILED when there is none; UNSUPPORTED_TRANSFER_SYNTAX for an
+            animation or a preview in front of it.
     """
     start = 0 if frame[:2] == b"\xff\x0a" else frame.find(b"\xff\x0a", 12)
-    bits = int.from_bytes(frame[start + 2 : start + 12], "little")
     if start < 0 or len(frame) < start + 12:
         raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "JPEG XL without header")
+    bits = _Bits(frame[start + 2 : start + 34])
+    rows, columns = _jxl_size(bits)
+    if bits.take(1):  # all defaults
+        return JpegXlHeader(rows, columns, 8)
+    if bits.take(1):  # extra fields
+        bits.take(3)  # orientation
+        if bits.take(1):  # intrinsic size
+            _jxl_size(bits)
+        if bits.take(1) or bits.take(1):
+            raise ImageFailure(
+                Stage.DECODE,
+                FailureReason.UNSUPPORTED_TRANSFER_SYNTAX,
+                "JPEG XL with a preview or an animation",
+            )
+    if bits.take(1):
+        return JpegXlHeader(rows, columns, 0)
+    choice = bits.take(2)
+    return JpegXlHeader(rows, columns, (8, 10, 12)[choice] if choice < 3 else bits.take(6) + 1)
 
-    def take(count: int) -> int:
-        nonlocal bits
-        value, bits = bits & ((1 << count) - 1), bits >> count
+
+class _Bits:
+    """Bits of a JPEG XL header, lowest first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = int.from_bytes(data, "little")
+
+    def take(self, count: int) -> int:
+        value, self._left = self._left & ((1 << count) - 1), self._left >> count
         return value
 
-    small = take(1)
+
+def _jxl_size(bits: _Bits) -> tuple[int, int]:
+    """(rows, columns)."""
+    small = bits.take(1)
 
     def side() -> int:
         if small:
-            return (take(5) + 1) * 8
-        return take((9, 13, 18, 30)[take(2)]) + 1
+            return (bits.take(5) + 1) * 8
+        return bits.take((9, 13, 18, 30)[bits.take(2)]) + 1
 
     rows = side()
-    ratio = take(3)
+    ratio = bits.take(3)
     if ratio == 0:
         return rows, side()
     wide, high = _JXL_RATIOS[ratio - 1]

@@ -1,38 +1,20 @@
-"""DICOM Part 10 files and bare datasets: parsing with bounds, identity, what is to be scored.
-
-Everything pydicom says (warnings, exceptions) may quote patient data: its warnings and log lines
-are dropped here, and its exceptions become reasons of ours.
-"""
+"""DICOM objects: identity, what is to be scored, and what decoding needs of them."""
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
-import zlib
 from dataclasses import dataclass
+from functools import cached_property
 
-import pydicom
-from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import read_dataset
+from pydicom.dataset import Dataset
 from pydicom.uid import UID_dictionary
 
 from batch.archive import dicom_objects as objects
 from batch.archive.dicom_attributes import number, record_attributes, selection_values, text
+from batch.archive.dicom_fragments import Frames, split_frames
+from batch.archive.dicom_parsing import ParsedObject, parse
 from batch.archive.dicom_values import PlainValues
-from batch.archive.limits import Limits
 from batch.archive.rules import ReadingRules
 from batch.errors import FailureReason, ImageFailure, NonImageReason, NotAnImage, Stage
-
-pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
-warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
-logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
-
-_PREAMBLE_BYTES = 132
-_FILE_META_GROUP = 2
-_BYTES_OF_A_LEVEL = 16
-"""An item's header and that of the sequence in it, at the least (PS3.5 7.5)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,32 +32,50 @@ class DicomImage:
     attributes: dict[str, str | None]
     flags: tuple[str, ...]
 
+    @cached_property
+    def encapsulated(self) -> Frames:
+        """The frames of compressed pixel data, told apart once for all of them.
+
+        Raises:
+            ImageFailure: stage DECODE; nothing tells them apart.
+        """
+        table = self.dataset.get("ExtendedOffsetTable")
+        offsets = table if isinstance(table, bytes) else b""
+        return split_frames(self.dataset.PixelData, self.frames, offsets)
+
 
 def identify(data: bytes, rules: ReadingRules, has_preamble: bool = True) -> DicomImage:
     """Parse an object and decide whether its frames are to be scored; decodes nothing.
 
     Raises:
-        NotAnImage: a non-image for us. ImageFailure: goes to a person.
+        NotAnImage: a non-image for us. ImageFailure: goes to a person, with what the object tells
+            of lesion and patient.
     """
-    dataset = parse(data, rules.limits, has_preamble)
-    values = PlainValues(dataset)
-    sop_class = _sop_class(values, dataset)
-    has_pixels = "Rows" in dataset or "PixelData" in dataset
-    is_whole = objects.is_plausible_class(sop_class, sop_class in UID_dictionary) and (
-        "DirectoryRecordSequence" in dataset
-        or all(text(values, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
-    )
-    _check_kind(sop_class, has_pixels, is_whole)
-    rules.selection.check(selection_values(values, sop_class))
-    return describe(dataset, rules)
+    parsed = parse(data, rules.limits, has_preamble)
+    values = PlainValues(parsed.dataset)
+    sop_class = _sop_class(values, parsed.dataset)
+    try:
+        _check_kind(parsed, values, sop_class)
+        rules.selection.check(selection_values(values, sop_class))
+        return describe(parsed, rules)
+    except NotAnImage as stated:
+        if not parsed.is_followed:
+            raise
+        failure = _failure(FailureReason.DICOM_INVALID, "a second object behind a non-image")
+        failure.attributes = _attributes(values, sop_class, rules)
+        raise failure from stated
+    except ImageFailure as failure:
+        failure.attributes = _attributes(values, sop_class, rules)
+        raise
 
 
-def describe(dataset: Dataset, rules: ReadingRules) -> DicomImage:
+def describe(parsed: ParsedObject, rules: ReadingRules) -> DicomImage:
     """What decoding and the record need of an object, whatever its kind.
 
     Raises:
         ImageFailure: a size or number that is missing, absurd or too large.
     """
+    dataset = parsed.dataset
     values = PlainValues(dataset)
     rows, columns = number(values, "Rows"), number(values, "Columns")
     frames = number(values, "NumberOfFrames", default=1)
@@ -88,89 +88,15 @@ def describe(dataset: Dataset, rules: ReadingRules) -> DicomImage:
         )
     rules.limits.check_size(rows, columns, _bytes_per_pixel(values))
     sop_class = _sop_class(values, dataset)
-    attributes = rules.identifiers.apply(record_attributes(values, sop_class))
+    attributes = _attributes(values, sop_class, rules)
     syntax = text(PlainValues(dataset.file_meta), "TransferSyntaxUID") or _bare_syntax(dataset)
     flags = objects.kind_flags(sop_class) | _flags(values, syntax)
+    if parsed.is_followed:
+        flags.add("objects_beyond_first")
     if "ICCProfile" in dataset:
         flags.add("icc_present")
     flags_in_order = tuple(sorted(flags))
     return DicomImage(dataset, values, syntax, frames, rows, columns, attributes, flags_in_order)
-
-
-def parse(data: bytes, limits: Limits, has_preamble: bool = True) -> Dataset:
-    """Bytes to a dataset with `file_meta`, within the limits of inflation and nesting.
-
-    Raises:
-        ImageFailure: stage IDENTIFY.
-    """
-    try:
-        dataset = _with_known_syntax(data, limits) if has_preamble else None
-        if dataset is None:
-            dataset = pydicom.dcmread(io.BytesIO(data), force=not has_preamble)
-        if not hasattr(dataset, "file_meta"):
-            dataset.file_meta = FileMetaDataset()
-        depth = _depth(dataset, limits.nesting)
-    except ImageFailure:
-        raise
-    except RecursionError as error:
-        raise _failure(FailureReason.NESTED_TOO_DEEP, "") from error
-    except Exception as error:  # pydicom's parsers raise whatever struct and codecs raise
-        raise _failure(FailureReason.DICOM_INVALID, type(error).__name__) from error
-    if depth > limits.nesting:
-        raise _failure(FailureReason.NESTED_TOO_DEEP, f"allowed: {limits.nesting} levels")
-    return dataset
-
-
-def _with_known_syntax(data: bytes, limits: Limits) -> Dataset | None:
-    """A dataset in explicit little endian, as nearly all are, without what pydicom tries for the
-    others; a deflated one is inflated under our bound. None for any other transfer syntax.
-    """
-    stream = io.BytesIO(data[_PREAMBLE_BYTES:])
-    meta = read_dataset(
-        stream,
-        is_implicit_VR=False,
-        is_little_endian=True,
-        stop_when=lambda tag, *_: tag.group != _FILE_META_GROUP,
-    )
-    syntax = text(PlainValues(meta), "TransferSyntaxUID")
-    if syntax == objects.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-        stream = io.BytesIO(_inflated(stream.read(), limits))
-    elif syntax not in objects.EXPLICIT_LITTLE_ENDIAN:
-        return None
-    dataset = read_dataset(stream, is_implicit_VR=False, is_little_endian=True)
-    dataset.file_meta = FileMetaDataset(meta)
-    return dataset
-
-
-def _inflated(deflated: bytes, limits: Limits) -> bytes:
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflate.decompress(deflated, limits.inflated_bytes)
-    if inflate.unconsumed_tail:
-        raise _failure(FailureReason.INFLATES_TOO_MUCH, f"allowed: {limits.inflated_bytes} bytes")
-    return inflated
-
-
-def _depth(dataset: Dataset, limit: int) -> int:
-    """Levels of sequences, counted no further than one beyond the limit; without recursion. What is
-    too short to hold as many levels as are left is not parsed for it.
-    """
-    depth, level = 0, [dataset]
-    while level and depth <= limit:
-        below: list[Dataset] = []
-        for item in level:
-            for element in item.values():
-                if element.VR == "SQ" and _may_hold(element, limit - depth):
-                    below.extend(item[element.tag].value or [])
-        level = below
-        depth += bool(below)
-    return depth
-
-
-def _may_hold(element: DataElement | RawDataElement, levels: int) -> bool:
-    """Whether a sequence, parsed or not, may hold more than so many levels, itself included."""
-    if not isinstance(element, RawDataElement) or element.value is None:
-        return True
-    return len(element.value) >= levels * _BYTES_OF_A_LEVEL
 
 
 def _bare_syntax(dataset: Dataset) -> str:
@@ -185,20 +111,46 @@ def _sop_class(values: PlainValues, dataset: Dataset) -> str | None:
     return text(values, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
 
 
-def _check_kind(sop_class: str | None, has_pixels: bool, is_whole: bool) -> None:
-    name = UID_dictionary.get(sop_class or "", ("unknown SOP class",))[0]
-    kind = objects.object_kind(sop_class, sop_class in UID_dictionary, has_pixels, is_whole)
+def _attributes(
+    values: PlainValues, sop_class: str | None, rules: ReadingRules
+) -> dict[str, str | None]:
+    return rules.identifiers.apply(record_attributes(values, sop_class))
+
+
+def _check_kind(parsed: ParsedObject, values: PlainValues, sop_class: str | None) -> None:
+    dataset = parsed.dataset
+    name = objects.class_name(sop_class) or UID_dictionary.get(sop_class or "", (None,))[0]
+    has_pixels = "Rows" in dataset or "PixelData" in dataset
+    is_plausible = objects.is_plausible_class(sop_class, name is not None)
+    # a private object that was cut off may have had pixels
+    is_whole = is_plausible and (name is not None or not parsed.is_cut_off)
+    is_whole = is_whole and (
+        "DirectoryRecordSequence" in dataset
+        or all(text(values, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
+    )
+    kind = objects.object_kind(sop_class, name is not None, has_pixels, is_whole)
     if kind == objects.ObjectKind.NON_IMAGE:
         raise NotAnImage(
             NonImageReason.DICOM_OTHER_KIND if has_pixels else NonImageReason.DICOM_WITHOUT_PIXELS,
-            name,
+            name or "unknown SOP class",
         )
     if kind == objects.ObjectKind.TO_A_PERSON:
-        if not has_pixels:
-            raise _failure(FailureReason.DICOM_INVALID, "a fragment of an object")
-        raise _failure(
-            FailureReason.UNSUPPORTED_SOP_CLASS, "missing, private or unknown SOP class with pixels"
-        )
+        if has_pixels:
+            raise _failure(
+                FailureReason.UNSUPPORTED_SOP_CLASS,
+                "missing, private or unknown SOP class with pixels",
+            )
+        if parsed.is_cut_off or not len(dataset):
+            raise _failure(FailureReason.DICOM_INVALID, "cut off before its pixels")
+        raise _failure(FailureReason.DICOM_INVALID, _what_is_missing(sop_class, is_plausible))
+
+
+def _what_is_missing(sop_class: str | None, is_plausible: bool) -> str:
+    if sop_class is None:
+        return "no pixels and no SOP class"
+    if not is_plausible:
+        return "no pixels, and a SOP class that the standard does not have"
+    return "no pixels and no study or series"
 
 
 def _bytes_per_pixel(values: PlainValues) -> int:

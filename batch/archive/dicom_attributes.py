@@ -19,6 +19,9 @@ _LEAP_SECOND = 60
 _UID = re.compile(r"[0-9.]{1,64}")
 _CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")
 _SIDE = re.compile(r"[RLUB]")
+# as ACR-NEMA wrote them, which DICOM still asks readers to take (PS3.5 6.2, DA and TM)
+_DOTTED_DATE = re.compile(r"\d{4}\.\d\d\.\d\d")
+_COLON_TIME = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?")
 _DATETIME = re.compile(r"^(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:\.(\d{1,6}))?([+-]\d{4})?$")
 
 
@@ -105,6 +108,8 @@ def iso_datetime(value: str) -> str | None:
     if match is None:
         return None
     year, month, day, hour, minute, second, fraction, zone = match.groups()
+    if fraction and second is None:
+        return None
     seconds = min(int(second or 0), 59)  # 60 is a leap second
     try:
         datetime(
@@ -122,9 +127,14 @@ def iso_datetime(value: str) -> str | None:
 def _datetime_candidates(dataset: Any) -> Iterator[str | None]:
     yield text(dataset, "AcquisitionDateTime")
     for kind in ("Acquisition", "Content", "Study"):
-        date, time = text(dataset, f"{kind}Date"), text(dataset, f"{kind}Time")
+        date = _without(".", _DOTTED_DATE, text(dataset, f"{kind}Date"))
+        time = _without(":", _COLON_TIME, text(dataset, f"{kind}Time"))
         yield f"{date}{time}" if date and time else date
         yield date
+
+
+def _without(sign: str, pattern: re.Pattern[str], value: str | None) -> str | None:
+    return value.replace(sign, "") if value and pattern.fullmatch(value) else value
 
 
 def _anatomic_region(dataset: Any) -> str | None:

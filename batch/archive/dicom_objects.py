@@ -31,12 +31,22 @@ _SCORED = frozenset(
     }
 )
 
+_NEWER_CLASSES = {
+    _STORAGE + "66.7": "Label Map Segmentation Storage",
+    _STORAGE + "66.8": "Height Map Segmentation Storage",
+    _STORAGE + "601.3": "Thermography Image Storage",
+    _STORAGE + "601.4": "Thermography Multi-frame Image Storage",
+}
+"""Storage classes that came into the standard after pydicom's dictionary was made."""
+
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1.99"
 EXPLICIT_VR_BIG_ENDIAN = "1.2.840.10008.1.2.2"
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+JPEG_PROGRESSIVE = "1.2.840.10008.1.2.4.55"
+JPEG_SPECTRAL = "1.2.840.10008.1.2.4.53"
 JPEG_XL_RECOMPRESSION = "1.2.840.10008.1.2.4.111"
 
 
@@ -59,6 +69,8 @@ CODECS: dict[str, Codec] = {
     EXPLICIT_VR_BIG_ENDIAN: Codec.NATIVE,
     JPEG_BASELINE: Codec.JPEG,
     JPEG_EXTENDED: Codec.JPEG,
+    JPEG_SPECTRAL: Codec.JPEG,  # retired, and libjpeg reads them
+    JPEG_PROGRESSIVE: Codec.JPEG,
     "1.2.840.10008.1.2.4.57": Codec.JPEG_LOSSLESS,
     "1.2.840.10008.1.2.4.70": Codec.JPEG_LOSSLESS,
     "1.2.840.10008.1.2.4.80": Codec.JPEG_LS,
@@ -83,7 +95,14 @@ EXPLICIT_LITTLE_ENDIAN = frozenset(CODECS) - {
 """Of these, the ones whose datasets are stored so: every encapsulated one is (PS3.5 A.4)."""
 
 LOSSY_TRANSFER_SYNTAXES = frozenset(
-    {JPEG_BASELINE, JPEG_EXTENDED, JPEG_XL_RECOMPRESSION, "1.2.840.10008.1.2.4.81"}
+    {
+        JPEG_BASELINE,
+        JPEG_EXTENDED,
+        JPEG_SPECTRAL,
+        JPEG_PROGRESSIVE,
+        JPEG_XL_RECOMPRESSION,
+        "1.2.840.10008.1.2.4.81",
+    }
 )
 """Always lossy; the others say so in Lossy Image Compression (0028,2110)."""
 
@@ -128,6 +147,11 @@ def is_plausible_class(sop_class_uid: str | None, is_standard: bool) -> bool:
         return True
     well_formed = sop_class_uid is not None and _UID.fullmatch(sop_class_uid) is not None
     return well_formed and not str(sop_class_uid).startswith(_STANDARD_ROOT)
+
+
+def class_name(sop_class_uid: str | None) -> str | None:
+    """The name of a storage class that is newer than pydicom's dictionary; None for any other."""
+    return _NEWER_CLASSES.get(sop_class_uid or "")
 
 
 def kind_flags(sop_class_uid: str | None) -> set[str]:

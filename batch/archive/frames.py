@@ -13,7 +13,7 @@ from batch.archive.preprocess import DECODE_AT_LEAST, HEIGHT, mean_colour, prepr
 from batch.archive.rules import ReadingRules
 from batch.archive.watched import call_watched
 from batch.errors import FailureReason, ImageFailure, Stage
-from batch.records import ImageRecord, ModelInput, Unscored
+from batch.records import KEPT_ATTRIBUTES, ImageRecord, ModelInput, Unscored
 
 FrameResult = ModelInput | Unscored
 
@@ -52,8 +52,7 @@ def frames_of(content: FileContent) -> tuple[FrameResult, ...]:
         return _watched(dicom_frames, content)
     except ImageFailure as failure:  # of the process itself: every frame shares it
         return tuple(
-            unscored(content.path, failure, content.sha256, *_frame_identity(image, index, content))
-            for index in range(image.frames)
+            _unscored_frame(image, index, content, failure) for index in range(image.frames)
         )
 
 
@@ -99,8 +98,9 @@ def unscored(
     frame_number: int | None = None,
 ) -> Unscored:
     """The record of a failure, of a file as a whole or of one frame."""
+    known = {name: failure.attributes.get(name) for name in KEPT_ATTRIBUTES}
     return Unscored(
-        path, failure.stage, failure.reason, failure.detail, image_id, frame_number, sha256
+        path, failure.stage, failure.reason, failure.detail, image_id, frame_number, sha256, **known
     )
 
 
@@ -134,7 +134,7 @@ def _dicom_frame(image: dicom.DicomImage, index: int, content: FileContent) -> F
         pixels, flags = decode_frame(image, index, content.rules.limits, DECODE_AT_LEAST)
         model_input = preprocess(pixels, image.rows, image.columns)
     except Exception as error:  # a frame must not cost its neighbours, whatever a codec raises
-        return unscored(content.path, as_failure(error), content.sha256, image_id, frame_number)
+        return _unscored_frame(image, index, content, as_failure(error))
     red, green, blue = mean_colour(model_input)
     record = ImageRecord(
         image_id=image_id,
@@ -151,6 +151,14 @@ def _dicom_frame(image: dicom.DicomImage, index: int, content: FileContent) -> F
         **image.attributes,
     )
     return ModelInput(record, model_input)
+
+
+def _unscored_frame(
+    image: dicom.DicomImage, index: int, content: FileContent, failure: ImageFailure
+) -> Unscored:
+    failure.attributes = image.attributes
+    identity = _frame_identity(image, index, content)
+    return unscored(content.path, failure, content.sha256, *identity)
 
 
 def _frame_identity(

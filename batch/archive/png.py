@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batch.archive import codecs
+from batch.archive import raster_codecs
 from batch.archive.depths import to_eight_bits
 from batch.archive.limits import Limits
 from batch.archive.transparency import is_opaque, over_white
@@ -73,7 +73,7 @@ def decode(data: bytes, limits: Limits) -> PngImage:
 def _samples(header: bytes, drawn: bytes) -> np.ndarray:
     whole = _SIGNATURE + _chunk(b"IHDR", header) + drawn + _chunk(b"IEND", b"")
     try:
-        return codecs.decode_png(whole)
+        return raster_codecs.decode_png(whole)
     except Exception as error:  # whatever libpng says, without its words
         raise _damaged("PNG: the data end early, or are damaged") from error
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batch.archive import codecs, jpeg, jpeg_decoder
+from batch.archive import jpeg, jpeg_decoder, raster_codecs
 from batch.archive import tiff_directory as tiff
 from batch.archive.tiff_directory import Directory
 from batch.errors import FailureReason, ImageFailure, Stage
@@ -169,7 +169,7 @@ def _numbers(octets: bytes, layout: Layout, order: str) -> np.ndarray:
     if layout.bits == 16:
         return np.frombuffer(octets, f"{order}u2").astype(np.uint16, copy=False)
     a_row = layout.part_columns * layout.part_samples
-    return codecs.unpack_integers(octets, layout.bits, a_row)
+    return raster_codecs.unpack_integers(octets, layout.bits, a_row)
 
 
 def _spread_chroma(octets: bytes, layout: Layout, rows: int) -> np.ndarray:
@@ -240,7 +240,7 @@ def _decompress_xz(data: bytes, size: int) -> bytes:
 def _decode_lzw(data: bytes, size: int) -> bytes:
     if data[:1] == b"\x00" and data[1:2] and data[1] & 1:
         raise _unsupported("TIFF: LZW of before 1992")
-    return codecs.decode_lzw(data, size)
+    return raster_codecs.decode_lzw(data, size)
 
 
 def _damaged(detail: str) -> ImageFailure:
@@ -256,9 +256,9 @@ _EXPANDED: dict[int, Callable[[bytes, int], bytes]] = {
     LZW: _decode_lzw,
     DEFLATE: _inflate,
     _ADOBE_DEFLATE: _inflate,
-    PACKBITS: codecs.decode_packbits,
+    PACKBITS: raster_codecs.decode_packbits,
     _LZMA: _decompress_xz,
-    _ZSTD: codecs.decode_zstd,
+    _ZSTD: raster_codecs.decode_zstd,
 }
 DECODED = frozenset({*_EXPANDED, OLD_JPEG, JPEG})
 """Compressions that can be read."""

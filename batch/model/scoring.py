@@ -10,7 +10,7 @@ from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.errors import FailureReason, Stage
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
-from batch.records import ModelInput, Prediction, Unscored
+from batch.records import KEPT_ATTRIBUTES, ModelInput, Prediction, Unscored
 
 INPUT_SHAPE = (HEIGHT, WIDTH, CHANNELS)
 
@@ -71,4 +71,5 @@ def _unscored(item: ModelInput, reason: FailureReason, detail: str = "") -> Unsc
         record.image_id,
         record.frame_number,
         record.content_sha256,
+        **{name: getattr(record, name) for name in KEPT_ATTRIBUTES},
     )

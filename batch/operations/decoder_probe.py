@@ -29,18 +29,20 @@ def decode_trouble(uid: str) -> str:
     """What is wrong with decoding a transfer syntax in this process; empty when nothing is."""
     from batch.archive import dicom
     from batch.archive.dicom_frames import decode_frame
+    from batch.archive.dicom_parsing import parse
 
     codec, data = CODECS[uid], bytes(COLOUR) * 64
     if codec != Codec.NATIVE:  # an item without offsets, an item with the frame (PS3.5 A.4)
         frame = zlib.decompress(b64decode(STREAMS[codec]))
         item, length = b"\xfe\xff\x00\xe0", len(frame) + len(frame) % 2
         data = item + bytes(4) + item + length.to_bytes(4, "little") + frame.ljust(length, b"\0")
-    dataset = dicom.parse(b"", Limits(), has_preamble=False)
+    parsed = parse(b"", Limits(), has_preamble=False)
+    dataset = parsed.dataset
     dataset.file_meta.TransferSyntaxUID = uid  # type: ignore[assignment]
     dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = 8, 8, 3
     dataset.PhotometricInterpretation = "YBR_FULL" if codec == Codec.JPEG else "RGB"
     dataset.PlanarConfiguration, dataset.PixelRepresentation, dataset.PixelData = 0, 0, data
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    pixels, _ = decode_frame(dicom.describe(dataset, ReadingRules()), 0, Limits())
+    pixels, _ = decode_frame(dicom.describe(parsed, ReadingRules()), 0, Limits())
     is_far = abs(pixels.astype(int) - COLOUR).max() > 3
     return "other colours than were encoded" if is_far else ""

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 3
-READABLE_VERSIONS = (2, SCHEMA_VERSION)
+from batch.records import KEPT_ATTRIBUTES
+
+SCHEMA_VERSION = 4
+READABLE_VERSIONS = (2, 3, SCHEMA_VERSION)
 """Nights that can be remembered: of the earlier ones, what came later is null."""
 
-ADDED_SINCE_2 = ("mean_red", "mean_green", "mean_blue")
+_MEANS = ("mean_red", "mean_green", "mean_blue")
+ADDED: dict[str, dict[int, tuple[str, ...]]] = {
+    "predictions": {3: _MEANS},
+    "current": {3: _MEANS},
+    "alerts": {3: _MEANS},
+    "unscored": {4: KEPT_ATTRIBUTES},
+}
+"""Columns by the version that they came with."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,15 @@ _FRAME = _may("frame_number", "int32", "1-based frame of a multi-frame object, e
 _MEAN = "of the model's input, 0..255, to a tenth; null when scored under schema version 2"
 _RUN = _must("run_id", "string", "the run that published this row first")
 
+_LESION = _may("lesion_id", "string", "TrackingUID; with full identifiers else TrackingID")
+_PSEUDONYM = _may(
+    "patient_pseudonym", "string", "HMAC-SHA-256 of issuer and patient ID, with a key file"
+)
+_PATIENT = (
+    _may("patient_id", "string", "DICOM (0010,0020); with full identifiers only"),
+    _may("issuer_of_patient_id", "string", "DICOM (0010,0021); with full identifiers only"),
+)
+
 _IMAGE = (
     _must("image_id", "string", "SOP Instance UID (with #frame), or sha256:<hex> of the file"),
     *_PATH,
@@ -62,12 +80,11 @@ _IMAGE = (
     _may("acquisition_datetime", "string", "ISO 8601, as precise as the source; invalid ones null"),
     _may("anatomic_region", "string", "AnatomicRegionSequence's meaning, else BodyPartExamined"),
     _may("laterality", "string", "ImageLaterality, else Laterality"),
-    _may("lesion_id", "string", "TrackingUID; with full identifiers else TrackingID"),
+    _LESION,
     _may("manufacturer", "string", "DICOM (0008,0070)"),
     _may("manufacturer_model_name", "string", "DICOM (0008,1090)"),
-    _may("patient_pseudonym", "string", "HMAC-SHA-256 of issuer and patient ID, with a key file"),
-    _may("patient_id", "string", "DICOM (0010,0020); with full identifiers only"),
-    _may("issuer_of_patient_id", "string", "DICOM (0010,0021); with full identifiers only"),
+    _PSEUDONYM,
+    *_PATIENT,
     _may("accession_number", "string", "DICOM (0008,0050); with full identifiers only"),
 )
 _SCORE = (
@@ -100,6 +117,10 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _may("image_id", "string", "null when the file failed as a whole"),
         _FRAME,
         _may("content_sha256", "string", _SHA + "; null when it could not be read"),
+        _may("study_instance_uid", "string", "DICOM (0020,000D), as far as it was parsed"),
+        _LESION,
+        _PSEUDONYM,
+        *_PATIENT,
         _must("stage", "string", "read, identify, decode or score"),
         _must("reason", "string", "why there is no score; words in README"),
         _must("detail", "string", "short, written by the program; never patient data"),

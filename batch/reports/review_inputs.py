@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.errors import SchemaMismatch, UsageError
-from batch.records import FileState, OperatingPoint
+from batch.records import KEPT_ATTRIBUTES, FileState, OperatingPoint
 from batch.reports import tables
 from batch.reports.columns import TABLES
 from batch.reports.earlier_nights import is_earlier
@@ -33,6 +33,7 @@ MOST_NIGHTS = 1000
 
 _UNSCORED = (
     "path", "path_bytes", "image_id", "frame_number", "content_sha256", "stage", "reason", "detail",
+    *KEPT_ATTRIBUTES,
 )  # fmt: skip
 _FEW_WORDS = (
     "model_id", "model_version", "model_sha256", "run_id", "patient_pseudonym", "patient_id",

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from batch.archive.fingerprints import digest_of
 from batch.records import (
+    KEPT_ATTRIBUTES,
     Alert,
     FileOutcome,
     Fingerprints,
@@ -110,6 +111,7 @@ def unscored_row(unscored: Unscored, facts: RunFacts) -> Row:
         "image_id": unscored.image_id,
         "frame_number": unscored.frame_number,
         "content_sha256": unscored.content_sha256,
+        **{name: getattr(unscored, name) for name in KEPT_ATTRIBUTES},
         "stage": unscored.stage.value,
         "reason": unscored.reason.value,
         "detail": unscored.detail,

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch.errors import SchemaMismatch
-from batch.reports.columns import ADDED_SINCE_2, SCHEMA_VERSION, TABLES
+from batch.reports.columns import ADDED, SCHEMA_VERSION, TABLES
 from batch.reports.rows import SPELLED_BYTE, path_columns
 
 ROW_GROUP_ROWS = 20_000
@@ -165,14 +165,13 @@ def stream(
         file = pq.ParquetFile(part)
         for number in range(file.num_row_groups):
             rows = file.read_row_group(number, columns=columns)
-            yield _completed(rows, wanted, columns is not None)
+            yield _completed(table, rows, wanted, columns is not None)
 
 
-def _completed(rows: pa.Table, wanted: pa.Schema, some: bool) -> pa.Table:
-    """Rows with today's columns; those that came after version 2 are null where absent."""
-    missing = [
-        name for name in ADDED_SINCE_2 if name in wanted.names and name not in rows.column_names
-    ]
+def _completed(table: str, rows: pa.Table, wanted: pa.Schema, some: bool) -> pa.Table:
+    """Rows with today's columns; those that came with a later version are null where absent."""
+    added = {name for names in ADDED.get(table, {}).values() for name in names}
+    missing = [name for name in wanted.names if name in added and name not in rows.column_names]
     for name in missing:
         field = wanted.field(name)
         rows = rows.append_column(field, pa.nulls(len(rows), field.type))
@@ -180,10 +179,16 @@ def _completed(rows: pa.Table, wanted: pa.Schema, some: bool) -> pa.Table:
 
 
 def read_columns(table: str, folder: Path | None, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a dataset, in the order on disk; without a folder, no rows."""
-    found = [pq.read_table(part, columns=list(columns)) for part in _parts(folder)]
+    """Some columns of a dataset, in the order on disk; without a folder, no rows. What an earlier
+    readable version lacks is null.
+    """
     none = schema(table).empty_table().select(list(columns))
-    return pa.concat_tables([none, *(part.cast(none.schema) for part in found)])
+    found = []
+    for part in _parts(folder):
+        there = set(pq.read_schema(part).names)
+        rows = pq.read_table(part, columns=[name for name in columns if name in there])
+        found.append(_completed(table, rows, none.schema, True))
+    return pa.concat_tables([none, *found])
 
 
 def read_file_columns(path: Path, columns: Sequence[str]) -> pa.Table:

@@ -7,12 +7,13 @@ a Python object.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from batch.records import KEPT_ATTRIBUTES
 from batch.review.keys import OWN_ID, UID, by_id, by_path, kept_apart, own, tracking, visible
 
 _AT_ONCE = 50_000
@@ -101,30 +102,68 @@ def group_unscored(
     unscored: pd.DataFrame,
     pattern: re.Pattern[str] | None,
     of_paths: Mapping[str, tuple[str | None, str | None]],
+    bearers: Mapping[str, Bearers],
 ) -> pd.DataFrame:
-    """Lesion and patient of images without a score, of which only the place is known.
+    """Lesion and patient of images without a score: as their file names them, where it could be
+    parsed so far; else by the place.
 
     Args:
-        unscored: with path, image_id and content_sha256, any of the last two None.
-        of_paths: path to lesion and patient, of files whose other frames have a score.
+        unscored: with path, image_id, content_sha256, and `records.KEPT_ATTRIBUTES`; None where not
+            known. of_paths: path to lesion and patient, of files whose other frames have a score.
+        bearers: tracking UID to those who bear it among the images with a score.
 
     Returns:
-        same index; lesion_key, patient_key, and image_id with a stand-in where there was none: by
-        content, so that another content at the same place is another image. The lesion of such a
-        file goes by its place: two empty files are not one lesion.
+        same index; lesion_key, patient_key, shared, and image_id with a stand-in where there was
+        none: by content, so that another content at the same place is another image. The lesion of
+        such a file goes by its place: two empty files are not one lesion.
     """
     in_path = by_path(pattern)
-    rows = []
-    columns = (unscored[column] for column in ("path", "image_id", "content_sha256"))
-    for path, named, digest in zip(*map(_texts, columns), strict=True):
+    columns = ("path", "image_id", "content_sha256", *KEPT_ATTRIBUTES)
+    found = []
+    for path, named, digest, study, tracked, pseudonym, patient_id, issuer in zip(
+        *(_texts(unscored[column]) for column in columns), strict=True
+    ):
         place = f"FILE:{visible(path or '')}"
-        image_id = named or (f"sha256:{digest}" if digest else place)
-        own_key = own(named) if named else place
-        lesion, patient = of_paths.get(path or "", (None, None))
+        lesion_of_file, patient_of_file = of_paths.get(path or "", (None, None))
         lesion_in_path, patient_in_path = in_path(path or "")
-        rows.append((lesion or lesion_in_path or own_key, patient or patient_in_path, image_id))
-    names = ["lesion_key", "patient_key", "image_id"]
+        patient = pseudonym or by_id(issuer, patient_id) or patient_of_file or patient_in_path
+        other = lesion_of_file or lesion_in_path or (own(named) if named else place)
+        by_name = tracking(tracked, patient or study) if tracked else None
+        image_id = named or (f"sha256:{digest}" if digest else place)
+        found.append((by_name, other, patient, image_id))
+    among_them: dict[str, set[str]] = {}
+    for by_name, _, patient, _ in found:
+        if by_name and patient:
+            among_them.setdefault(by_name, set()).add(patient)
+    rows = []
+    for by_name, other, patient, image_id in found:
+        shared = by_name is not None and _is_shared(
+            patient, bearers.get(by_name, Bearers()), among_them.get(by_name, set())
+        )
+        key = kept_apart(by_name, patient) if by_name and shared else by_name or other
+        rows.append((key, patient, shared, image_id))
+    names = ["lesion_key", "patient_key", "shared", "image_id"]
     return pd.DataFrame(rows, columns=names, index=unscored.index, dtype=object)
+
+
+@dataclass(frozen=True)
+class Bearers:
+    """Who bears a tracking UID. patients: the known ones. kept_apart: they are several."""
+
+    patients: frozenset[str] = frozenset()
+    kept_apart: bool = False
+
+
+def _is_shared(patient: str | None, scored: Bearers, among_them: Collection[str]) -> bool:
+    """Whether an image without a score is kept apart from others with its tracking UID.
+
+    It never changes the key of a lesion that has a score.
+    """
+    if scored.kept_apart:
+        return True
+    if scored.patients:
+        return patient is not None and patient not in scored.patients
+    return len(among_them) > 1
 
 
 def _coded(column: pd.Series) -> Names:

@@ -117,6 +117,7 @@ def lesion_row(
     if standing is None:
         return None
     images = [image.row for image in lesion.images]
+    both = [*images, *lesion.unreadable]
     scored = numbers or _NO_NUMBERS
     was, was_by = _previous(lesion, links.by_key.get(lesion.key), night)
     changed = image_changes(lesion, links, datetime.fromisoformat(night))
@@ -127,7 +128,7 @@ def lesion_row(
         "models": scored["models"],
         "copies": max((image["copies"] for image in images), default=1),
         "patients": scored["patients"],
-        "shared": any(image["shared"] for image in images),
+        "shared": any(image["shared"] for image in both),
         "mark_without_effect": mark is not None and review is None,
     }
     row: dict[str, Any] = {
@@ -151,9 +152,9 @@ def lesion_row(
             for image in sorted(images, key=lambda image: image["image_id"])
         },
         "paths": list(paths.values()),
-        "study_instance_uids": _known(images, "study_instance_uid"),
-        "patient_id": _first(images, "patient_id"),
-        "issuer_of_patient_id": _first(images, "issuer_of_patient_id"),
+        "study_instance_uids": _known(both, "study_instance_uid"),
+        "patient_id": _first(both, "patient_id"),
+        "issuer_of_patient_id": _first(both, "issuer_of_patient_id"),
         "accession_numbers": _known(images, "accession_number"),
         **_standing_columns(standing),
     }

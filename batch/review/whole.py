@@ -16,7 +16,7 @@ import pandas as pd
 
 from batch.review.contract import Tier
 from batch.review.frames import model_names
-from batch.review.grouping import Groups, group_images
+from batch.review.grouping import Bearers, Groups, group_images
 from batch.review.tiers import TIERS, tier_codes
 
 _BELOW = TIERS.index(Tier.BELOW)
@@ -70,6 +70,17 @@ class Whole:
     def in_files(self, paths: Collection[str]) -> pd.DataFrame:
         """Images that lie in some files."""
         return self.rows(np.flatnonzero(self.images["path"].isin(list(paths))))
+
+    def bearers(self, uids: Collection[str]) -> dict[str, Bearers]:
+        """Who bears some tracking UIDs, of those that an image with a score has."""
+        places = np.flatnonzero(self.images["lesion_id"].isin(list(uids)))
+        patients: dict[str, set[str]] = defaultdict(set)
+        apart: set[str] = set()
+        for uid, place in zip(self.images["lesion_id"].iloc[places], places.tolist(), strict=True):
+            who = self.groups.patient.at(place)
+            patients[uid] |= {who} if who is not None else set()
+            apart |= {uid} if self.groups.shared[place] else set()
+        return {uid: Bearers(frozenset(who), uid in apart) for uid, who in patients.items()}
 
     def rows(self, places: np.ndarray) -> pd.DataFrame:
         """Images by place: image_id, path, melanoma_score, threshold, model_version, and the

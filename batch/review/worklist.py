@@ -162,7 +162,8 @@ def _unscored(tonight: Tonight, whole: Whole, pattern: re.Pattern[str] | None) -
     """The images without a score, with lesion and patient."""
     unscored = tonight.unscored
     of_paths = _of_paths(whole.in_files(list(unscored["path"])))
-    grouped = group_unscored(unscored, pattern, of_paths)
+    bearers = whole.bearers(set(unscored["lesion_id"].dropna()))
+    grouped = group_unscored(unscored, pattern, of_paths, bearers)
     rows = unscored.drop(columns="image_id").join(grouped)
     return rows.assign(named_id=unscored["image_id"])
 

@@ -7,6 +7,7 @@ import pytest
 
 from batch.archive import dicom
 from batch.archive.dicom_frames import decode_frame
+from batch.archive.dicom_parsing import parse
 from batch.archive.rules import ReadingRules
 from batch.demo.lesions import lesion_image
 from tests import encoded, matrix
@@ -17,7 +18,7 @@ RULES = ReadingRules()
 
 
 def frame(data: bytes, index: int = 0):
-    image = dicom.describe(dicom.parse(data, RULES.limits), RULES)
+    image = dicom.describe(parse(data, RULES.limits), RULES)
     return decode_frame(image, index, RULES.limits)
 
 

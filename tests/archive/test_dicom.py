@@ -11,14 +11,19 @@ import pytest
 from batch.archive import dicom as reader
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_objects import ObjectKind, is_plausible_class, object_kind
+from batch.archive.dicom_parsing import parse
 from batch.archive.limits import Limits
 from batch.archive.preprocess import preprocess
+from batch.archive.privacy import IdentifierPolicy, Identifiers
+from batch.archive.reader import read_file
 from batch.archive.rules import ReadingRules
+from batch.archive.storage import LocalArchive
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason, ImageFailure
+from batch.records import KEPT_ATTRIBUTES, Unscored
 from tests import matrix
-from tests.support import dermoscopic, dicom_bytes, read
+from tests.support import altered, dermoscopic, dicom_bytes, locate, read
 
 PIXELS = lesion_image(1, 60, 80)
 TEST_FILES = matrix.SHIPPED[0]
@@ -332,8 +337,114 @@ def test_sequences_may_nest_as_deep_as_the_limit_and_no_deeper(levels, limit, de
         del dataset[element.tag]
     data = dicom_bytes(dataset) + sequences(levels, defined)
     if levels <= limit:
-        assert reader.parse(data, Limits(nesting=limit)).PixelData
+        assert parse(data, Limits(nesting=limit)).dataset.PixelData
         return
     with pytest.raises(ImageFailure) as failure:
-        reader.parse(data, Limits(nesting=limit))
+        parse(data, Limits(nesting=limit))
     assert failure.value.reason == FailureReason.NESTED_TOO_DEEP
+
+
+NEWER = {
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.66.8": "Height Map Segmentation Storage",
+    "1.2.840.10008.5.1.4.1.1.601.3": "Thermography Image Storage",
+    "1.2.840.10008.5.1.4.1.1.601.4": "Thermography Multi-frame Image Storage",
+}
+
+
+@pytest.mark.parametrize("uid", NEWER)
+@pytest.mark.parametrize("has_pixels", [True, False])
+def test_classes_that_are_newer_than_the_dictionary_are_known_as_non_images(
+    tmp_path, uid, has_pixels
+):
+    dataset = photograph(SOPClassUID=uid)
+    dataset.file_meta.MediaStorageSOPClassUID = uid
+    if not has_pixels:
+        for keyword in ("PixelData", "Rows", "Columns"):
+            del dataset[keyword]
+    (tmp_path / "a.dcm").write_bytes(dicom_bytes(dataset))
+    reading, results = read(tmp_path / "a.dcm")
+    reason = "dicom_other_kind" if has_pixels else "dicom_without_pixels"
+    assert (reading.state, reading.reason, reading.detail) == ("non_image", reason, NEWER[uid])
+    assert results == ()
+
+
+def test_a_class_that_the_standard_does_not_have_yet_goes_to_a_person(tmp_path):
+    uid = "1.2.840.10008.5.1.4.1.1.999.1"
+    dataset = photograph(SOPClassUID=uid)
+    (tmp_path / "a.dcm").write_bytes(dicom_bytes(dataset))
+    _, (result,) = read(tmp_path / "a.dcm")
+    assert result.reason == FailureReason.UNSUPPORTED_SOP_CLASS
+
+
+@pytest.mark.parametrize(
+    ("date", "time", "expected"),
+    [
+        ("1997.04.23", "10:28:21", "1997-04-23T10:28:21"),
+        ("1997.04.23", "10:28:21.50", "1997-04-23T10:28:21.50"),
+        ("1997.04.23", "10:28", "1997-04-23T10:28"),
+        ("1997.04.23", "102821", "1997-04-23T10:28:21"),
+        ("19970423", "10:28:21", "1997-04-23T10:28:21"),
+        ("1997.04.23", None, "1997-04-23"),
+        ("1997.04.23", "late", "1997-04-23"),
+        ("1997.13.23", "10:28:21", None),
+        ("1997.4.23", "10:28:21", None),
+        ("23.04.1997", "10:28:21", None),
+        ("1997-04-23", "10:28:21", None),
+        ("1997.0423", "10:28:21", None),
+    ],
+)
+def test_dates_and_times_of_acr_nema_are_read(date, time, expected):
+    dataset = photograph(AcquisitionDateTime="")
+    for keyword, vr, value in (("StudyDate", "DA", date), ("StudyTime", "TM", time)):
+        dataset.add(pydicom.DataElement(keyword, vr, None))
+        dataset[keyword]._value = value
+    assert identified(dataset).attributes["acquisition_datetime"] == expected
+
+
+KEY = b"a key of the tests, 32 bytes long"
+UNREADABLE = {
+    "no rows": lambda d: altered(d, Rows=None),
+    "frames": lambda d: altered(d, NumberOfFrames=500),
+    "foreign class": lambda d: altered(d, SOPClassUID="1.3.6.1.4.1.99999.1"),
+    "too large": lambda d: altered(d, Rows=65000),
+    "too long": lambda d: altered(d, Columns=79),
+    "damaged": lambda d: altered(d, PhotometricInterpretation="HSV"),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+@pytest.mark.parametrize("level", Identifiers)
+@pytest.mark.parametrize("key", [None, KEY], ids=["without key", "with key"])
+def test_an_unreadable_object_keeps_what_its_level_lets_through(tmp_path, kind, level, key):
+    policy = IdentifierPolicy(level, key)
+    good = photograph(IssuerOfPatientID="Clinic")
+    readable = reader.identify(dicom_bytes(good), ReadingRules(identifiers=policy)).attributes
+    (tmp_path / "a.dcm").write_bytes(dicom_bytes(UNREADABLE[kind](good)))
+    location = locate(tmp_path, tmp_path / "a.dcm")
+    rules = ReadingRules(identifiers=policy)
+    _, (result,) = read_file(LocalArchive(tmp_path), location, rules)
+    assert isinstance(result, Unscored)
+    kept = {name: getattr(result, name) for name in KEPT_ATTRIBUTES}
+    assert kept == {name: readable[name] for name in KEPT_ATTRIBUTES}
+    assert (kept["patient_pseudonym"] is not None) == (key is not None)
+    assert (kept["patient_id"] is not None) == (level == Identifiers.FULL)
+    assert (kept["lesion_id"] is not None) == (level != Identifiers.NONE)
+    assert "Demo" not in result.detail
+    if level == Identifiers.NONE:
+        said = repr(result)
+        assert dicom.uid("lesion", 1, 3) not in said
+        assert good.StudyInstanceUID not in said
+        assert good.PatientID not in said
+
+
+def test_a_frame_that_cannot_be_read_keeps_its_lesion_beside_those_that_can(tmp_path):
+    frames = np.stack([lesion_image(seed, 64, 64) for seed in range(2)])
+    dataset = altered(dicom.multi_frame_capture(frames, 1, 1), TrackingUID="1.2.9.8")
+    encoded = [dicom.jpeg_bytes(frame) for frame in frames]
+    dataset.PixelData = dicom.encapsulate([encoded[0], encoded[1][:400]])
+    dataset["PixelData"].VR = "OB"
+    dicom.save(dataset, tmp_path / "a.dcm")
+    _, (first, second) = read(tmp_path / "a.dcm")
+    assert first.record.lesion_id == second.lesion_id == "1.2.9.8"
+    assert second.frame_number == 2

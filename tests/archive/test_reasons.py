@@ -10,10 +10,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import pytest
 from PIL import Image
-from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian
 
 from batch.archive.limits import Limits
 from batch.archive.reader import read_file
@@ -45,12 +44,17 @@ def video_syntax():
     return dicom_bytes(dataset)
 
 
-def big_endian_palette():
-    dataset = photograph(jpeg=False, PhotometricInterpretation="PALETTE COLOR", SamplesPerPixel=1)
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
-    buffer = io.BytesIO()
-    pydicom.dcmwrite(buffer, dataset, force_encoding=True, little_endian=False, implicit_vr=False)
-    return buffer.getvalue()
+def palette_without_tables():
+    return dicom_bytes(
+        photograph(jpeg=False, PhotometricInterpretation="PALETTE COLOR", SamplesPerPixel=1,
+                   PlanarConfiguration=None, PixelData=bytes(60 * 80))
+    )  # fmt: skip
+
+
+def arithmetic_syntax():
+    data = dicom_bytes(photograph())
+    assert data.count(b"1.2.840.10008.1.2.4.50") == 1
+    return data.replace(b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.4.56")
 
 
 def nested(levels):
@@ -121,11 +125,26 @@ CASES = [
     ("photo.heic", b"\x00\x00\x00\x18ftypheic", Stage.IDENTIFY, Reason.UNSUPPORTED_FORMAT, None),
     ("foreign.dcm", foreign_sop_class(), Stage.IDENTIFY, Reason.UNSUPPORTED_SOP_CLASS, None),
     ("video.dcm", video_syntax(), Stage.DECODE, Reason.UNSUPPORTED_TRANSFER_SYNTAX, None),
+    ("palette.dcm", palette_without_tables(), Stage.DECODE, Reason.DECODE_FAILED, None),
     (
-        "palette.dcm",
-        big_endian_palette(),
+        "arithmetic.dcm",
+        arithmetic_syntax(),
+        Stage.DECODE,
+        Reason.UNSUPPORTED_TRANSFER_SYNTAX,
+        None,
+    ),
+    (
+        "signed.dcm",
+        dicom_bytes(photograph(jpeg=False, PixelRepresentation=1)),
         Stage.DECODE,
         Reason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION,
+        None,
+    ),
+    (
+        "narrow.dcm",
+        dicom_bytes(photograph(jpeg=False, Columns=79)),
+        Stage.DECODE,
+        Reason.HEADER_CONTRADICTS_PIXELS,
         None,
     ),
     (

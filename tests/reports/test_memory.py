@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import FailureReason, NonImageReason
-from batch.records import FileState, ImageLocation
+from batch.records import KEPT_ATTRIBUTES, FileState, ImageLocation
 from batch.reports import rows, tables
-from batch.reports.columns import ADDED_SINCE_2
+from batch.reports.columns import ADDED, READABLE_VERSIONS, SCHEMA_VERSION
 from batch.reports.memory import MAX_ATTEMPTS, earlier_attempts, reusable, stays
 from batch.reports.storage import SNAPSHOTS, LocalReports, digests
 from tests.reports.nights import (
@@ -313,26 +313,35 @@ def test_pruned_nights_and_those_of_other_versions_are_passed_over_in_silence(tm
     published(tmp_path, [image(at("a"), 0.1)], facts(1))
     shutil.rmtree(published(tmp_path, [image(at("b"), 0.1)], facts(2)) / "current")
     published(tmp_path, [image(at("c"), 0.1)], facts(3), schema_version=1)
-    published(tmp_path, [image(at("d"), 0.1)], facts(4), schema_version=4)
+    published(tmp_path, [image(at("d"), 0.1)], facts(4), schema_version=SCHEMA_VERSION + 1)
     memory = memory_of(tmp_path, facts(5))
     assert (memory.run_id, memory.damaged) == (facts(1).run_id, ())
 
 
-def _as_of_version_2(folder):
-    """A published night as the version before mean colours wrote it."""
+def _as_of_version(version, folder):
+    """A published night as an earlier version wrote it: without the columns that came later."""
     for part in folder.rglob("*.parquet"):
         rows = pq.read_table(part)
-        later = [name for name in ADDED_SINCE_2 if name in rows.column_names]
-        metadata = {"melanoma_batch_schema_version": "2"}
+        table = part.stem if part.parent == folder else part.parent.name
+        later = [name for came, names in ADDED.get(table, {}).items() if came > version
+                 for name in names]  # fmt: skip
+        assert set(later) <= set(rows.column_names)
+        metadata = {"melanoma_batch_schema_version": str(version)}
         pq.write_table(rows.drop_columns(later).replace_schema_metadata(metadata), part)
     run = json.loads((folder / "run.json").read_text())
-    run |= {"schema_version": 2, "parts": digests(folder)}
+    run |= {"schema_version": version, "parts": digests(folder)}
     (folder / "run.json").write_text(json.dumps(run))
 
 
-def test_a_night_of_version_2_is_remembered_and_costs_no_scoring(tmp_path):
+EARLIER = [version for version in READABLE_VERSIONS if version < SCHEMA_VERSION]
+
+
+@pytest.mark.parametrize("version", EARLIER)
+def test_a_night_of_an_earlier_version_is_remembered_and_costs_no_scoring(tmp_path, version):
     """What it could not know is null in the next night's view; tonight's images have it."""
-    _as_of_version_2(published(tmp_path, [image(at("a"), 0.1), image(at("b"), 0.7)], facts(1)))
+    night_1 = published(tmp_path, [image(at("a"), 0.1), image(at("b"), 0.7)], facts(1))
+    mean = tables.read_columns("current", night_1 / "current", ["mean_red"])["mean_red"][0].as_py()
+    _as_of_version(version, night_1)
     moved = at("moved", mtime_ns=5)
 
     def read(location, known):
@@ -344,11 +353,25 @@ def test_a_night_of_version_2_is_remembered_and_costs_no_scoring(tmp_path):
     night = run_night(tmp_path, [at("a"), moved, at("c")], facts(2), read)
     assert set(night.read) == {"moved", "c"}
     current = by_path(night.rows("current"), "melanoma_score", "mean_red")
-    assert current == {"a": (0.1, None), "moved": (0.7, None), "c": (0.3, None)}
+    was = None if version == 2 else mean
+    assert current == {"a": (0.1, was), "moved": (0.7, was), "c": (0.3, mean)}
     copied = tables.copy_dataset("current", night.folder / "current", tmp_path / "copy.parquet")
     assert copied == 3
     third = run_night(tmp_path, [at("a"), moved, at("c")], facts(3), unexpected)
     assert len(third.rows("current")) == 3
+
+
+@pytest.mark.parametrize("version", EARLIER)
+def test_what_an_earlier_version_could_not_read_is_carried_with_nothing_of_its_lesion(
+    tmp_path, version
+):
+    night_1 = published(tmp_path, [failed(at("a", attempts=GAVE_UP))], facts(1))
+    _as_of_version(version, night_1)
+    wanted = ["path", *KEPT_ATTRIBUTES]
+    found = tables.read_columns("unscored", night_1 / "unscored", wanted).to_pylist()
+    assert found == [{"path": "a", **dict.fromkeys(KEPT_ATTRIBUTES)}]
+    (row,) = run_night(tmp_path, [at("a")], facts(2), unexpected).rows("unscored")
+    assert {name: row[name] for name in wanted} == found[0]
 
 
 def test_a_part_that_lacks_another_column_is_still_refused(tmp_path):

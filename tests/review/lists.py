@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
+from batch.records import KEPT_ATTRIBUTES
 from batch.review.contract import ReviewFacts, ReviewWorklist
 from batch.review.frames import records
 from batch.review.marks import Mark, Marks
@@ -43,7 +44,7 @@ def unreadable(name: str = "u", **changes: object) -> dict[str, object]:
     row: dict[str, object] = {
         "path": f"{name}.jpg", "path_bytes": None, "image_id": None, "frame_number": None,
         "content_sha256": name.encode().hex(), "stage": "decode", "reason": "decode_failed",
-        "detail": "",
+        "detail": "", **dict.fromkeys(KEPT_ATTRIBUTES),
     }  # fmt: skip
     return row | changes
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batch.errors import UsageError
 from batch.review import keys
 from batch.review.frames import records
-from batch.review.grouping import group_images, group_unscored
+from batch.review.grouping import Bearers, group_images, group_unscored
 from batch.review.patterns import PATTERN_MOST, lesion_pattern
 from tests.review.lists import image, unreadable
 
@@ -88,8 +88,49 @@ def test_one_tracking_uid_of_two_patients_is_two_lesions():
     ],
 )
 def test_images_without_a_score(row, of_paths, expected):
-    (found,) = group_unscored(pd.DataFrame([row]), PATTERN, of_paths).to_numpy().tolist()
-    assert tuple(found) == expected
+    found = group_unscored(pd.DataFrame([row]), PATTERN, of_paths, {})
+    columns = ["lesion_key", "patient_key", "image_id"]
+    assert tuple(found[columns].to_numpy().tolist()[0]) == expected
+
+
+UNNAMED = Bearers()
+ONE, OTHER = Bearers(frozenset({"ab"})), Bearers(frozenset({"cd"}))
+SEVERAL = Bearers(frozenset({"ab", "cd"}), True)
+
+
+@pytest.mark.parametrize(
+    ("row", "bearers", "expected"),
+    [
+        ({"lesion_id": "9.8"}, UNNAMED, ("9.8", None, False)),
+        ({"lesion_id": "9.8", "patient_pseudonym": "ab"}, UNNAMED, ("9.8", "ab", False)),
+        ({"lesion_id": "9.8", "patient_pseudonym": "ab"}, ONE, ("9.8", "ab", False)),
+        ({"lesion_id": "9.8"}, ONE, ("9.8", None, False)),
+        ({"lesion_id": "9.8", "patient_pseudonym": "ab"}, OTHER, ("9.8@ab", "ab", True)),
+        ({"lesion_id": "9.8", "patient_pseudonym": "ab"}, SEVERAL, ("9.8@ab", "ab", True)),
+        ({"lesion_id": "9.8"}, SEVERAL, ("9.8@?", None, True)),
+        ({"lesion_id": "L1", "patient_id": "7", "issuer_of_patient_id": "H"}, UNNAMED,
+         ("TRACKING:H|7/L1", "H|7", False)),
+        ({"lesion_id": "L1", "study_instance_uid": "1.5"}, UNNAMED,
+         ("TRACKING:1.5/L1", None, False)),
+        ({"patient_id": "7"}, UNNAMED, ("FILE:u.dcm", "|7", False)),
+    ],
+)  # fmt: skip
+def test_an_unreadable_object_stands_with_the_lesion_that_it_names(row, bearers, expected):
+    frame = pd.DataFrame([unreadable(path="u.dcm", **row)])
+    found = group_unscored(frame, PATTERN, {}, {"9.8": bearers})
+    columns = ["lesion_key", "patient_key", "shared"]
+    assert tuple(found[columns].to_numpy().tolist()[0]) == expected
+
+
+def test_unreadable_objects_of_two_patients_are_kept_apart_as_readable_ones_are():
+    who = ["ab", "cd", None]
+    rows = [unreadable(str(n), lesion_id="9.8", patient_pseudonym=p) for n, p in enumerate(who)]
+    found = group_unscored(pd.DataFrame(rows), None, {}, {})
+    assert found["lesion_key"].tolist() == ["9.8@ab", "9.8@cd", "9.8@?"]
+    images = pd.DataFrame([image(0.5, str(n), lesion_id="9.8", patient_pseudonym=p)
+                           for n, p in enumerate(who)])  # fmt: skip
+    keys_of_readable = group_images(images, None).frame(np.arange(3), images.index)["lesion_key"]
+    assert found["lesion_key"].tolist() == keys_of_readable.tolist()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.review.contract import CHANGE_COLUMNS, IMAGE_COLUMNS, LESION_COLUMNS, UNREADABLE_COLUMNS
+from batch.review.frames import records
 from batch.review.patterns import lesion_pattern
 from batch.review.tiers import near_from, tier_codes
 from tests.review.lists import Mornings, image, key_of, lesion, standings, unreadable
@@ -240,6 +241,48 @@ def test_every_image_without_a_score_is_told_with_its_place():
     assert list(found.unreadable["lesion_key"]) == keys
     assert set(found.unreadable["reason"]) == {"decode_failed"}
     assert list(found.lesions["lesion_key"]) == keys[:2]  # the third has a score, below the band
+
+
+def test_an_unreadable_object_stands_with_its_lesion_and_its_patient():
+    patient = {"patient_pseudonym": "ab", "study_instance_uid": "1.5"}
+    found = Mornings().night(
+        [image(0.9, "a", lesion_id="9.8", **patient)],
+        [
+            unreadable("b", image_id="1.2.3", lesion_id="9.8", **patient),
+            unreadable("c", image_id="1.2.4", lesion_id="9.9", patient_id="7",
+                       issuer_of_patient_id="H", study_instance_uid="1.6"),
+        ],
+    )  # fmt: skip
+    assert dict(zip(found.lesions["lesion_key"], found.lesions["tier"], strict=True)) == {
+        "9.8": "alert", "9.9": "unreadable",
+    }  # fmt: skip
+    first, second = records(found.lesions)
+    assert (first["image_count"], first["unreadable_count"]) == (2, 1)
+    assert "unreadable_images" in first["flags"]
+    assert (second["patient_key"], second["patient_id"]) == ("H|7", "7")
+    assert second["study_instance_uids"] == ["1.6"]
+    assert list(found.unreadable["patient_key"]) == ["ab", "H|7"]
+    assert found.facts.archive["patients"] == 2
+
+
+def test_an_unreadable_object_of_another_patient_is_kept_apart_and_that_is_said():
+    found = Mornings().night(
+        [image(0.9, "a", lesion_id="9.8", patient_pseudonym="ab")],
+        [unreadable("b", image_id="1.2.3", lesion_id="9.8", patient_pseudonym="cd")],
+    )
+    assert list(found.lesions["lesion_key"]) == ["9.8", "9.8@cd"]
+    assert [("shared_tracking_uid" in flags) for flags in found.lesions["flags"]] == [False, True]
+
+
+def test_a_lesion_keeps_its_place_when_its_only_image_can_be_read_no_more():
+    mornings = Mornings()
+    known = {"lesion_id": "9.8", "patient_pseudonym": "ab"}
+    mornings.night([image(0.9, "a", image_id="1.2.3", **known)])
+    found = mornings.night([], [unreadable("a", image_id="1.2.3", **known)])
+    (row,) = records(found.lesions)
+    assert (row["lesion_key"], row["tier"], row["status"]) == ("9.8", "alert", "open")
+    assert "no_longer_readable" in row["flags"]
+    assert row["patient_key"] == "ab"
 
 
 def test_two_empty_files_are_not_one_lesion():

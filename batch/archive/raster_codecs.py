@@ -1,0 +1,44 @@
+"""Decoders of PNG and of the strips and tiles of a TIFF: each is one function of imagecodecs."""
+
+from __future__ import annotations
+
+import imagecodecs
+import numpy as np
+
+_PACKBITS_RUN = 128
+"""A run may reach beyond the last row; libtiff lets it."""
+
+
+def decode_png(data: bytes) -> np.ndarray:
+    """A PNG file by libpng, which refuses one whose data end early; Pillow leaves the rest black.
+
+    Returns:
+        (h, w) or (h, w, samples) uint8, or uint16 where it has 16 bits. Palettes become colours,
+        tRNS becomes alpha.
+    """
+    return imagecodecs.png_decode(data)
+
+
+def decode_lzw(data: bytes, size: int) -> bytes:
+    """A strip or tile in TIFF's LZW: at most `size` bytes, fewer when the data end early."""
+    return bytes(imagecodecs.lzw_decode(data, out=size))
+
+
+def decode_packbits(data: bytes, size: int) -> bytes:
+    """A strip or tile in PackBits: at most `size` bytes, fewer when the data end early."""
+    return bytes(imagecodecs.packbits_decode(data, out=size + _PACKBITS_RUN))[:size]
+
+
+def decode_zstd(data: bytes, size: int) -> bytes:
+    """A strip or tile in Zstandard, of at most `size` bytes."""
+    return bytes(imagecodecs.zstd_decode(data, out=size))
+
+
+def unpack_integers(data: bytes, bits: int, a_row: int) -> np.ndarray:
+    """Numbers of an odd width, highest bit first, each row of `a_row` from a byte of its own.
+
+    Returns:
+        (n,) uint8, or uint16 above 8 bits.
+    """
+    kind = np.uint8 if bits <= 8 else np.uint16
+    return imagecodecs.packints_decode(data, kind, bits, runlen=a_row)
