@@ -113,7 +113,7 @@ def _frame(data: bytes, address: ImageAddress, limits: Limits, side: int) -> tup
     if file_format in formats.RASTER_FORMATS:
         _check_same(address, digest)
         raster.check_before_opening(data, file_format, limits)
-        return raster.decode(data, file_format, limits, side).pixels, _orientation(data)
+        return raster.decode(data, file_format, limits, side).pixels, _orientation(data, file_format)
     image = dicom.identify(data, address.rules(limits), file_format == FileFormat.DICOM)
     found = image.attributes["sop_instance_uid"] or digest
     number = address.frame_number if image.frames > 1 else 1
@@ -132,9 +132,9 @@ def _changed() -> ImageFailure:
     return ImageFailure(Stage.READ, FailureReason.VANISHED, "another file lies in its place")
 
 
-def _orientation(data: bytes) -> int:
+def _orientation(data: bytes, file_format: FileFormat) -> int:
     """EXIF's orientation, which the decoder leaves unapplied."""
-    with Image.open(io.BytesIO(data)) as image:
+    with raster.opened(data, file_format) as image:
         found = image.getexif().get(raster.EXIF_ORIENTATION, 1)
     return found if found in raster.UPRIGHT else 1
 

@@ -1,7 +1,7 @@
 """JPEG, PNG, TIFF, BMP, WebP, GIF to RGB pixels. The only importer of Pillow on the scoring path.
 
-Colour JPEGs are decoded by `jpeg_decoder`, which refuses damaged data; Pillow reads the rest, and
-every file's metadata. Pillow never sees LOAD_TRUNCATED_IMAGES: grey filler would be scored. Its
+JPEGs are decoded or checked by `jpeg_decoder`, which refuses damaged data; Pillow reads the rest,
+and every file's metadata. Pillow never sees LOAD_TRUNCATED_IMAGES: grey filler would be scored. Its
 own pixel limit is replaced by ours, which is checked from the header before anything is decoded.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from batch.archive import codestream, jpeg, jpeg_decoder
+from batch.archive import codestream, jpeg, jpeg_decoder, jpeg_repair, jpeg_support
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
 from batch.errors import FailureReason, ImageFailure, Stage
@@ -88,12 +88,14 @@ def decode(
         header = jpeg.read_header(data)
         data = _settle_jpeg_colour(data, header, photometric_interpretation, flags)
     try:
-        with Image.open(io.BytesIO(data), formats=_PILLOW_NAMES[file_format]) as image:
+        with opened(data, file_format) as image:
             columns, rows = image.size
             limits.check_size(rows, columns)
             flags |= _header_flags(image, file_format, data)
-            if header is not None and len(header.component_ids) == _COLOUR_COMPONENTS:
-                pixels = jpeg_decoder.decode_rgb(data, rows, columns, at_least)
+            if header is not None:
+                if header.process == jpeg.LOSSLESS:
+                    flags.discard("lossy")
+                pixels = _jpeg_pixels(data, header, at_least, flags)
             else:
                 pixels = np.asarray(_to_rgb(_loaded_as_stored(image), flags))
                 rows, columns = pixels.shape[:2]
@@ -121,10 +123,52 @@ def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -
 def _settle_jpeg_colour(
     data: bytes, header: jpeg.JpegHeader, photometric: str | None, flags: set[str]
 ) -> bytes:
+    jpeg_support.require_supported(data, header)
     colour, ambiguous = jpeg.stream_colour(header, photometric)
+    if colour == jpeg.StreamColour.GREY:
+        raise _greyscale()
+    if colour == jpeg.StreamColour.FOUR:
+        if photometric is not None:
+            raise ImageFailure(
+                Stage.DECODE,
+                FailureReason.HEADER_CONTRADICTS_PIXELS,
+                "stream of 4 components, header of 3",
+            )
+        ambiguous = header.adobe_transform is None  # without Adobe's marker, either polarity
     if ambiguous:
         flags.add("colour_ambiguous")
     return jpeg.state_colour(data, header, colour)
+
+
+def opened(data: bytes, file_format: FileFormat) -> Image.Image:
+    """Pillow's view of a file, for its metadata; a JPEG's without a segment that stops Pillow.
+
+    Raises:
+        ImageFailure: DECODE_FAILED for a JPEG in none of the forms that may help. Of other formats
+            whatever Pillow raises.
+    """
+    names = _PILLOW_NAMES[file_format]
+    if file_format != FileFormat.JPEG:
+        return Image.open(io.BytesIO(data), formats=names)
+    for stream in jpeg_repair.readable(data):
+        try:
+            image = Image.open(io.BytesIO(stream), formats=names)
+            image.getexif()
+            return image
+        except Exception:  # whatever a plugin's parsers raise
+            continue
+    raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "jpeg: headers not readable")
+
+
+def _jpeg_pixels(
+    data: bytes, header: jpeg.JpegHeader, at_least: int | None, flags: set[str]
+) -> np.ndarray:
+    is_usual = len(header.component_ids) == _COLOUR_COMPONENTS
+    if is_usual and jpeg_support.is_read_by_turbojpeg(header.sampling):
+        return jpeg_decoder.decode_rgb(data, header, at_least)
+    whole = jpeg_decoder.whole_stream(data, header)
+    with Image.open(io.BytesIO(whole), formats=("JPEG",)) as image:
+        return np.asarray(_to_rgb(image, flags))
 
 
 def _loaded_as_stored(image: Image.Image) -> Image.Image:
@@ -173,9 +217,7 @@ def _bits_a_sample(image: Image.Image, file_format: FileFormat, data: bytes) -> 
 
 def _to_rgb(image: Image.Image, flags: set[str]) -> Image.Image:
     if image.mode in _GREY_MODES:
-        raise ImageFailure(
-            Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
-        )
+        raise _greyscale()
     if image.mode in _ALPHA_MODES or (image.mode in ("P", "RGB") and "transparency" in image.info):
         flags.add("alpha_composited")
         rgba = image.convert("RGBA")
@@ -184,3 +226,9 @@ def _to_rgb(image: Image.Image, flags: set[str]) -> Image.Image:
     if image.mode == "CMYK":
         flags.add("cmyk_converted")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _greyscale() -> ImageFailure:
+    return ImageFailure(
+        Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
+    )
