@@ -7,7 +7,6 @@ decide (`stream_colour`) and, where libjpeg would decide otherwise, say so in th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,8 +25,6 @@ _WITHOUT_LENGTH = frozenset({0x00, *range(0x01, 0xC0), *range(0xD0, 0xD8)})
 _RGB_IDS = (0x52, 0x47, 0x42)
 _JFIF_BYTES, _ADOBE_BYTES = 14, 12
 """Shortest payload that libjpeg takes for a JFIF or an Adobe marker."""
-_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
-"""What ends entropy-coded data: a marker, with the fill bytes before it."""
 
 
 class StreamColour(StrEnum):
@@ -45,7 +42,8 @@ class JpegHeader:
 
     component_ids: one a component. sampling: (horizontal, vertical) factors, one a component.
     adobe_transform: of APP14, None without that marker. segments: (marker, start, end) offsets.
-    process: the frame header's marker; a hierarchical picture has DHP's.
+    process: the frame header's marker; a hierarchical picture has DHP's. scan_components: in the
+    first scan, 0 without one.
     """
 
     rows: int
@@ -57,6 +55,7 @@ class JpegHeader:
     adobe_transform: int | None
     segments: tuple[tuple[int, int, int], ...]
     process: int = 0xC0
+    scan_components: int = 0
 
     @property
     def subsampled(self) -> bool:
@@ -70,7 +69,7 @@ def read_header(data: bytes) -> JpegHeader:
     Raises:
         ImageFailure: DECODE_FAILED when there is no frame header before a scan or the end.
     """
-    has_jfif, adobe, frame, process = False, None, None, 0
+    has_jfif, adobe, frame, process, scan_components = False, None, None, 0, 0
     segments = []
     for marker, start, end in walk(data):
         payload = data[start + 4 : end]
@@ -82,6 +81,8 @@ def read_header(data: bytes) -> JpegHeader:
         elif marker in START_OF_FRAME or marker == DHP:
             process = process or marker
             frame = payload if frame is None else frame
+        elif marker == SOS and payload:
+            scan_components = payload[0]
     if frame is None or len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
         raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "JPEG without a frame header")
     parts = [frame[6 + 3 * i : 9 + 3 * i] for i in range(frame[5])]
@@ -95,6 +96,7 @@ def read_header(data: bytes) -> JpegHeader:
         adobe_transform=adobe,
         segments=tuple(segments),
         process=process,
+        scan_components=scan_components,
     )
 
 
@@ -104,10 +106,10 @@ def stream_colour(
     """Decide what three components mean.
 
     A plain file is what libjpeg takes it for, as every viewer does: JFIF before Adobe's marker,
-    and that before the component ids. Within DICOM the ids R, G, B come first, unless JFIF and the
-    header's Photometric Interpretation both speak against them; and the header's word counts for a
-    stream that has no mark and no subsampled chroma. Correct on all colour test files of pydicom
-    with transfer syntax .50.
+    and that before the component ids. Within DICOM the ids R, G, B come first, unless a marker and
+    the header's Photometric Interpretation both speak against them; and the header's word counts
+    for a stream that has no mark and no subsampled chroma. Correct on all colour test files of
+    pydicom with transfer syntax .50.
 
     Args:
         photometric_interpretation: None for a plain file.
@@ -124,7 +126,7 @@ def stream_colour(
     if photometric_interpretation is None:
         return _libjpeg_guess(header), contradictory
     says_rgb = photometric_interpretation == "RGB"
-    if header.component_ids == _RGB_IDS and (says_rgb or not header.has_jfif):
+    if header.component_ids == _RGB_IDS and (says_rgb or StreamColour.YCBCR not in marks):
         return StreamColour.RGB, contradictory
     if not marks and says_rgb and not header.subsampled:
         return StreamColour.RGB, True
@@ -177,22 +179,6 @@ def _libjpeg_guess(header: JpegHeader) -> StreamColour:
     if header.process == LOSSLESS:
         return StreamColour.RGB
     return StreamColour.RGB if header.component_ids == _RGB_IDS else StreamColour.YCBCR
-
-
-def count_scans(data: bytes, start: int = 0) -> int:
-    """Scans of the stream that begins at `start`; what looks like one in a segment is none."""
-    scans, position = 0, start + 2
-    while position is not None:
-        scan = next((end for marker, _, end in walk(data, position) if marker == SOS), None)
-        scans += scan is not None
-        position = None if scan is None else end_of_scan(data, scan)
-    return scans
-
-
-def end_of_scan(data: bytes, position: int) -> int:
-    """Offset of the marker that ends the entropy-coded data at `position`, or of the end."""
-    found = _AFTER_SCAN.search(data, position)
-    return found.start() if found else len(data)
 
 
 def walk(data: bytes, position: int | None = None) -> Iterator[tuple[int, int, int]]:

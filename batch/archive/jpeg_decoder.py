@@ -16,6 +16,8 @@ import simplejpeg
 
 from batch.archive import jpeg_entropy, jpeg_repair
 from batch.archive.jpeg import LOSSLESS, JpegHeader
+from batch.archive.jpeg_blocks import DamagedError
+from batch.archive.jpeg_scans import has_every_scan
 from batch.archive.jpeg_support import is_read_by_turbojpeg
 from batch.errors import FailureReason, ImageFailure, Stage
 
@@ -40,7 +42,7 @@ def decode_rgb(data: bytes, header: JpegHeader, at_least: int | None) -> np.ndar
     """
     scale = 1 if header.process == LOSSLESS else _scale(header.rows, header.columns, at_least)
     rows, columns = -(-header.rows // scale), -(-header.columns // scale)  # as libjpeg does
-    return _first_that_passes(data, lambda form: _decode(form, "RGB", rows, columns))
+    return _first_that_passes(data, header, lambda form: _decode(form, "RGB", rows, columns))
 
 
 def whole_stream(data: bytes, header: JpegHeader) -> bytes:
@@ -62,7 +64,7 @@ def whole_stream(data: bytes, header: JpegHeader) -> bytes:
             jpeg_entropy.check_whole(form)
         return form
 
-    return _first_that_passes(data, check)
+    return _first_that_passes(data, header, check)
 
 
 def _decode(data: bytes, colours: str, rows: int = 0, columns: int = 0) -> np.ndarray:
@@ -78,12 +80,16 @@ def _decode(data: bytes, colours: str, rows: int = 0, columns: int = 0) -> np.nd
     return decoded
 
 
-def _first_that_passes(data: bytes, attempt: Callable[[bytes], Result]) -> Result:
+def _first_that_passes(
+    data: bytes, header: JpegHeader, attempt: Callable[[bytes], Result]
+) -> Result:
+    if not has_every_scan(data, header):
+        raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "jpeg: truncated or damaged")
     failure: Exception | None = None
     for form in jpeg_repair.forms(data):
         try:
             return attempt(form)
-        except (ValueError, jpeg_entropy.DamagedError) as error:
+        except (ValueError, DamagedError) as error:
             failure = error
     raise ImageFailure(
         Stage.DECODE, FailureReason.DECODE_FAILED, "jpeg: truncated or damaged"

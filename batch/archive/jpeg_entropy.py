@@ -12,23 +12,15 @@ the scans before it have set; nothing else is kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 
-from batch.archive.jpeg import PROGRESSIVE, SOS, JpegHeader, end_of_scan, read_header, walk
+from batch.archive.jpeg import SOS, JpegHeader, read_header, walk
+from batch.archive.jpeg_blocks import BLOCK, Bits, DamagedError, Table, block_reader, tables_of
+from batch.archive.jpeg_scans import end_of_scan
 
 _DHT, _DRI = 0xC4, 0xDD
 _RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
-_BLOCK = 64
-_PEEK = 16
-"""Bits of the longest Huffman code."""
-
-Table = list[int]
-"""What the next 16 bits begin with: (length of the code << 8) | symbol; 0 where no code does."""
-
-
-class DamagedError(Exception):
-    """The coded data does not hold what the headers promise."""
 
 
 @dataclass(frozen=True)
@@ -43,35 +35,6 @@ class _Part:
     blocks: tuple[int, int]
     row_length: int
     is_set: bytearray
-
-
-@dataclass
-class _Bits:
-    """Coded data without its stuffed zeros, and how far it was read, in bits."""
-
-    octets: bytes
-    position: int = 0
-
-    def code(self, table: Table) -> int:
-        at = self.position
-        word = int.from_bytes(self.octets[at >> 3 : (at >> 3) + 3].ljust(3, b"\x00"), "big")
-        entry = table[(word >> (8 - (at & 7))) & 0xFFFF]
-        if not entry:
-            raise DamagedError
-        self.position = at + (entry >> 8)
-        return entry & 255
-
-    def take(self, count: int) -> int:
-        at, self.position = self.position, self.position + count
-        word = int.from_bytes(self.octets[at >> 3 : (at >> 3) + 4].ljust(4, b"\x00"), "big")
-        return (word >> (32 - (at & 7) - count)) & ((1 << count) - 1)
-
-    def skip(self, count: int) -> None:
-        self.position += count
-
-    def end(self) -> None:
-        if -(-self.position // 8) != len(self.octets):
-            raise DamagedError
 
 
 @dataclass
@@ -99,7 +62,7 @@ def check_whole(data: bytes) -> None:
         for marker, start, end in segments:
             payload = data[start + 4 : end]
             if marker == _DHT:
-                stream.tables.update(_tables(payload))
+                stream.tables.update(tables_of(payload))
             elif marker == _DRI:
                 stream.restart_interval = int.from_bytes(payload[:2], "big")
             elif marker == SOS:
@@ -113,40 +76,13 @@ def check_whole(data: bytes) -> None:
 def _parts(header: JpegHeader) -> list[_Part]:
     widest = max(h for h, _ in header.sampling)
     highest = max(v for _, v in header.sampling)
-    across = -(-header.columns // (8 * widest))
-    down = -(-header.rows // (8 * highest))
+    across, down = ceil(header.columns / (8 * widest)), ceil(header.rows / (8 * highest))
     parts = []
     for h, v in header.sampling:
-        blocks = (
-            -(-(-(-header.columns * h // widest)) // 8),
-            -(-(-(-header.rows * v // highest)) // 8),
-        )
-        parts.append(_Part(h, v, blocks, across * h, bytearray(across * h * down * v * _BLOCK)))
+        columns, rows = ceil(header.columns * h / widest), ceil(header.rows * v / highest)
+        blocks = ceil(columns / 8), ceil(rows / 8)
+        parts.append(_Part(h, v, blocks, across * h, bytearray(across * h * down * v * BLOCK)))
     return parts
-
-
-def _tables(payload: bytes) -> dict[int, Table]:
-    """The Huffman tables of one segment (T.81 B.2.4.2, annex C)."""
-    tables = {}
-    position = 0
-    while position < len(payload):
-        counts = payload[position + 1 : position + 17]
-        symbols = payload[position + 17 : position + 17 + sum(counts)]
-        table, code, used = [0] * (1 << _PEEK), 0, 0
-        for length, count in enumerate(counts, 1):
-            for symbol in symbols[used : used + count]:
-                first, span = code << (_PEEK - length), 1 << (_PEEK - length)
-                if first + span > len(table):
-                    raise DamagedError
-                table[first : first + span] = [(length << 8) | symbol] * span
-                code += 1
-            used += count
-            code <<= 1
-        if used != len(symbols) or len(counts) != _PEEK:
-            raise DamagedError
-        tables[payload[position]] = table
-        position += 17 + used
-    return tables
 
 
 def _check_scan(stream: _Stream, payload: bytes, coded: bytes) -> None:
@@ -158,7 +94,9 @@ def _check_scan(stream: _Stream, payload: bytes, coded: bytes) -> None:
         if payload[at] not in stream.header.component_ids:
             raise DamagedError
         part = stream.parts[stream.header.component_ids.index(payload[at])]
-        chosen.append((part, _block_reader(stream, payload[at + 1], *payload[-3:])))
+        dc, ac = payload[at + 1] >> 4, 0x10 | (payload[at + 1] & 15)
+        tables = stream.tables.get(dc), stream.tables.get(ac)
+        chosen.append((part, block_reader(stream.header.process, *tables, payload[-3:])))
     intervals = _RESTART.split(coded)
     sequence = [marker[0] & 7 for marker in intervals[1::2]]
     if sequence != [number % 8 for number in range(len(sequence))]:
@@ -170,7 +108,7 @@ def _check_scan(stream: _Stream, payload: bytes, coded: bytes) -> None:
     if len(sequence) + 1 != -(-total // interval):
         raise DamagedError
     for number, octets in enumerate(intervals[::2]):
-        bits = _Bits(octets.replace(b"\xff\x00", b"\xff"))
+        bits = Bits(octets.replace(b"\xff\x00", b"\xff"))
         readers = [(part, new(bits)) for part, new in chosen]
         for mcu in range(number * interval, min(total, (number + 1) * interval)):
             row, column = divmod(mcu, across)
@@ -179,7 +117,7 @@ def _check_scan(stream: _Stream, payload: bytes, coded: bytes) -> None:
                 for block_row in range(row * height, (row + 1) * height):
                     first = block_row * part.row_length + column * width
                     for block in range(first, first + width):
-                        read(part.is_set, block * _BLOCK)
+                        read(part.is_set, block * BLOCK)
             if bits.position > 8 * len(bits.octets):
                 raise DamagedError
         bits.end()
@@ -187,114 +125,4 @@ def _check_scan(stream: _Stream, payload: bytes, coded: bytes) -> None:
 
 def _mcus(part: _Part) -> tuple[int, int]:
     across = part.row_length // part.width
-    return across, len(part.is_set) // _BLOCK // part.row_length // part.height
-
-
-Reader = Callable[[bytearray, int], None]
-"""Reads one block; told the component's coefficients and where those of the block begin."""
-
-
-def _block_reader(
-    stream: _Stream, tables: int, first: int, last: int, approximation: int
-) -> Callable[[_Bits], Reader]:
-    """What reads the blocks of one component in this scan, anew after every restart marker."""
-    dc, ac = stream.tables.get(tables >> 4), stream.tables.get(0x10 | (tables & 15))
-    refining = approximation >> 4 > 0
-    if stream.header.process != PROGRESSIVE:
-        return lambda bits: _sequential(bits, _needed(dc), _needed(ac))
-    if first == 0:
-        return _dc_refinement if refining else lambda bits: _first_dc(bits, _needed(dc))
-    if not first <= last < _BLOCK:
-        raise DamagedError
-    read = _ac_refinement if refining else _first_ac
-    return lambda bits: read(bits, _needed(ac), first, last)
-
-
-def _needed(table: Table | None) -> Table:
-    if table is None:
-        raise DamagedError
-    return table
-
-
-def _sequential(bits: _Bits, dc: Table, ac: Table) -> Reader:
-    def read(_: bytearray, __: int) -> None:
-        bits.skip(bits.code(dc))
-        at = 1
-        while at < _BLOCK:
-            zeros, size = divmod(bits.code(ac), 16)
-            if not size and zeros != 15:
-                return
-            at += zeros + 1
-            bits.skip(size)
-        if at > _BLOCK:
-            raise DamagedError
-
-    return read
-
-
-def _first_dc(bits: _Bits, dc: Table) -> Reader:
-    def read(_: bytearray, __: int) -> None:
-        bits.skip(bits.code(dc))
-
-    return read
-
-
-def _dc_refinement(bits: _Bits) -> Reader:
-    def read(_: bytearray, __: int) -> None:
-        bits.skip(1)
-
-    return read
-
-
-def _first_ac(bits: _Bits, ac: Table, first: int, last: int) -> Reader:
-    empty_blocks = 0
-
-    def read(is_set: bytearray, block: int) -> None:
-        nonlocal empty_blocks
-        if empty_blocks:
-            empty_blocks -= 1
-            return
-        at = first
-        while at <= last:
-            zeros, size = divmod(bits.code(ac), 16)
-            if not size and zeros != 15:
-                empty_blocks = (1 << zeros) + bits.take(zeros) - 1
-                return
-            at += zeros
-            if at > last:
-                raise DamagedError
-            is_set[block + at] = size > 0
-            bits.skip(size)
-            at += 1
-
-    return read
-
-
-def _ac_refinement(bits: _Bits, ac: Table, first: int, last: int) -> Reader:
-    empty_blocks = 0
-
-    def read(is_set: bytearray, block: int) -> None:
-        nonlocal empty_blocks
-        at, stop = block + first, block + last + 1
-        while at < stop and not empty_blocks:
-            zeros, size = divmod(bits.code(ac), 16)
-            if size > 1:
-                raise DamagedError
-            if not size and zeros != 15:
-                empty_blocks = (1 << zeros) + bits.take(zeros)
-                break
-            bits.skip(size)
-            while at < stop and (is_set[at] or zeros):  # a bit for each that is set already
-                bits.skip(is_set[at])
-                zeros -= not is_set[at]
-                at += 1
-            if at < stop:
-                is_set[at] = size
-                at += 1
-            elif size:
-                raise DamagedError
-        if empty_blocks:
-            bits.skip(is_set.count(1, at, stop))
-            empty_blocks -= 1
-
-    return read
+    return across, len(part.is_set) // BLOCK // part.row_length // part.height

@@ -14,22 +14,18 @@ from collections.abc import Iterator
 
 from batch.archive.jpeg import (
     APP2,
-    EOI,
     ICC_NAME,
     SEQUENTIAL,
-    SOS,
     START_OF_FRAME,
     JpegHeader,
-    StreamColour,
     colour_marker,
-    end_of_scan,
     read_header,
     stream_colour,
-    walk,
 )
+from batch.archive.jpeg_scans import scans
 
-_DECIDING = START_OF_FRAME | {0xC4, 0xDB, 0xDD, EOI}
-"""Frame headers, Huffman tables, quantisation tables, restart interval, end of the image."""
+_DECIDING = START_OF_FRAME | {0xC4, 0xDB, 0xDD}
+"""Frame headers, Huffman tables, quantisation tables, restart interval."""
 _WHOLE_BLOCK = b"\x00\x3f\x00"
 """All coefficients, at once: the only scan parameters that a sequential JPEG can mean."""
 
@@ -75,20 +71,17 @@ def readable(data: bytes) -> Iterator[bytes]:
 
 
 def _rewritten(data: bytes, header: JpegHeader, padded: bool) -> bytes:
-    """Headers that decide pixels, and scans, from the start of the image to its end."""
+    """Headers that decide pixels, then the scans and what is between them."""
     colour, _ = stream_colour(header, None)
     parts = [b"\xff\xd8", colour_marker(header, colour)]
-    position: int | None = 2
-    while position is not None:
-        segments, position = walk(data, position), None
-        for marker, start, end in segments:
-            if marker in _DECIDING:
-                parts.append(data[start:end])
-            elif marker == SOS:
-                parts.append(_scan_header(data[start:end], header))
-                position = end_of_scan(data, end)
-                scan = data[end:position]
-                parts.append(scan if padded else _without_padding(scan))
+    parts += [data[start:end] for marker, start, end in header.segments if marker in _DECIDING]
+    written: int | None = None
+    for start, coded, end in scans(data):
+        parts.append(b"" if written is None else data[written:start])
+        parts.append(_scan_header(data[start:coded], header))
+        parts.append(data[coded:end] if padded else _without_padding(data[coded:end]))
+        written = end
+    parts.append(b"" if written is None else data[written:])
     return b"".join(parts)
 
 

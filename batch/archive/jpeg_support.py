@@ -14,6 +14,9 @@ from batch.archive.jpeg import (
     PROGRESSIVE,
     SEQUENTIAL,
     JpegHeader,
+    StreamColour,
+    state_colour,
+    stream_colour,
 )
 from batch.errors import FailureReason, ImageFailure, Stage
 
@@ -33,6 +36,39 @@ _XYB = "XYB".encode("utf-16-be")
 _LUMA_OF_TURBOJPEG = frozenset({(1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (1, 4)})
 _ALIKE_BLOCKS = 3
 """TurboJPEG takes components of one size for 4:4:4 when they have at most so many blocks each."""
+
+
+def settle_colour(
+    data: bytes, header: JpegHeader, photometric_interpretation: str | None
+) -> tuple[bytes, set[str]]:
+    """Make the stream say its colour to libjpeg; refuse what has none or is not read.
+
+    Args:
+        photometric_interpretation: of the DICOM header around it; None for a plain file.
+
+    Returns:
+        the stream, and the flags that its colour deserves.
+
+    Raises:
+        ImageFailure: UNSUPPORTED_FORMAT; NOT_COLOUR for one component; HEADER_CONTRADICTS_PIXELS
+            for four within DICOM, where only three are told of.
+    """
+    require_supported(data, header)
+    colour, is_ambiguous = stream_colour(header, photometric_interpretation)
+    if colour == StreamColour.GREY:
+        raise ImageFailure(
+            Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
+        )
+    if colour == StreamColour.FOUR:
+        if photometric_interpretation is not None:
+            raise ImageFailure(
+                Stage.DECODE,
+                FailureReason.HEADER_CONTRADICTS_PIXELS,
+                "stream of 4 components, header of 3",
+            )
+        is_ambiguous = header.adobe_transform is None  # Adobe inverts CMYK, others may not
+    flags = {"colour_ambiguous"} if is_ambiguous else set()
+    return state_colour(data, header, colour), flags
 
 
 def require_supported(data: bytes, header: JpegHeader) -> None:

@@ -113,7 +113,8 @@ def _frame(data: bytes, address: ImageAddress, limits: Limits, side: int) -> tup
     if file_format in formats.RASTER_FORMATS:
         _check_same(address, digest)
         raster.check_before_opening(data, file_format, limits)
-        return raster.decode(data, file_format, limits, side).pixels, _orientation(data, file_format)
+        pixels = raster.decode(data, file_format, limits, side).pixels
+        return pixels, _orientation(data, file_format)
     image = dicom.identify(data, address.rules(limits), file_format == FileFormat.DICOM)
     found = image.attributes["sop_instance_uid"] or digest
     number = address.frame_number if image.frames > 1 else 1

@@ -86,7 +86,8 @@ def decode(
     header = None
     if file_format == FileFormat.JPEG:
         header = jpeg.read_header(data)
-        data = _settle_jpeg_colour(data, header, photometric_interpretation, flags)
+        data, found = jpeg_support.settle_colour(data, header, photometric_interpretation)
+        flags |= found
     try:
         with opened(data, file_format) as image:
             columns, rows = image.size
@@ -118,26 +119,6 @@ def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -
     """
     if file_format == FileFormat.WEBP:
         limits.check_size(*codestream.webp_size(data[:64]))
-
-
-def _settle_jpeg_colour(
-    data: bytes, header: jpeg.JpegHeader, photometric: str | None, flags: set[str]
-) -> bytes:
-    jpeg_support.require_supported(data, header)
-    colour, ambiguous = jpeg.stream_colour(header, photometric)
-    if colour == jpeg.StreamColour.GREY:
-        raise _greyscale()
-    if colour == jpeg.StreamColour.FOUR:
-        if photometric is not None:
-            raise ImageFailure(
-                Stage.DECODE,
-                FailureReason.HEADER_CONTRADICTS_PIXELS,
-                "stream of 4 components, header of 3",
-            )
-        ambiguous = header.adobe_transform is None  # without Adobe's marker, either polarity
-    if ambiguous:
-        flags.add("colour_ambiguous")
-    return jpeg.state_colour(data, header, colour)
 
 
 def opened(data: bytes, file_format: FileFormat) -> Image.Image:
@@ -217,7 +198,9 @@ def _bits_a_sample(image: Image.Image, file_format: FileFormat, data: bytes) -> 
 
 def _to_rgb(image: Image.Image, flags: set[str]) -> Image.Image:
     if image.mode in _GREY_MODES:
-        raise _greyscale()
+        raise ImageFailure(
+            Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
+        )
     if image.mode in _ALPHA_MODES or (image.mode in ("P", "RGB") and "transparency" in image.info):
         flags.add("alpha_composited")
         rgba = image.convert("RGBA")
@@ -226,9 +209,3 @@ def _to_rgb(image: Image.Image, flags: set[str]) -> Image.Image:
     if image.mode == "CMYK":
         flags.add("cmyk_converted")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _greyscale() -> ImageFailure:
-    return ImageFailure(
-        Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
-    )

@@ -15,12 +15,16 @@ import numpy as np
 from batch.archive import jpeg
 from batch.archive.dicom_objects import Codec
 from batch.archive.formats import FileFormat
+from batch.archive.jpeg_scans import count_scans
 from batch.archive.jpeg_support import is_read_by_turbojpeg
 from batch.errors import ImageFailure
 
 MAX_SCANS = 64
 """Ordinary progressive JPEGs have about ten scans; thousands of them keep a decoder busy for
 minutes, each scan passing over the whole image."""
+
+MAX_STREAMS = 64
+"""Of one file, whose scans are counted one by one."""
 
 MAX_PIXELS_HERE = 50_000_000
 _SCAN = (0xFF, 0xDA)
@@ -59,7 +63,9 @@ def has_many_scans(data: bytes) -> bool:
     if _count_scans(data) <= MAX_SCANS:
         return False
     starts = [found.end() - 2 for found in _STREAM.finditer(data)]
-    return any(jpeg.count_scans(data, start) > MAX_SCANS for start in starts)
+    if len(starts) > MAX_STREAMS:
+        return True
+    return any(count_scans(data, start) > MAX_SCANS for start in starts)
 
 
 def has_unusual_sampling(data: bytes) -> bool:
