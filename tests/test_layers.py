@@ -57,7 +57,7 @@ OWNERS = {
     "pydicom": {"archive.dicom", "archive.dicom_frames", "archive.dicom_native",
                 "archive.dicom_order", "archive.dicom_palette", "archive.dicom_parsing",
                 "archive.dicom_values", "demo.dicom_writer"},
-    "imagecodecs": {"archive.codecs"},
+    "imagecodecs": {"archive.codecs", "archive.raster_codecs"},
     "jpeg_ls": {"archive.codecs"},
     "openjpeg": {"archive.codecs"},
     "rle": {"archive.codecs"},

@@ -46,7 +46,7 @@ def decode_jpeg_lossless(frame: bytes) -> DecodedFrame:
     if header.precision == 8 and len(header.component_ids) == 3:
         # as raw samples: what they mean is for the object's header to say
         plain = jpeg.state_colour(frame, header, jpeg.StreamColour.RGB)
-        rgb = jpeg_decoder.decode_rgb(plain, header.rows, header.columns, None)
+        rgb = jpeg_decoder.decode_rgb(plain, header, None)
         return DecodedFrame(rgb, header.precision)
     samples = imagecodecs.jpeg8_decode(frame)
     try:

@@ -6,6 +6,7 @@ section 7.1 for the preamble.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 HEAD_BYTES = 4096
@@ -85,6 +86,9 @@ _SIGNATURES: tuple[tuple[bytes, FileFormat], ...] = (
     (b"ID3", FileFormat.OTHER),
 )
 
+_STRAY_JPEG = re.compile(rb"\xff\xd8[^\xff]{1,64}\xff+[\xc0-\xc4\xdb\xdd\xe0-\xef\xfe]")
+"""A JPEG with stray bytes before its first segment, which libjpeg passes over."""
+
 _STILL_BRANDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis", b"crx "}
 )
@@ -163,6 +167,8 @@ def sniff(head: bytes) -> FileFormat:
     for signature, file_format in _SIGNATURES:
         if head.startswith(signature):
             return file_format
+    if _STRAY_JPEG.match(head):
+        return FileFormat.JPEG
     if _is_bitmap(head):
         return FileFormat.BMP
     if _starts_like_a_dataset(head):

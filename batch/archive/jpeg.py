@@ -13,10 +13,18 @@ from enum import StrEnum
 
 from batch.errors import FailureReason, ImageFailure, Stage
 
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-_START_OF_FRAME = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # last: JPEG-LS
-_SOI, _EOI, _SOS, _APP0, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xEE
+SOI, EOI, SOS, APP0, APP2, APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE2, 0xEE
+ICC_NAME = b"ICC_PROFILE\x00"
+"""Begins an APP2 segment that holds a colour profile, or a chunk of one."""
+DHP = 0xDE
+"""Begins a hierarchical picture, before its first frame."""
+SEQUENTIAL, PROGRESSIVE, LOSSLESS = frozenset({0xC0, 0xC1}), 0xC2, 0xC3
+START_OF_FRAME = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # last: JPEG-LS
+_WITHOUT_LENGTH = frozenset({0x00, *range(0x01, 0xC0), *range(0xD0, 0xD8)})
+"""Stuffed zero, TEM, restart markers, and the reserved ones: none begins a segment."""
 _RGB_IDS = (0x52, 0x47, 0x42)
+_JFIF_BYTES, _ADOBE_BYTES = 14, 12
+"""Shortest payload that libjpeg takes for a JFIF or an Adobe marker."""
 
 
 class StreamColour(StrEnum):
@@ -34,6 +42,8 @@ class JpegHeader:
 
     component_ids: one a component. sampling: (horizontal, vertical) factors, one a component.
     adobe_transform: of APP14, None without that marker. segments: (marker, start, end) offsets.
+    process: the frame header's marker; a hierarchical picture has DHP's. scan_components: in the
+    first scan, 0 without one.
     """
 
     rows: int
@@ -44,6 +54,8 @@ class JpegHeader:
     has_jfif: bool
     adobe_transform: int | None
     segments: tuple[tuple[int, int, int], ...]
+    process: int = 0xC0
+    scan_components: int = 0
 
     @property
     def subsampled(self) -> bool:
@@ -57,17 +69,20 @@ def read_header(data: bytes) -> JpegHeader:
     Raises:
         ImageFailure: DECODE_FAILED when there is no frame header before a scan or the end.
     """
-    has_jfif, adobe, frame = False, None, None
+    has_jfif, adobe, frame, process, scan_components = False, None, None, 0, 0
     segments = []
-    for marker, start, end in _walk(data):
+    for marker, start, end in walk(data):
         payload = data[start + 4 : end]
         segments.append((marker, start, end))
-        if marker == _APP0 and payload[:5] == b"JFIF\x00":
+        if marker == APP0 and payload[:5] == b"JFIF\x00" and len(payload) >= _JFIF_BYTES:
             has_jfif = True
-        elif marker == _APP14 and payload[:5] == b"Adobe" and len(payload) >= 12:
+        elif marker == APP14 and payload[:5] == b"Adobe" and len(payload) >= _ADOBE_BYTES:
             adobe = payload[11]
-        elif marker in _START_OF_FRAME and frame is None:
-            frame = payload
+        elif marker in START_OF_FRAME or marker == DHP:
+            process = process or marker
+            frame = payload if frame is None else frame
+        elif marker == SOS and payload:
+            scan_components = payload[0]
     if frame is None or len(frame) < 6 or len(frame) < 6 + 3 * frame[5]:
         raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "JPEG without a frame header")
     parts = [frame[6 + 3 * i : 9 + 3 * i] for i in range(frame[5])]
@@ -80,31 +95,54 @@ def read_header(data: bytes) -> JpegHeader:
         has_jfif=has_jfif,
         adobe_transform=adobe,
         segments=tuple(segments),
+        process=process,
+        scan_components=scan_components,
     )
 
 
 def stream_colour(
     header: JpegHeader, photometric_interpretation: str | None
 ) -> tuple[StreamColour, bool]:
-    """Decide what three components mean; the first of five rules that applies.
+    """Decide what three components mean.
 
-    Component ids R, G, B; Adobe's transform; JFIF (always YCbCr); subsampled chroma; and at last
-    what the DICOM header says, where a plain file says YCbCr. Correct on all colour test files of
+    A plain file is what libjpeg takes it for, as every viewer does: JFIF before Adobe's marker,
+    and that before the component ids. Within DICOM the ids R, G, B come first, unless a marker and
+    the header's Photometric Interpretation both speak against them; and the header's word counts
+    for a stream that has no mark and no subsampled chroma. Correct on all colour test files of
     pydicom with transfer syntax .50.
 
+    Args:
+        photometric_interpretation: None for a plain file.
+
     Returns:
-        the colour, and whether it is ambiguous: RGB only by the DICOM header's word.
+        the colour, and whether it is ambiguous: RGB only by the DICOM header's word, or the
+        stream's own marks contradict each other.
     """
     count = len(header.component_ids)
     if count != 3:
-        return (StreamColour.GREY if count < 3 else StreamColour.FOUR), False
-    if header.component_ids == _RGB_IDS:
-        return StreamColour.RGB, False
+        return (StreamColour.GREY if count == 1 else StreamColour.FOUR), False
+    marks = _marks(header)
+    contradictory = len(marks) > 1
+    if photometric_interpretation is None:
+        return _libjpeg_guess(header), contradictory
+    says_rgb = photometric_interpretation == "RGB"
+    if header.component_ids == _RGB_IDS and (says_rgb or StreamColour.YCBCR not in marks):
+        return StreamColour.RGB, contradictory
+    if not marks and says_rgb and not header.subsampled:
+        return StreamColour.RGB, True
+    return _libjpeg_guess(header), contradictory
+
+
+def _marks(header: JpegHeader) -> set[StreamColour]:
+    """What each mark of the stream says of its colour, by itself."""
+    marks = set()
+    if header.has_jfif:
+        marks.add(StreamColour.YCBCR)
     if header.adobe_transform is not None:
-        return (StreamColour.RGB if header.adobe_transform == 0 else StreamColour.YCBCR), False
-    if header.has_jfif or header.subsampled or photometric_interpretation != "RGB":
-        return StreamColour.YCBCR, False
-    return StreamColour.RGB, True
+        marks.add(StreamColour.RGB if header.adobe_transform == 0 else StreamColour.YCBCR)
+    if header.component_ids == _RGB_IDS:
+        marks.add(StreamColour.RGB)
+    return marks
 
 
 def state_colour(data: bytes, header: JpegHeader, colour: StreamColour) -> bytes:
@@ -114,13 +152,22 @@ def state_colour(data: bytes, header: JpegHeader, colour: StreamColour) -> bytes
     """
     if len(header.component_ids) != 3 or colour == _libjpeg_guess(header):
         return data
-    transform = 0 if colour == StreamColour.RGB else 1
-    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])
     kept = [
-        data[start:end] for marker, start, end in header.segments if marker not in (_APP0, _APP14)
+        data[start:end] for marker, start, end in header.segments if marker not in (APP0, APP14)
     ]
     scan_start = header.segments[-1][2] if header.segments else 2
-    return b"\xff\xd8" + adobe + b"".join(kept) + data[scan_start:]
+    return b"\xff\xd8" + colour_marker(header, colour) + b"".join(kept) + data[scan_start:]
+
+
+def colour_marker(header: JpegHeader, colour: StreamColour) -> bytes:
+    """The Adobe marker that states a colour; for four components the transform that is there."""
+    if colour == StreamColour.FOUR:
+        if header.adobe_transform is None:
+            return b""  # CMYK
+        transform = 2 if header.adobe_transform else 0
+    else:
+        transform = 0 if colour == StreamColour.RGB else 1
+    return b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])
 
 
 def _libjpeg_guess(header: JpegHeader) -> StreamColour:
@@ -129,27 +176,38 @@ def _libjpeg_guess(header: JpegHeader) -> StreamColour:
         return StreamColour.YCBCR
     if header.adobe_transform is not None:
         return StreamColour.RGB if header.adobe_transform == 0 else StreamColour.YCBCR
+    if header.process == LOSSLESS:
+        return StreamColour.RGB
     return StreamColour.RGB if header.component_ids == _RGB_IDS else StreamColour.YCBCR
 
 
-def _walk(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield (marker, start, end) of every segment from SOI to the first scan's header.
+def walk(data: bytes, position: int | None = None) -> Iterator[tuple[int, int, int]]:
+    """Yield (marker, start, end) of every segment up to a scan's header or the end of the image.
 
     Stray bytes between segments are passed over, as libjpeg does (jdmarker.c, next_marker).
+
+    Args:
+        position: where to begin; at the start of a stream when not given.
     """
-    position = 2 if data[:2] == b"\xff\xd8" else len(data)
-    while (position := data.find(b"\xff", position)) >= 0 and position + 4 <= len(data):
+    if position is None:
+        position = 2 if data[:2] == b"\xff\xd8" else len(data)
+    while (position := data.find(b"\xff", position)) >= 0 and position + 2 <= len(data):
         marker = data[position + 1]
         if marker == 0xFF:  # fill byte
             position += 1
             continue
-        if marker in _STANDALONE or marker == 0:
+        if marker in _WITHOUT_LENGTH:
             position += 2
             continue
-        if marker in (_SOI, _EOI):
+        if marker == SOI:
+            return
+        if marker == EOI:
+            yield marker, position, position + 2
+            return
+        if position + 4 > len(data):
             return
         end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         yield marker, position, min(end, len(data))
-        if marker == _SOS:
+        if marker == SOS:
             return
         position = end

@@ -1,8 +1,9 @@
 """JPEG, PNG, TIFF, BMP, WebP, GIF to RGB pixels. The only importer of Pillow on the scoring path.
 
-Colour JPEGs are decoded by `jpeg_decoder`, PNGs by `png`, TIFFs by `tiff`: Pillow fills with grey
-or black what is missing there. It reads the rest, and never sees LOAD_TRUNCATED_IMAGES. Its own
-pixel limit is replaced by ours, which is checked from the header before anything is decoded.
+JPEGs are decoded or checked by `jpeg_decoder`, PNGs are decoded by `png`, TIFFs by `tiff`: Pillow
+fills with grey or black what is missing there. It reads the rest, and never sees
+LOAD_TRUNCATED_IMAGES. Its own pixel limit is replaced by ours, which is checked from the header
+before anything is decoded.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from batch.archive import codestream, jpeg, jpeg_decoder, png, tiff
+from batch.archive import codestream, jpeg, jpeg_decoder, jpeg_repair, jpeg_support, png, tiff
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
 from batch.archive.transparency import is_opaque, over_white
@@ -159,14 +160,17 @@ def _opened(
     header = None
     if file_format == FileFormat.JPEG:
         header = jpeg.read_header(data)
-        data = _settle_jpeg_colour(data, header, photometric_interpretation, flags)
-    with Image.open(io.BytesIO(data), formats=_PILLOW_NAMES[file_format]) as image:
+        data, found = jpeg_support.settle_colour(data, header, photometric_interpretation)
+        flags |= found
+    with _opened_by_pillow(data, file_format) as image:
         columns, rows = image.size
         limits.check_size(rows, columns)
         flags |= _header_flags(image, file_format, data)
         orientation, profile = _orientation_of(image), image.info.get("icc_profile") or None
-        if header is not None and len(header.component_ids) == _COLOUR_COMPONENTS:
-            pixels = jpeg_decoder.decode_rgb(data, rows, columns, at_least)
+        if header is not None:
+            if header.process == jpeg.LOSSLESS:
+                flags.discard("lossy")
+            pixels = _jpeg_pixels(data, header, at_least, flags)
         else:
             image.load()
             pixels = _to_rgb(image, flags)
@@ -174,13 +178,35 @@ def _opened(
     return _image(pixels, flags, orientation, profile, (rows, columns))
 
 
-def _settle_jpeg_colour(
-    data: bytes, header: jpeg.JpegHeader, photometric: str | None, flags: set[str]
-) -> bytes:
-    colour, ambiguous = jpeg.stream_colour(header, photometric)
-    if ambiguous:
-        flags.add("colour_ambiguous")
-    return jpeg.state_colour(data, header, colour)
+def _opened_by_pillow(data: bytes, file_format: FileFormat) -> Image.Image:
+    """Pillow's view of a file, for its metadata; a JPEG's without a segment that stops Pillow.
+
+    Raises:
+        ImageFailure: DECODE_FAILED for a JPEG in none of the forms that may help. Of other formats
+            whatever Pillow raises.
+    """
+    names = _PILLOW_NAMES[file_format]
+    if file_format != FileFormat.JPEG:
+        return Image.open(io.BytesIO(data), formats=names)
+    for stream in jpeg_repair.readable(data):
+        try:
+            image = Image.open(io.BytesIO(stream), formats=names)
+            image.getexif()
+            return image
+        except Exception:  # whatever a plugin's parsers raise
+            continue
+    raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "jpeg: headers not readable")
+
+
+def _jpeg_pixels(
+    data: bytes, header: jpeg.JpegHeader, at_least: int | None, flags: set[str]
+) -> np.ndarray:
+    is_usual = len(header.component_ids) == _COLOUR_COMPONENTS
+    if is_usual and jpeg_support.is_read_by_turbojpeg(header.sampling):
+        return jpeg_decoder.decode_rgb(data, header, at_least)
+    whole = jpeg_decoder.whole_stream(data, header)
+    with Image.open(io.BytesIO(whole), formats=("JPEG",)) as image:
+        return _to_rgb(image, flags)
 
 
 def _orientation_of(image: Image.Image) -> int:

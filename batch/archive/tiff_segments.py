@@ -213,7 +213,7 @@ def decode_jpeg(stream: bytes, layout: Layout, rows: int) -> np.ndarray:
     if layout.part_samples == 3:
         colour, _ = jpeg.stream_colour(header, "RGB" if layout.rgb_stream else None)
         stream = jpeg.state_colour(stream, header, colour)
-        return jpeg_decoder.decode_rgb(stream, header.rows, header.columns, None)
+        return jpeg_decoder.decode_rgb(stream, jpeg.read_header(stream), None)
     return jpeg_decoder.decode_components(stream, len(header.component_ids))
 
 

@@ -12,27 +12,40 @@ from batch.archive.jpeg import JpegHeader, StreamColour
 from batch.archive.limits import Limits
 from batch.archive.raster import decode
 from batch.errors import FailureReason, ImageFailure
+from tests import jpeg_writer as writer
 
 RED = np.full((32, 32, 3), (255, 0, 0), np.uint8)
 
 
-def header(ids=(1, 2, 3), sampling=((1, 1),) * 3, jfif=False, adobe=None) -> JpegHeader:
-    return JpegHeader(8, 8, 8, ids, sampling, jfif, adobe, ())
+def header(
+    ids=(1, 2, 3), sampling=((1, 1),) * 3, jfif=False, adobe=None, process=0xC0
+) -> JpegHeader:
+    return JpegHeader(8, 8, 8, ids, sampling, jfif, adobe, (), process)
 
 
 @pytest.mark.parametrize(
     ("given_header", "photometric", "expected"),
     [
+        (header(ids=(82, 71, 66)), None, (StreamColour.RGB, False)),
         (header(ids=(82, 71, 66)), "YBR_FULL_422", (StreamColour.RGB, False)),
-        (header(ids=(82, 71, 66), jfif=True), None, (StreamColour.RGB, False)),
+        (header(ids=(82, 71, 66), jfif=True), None, (StreamColour.YCBCR, True)),
+        (header(ids=(82, 71, 66), jfif=True), "YBR_FULL_422", (StreamColour.YCBCR, True)),
+        (header(ids=(82, 71, 66), jfif=True), "RGB", (StreamColour.RGB, True)),
+        (header(ids=(82, 71, 66), adobe=1), None, (StreamColour.YCBCR, True)),
+        (header(ids=(82, 71, 66), adobe=1), "RGB", (StreamColour.RGB, True)),
+        (header(ids=(82, 71, 66), adobe=0), "YBR_FULL", (StreamColour.RGB, False)),
         (header(adobe=0), "YBR_FULL", (StreamColour.RGB, False)),
+        (header(adobe=0), None, (StreamColour.RGB, False)),
         (header(adobe=1), "RGB", (StreamColour.YCBCR, False)),
-        (header(adobe=0, jfif=True), None, (StreamColour.RGB, False)),
+        (header(adobe=2), None, (StreamColour.YCBCR, False)),
+        (header(adobe=0, jfif=True), None, (StreamColour.YCBCR, True)),
+        (header(adobe=0, jfif=True), "RGB", (StreamColour.YCBCR, True)),
         (header(jfif=True), "RGB", (StreamColour.YCBCR, False)),
         (header(sampling=((2, 2), (1, 1), (1, 1))), "RGB", (StreamColour.YCBCR, False)),
         (header(), "RGB", (StreamColour.RGB, True)),
         (header(), "YBR_FULL", (StreamColour.YCBCR, False)),
         (header(), None, (StreamColour.YCBCR, False)),
+        (header(process=jpeg.LOSSLESS), None, (StreamColour.RGB, False)),
         (header(ids=(1,), sampling=((1, 1),)), "RGB", (StreamColour.GREY, False)),
         (header(ids=(1, 2, 3, 4), sampling=((1, 1),) * 4), None, (StreamColour.FOUR, False)),
     ],
@@ -45,6 +58,47 @@ def _saved(pixels, **options) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=95, **options)
     return buffer.getvalue()
+
+
+JFIF, ADOBE = b"JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00", b"Adobe\x00\x64\x00\x00\x00\x00"
+COLOUR = np.full((32, 32, 3), (200, 60, 30), np.uint8)
+
+
+def marked(jfif: bool, adobe: int | None, ids: tuple[int, ...], subsampling: int) -> bytes:
+    """A picture in YCbCr, whatever its marks say."""
+    data = writer.saved(COLOUR, subsampling=subsampling)
+    parts = [b"\xff\xd8"]
+    parts += [writer.segment(0xE0, JFIF)] if jfif else []
+    parts += [] if adobe is None else [writer.segment(0xEE, ADOBE + bytes([adobe]))]
+    for marker, start, end in jpeg.read_header(data).segments:
+        body = bytearray(data[start:end])
+        if marker == 0xC0:
+            body[10::3] = bytes(ids)
+        elif marker == 0xDA:
+            body[5:11:2] = bytes(ids)
+        parts += [bytes(body)] if marker != 0xE0 else []
+    return b"".join(parts) + data[writer.scan_start(data) :]
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("ids", [(1, 2, 3), (82, 71, 66), (0, 1, 2), (34, 35, 36)], ids=str)
+@pytest.mark.parametrize("adobe", [None, 0, 1, 2])
+@pytest.mark.parametrize("jfif", [False, True])
+def test_a_plain_file_has_the_colours_that_libjpeg_gives_it(jfif, adobe, ids, subsampling):
+    data = marked(jfif, adobe, ids, subsampling)
+    expected = writer.pillow_pixels(data)
+    found = decode(data, FileFormat.JPEG, Limits())
+    np.testing.assert_array_equal(found.pixels, expected)
+    is_ycbcr = np.abs(expected.astype(int) - COLOUR).max() <= 4
+    assert is_ycbcr == (jfif or (adobe or 0) > 0 or (adobe is None and ids != (82, 71, 66)))
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL_422"])
+def test_jfif_wins_over_adobes_transform_0_in_dicom_too(photometric):
+    data = marked(True, 0, (1, 2, 3), 0)
+    found = decode(data, FileFormat.JPEG, Limits(), photometric_interpretation=photometric)
+    assert np.abs(found.pixels.astype(int) - COLOUR).max() <= 4
+    assert "colour_ambiguous" in found.flags
 
 
 def _without(data: bytes, markers: set[int]) -> bytes:

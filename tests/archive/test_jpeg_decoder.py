@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
 
 from batch.archive.formats import FileFormat
+from batch.archive.jpeg import read_header
 from batch.archive.jpeg_decoder import decode_rgb
 from batch.archive.limits import Limits
 from batch.archive.raster import decode
 from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason, ImageFailure
+from tests import jpeg_writer as writer
 
 
 def saved(height: int, width: int, **options: object) -> bytes:
@@ -32,7 +35,8 @@ def test_sound_data_gives_pillows_pixels_to_the_bit(height, width, options, at_l
     image = Image.open(io.BytesIO(data))
     if at_least:
         image.draft(None, (at_least, at_least))
-    np.testing.assert_array_equal(decode_rgb(data, height, width, at_least), np.asarray(image))
+    found = decode_rgb(data, read_header(data), at_least)
+    np.testing.assert_array_equal(found, np.asarray(image))
 
 
 @pytest.mark.parametrize(
@@ -43,35 +47,77 @@ def test_sound_data_gives_pillows_pixels_to_the_bit(height, width, options, at_l
     ],
 )  # fmt: skip
 def test_the_smallest_scale_that_leaves_enough_is_taken(height, width, expected):
-    assert decode_rgb(saved(height, width), height, width, 360).shape[0] == expected
+    data = saved(height, width)
+    assert decode_rgb(data, read_header(data), 360).shape[0] == expected
 
 
-SOUND = saved(300, 400)
+LESION = lesion_image(1, 120, 160)
+ADOBE = b"Adobe\x00\x64\x00\x00\x00\x00"
+YCCK = writer.saved(LESION, "CMYK").replace(ADOBE + b"\x00", ADOBE + b"\x02")
+SOUND = {
+    "4:2:0": writer.saved(LESION),
+    "4:4:4": writer.saved(LESION, subsampling=0),
+    "progressive": writer.saved(LESION, progressive=True),
+    "restart markers": writer.saved(LESION, restart_marker_rows=1),
+    "CMYK": writer.saved(LESION, "CMYK"),
+    "CMYK, progressive": writer.saved(LESION, "CMYK", progressive=True),
+    "YCCK": YCCK,
+    "4x2": writer.encode(LESION, ((4, 2), (1, 1), (1, 1))),
+    "3x1, progressive": writer.encode(LESION, ((3, 1), (1, 1), (1, 1)), progressive=True),
+    "large chroma, restart markers": writer.encode(
+        LESION, ((1, 1), (2, 2), (2, 2)), restart_interval=3
+    ),
+    "lossless": imagecodecs.jpeg8_encode(LESION, lossless=True),
+}
 
 
-@pytest.mark.parametrize(
-    "damaged",
-    [
-        SOUND[: len(SOUND) // 2],
-        SOUND[: len(SOUND) // 2] + b"\xff\xd9",
-        SOUND[:-20] + b"\xff\xd9",
-        SOUND[: len(SOUND) // 2] + bytes(512) + SOUND[len(SOUND) // 2 + 512 :],
-        SOUND[: len(SOUND) // 2] + SOUND[len(SOUND) // 2 + 100 :],
-    ],
-    ids=["cut", "cut and closed", "last blocks gone", "a hole of zeros", "a piece missing"],
-)
-def test_damaged_data_fails_where_pillow_alone_would_fill_with_grey(damaged):
+def half(data: bytes) -> int:
+    start = writer.scan_start(data)
+    return start + (len(data) - start) // 2
+
+
+DAMAGE = {
+    "cut": lambda d: d[: half(d)],
+    "cut and closed": lambda d: d[: half(d)] + b"\xff\xd9",
+    "last blocks gone": lambda d: d[:-20] + b"\xff\xd9",
+    "the end never written": lambda d: d[: half(d)] + bytes(len(d) - half(d) - 2) + b"\xff\xd9",
+    "much more of nothing": lambda d: d[: half(d)] + bytes(9 * len(d)) + b"\xff\xd9",
+    "the end erased": lambda d: d[: half(d)] + b"\xff" * (len(d) - half(d) - 2) + b"\xff\xd9",
+    "a piece missing": lambda d: d[: half(d)] + d[half(d) + 200 :],
+    "no end marker": lambda d: d[:-2],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SOUND)
+def test_a_whole_file_of_each_kind_has_libjpegs_pixels(kind):
+    found = decode(SOUND[kind], FileFormat.JPEG, Limits())
+    np.testing.assert_array_equal(found.pixels, writer.pillow_pixels(SOUND[kind]))
+    assert ("lossy" in found.flags) == (kind != "lossless")
+    assert ("cmyk_converted" in found.flags) == ("C" in kind)
+    assert "colour_ambiguous" not in found.flags
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("kind", SOUND)
+def test_damaged_data_fails_where_pillow_alone_would_fill_with_grey(kind, damage):
     with pytest.raises(ImageFailure) as failure:
-        decode(damaged, FileFormat.JPEG, Limits())
+        decode(DAMAGE[damage](SOUND[kind]), FileFormat.JPEG, Limits())
     assert failure.value.reason == FailureReason.DECODE_FAILED
+    assert failure.value.detail == "jpeg: truncated or damaged"
+
+
+def test_cmyk_is_taken_as_adobe_writes_it():
+    found = decode(SOUND["CMYK"], FileFormat.JPEG, Limits())
+    assert np.abs(found.pixels.astype(int) - LESION).mean() < 4
+
+
+def test_cmyk_without_adobes_marker_may_have_either_polarity():
+    data = SOUND["CMYK"]
+    at = data.index(b"\xff\xee")
+    found = decode(data[:at] + data[at + 16 :], FileFormat.JPEG, Limits())
+    assert "colour_ambiguous" in found.flags
 
 
 def test_bytes_after_the_end_harm_nothing():
-    found = decode(SOUND + b"trailing bytes", FileFormat.JPEG, Limits()).pixels
-    np.testing.assert_array_equal(found, np.asarray(Image.open(io.BytesIO(SOUND))))
-
-
-def test_stray_bytes_between_segments_count_as_damage():
-    with pytest.raises(ImageFailure) as failure:
-        decode(SOUND[:20] + b"\x00\x00" + SOUND[20:], FileFormat.JPEG, Limits())
-    assert failure.value.detail == "jpeg: truncated or damaged"
+    found = decode(SOUND["4:2:0"] + b"trailing bytes", FileFormat.JPEG, Limits()).pixels
+    np.testing.assert_array_equal(found, writer.pillow_pixels(SOUND["4:2:0"]))

@@ -13,6 +13,7 @@ import pytest
 
 from batch.archive import watched
 from batch.archive.formats import FileFormat
+from batch.archive.jpeg_scans import scans
 from batch.archive.limits import Limits
 from batch.archive.suspicion import (
     _CHUNK,
@@ -22,6 +23,7 @@ from batch.archive.suspicion import (
     is_suspicious_raster,
 )
 from batch.demo import dicom_writer
+from batch.demo.dicom_writer import encapsulate
 from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason, ImageFailure
 from batch.records import ModelInput
@@ -155,11 +157,19 @@ def test_every_frame_of_an_object_shares_its_decoders_fate(tmp_path, monkeypatch
 JPEG = dicom_writer.jpeg_bytes(lesion_image(1, 64, 64))
 
 
+def repeated(times: int) -> bytes:
+    """A JPEG whose one scan comes several times."""
+    ((start, _, end),) = scans(JPEG)
+    return JPEG[:start] + JPEG[start:end] * times + JPEG[end:]
+
+
 @pytest.mark.parametrize(
     ("data", "file_format", "expected"),
     [
         (JPEG, FileFormat.JPEG, False),
-        (JPEG + b"\xff\xda" * MAX_SCANS, FileFormat.JPEG, True),
+        (JPEG + b"\xff\xda" * MAX_SCANS, FileFormat.JPEG, False),  # after its end
+        (repeated(MAX_SCANS), FileFormat.JPEG, False),
+        (repeated(MAX_SCANS + 1), FileFormat.JPEG, True),
         (bytes(16) + b"\x00\x00\x20\x00\x00\x00\x10\x00", FileFormat.PNG, False),
         (bytes(16) + b"\x00\x00\x40\x00\x00\x00\x40\x00", FileFormat.PNG, True),
         (b"", FileFormat.TIFF, True),
@@ -171,8 +181,8 @@ def test_all_but_the_common_path_is_watched(data, file_format, expected):
 
 
 def test_scans_are_counted_a_frame():
-    assert not has_many_scans((JPEG + b"\xff\xda" * (MAX_SCANS - 2)) * 5)
-    assert has_many_scans((JPEG + b"\xff\xda" * (MAX_SCANS + 1)) * 5)
+    assert not has_many_scans(encapsulate([repeated(MAX_SCANS)] * 5))
+    assert has_many_scans(encapsulate([JPEG] * 5 + [repeated(MAX_SCANS + 1)]))
 
 
 def test_a_process_that_started_decoders_ends_by_itself():
