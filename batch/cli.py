@@ -9,7 +9,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batch.archive.privacy import Identifiers
@@ -154,13 +153,10 @@ def _prune(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 
 def _doctor(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.operations.doctor import doctor_table, examine, has_failed
+    from batch.operations.checks import doctor_table, has_failed
+    from batch.operations.doctor import examine
 
-    archive, reports = (
-        whole_path(option, given) if isinstance(given, Path) else given
-        for option, given in (("--archive", options.archive), ("--output", options.output))
-    )
-    checks = examine(archive, reports, options.model)
+    checks = examine(options.archive, options.output, options.model)
     tell(doctor_table(checks) + "\n")
     return ExitCode.FAILURE if has_failed(checks) else ExitCode.COMPLETE
 

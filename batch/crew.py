@@ -190,7 +190,7 @@ class _Member:
         self._process.join()
         with suppress(EOFError, OSError):  # what it said before it ended
             while self.pipe.poll():
-                self._is_ready = self._is_ready or self.pipe.recv()[0] == _READY
+                self._is_ready |= self.pipe.recv()[0] == _READY
         if not self._is_ready:
             code = self._process.exitcode
             return BatchError(NOT_STARTED.format(f"it ended before it was ready, exit code {code}"))
