@@ -138,7 +138,7 @@ class _Member:
             ends = self.pipe, theirs = _CONTEXT.Pipe()
             self._process = _CONTEXT.Process(target=_serve, args=(theirs,), name="segments")
             self._process.start()
-        except (OSError, EOFError, RuntimeError) as error:
+        except Exception as error:  # a library that cannot be loaded any more, too
             for end in ends:
                 end.close()
             why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""

@@ -51,7 +51,7 @@ class _Worker:
                 target=_serve, args=(theirs, memory_bytes), name="decoder", daemon=True
             )
             self._process.start()
-        except (OSError, EOFError, RuntimeError) as error:
+        except Exception as error:  # a library that cannot be loaded any more, too
             for end in ends:
                 end.close()
             why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""
