@@ -7,14 +7,15 @@ from pathlib import Path
 
 from batch import __version__
 from batch.artifact_arguments import add_calibrate, add_map_label, add_wrap
+from batch.command_parser import CommandParser
 from batch.job_arguments import DEFAULT_MODEL, PROGRAM, add_job, add_outcome, at_least
 from batch.objects.url import folder, place
 from batch.review_arguments import add_review, add_worklist
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(PROGRAM, description=_DESCRIPTION, allow_abbrev=False)
+    top = CommandParser(PROGRAM, description=_DESCRIPTION, allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_score(commands)
@@ -58,11 +59,14 @@ def _add_inventory(commands: argparse._SubParsersAction) -> None:
         "inventory",
         help="say what `score` would do, and how long it would take; writes nothing",
         description="List ARCHIVE, compare it with the reports, and say what `score` with the same "
-        "options would do. Opens no image and writes nothing.",
+        "options would do. Opens no image and writes nothing; options that have no part in that "
+        "are taken, too, so that the word `inventory` can stand in place of `score`.",
         usage=f"{PROGRAM} inventory ARCHIVE --output REPORTS [options of score]",
         allow_abbrev=False,
     )
     add_job(inventory)
+    add_review(inventory)
+    add_outcome(inventory)
 
 
 def _add_current(commands: argparse._SubParsersAction) -> None:

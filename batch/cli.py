@@ -1,4 +1,4 @@
-"""argv to options, and failures to exit codes. The only place that reads argv or a clock."""
+"""argv to options, and failures to exit codes. The only place that reads argv."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import argparse
 import logging
 import os
 import sys
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batch.arenas import few_arenas
+from batch.archive.privacy import Identifiers
 from batch.arguments import parser
-from batch.config import JobConfig, whole_path
-from batch.errors import BatchError, ExitCode, UsageError
-from batch.interrupt import stop_on_signals
+from batch.config import whole_path
+from batch.errors import BatchError, ExitCode
 from batch.job_arguments import PROGRAM
 from batch.options import job_config, reports_place, review_options
-from batch.permanent import permanent
+from batch.private import private_files
+from batch.terminal import open_streams, settle_streams, tell
 from batch.terminal import say as _say
 from batch.training_commands import _calibrate, _evaluate, _train, _wrap
 
@@ -30,137 +28,64 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    open_streams()
+    try:
+        return _main(list(sys.argv[1:] if arguments is None else arguments))
+    finally:
+        settle_streams()
+
+
+def _main(given: list[str]) -> int:
     own, beam = _split_at_dashes(given)
     options = parser().parse_args(own)
     if beam and options.command not in ("score", "inventory"):
-        print(f"{PROGRAM}: Beam options after `--` belong to `score`.", file=sys.stderr)
+        _complain("Beam options after `--` belong to `score`.")
         return ExitCode.USAGE
     _quiet_libraries()
     try:
         return _COMMANDS[options.command](options, beam)
     except BatchError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        _complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print(
-            f"{PROGRAM}: interrupted; nothing was published. The next run goes on from the last "
-            "complete segment.",
-            file=sys.stderr,
+        _complain(
+            "interrupted; nothing was published. The next run goes on from the last complete "
+            "segment."
         )
         return ExitCode.FAILURE
     except Exception as error:  # no traceback for a user; the log has the places
-        from batch.console import explain_failure, log_failure
+        from batch.run_log import explain_failure
 
-        log_failure(error)
-        print(f"{PROGRAM}: {explain_failure(error)}", file=sys.stderr)
+        _complain(explain_failure(error))
         if os.environ.get("MELANOMA_BATCH_DEBUG"):
             raise
         return ExitCode.FAILURE
 
 
+def _complain(text: str) -> None:
+    _say(f"{PROGRAM}: {text}\n", sys.stderr)
+
+
 def _score(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    config = job_config(options, beam, datetime.now(UTC), datetime.now())
-    try:
-        code, run = _run(config, options)
-    except BatchError as error:
-        _leave_metrics(options, config, error.exit_code, None)
-        raise
-    except BaseException:
-        _leave_metrics(options, config, ExitCode.FAILURE, None)
-        raise
-    finally:
-        _send_log(options, config)
-    _leave_metrics(options, config, code, run)
-    return code
+    from batch.score_command import score
 
-
-def _run(config: JobConfig, options: argparse.Namespace) -> tuple[ExitCode, dict[str, Any]]:
-    few_arenas()
-    with permanent():
-        from batch.console import Progress, summary
-        from batch.night import run_night
-
-    _start_log(config, options)
-    with stop_on_signals(), Progress() as progress:
-        night = run_night(config, progress, time.monotonic)
-    _say(summary(night), sys.stdout)
-    if night.counts.unscored_rate > config.max_unscored_rate:
-        _say(
-            f"{PROGRAM}: {night.counts.unscored_rate:.1%} of tonight's images have no score; "
-            f"allowed: {config.max_unscored_rate:.1%} (--max-unscored-rate). "
-            "The night is published.\n",
-            sys.stderr,
-        )
-        return ExitCode.UNSCORED_RATE, night.run
-    if _marks_lost(night.run["review"]):
-        return ExitCode.MARKS_NOT_UNDERSTOOD, night.run
-    return (ExitCode.STOPPED_EARLY if night.stopped else ExitCode.COMPLETE), night.run
+    return score(options, beam)
 
 
 def _marks_lost(review: Mapping[str, Any]) -> bool:
     """Say that somebody's decisions do not count; the list is there, and asks again."""
-    from batch.reports.review_said import marks_not_understood
+    from batch.reports.review_said import marks_complaint
 
-    if lost := marks_not_understood({"review": review}):
-        _say(
-            f"{PROGRAM}: {lost} rows of the files with marks cannot be understood and close "
-            "nothing; the summary and the page name file and row. Mend them and run `worklist`. "
-            "The list is there.\n",
-            sys.stderr,
-        )
-    return bool(lost)
-
-
-def _start_log(config: JobConfig, options: argparse.Namespace) -> None:
-    from batch.console import start_log
-
-    option = "--log-file" if options.log_file else "--output"
-    file = whole_path(option, options.log_file or config.reports / "logs" / f"{config.run_id}.log")
-    if config.archive in file.parents:
-        raise UsageError(f"--log-file: {file} is in the archive, which is only read.")
-    try:
-        start_log(file, config.run_id if options.log_format == "json" else None)
-    except OSError as error:
-        raise UsageError(f"{option}: cannot write {file} ({error.strerror}).") from error
-
-
-def _send_log(options: argparse.Namespace, config: JobConfig) -> None:
-    """The log's default place is with the reports; it cannot undo a published night."""
-    if config.reports_url is None or options.log_file is not None:
-        return
-    from batch.objects.store import ObjectStore
-    from batch.reports.object_reports import ObjectReports
-
-    try:
-        reports = ObjectReports(config.reports, store=ObjectStore(config.reports_url))
-        reports.send(f"logs/{config.run_id}.log")
-    except (OSError, BatchError) as error:
-        _say(
-            f"{PROGRAM}: the log stays in {config.reports} ({type(error).__name__}).\n", sys.stderr
-        )
-
-
-def _leave_metrics(
-    options: argparse.Namespace, config: JobConfig, code: int, run: dict[str, Any] | None
-) -> None:
-    """What a monitoring system asks for, after failures too. It cannot undo a published night."""
-    if options.metrics_file is None:
-        return
-    from batch.operations.metrics import write_metrics
-
-    try:
-        path = whole_path("--metrics-file", options.metrics_file)
-        write_metrics(path, config.reports, code, time.time(), run)
-    except UsageError as error:
-        _say(f"{PROGRAM}: {error}\n", sys.stderr)
+    if (complaint := marks_complaint({"review": review})) is not None:
+        _complain(f"{complaint}.")
+    return complaint is not None
 
 
 def _inventory(options: argparse.Namespace, beam: Sequence[str]) -> int:
     from batch.operations.forecast import forecast
 
     config = job_config(options, beam, datetime.now(UTC), datetime.now())
-    _say(forecast(config), sys.stdout)
+    tell(forecast(config))
     return ExitCode.COMPLETE
 
 
@@ -168,18 +93,25 @@ def _current(options: argparse.Namespace, beam: Sequence[str]) -> int:
     from batch.operations.current import describe_current, write_current
 
     reports = _reports(options)
-    _say(describe_current(reports), sys.stdout)
+    tell(describe_current(reports))
     if options.output is not None:
         file = whole_path("--output", options.output)
-        _say(f"{write_current(reports, file)} rows written to {file}\n", sys.stdout)
+        with private_files(_is_private(reports)):
+            rows = write_current(reports, file)
+        _say(f"{rows} rows written to {file}\n", sys.stdout)
     return ExitCode.COMPLETE
 
 
 def _runs(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.operations.runs import last_runs, runs_table
+    from batch.operations.runs_table import last_runs, runs_table
+    from batch.reports.attempts import fetch_attempts
+    from batch.reports.places import who_holds
 
-    lines = last_runs(_reports(options).root, options.last)
-    _say(runs_table(lines) + "\n", sys.stdout)
+    root, url = reports_place("REPORTS", options.reports)
+    _reports(options)
+    if url is not None:
+        fetch_attempts(root, url)
+    tell(runs_table(last_runs(root, options.last, who_holds(root, url))) + "\n")
     return ExitCode.COMPLETE
 
 
@@ -189,7 +121,8 @@ def _worklist(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
     output = whole_path("--output", options.output) if options.output else None
     reports = _reports(options)
-    rebuilt = rebuild(reports, output, review, options.archive, options.model)
+    with private_files(_is_private(reports)):
+        rebuilt = rebuild(reports, output, review, options.archive, options.model)
     if output is None:
         reports.send(FOLDER)
     _say(summary(rebuilt), sys.stdout)
@@ -202,6 +135,15 @@ def _reports(options: argparse.Namespace) -> LocalReports:
     from batch.reports.places import open_reports
 
     return open_reports(*reports_place("REPORTS", options.reports))
+
+
+def _is_private(reports: LocalReports) -> bool:
+    """Whether the night that readers see holds patient IDs."""
+    from batch.operations.runs import read_ledger, words
+
+    run_id = reports.latest()
+    ledger = read_ledger(reports.night(run_id)) if run_id else None
+    return words(ledger or {}, "options", "identifiers") == Identifiers.FULL
 
 
 def _prune(options: argparse.Namespace, beam: Sequence[str]) -> int:
@@ -220,14 +162,11 @@ def _prune(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 
 def _doctor(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.operations.doctor import doctor_table, examine, has_failed
+    from batch.operations.checks import doctor_table, has_failed
+    from batch.operations.doctor import examine
 
-    archive, reports = (
-        whole_path(option, given) if isinstance(given, Path) else given
-        for option, given in (("--archive", options.archive), ("--output", options.output))
-    )
-    checks = examine(archive, reports, options.model)
-    _say(doctor_table(checks) + "\n", sys.stdout)
+    checks = examine(options.archive, options.output, options.model)
+    tell(doctor_table(checks) + "\n")
     return ExitCode.FAILURE if has_failed(checks) else ExitCode.COMPLETE
 
 
@@ -238,17 +177,21 @@ def _demo(options: argparse.Namespace, beam: Sequence[str]) -> int:
     write_archive(archive, options.seed)
     reports = options.folder / "reports"
     arguments = ["score", str(archive), "--output", str(reports), "--max-unscored-rate", "0.5"]
-    print(f"A generated archive stands in {archive}. Now running:\n")
-    print(f"  {PROGRAM} {' '.join(arguments)}")
+    _say(
+        f"A generated archive stands in {archive}. Now running:\n\n"
+        f"  {PROGRAM} {' '.join(arguments)}\n",
+        sys.stdout,
+    )
     code = _score(parser().parse_args(arguments), beam)
-    print(
+    _say(
         "Open next:\n"
         f"  {reports / 'latest' / 'review_worklist.html'}  the morning's page\n"
         f"  {reports / 'latest' / 'alerts.parquet'}      highest melanoma score first\n"
         f"  {reports / 'latest' / 'unscored'}            what a person must look at\n"
         f"  {reports / 'latest' / 'run.json'}            the ledger of this run\n"
         'for example with: python -c "import pandas; '
-        f"print(pandas.read_parquet('{reports / 'latest' / 'alerts.parquet'}').T)\""
+        f"print(pandas.read_parquet('{reports / 'latest' / 'alerts.parquet'}').T)\"\n",
+        sys.stdout,
     )
     return code
 

@@ -156,7 +156,7 @@ class JobConfig:
         check_archive(self.archive)
         if self.reports_url is not None:
             check_store("--output", self.reports_url)
-        _check_apart(self.archive, self.reports_url or self.reports)
+        check_apart(self.archive, self.reports_url or self.reports)
         _check_reports(self.reports)
 
     @property
@@ -218,7 +218,12 @@ def check_archive(archive: Place) -> None:
         ) from error
 
 
-def _check_apart(archive: Place, reports: Place) -> None:
+def check_apart(archive: Place, reports: Place) -> None:
+    """Make sure that neither place holds the other.
+
+    Raises:
+        UsageError: one does.
+    """
     if isinstance(archive, ObjectUrl) and isinstance(reports, ObjectUrl):
         nested = archive.holds(reports) or reports.holds(archive)
     elif isinstance(archive, Path) and isinstance(reports, Path):

@@ -1,139 +1,39 @@
-"""What a person and a log file see of a run: progress, lines without patient data, a summary."""
+"""What a person sees of a run that is over."""
 
 from __future__ import annotations
 
-import errno
-import logging
-import os
-import sys
 import textwrap
-import threading
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from tqdm import tqdm
-
-from batch.failures import STORE_REFUSED, causes, places
+from batch.errors import ExitCode
 from batch.night import Night
-from batch.objects.store import store_code
-from batch.operations.log_json import JsonFormatter
-from batch.progress import FILES_READ
+from batch.operations.runs import printable, unusual_by
 from batch.records import FileState, OperatingPoint
 from batch.reports.identity import identity_lines
-from batch.reports.review_said import marks_lines
-
-logger = logging.getLogger(__name__)
-BAR_SECONDS = 0.5
-_STORAGE_ERRORS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM}
-)
-LOG_EVERY = 60
-"""Bar refreshes between two progress lines in the log: one line in half a minute."""
+from batch.reports.review_inputs import WORKLIST
+from batch.reports.review_said import marks_complaint, marks_lines
 
 
-def start_log(path: Path, json_run_id: str | None = None) -> None:
-    """Send this program's log lines to a file, and nobody else's anywhere.
-
-    Args:
-        json_run_id: write JSON lines that name this run; None: lines for people.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
-    handler.setFormatter(JsonFormatter(json_run_id) if json_run_id else plain)
-    ours = logging.getLogger("batch")
-    ours.handlers = [handler]
-    ours.setLevel(logging.INFO)
-    ours.propagate = False
-    logging.raiseExceptions = False  # a full disk of the log is no reason to shout
-    # libraries may quote what they were working on, file names and attributes included
-    for library in ("apache_beam", "tensorflow", "absl", "pydicom", "PIL", "root"):
-        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
-    logging.getLogger().handlers = [logging.NullHandler()]
-
-
-def log_failure(error: BaseException) -> None:
-    """Log where an unexpected error came from, without its message: messages quote values."""
-    for line in places(error):
-        logger.error("%s", line)
-
-
-def explain_failure(error: BaseException) -> str:
-    """One line for the person at the terminal: a failing disk by its name, the rest by the log.
-
-    A storage error can only be of the reports: what fails in the archive is a row of the report.
-    """
-    for cause in causes(error):
-        if isinstance(cause, OSError) and (code := store_code(cause)):
-            return STORE_REFUSED.format(code)
-        if isinstance(cause, OSError) and cause.errno in _STORAGE_ERRORS:
-            return (
-                f"the reports cannot be written ({os.strerror(cause.errno)}); nothing was "
-                "published. Free space or check the disk, then start again."
-            )
-    where = (
-        "The log file says where."
-        if logging.getLogger("batch").handlers
-        else "MELANOMA_BATCH_DEBUG=1 shows where."
-    )
-    return f"unexpected failure ({type(error).__name__}); nothing was published. {where}"
-
-
-class Progress:
-    """A bar on a terminal; on anything else silence, and lines in the log in both cases."""
-
-    def __init__(self, visible: bool | None = None) -> None:
-        self._visible = sys.stderr.isatty() if visible is None else visible
-        self._before = FILES_READ.value
-        self._settled, self._files = 0, 0
-        self._bar: tqdm | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        if self._bar is not None:
-            self._thread.join()
-            self._bar.close()
-
-    def found(self, files: int) -> None:
-        """The inventory is complete: the bar's length is known."""
-        self._files = files
-        self._bar = tqdm(total=files, unit="file", disable=not self._visible, smoothing=0.05)
-        self._before = FILES_READ.value
-        self._thread.start()
-
-    def done(self, files: int) -> None:
-        """So many files are settled since the start, at a segment's end."""
-        self._settled = files
-
-    def _follow(self) -> None:
-        assert self._bar is not None
-        ticks, shown = 0, 0
-        while True:
-            ended = self._stop.wait(BAR_SECONDS)
-            done = max(self._settled, FILES_READ.value - self._before)
-            done = min(done, self._files)  # an engine may read a file twice
-            self._bar.update(done - shown)
-            shown = done
-            ticks += 1
-            if ticks % LOG_EVERY == 0:
-                logger.info("%d of %d files read", done, self._files)
-            if ended:
-                return
+def outcome_of(night: Night, max_unscored_rate: float) -> tuple[ExitCode, str]:
+    """Exit code and reason of a published night."""
+    counts, reasons, code = night.counts, ["published"], ExitCode.COMPLETE
+    if night.stopped:
+        code = ExitCode.STOPPED_EARLY
+        reasons += [f"stopped early by {night.run['stopped']}"]
+    if (complaint := marks_complaint(night.run)) is not None:
+        code = ExitCode.MARKS_NOT_UNDERSTOOD
+        reasons += [complaint]
+    if counts.unscored_rate > max_unscored_rate:
+        code = ExitCode.UNSCORED_RATE
+        reasons += [
+            f"{counts.unscored_rate:.1%} of tonight's images have no score; "
+            f"allowed: {max_unscored_rate:.1%} (--max-unscored-rate)"
+        ]
+    if counts.not_started:
+        code = ExitCode.NOT_STARTED
+        reasons += [f"{counts.not_started} files wait: their decoder's process did not start"]
+    return code, "; ".join(reasons)
 
 
 def summary(night: Night) -> str:
@@ -146,6 +46,7 @@ def summary(night: Night) -> str:
         f"Scored     {counts.predictions:>8} images in {counts.state(FileState.SCORED)} files"
         + _rate(night),
         *_remembered(night),
+        *_unusual(night.run),
         f"Alerts     {counts.alerts:>8} at {point.name}: score {point.threshold:.3f} or more"
         " (no alert does not mean cleared)",
         *_worklist(night.run.get("review", {})),
@@ -165,7 +66,9 @@ def summary(night: Night) -> str:
         f"Model      {facts.model_id} {facts.model_version}, {_evidence(point)}",
         *_caution(night.settings.artifact.manifest.caution),
         *_stopped(night),
+        *_machine(night),
         f"Reports    {night.where}",
+        *_page(night),
         "",
     ]
     return "\n".join(lines)
@@ -212,14 +115,44 @@ def _remembered(night: Night) -> list[str]:
     return lines
 
 
+def _unusual(run: Mapping[str, Any]) -> list[str]:
+    """That the night is unlike those before it, and in what."""
+    if unusual_by(run) is None:
+        return []
+    told = run["review"].get("sentences") or ["Unusual night."]
+    return [line for text in told[:1] for line in _wrapped("Unusual", printable(str(text)))]
+
+
+def _machine(night: Night) -> list[str]:
+    """What this machine could not do; no file is blamed for it."""
+    if not night.counts.not_started:
+        return []
+    return _wrapped(
+        "Machine",
+        f"{night.counts.not_started} files wait, since no process could be started for their "
+        "decoder; the next run tries again. `melanoma-batch doctor` tries it now; the column "
+        "`detail` of the table `files` says what the system answered.",
+    )
+
+
+def _page(night: Night) -> list[str]:
+    """Where the morning's page is, when there is one."""
+    review = night.run.get("review", {})
+    if "worklist" not in review or "page" in review.get("failed", {}):
+        return []
+    return [f"Page       {night.where / f'{WORKLIST}.html'}"]
+
+
 def _stopped(night: Night) -> list[str]:
     return [f"Stopped    by {night.run['stopped']}: the next run goes on"] if night.stopped else []
 
 
 def _caution(text: str) -> list[str]:
-    return textwrap.wrap(
-        text, 88, initial_indent="Caution    ", subsequent_indent=" " * len("Caution    ")
-    )
+    return _wrapped("Caution", text)
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(text, 88, initial_indent=f"{head:11}", subsequent_indent=" " * 11)
 
 
 def _rate(night: Night) -> str:

@@ -37,7 +37,13 @@ TELL_SECONDS = 1.0
 LISTEN_SECONDS = 1.0
 """A signal that comes just before the waiting begins is heard this much later."""
 _CONTEXT = multiprocessing.get_context("spawn")  # a fork of a threaded process may deadlock
-_DONE, _FAILED, _READ = "done", "failed", "read"
+_READY, _DONE, _FAILED, _READ = "ready", "done", "failed", "read"
+
+
+NOT_STARTED = (
+    "--processes: this machine could not start a process ({}); nothing was published. Allow fewer "
+    "processes, or raise its limits (memory, processes, open files: ulimit), then start again."
+)
 
 
 class Crew(Generic[Task]):
@@ -52,7 +58,19 @@ class Crew(Generic[Task]):
         self._do, self._size = do, size
 
     def __enter__(self) -> Crew[Task]:
-        self._members: list[_Member] = [_Member(self._do) for _ in range(self._size)]
+        """Start the processes; where the machine allows fewer, those do it.
+
+        Raises:
+            BatchError: not one could be started.
+        """
+        self._members: list[_Member] = []
+        try:
+            while len(self._members) < self._size:
+                self._members.append(_Member(self._do))
+        except _NotStarted as error:
+            if not self._members:
+                raise BatchError(NOT_STARTED.format(error)) from error
+            logger.warning("%d of %d processes started: %s", len(self._members), self._size, error)
         return self
 
     def __exit__(
@@ -73,7 +91,7 @@ class Crew(Generic[Task]):
             BatchError: a process ended. What a task raised, as far as another process may be told.
         """
         under_way: deque[_UnderWay[Task]] = deque()
-        most = WAITING_A_PROCESS * self._size
+        most = WAITING_A_PROCESS * len(self._members)
         is_more = True
         while True:
             while is_more and len(under_way) < most and (free := self._free()) is not None:
@@ -99,6 +117,10 @@ class Crew(Generic[Task]):
                 member.hear()
 
 
+class _NotStarted(Exception):
+    """The system gave no process."""
+
+
 @dataclass
 class _UnderWay(Generic[Task]):
     task: Task
@@ -109,10 +131,18 @@ class _Member:
     """One process and the pipe to it. Not daemonic: it has watched decoders of its own."""
 
     def __init__(self, do: Callable[[Any], None]) -> None:
-        self.pipe, theirs = _CONTEXT.Pipe()
         self._work: _UnderWay[Any] | None = None
-        self._process = _CONTEXT.Process(target=_serve, args=(theirs,), name="segments")
-        self._process.start()
+        self._is_ready = False
+        ends: tuple[Connection, ...] = ()
+        try:
+            ends = self.pipe, theirs = _CONTEXT.Pipe()
+            self._process = _CONTEXT.Process(target=_serve, args=(theirs,), name="segments")
+            self._process.start()
+        except Exception as error:  # a library that cannot be loaded any more, too
+            for end in ends:
+                end.close()
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""
+            raise _NotStarted(why or type(error).__name__) from error
         theirs.close()
         self._send(do)
 
@@ -132,7 +162,9 @@ class _Member:
             word, value = self.pipe.recv()
         except (EOFError, OSError) as error:
             raise self._lost() from error
-        if word == _READ:
+        if word == _READY:
+            self._is_ready = True
+        elif word == _READ:
             FILES_READ.add(value)
         elif word == _DONE and self._work is not None:
             self._work.is_done, self._work = True, None
@@ -156,6 +188,12 @@ class _Member:
 
     def _lost(self) -> BatchError:
         self._process.join()
+        with suppress(EOFError, OSError):  # what it said before it ended
+            while self.pipe.poll():
+                self._is_ready |= self.pipe.recv()[0] == _READY
+        if not self._is_ready:
+            code = self._process.exitcode
+            return BatchError(NOT_STARTED.format(f"it ended before it was ready, exit code {code}"))
         return BatchError(
             f"--processes: one of them ended (exit code {self._process.exitcode}); nothing was "
             "published. -9 is what the system does when memory runs out: allow fewer processes, "
@@ -177,6 +215,7 @@ def _serve(pipe: Connection) -> None:
     try:
         with permanent():
             do = pipe.recv()
+        pipe.send((_READY, None))
     except (EOFError, OSError):
         return
     speak = threading.Lock()

@@ -6,9 +6,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Any
+
+_NAMED = re.compile(r"(?:--[a-z-]+|[A-Z][A-Z_]+)(?=: )")
+"""What a message begins with, where an option or an argument is at fault."""
 
 
 class ExitCode(IntEnum):
@@ -23,12 +27,23 @@ class ExitCode(IntEnum):
     UNSCORED_RATE = 6
     STOPPED_EARLY = 7
     MARKS_NOT_UNDERSTOOD = 8
+    NOT_STARTED = 9
 
 
 class BatchError(Exception):
-    """A run cannot go on. The message says what, found, allowed and remedy."""
+    """A run cannot go on. The message says what, found, allowed and remedy.
+
+    kind: the same in a few words that quote nothing.
+    """
 
     exit_code = ExitCode.FAILURE
+    kind = "the run could not go on"
+
+    @property
+    def reason(self) -> str:
+        """What a log may keep: the option's name and the kind; no value, and so no path."""
+        named = _NAMED.match(str(self))
+        return f"{named[0]}: {self.kind}" if named else self.kind
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Kinds whose message is put together from parts travel between processes, too."""
@@ -43,10 +58,13 @@ class UsageError(BatchError):
     """An option or a path given by the caller is not usable."""
 
     exit_code = ExitCode.USAGE
+    kind = "cannot be used as given"
 
 
 class StoreFailed(UsageError):
     """An object store cannot be used at all: no bucket, no credentials, no answer, no client."""
+
+    kind = "the object store cannot be used"
 
     def __init__(self, option: str, url: object, found: str, remedy: str) -> None:
         super().__init__(f"{option}: {url}: {found}. {remedy}")
@@ -56,20 +74,26 @@ class NoImagesFound(BatchError):
     """The archive holds no file that is, or claims to be, an image."""
 
     exit_code = ExitCode.NO_IMAGES
+    kind = "no file there, or no image that could be settled"
 
 
 class ArchiveLost(BatchError):
     """The archive went away during the run."""
+
+    kind = "the archive went away during the run"
 
 
 class ArchiveShrunk(BatchError):
     """Most of the files that the last night knew are gone."""
 
     exit_code = ExitCode.NO_IMAGES
+    kind = "more than half of the files of the last night are gone"
 
 
 class ReportsLost(BatchError):
     """The reports folder went away, or was replaced, during the run."""
+
+    kind = "the reports went away, or were replaced, during the run"
 
 
 class RunnerFailed(BatchError):
@@ -78,6 +102,8 @@ class RunnerFailed(BatchError):
     runner: as the caller named it. state: the engine's word, or the kind of the error: never its
     text, which may quote what a worker read.
     """
+
+    kind = "the engine did not finish the pipeline"
 
     def __init__(self, runner: str | None, state: str) -> None:
         super().__init__(
@@ -90,6 +116,7 @@ class ReportsLocked(BatchError):
     """Another run holds the lock of the reports folder."""
 
     exit_code = ExitCode.LOCKED
+    kind = "another run holds the reports"
 
 
 class ArtifactRefused(BatchError):
@@ -99,9 +126,11 @@ class ArtifactRefused(BatchError):
     """
 
     exit_code = ExitCode.ARTIFACT_REFUSED
+    kind = "the model artifact was refused"
 
     def __init__(self, field: str, found: object, allowed: object, remedy: str) -> None:
         self.field = field
+        self.kind = f"the model artifact was refused: field {field}"
         super().__init__(
             f"model artifact refused: field {field}: found {found}; allowed {allowed}. {remedy}"
         )
@@ -110,9 +139,13 @@ class ArtifactRefused(BatchError):
 class LedgerImbalance(BatchError):
     """The counts of a run do not add up: something was lost or counted twice."""
 
+    kind = "the counts do not add up"
+
 
 class SchemaMismatch(BatchError):
     """A row does not have exactly the columns of its published contract."""
+
+    kind = "a row is not as its contract says"
 
 
 class Stage(StrEnum):
@@ -173,6 +206,7 @@ class PendingReason(StrEnum):
     OUT_OF_TIME = "out_of_time"
     STOPPED = "stopped"
     FOLDER_NOT_LISTED = "folder_not_listed"
+    DECODER_NOT_STARTED = "decoder_not_started"
 
 
 class ImageFailure(Exception):
@@ -187,6 +221,17 @@ class ImageFailure(Exception):
         self.stage, self.reason, self.detail = stage, reason, detail
         self.attributes: Mapping[str, str | None] = {}
         super().__init__(stage, reason, detail)
+
+
+class DecoderNotStarted(Exception):
+    """A watched process could not be started, or ended before it was ready for any file.
+
+    That is this machine's fault and no file's. detail: a short phrase, of ours or the system's.
+    """
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+        super().__init__(detail)
 
 
 class NotAnImage(Exception):

@@ -15,6 +15,7 @@ class _Mode(Enum):
     AT_ONCE = 0
     ORDERLY = 1
     FINISHING = 2
+    OVER = 3
 
 
 _REQUESTED, _AT_ONCE = threading.Event(), threading.Event()
@@ -29,15 +30,18 @@ def stop_on_signals() -> Iterator[None]:
     Raising alone is not enough: an exception that arrives inside a callback of a native library
     is printed and dropped, and the run would go on. `check` raises again at the next safe place.
     """
+    global _current
     _REQUESTED.clear()
     _AT_ONCE.clear()
     if threading.current_thread() is not threading.main_thread():
         yield  # signals belong to the main thread; somebody else's program handles them
         return
+    _current = _Mode.AT_ONCE
     kept = {kind: signal.signal(kind, _request) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
+        _current = _Mode.AT_ONCE
         for kind, handler in kept.items():
             signal.signal(kind, handler)
 
@@ -59,6 +63,15 @@ def finishing() -> Iterator[None]:
         yield
 
 
+def no_more() -> None:
+    """From here to the end of `stop_on_signals` no signal stops anything: the night is published,
+    and what is left to do is to say so.
+    """
+    global _current
+    if threading.current_thread() is threading.main_thread():
+        _current = _Mode.OVER
+
+
 @contextmanager
 def _mode(mode: _Mode) -> Iterator[None]:
     global _current
@@ -66,7 +79,8 @@ def _mode(mode: _Mode) -> Iterator[None]:
     try:
         yield
     finally:
-        _current = before
+        if _current != _Mode.OVER:
+            _current = before
 
 
 def is_requested() -> bool:

@@ -14,6 +14,7 @@ from batch.archive.places import open_archive
 from batch.archive.storage import ArchiveStorage
 from batch.config import JobConfig, Listing, Order
 from batch.errors import ArchiveLost, NoImagesFound, PendingReason, ReportsLost
+from batch.failures import places
 from batch.model.artifact import shared_classifier
 from batch.model.classifier import Classifier
 from batch.objects.url import Place
@@ -40,6 +41,9 @@ FILES_OF_ONE_DRIVER = 1_000_000
 
 class Listener(Protocol):
     """Hears how the run comes along; the console is one."""
+
+    def phase(self, name: str) -> None:
+        """What the run is at from now on."""
 
     def found(self, files: int) -> None:
         """The plan is made: so many files are to be read."""
@@ -71,6 +75,21 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
         BatchError: with the exit code of its kind; then nothing new is published, and the next
             run takes up the segments that were committed.
     """
+    published: list[Night] = []
+    try:
+        _run_night(config, listener, monotonic, published)
+    except Exception as error:
+        if not published:
+            raise
+        for line in places(error):  # giving back the lock failed: that undoes no night
+            logger.warning("after the publication: %s", line)
+    return published[0]
+
+
+def _run_night(
+    config: JobConfig, listener: Listener, monotonic: Callable[[], float], published: list[Night]
+) -> None:
+    """See `run_night`. published: takes the night in the instant in which readers see it."""
     clock = Stopwatch(monotonic)
     if config.beam_options:
         from batch.runners import pipeline_options
@@ -92,16 +111,19 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
         staging = reports.start(config.run_id)
         with _keeping_segments(reports, staging):
             lister = partial(_list_archive, config, archive, staging)
+            listener.phase("listing")
             plan = plan_night(config, settings, reports, lister)
             clock.lap("plan")
             logger.info("%d files found, %d to be read", len(plan), len(plan.queue))
             _warn_of_damage(plan)
+            listener.phase("scoring")
             listener.found(len(plan.queue))
             work, canary = _start(config, settings, plan, archive, staging, clock)
             interrupt.check()
             with interrupt.orderly():
                 done = work(staging, ground, listener.done, clock.total)
                 clock.lap("segments")
+                listener.phase("gathering")
                 counts = _gather(config, settings, plan, staging, done)
                 ground()
                 clock.lap("reports")
@@ -110,17 +132,21 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
                 run = run_json(config, manifest, settings.facts, plan, counts, clock, stopped)
                 identity.into(run)
                 night = NightPlace(reports, staging.night, run, manifest.provenance, canary)
-                pictures = None if stopped else _pictures(config, settings)
+                pictures = None if stopped else _pictures(config, settings, listener.phase)
                 del plan, work  # of a million files: the review needs the room
+                listener.phase("review")
                 run["review"] = morning(night, staging.night, identity.review, pictures)
                 clock.lap("review")
                 finish(run, config, clock)
                 lock.check()
+                listener.phase("publishing")
                 with interrupt.finishing():
                     reports.publish(staging, run)
+                    interrupt.no_more()
+                    where = reports.place / "runs" / config.run_id
+                    published.append(Night(where, counts, settings, run, stopped))
+                    logger.info("published: %s", equation(counts))
                     reports.discard_work()
-    logger.info("published: %s", equation(counts))
-    return Night(reports.place / "runs" / config.run_id, counts, settings, run, stopped)
 
 
 def plan_night(
@@ -188,7 +214,7 @@ def _start(
     return partial(work_off, plan, job, config.segment_size, config.processes, allowance), canary
 
 
-def _pictures(config: JobConfig, settings: Settings) -> Pictures:
+def _pictures(config: JobConfig, settings: Settings, on_phase: Callable[[str], None]) -> Pictures:
     """Where the page's pictures come from; the model is opened only to explain."""
     artifact, output = settings.artifact, settings.artifact.manifest.output
 
@@ -197,7 +223,7 @@ def _pictures(config: JobConfig, settings: Settings) -> Pictures:
         classifier = shared_classifier(artifact.read_model, artifact.manifest, batch_size)
         return classifier, output.class_names.index(output.melanoma_class)
 
-    return Pictures(open_archive(config.archive), config.rules.limits, model)
+    return Pictures(open_archive(config.archive), config.rules.limits, model, on_phase)
 
 
 def _gather(

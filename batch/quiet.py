@@ -1,11 +1,32 @@
-"""Silence for native libraries that write to standard error while they load."""
+"""TensorFlow and Keras as the job needs them: without a word, and without foreign settings."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from batch.errors import BatchError
+
+logger = logging.getLogger(__name__)
+BACKEND = "tensorflow"
+SETTLED = {"KERAS_BACKEND": BACKEND, "KERAS_HOME": os.devnull}
+"""What Keras reads at its import. A home that can hold no file: no keras.json of somebody else's
+other work is read there, and none is written."""
+PASSED_OVER = (
+    "KERAS_MAX_EPOCHS",
+    "KERAS_MAX_STEPS_PER_EPOCH",
+    "KERAS_NNX_ENABLED",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "TF2_BEHAVIOR",
+    "TF_SET_ONEDNN_FPMATH_MODE",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
+"""Settings of other work that would cut training short, change scores, or end the process where a
+word in them is misspelt. Devices, memory and threads (CUDA_…, TF_FORCE_GPU_…) stay as they are."""
 
 
 @contextmanager
@@ -31,15 +52,45 @@ def import_tensorflow() -> None:
 
     Keras takes along scikit-learn and matplotlib wherever they are installed, for wrappers and
     pictures that nobody here uses: a second of every start. It does without what is not found.
+
+    Backend, float type and order of the axes are the job's, whatever a keras.json or the
+    environment says.
+
+    Raises:
+        BatchError: Keras was imported before, by somebody else, with another backend.
     """
     if "keras" in sys.modules and "tensorflow" in sys.modules:
+        _check_backend()
         return
+    _settle_environment()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with native_stderr_silenced(), _not_found("sklearn", "matplotlib"):
         import keras
         import tensorflow
 
-        del keras, tensorflow
+        del tensorflow
+    _check_backend()
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+
+
+def _settle_environment() -> None:
+    """Set and unset what Keras and TensorFlow read; processes started later inherit it."""
+    foreign = [name for name in PASSED_OVER if os.environ.pop(name, None) is not None]
+    foreign += [n for n, value in SETTLED.items() if os.environ.get(n, value) != value]
+    os.environ.update(SETTLED)
+    if foreign:
+        logger.info("settings of the environment passed over: %s", ", ".join(sorted(foreign)))
+
+
+def _check_backend() -> None:
+    import keras
+
+    if (found := keras.config.backend()) != BACKEND:
+        raise BatchError(
+            f"KERAS_BACKEND: Keras was imported with the backend {found!r} before this job could "
+            f"choose; needed: {BACKEND!r}. Start the job in a process of its own."
+        )
 
 
 @contextmanager

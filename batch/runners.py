@@ -22,6 +22,7 @@ from apache_beam.runners.worker.statesampler import DEFAULT_SAMPLING_PERIOD_MS, 
 from batch.config import LOCAL_RUNNER
 from batch.dofns import FILES, METRICS
 from batch.errors import RunnerFailed, UsageError
+from batch.near import did_you_mean
 from batch.progress import FILES_READ
 from batch.repeating import repeating
 
@@ -125,6 +126,7 @@ def pipeline_options(arguments: Sequence[str]) -> PipelineOptions:
             raise UsageError(
                 f"Beam options after `--`: unknown {unknown}; allowed: options of Apache Beam's "
                 "PipelineOptions. Other options of this program stand before `--`."
+                f"{did_you_mean(unknown[0].partition('=')[0], _known_options())}"
             )
         return options
     _check_offline(options)
@@ -134,6 +136,7 @@ def pipeline_options(arguments: Sequence[str]) -> PipelineOptions:
         raise UsageError(
             f"Beam options after `--`: no runner {standard.runner!r} here; allowed: "
             f"{', '.join(StandardOptions.KNOWN_RUNNER_NAMES)}, or a class by its full name."
+            f"{did_you_mean(standard.runner, StandardOptions.KNOWN_RUNNER_NAMES)}"
         ) from error
     return options
 
@@ -152,10 +155,18 @@ def _check_offline(options: PipelineOptions) -> None:
 
 def _unknown_options(arguments: Sequence[str]) -> list[str]:
     """Beam itself drops what it does not know with a log line; a misspelt option must stop us."""
+    return _beam_parser().parse_known_args(list(arguments))[1]
+
+
+def _known_options() -> list[str]:
+    return list(_beam_parser()._option_string_actions)
+
+
+def _beam_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for part in PipelineOptions.__subclasses__():
         try:
             part._add_argparse_args(parser)
         except argparse.ArgumentError:  # the same option in two parts
             continue
-    return parser.parse_known_args(list(arguments))[1]
+    return parser

@@ -16,6 +16,7 @@ from batch.errors import ExitCode
 from batch.job_arguments import PROGRAM
 from batch.quiet import import_tensorflow
 from batch.terminal import say as _say
+from batch.terminal import tell
 
 
 def _train(options: argparse.Namespace, beam: Sequence[str]) -> int:
@@ -50,8 +51,11 @@ def _train(options: argparse.Namespace, beam: Sequence[str]) -> int:
     if options.epochs:
         command += f" --epochs {options.epochs}"
     artifact = export(fitted, options.data, folder, command, siblings)
-    print((artifact.folder / "MODEL_CARD.md").read_text(encoding="utf-8"))
-    print(f"The artifact stands in {artifact.folder} and passed its start-up checks.")
+    _say(
+        f"{(artifact.folder / 'MODEL_CARD.md').read_text(encoding='utf-8')}\n"
+        f"The artifact stands in {artifact.folder} and passed its start-up checks.\n",
+        sys.stdout,
+    )
     return ExitCode.COMPLETE
 
 
@@ -69,7 +73,7 @@ def _evaluate(options: argparse.Namespace, beam: Sequence[str]) -> int:
     )
     outputs.write(evaluation)
     to_json = options.json == STDOUT
-    _say(json_text(evaluation) if to_json else evaluation_text(evaluation.measures), sys.stdout)
+    tell(json_text(evaluation) if to_json else evaluation_text(evaluation.measures))
     return ExitCode.COMPLETE
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batch.errors import FailureReason, ImageFailure, Stage, UsageError
+from batch.near import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def parse_limits(words: Iterable[str]) -> Limits:
             raise UsageError(
                 f"--limit: found {word[:80]!r}; allowed: NAME=NUMBER, a whole number, with NAME "
                 f"one of {', '.join(LIMIT_NAMES)}."
+                f"{'' if name in LIMIT_NAMES else did_you_mean(name, LIMIT_NAMES)}"
             )
         low, high = _RANGES.get(name, (1, 1 << 46))
         if len(value) > _DIGITS or not low <= int(value) <= high:

@@ -18,6 +18,8 @@ from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage, LocalArchive
 from batch.archive.system_folders import is_in_system_folder
 from batch.errors import (
+    BatchError,
+    DecoderNotStarted,
     FailureReason,
     ImageFailure,
     NonImageReason,
@@ -63,6 +65,8 @@ def read_file(
             location, FileState.NON_IMAGE, stated.reason.value, stated.detail, digest
         )
         return reading, ()
+    except DecoderNotStarted as error:  # the machine's fault: the file waits, and is not blamed
+        return _pending(location, PendingReason.DECODER_NOT_STARTED, error.detail), ()
     except Exception as error:  # a file must not end the night, whatever a codec raises for it
         results = (unscored(location.path, as_failure(error), digest),)
     if rules.is_young(location) and any(_may_be_incomplete(result) for result in results):
@@ -78,13 +82,19 @@ def read_image(path: Path) -> ModelInput:
     Training, evaluation and the golden self-test use it.
 
     Raises:
-        ImageFailure: it has no single image that can be scored.
+        ImageFailure: it has no single image that can be scored. BatchError: no watched process
+            could be started to decode it.
     """
     status = path.lstat()
     location = ImageLocation(path.name, status.st_size, storable_mtime_ns(status))
     reading, results = read_file(LocalArchive(path.parent), location, ReadingRules())
     if len(results) == 1 and isinstance(results[0], ModelInput):
         return results[0]
+    if reading.reason == PendingReason.DECODER_NOT_STARTED:
+        raise BatchError(
+            f"a watched process for decoding could not be started ({reading.detail}). "
+            "`melanoma-batch doctor` tries it; then start again."
+        )
     if len(results) == 1 and isinstance(results[0], Unscored):
         raise ImageFailure(results[0].stage, results[0].reason, results[0].detail)
     raise ImageFailure(
@@ -97,8 +107,8 @@ def _may_be_incomplete(result: FrameResult) -> bool:
     return isinstance(result, Unscored) and result.reason != FailureReason.NOT_A_REGULAR_FILE
 
 
-def _pending(location: ImageLocation, reason: PendingReason) -> FileReading:
-    return _settled(location, FileState.PENDING, reason.value)
+def _pending(location: ImageLocation, reason: PendingReason, detail: str = "") -> FileReading:
+    return _settled(location, FileState.PENDING, reason.value, detail)
 
 
 def _settled(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from batch.errors import NonImageReason, NotAnImage, UsageError
+from batch.near import did_you_mean
 
 ATTRIBUTES = ("sop_class_uid", "modality", "image_type", "body_part_examined")
 
@@ -65,6 +66,7 @@ def parse_rules(option: str, words: Iterable[str]) -> tuple[Rule, ...]:
             raise UsageError(
                 f"{option}: found {word!r}; allowed: ATTRIBUTE=VALUE with ATTRIBUTE one of "
                 f"{', '.join(ATTRIBUTES)}."
+                f"{'' if attribute in ATTRIBUTES else did_you_mean(attribute, ATTRIBUTES)}"
             )
         rules.append(Rule(attribute, value.strip().lower()))
     return tuple(rules)

@@ -3,6 +3,9 @@
 A watched process is started when it is first needed, kept for the files that follow, bounded in
 memory (RLIMIT_AS) and killed when it takes longer than allowed; the next file gets a new one. It
 imports no TensorFlow and no Beam. It ends by itself when this process does.
+
+A process that cannot be started, or ends before it has said that it is ready, is this machine's
+fault: no file is blamed for it.
 """
 
 from __future__ import annotations
@@ -10,30 +13,74 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
+import pickle
 import queue
 import resource
 import signal
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
 
 _CONTEXT = multiprocessing.get_context("spawn")  # a fork of a threaded process may deadlock
+READY_SECONDS = 120.0
+"""From the start of a process until it has imported its decoders; a slow network disk is slow."""
+PATIENCE, PAUSE_SECONDS = 3, 10.0
+"""After so many failed starts in a row none is tried for a while: each may wait long and leave a
+dead process behind."""
 
 
 class _Worker:
-    """One watched process and the pipe to it."""
+    """One watched process and the pipe to it.
+
+    Raises:
+        DecoderNotStarted: there is no process.
+    """
 
     def __init__(self, memory_bytes: int) -> None:
-        self._pipe, theirs = _CONTEXT.Pipe()
-        self._process: SpawnProcess = _CONTEXT.Process(
-            target=_serve, args=(theirs, memory_bytes), name="decoder", daemon=True
-        )
-        self._process.start()
+        self._ready_for: set[Callable[..., Any]] = set()
+        ends: tuple[Connection, ...] = ()
+        try:
+            ends = self._pipe, theirs = _CONTEXT.Pipe()
+            self._process: SpawnProcess = _CONTEXT.Process(
+                target=_serve, args=(theirs, memory_bytes), name="decoder", daemon=True
+            )
+            self._process.start()
+        except Exception as error:  # a library that cannot be loaded any more, too
+            for end in ends:
+                end.close()
+            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""
+            raise DecoderNotStarted(why or type(error).__name__) from error
         _STARTED.add(self)
         theirs.close()
+
+    def make_ready(self, function: Callable[..., Any]) -> None:
+        """Have the process import what a function needs, before any file is handed over.
+
+        Raises:
+            DecoderNotStarted: it cannot; the worker is dead then.
+        """
+        if function in self._ready_for:
+            return
+        why = ""
+        try:
+            self._pipe.send((function, None))
+            if not self._pipe.poll(READY_SECONDS):
+                why = f"not ready after {READY_SECONDS:.0f} s"
+            elif (answer := self._pipe.recv())[0]:
+                why = f"not ready: {type(answer[1]).__name__}"
+        except (EOFError, OSError):
+            self._process.join(1)
+            why = f"ended before it was ready, exit code {self._process.exitcode}"
+        if why:
+            self.kill()
+            raise DecoderNotStarted(why)
+        self._ready_for.add(function)
 
     def call(self, function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Any:
         """The function's value there.
@@ -59,6 +106,11 @@ class _Worker:
             raise value
         return value
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is there still: somebody may have killed it while it had nothing to do."""
+        return self._process.is_alive()
+
     def kill(self) -> None:
         _STARTED.discard(self)
         self._process.kill()
@@ -79,6 +131,38 @@ def _kill_all() -> None:
 _IDLE: queue.LifoQueue[tuple[int, _Worker]] = queue.LifoQueue()
 
 
+class _Starts:
+    """Starts processes, and leaves off for a while when that keeps failing."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failed, self._not_before, self._why = 0, 0.0, ""
+
+    def start(self, memory_bytes: int, function: Callable[..., Any]) -> _Worker:
+        """A process that is ready.
+
+        Raises:
+            DecoderNotStarted: there is none.
+        """
+        with self._lock:
+            if self._failed >= PATIENCE and time.monotonic() < self._not_before:
+                raise DecoderNotStarted(self._why)
+        try:
+            worker = _Worker(memory_bytes)
+            worker.make_ready(function)
+        except DecoderNotStarted as error:
+            with self._lock:
+                self._failed, self._why = self._failed + 1, error.detail
+                self._not_before = time.monotonic() + PAUSE_SECONDS
+            raise
+        with self._lock:
+            self._failed = 0
+        return worker
+
+
+_STARTS = _Starts()
+
+
 def call_watched(
     function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float, memory_bytes: int
 ) -> Any:
@@ -87,9 +171,10 @@ def call_watched(
     Threads that call at once get a process each; the one used last is used again first.
 
     Raises:
-        ImageFailure: DECODER_TIMED_OUT, DECODER_CRASHED.
+        ImageFailure: DECODER_TIMED_OUT, DECODER_CRASHED. DecoderNotStarted: no process could be
+            had; that says nothing of the arguments.
     """
-    worker = _idle_worker(memory_bytes)
+    worker = _ready_worker(memory_bytes, function, seconds)
     try:
         return worker.call(function, arguments, seconds)
     except ImageFailure as failure:
@@ -101,34 +186,60 @@ def call_watched(
             _IDLE.put((memory_bytes, worker))
 
 
-def _idle_worker(memory_bytes: int) -> _Worker:
+def _ready_worker(memory_bytes: int, function: Callable[..., Any], seconds: float) -> _Worker:
+    while (worker := _idle_worker(memory_bytes)) is not None:
+        with suppress(DecoderNotStarted):  # it is dead; a new one tells why
+            worker.make_ready(function)
+            return worker
+    try:
+        return _STARTS.start(memory_bytes, function)
+    except DecoderNotStarted:
+        if not _STARTED:
+            raise
+        # where the machine allows fewer processes than threads want, they take turns
+        worker = _idle_worker(memory_bytes, seconds)
+        if worker is None:
+            raise
+        worker.make_ready(function)
+        return worker
+
+
+def _idle_worker(memory_bytes: int, seconds: float = 0.0) -> _Worker | None:
+    """A process that has nothing to do, within so many seconds."""
     while True:
         try:
-            bound, worker = _IDLE.get_nowait()
+            bound, worker = _IDLE.get(timeout=seconds) if seconds else _IDLE.get_nowait()
         except queue.Empty:
-            return _Worker(memory_bytes)
-        if bound == memory_bytes:
+            return None
+        if bound == memory_bytes and worker.is_alive:
             return worker
         worker.kill()
 
 
 def _serve(pipe: Connection, memory_bytes: int) -> None:
-    """The watched process: one call after the other until the other end closes."""
+    """The watched process: one call after the other until the other end closes.
+
+    A function without arguments is only to be imported, which receiving it does.
+    """
     for kind in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the parent decides
         signal.signal(kind, signal.SIG_IGN)
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"  # numpy, imported below the limit, reserves memory for each thread
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    bound = memory_bytes if most == resource.RLIM_INFINITY else min(memory_bytes, most)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold a patient's image
     while True:
         try:
-            function, arguments = pipe.recv()
+            received = pipe.recv_bytes()
         except (EOFError, OSError):
             return
         try:
-            answer = (False, function(*arguments))
+            function, arguments = pickle.loads(received)
+            answer = (False, None if arguments is None else function(*arguments))
         except Exception as error:  # handed to the caller
             answer = (True, error)
+        del received
         try:
             pipe.send(answer)
         except Exception as error:  # an exception that cannot be pickled, or no memory for it

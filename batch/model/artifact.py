@@ -27,6 +27,7 @@ from batch.model.manifest import (
     read_manifest,
 )
 from batch.model.manifest_checks import TRAIN_AGAIN, check_manifest
+from batch.near import did_you_mean
 from batch.permanent import permanent
 from batch.records import Canary
 
@@ -68,7 +69,7 @@ def find_artifact(id_or_folder: str) -> ModelArtifact:
     if not folder.is_dir():
         raise UsageError(
             f"--model: no model {id_or_folder!r}; allowed: a folder with {MANIFEST_FILE}, or "
-            f"{', '.join(bundled_model_ids())}."
+            f"{', '.join(bundled_model_ids())}.{did_you_mean(id_or_folder, bundled_model_ids())}"
         )
     manifest = read_manifest(folder)
     check_manifest(manifest)

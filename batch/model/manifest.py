@@ -17,6 +17,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from batch.archive.preprocess import PREPROCESSING_VERSION
 from batch.errors import ArtifactRefused, UsageError
+from batch.near import did_you_mean
 from batch.records import OperatingPoint
 
 MANIFEST_FILE = "manifest.json"
@@ -125,8 +126,11 @@ class ModelManifest:
             if point.name == wanted:
                 return point
         if name is not None:
-            known = ", ".join(repr(point.name) for point in self.operating_points)
-            raise UsageError(f"--operating-point: found {name!r}; allowed: {known}.")
+            names = [point.name for point in self.operating_points]
+            raise UsageError(
+                f"--operating-point: found {name!r}; allowed: {', '.join(map(repr, names))}."
+                f"{did_you_mean(name, names)}"
+            )
         raise ArtifactRefused(
             "operating_points",
             f"none named {wanted!r}",

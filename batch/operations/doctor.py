@@ -12,11 +12,9 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import partial
 from importlib import metadata
 from itertools import islice
@@ -26,39 +24,31 @@ from batch.archive.dicom_objects import CODECS, Codec
 from batch.archive.limits import Limits
 from batch.archive.storage import LocalArchive
 from batch.archive.watched import call_watched
-from batch.config import check_archive
-from batch.errors import BatchError, FailureReason, ImageFailure
+from batch.config import check_apart, check_archive, whole_path
+from batch.errors import (
+    BatchError,
+    DecoderNotStarted,
+    FailureReason,
+    ImageFailure,
+    UsageError,
+)
 from batch.objects.url import ObjectUrl, Place
+from batch.operations.checks import Check, Status, level
 from batch.operations.decoder_probe import decode_trouble
 from batch.operations.runs import RUNS, latest_run, notes, stored_run
 from batch.records import ImageLocation
 from batch.reports.locking import LOCK_FILE
-from batch.reports.storage import LATEST
+from batch.reports.storage import LATEST, LocalReports
 
 MIB, GIB = 1 << 20, 1 << 30
 BUILD_YEAR, OPEN_FILES, LISTED, TRIED = 2026, 256, 1000, 3
 
 
-class Status(StrEnum):
-    """How a check ended; with `failed` a run would not work."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was tried. remedy: empty when nothing is to be done."""
-
-    name: str
-    status: Status
-    found: str
-    remedy: str = ""
-
-
 def examine(archive: Place | None, reports: Place | None, model: str | None) -> list[Check]:
     """Try everything; what is None is left out. REPORTS is not made, ARCHIVE only read."""
+    unusable: list[Check] = []
+    archive = _resolved("--archive", archive, unusable)
+    reports = _resolved("--output", reports, unusable)
     looks: list[tuple[str, Callable[[], Iterable[Check]]]] = [
         ("installation", _installation),
         ("machine", _machine),
@@ -71,15 +61,28 @@ def examine(archive: Place | None, reports: Place | None, model: str | None) -> 
     if isinstance(reports, ObjectUrl):
         looks.append(("reports store", partial(look_at_reports, reports)))
     elif reports is not None:
-        parts = {"folder": _folder, "lock": _lock, "left-over work": _work, "latest": _latest}
+        parts: dict[str, Callable[[Path], Iterable[Check]]] = {"folder": _folder}
+        if not _why_not(reports):
+            parts |= {"names": _names, "lock": _lock, "left-over work": _work, "latest": _latest}
         looks += [(f"reports {name}", partial(look, reports)) for name, look in parts.items()]
     if isinstance(archive, ObjectUrl):
         looks.append(("archive store", partial(look_at_archive, archive, LISTED)))
     elif archive is not None:
         looks.append(("archive", partial(_archive, archive)))
+    if archive is not None and reports is not None:
+        looks.append(("places", partial(_apart, archive, reports)))
     if model is not None:
         looks.append(("model", partial(_model, model)))
-    return [check for name, look in looks for check in guarded(name, look)]
+    return unusable + [check for name, look in looks for check in guarded(name, look)]
+
+
+def _resolved(option: str, given: Place | None, unusable: list[Check]) -> Place | None:
+    """A place as a run would take it; one that it would refuse is a failed check."""
+    try:
+        return whole_path(option, given) if isinstance(given, Path) else given
+    except UsageError as error:
+        unusable.append(Check(option, Status.FAILED, str(error)))
+        return None
 
 
 def guarded(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
@@ -95,28 +98,6 @@ def guarded(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
         found = f"unexpected {type(error).__name__}" + (f" ({what})" if what else "")
         checks += [Check(name, Status.FAILED, found, "Repair that, or install the package again.")]
     return checks
-
-
-def doctor_table(checks: Sequence[Check]) -> str:
-    """One line a check, its remedy below, and a closing count."""
-    width = max((len(check.name) for check in checks), default=0)
-    lines = []
-    for check in checks:
-        lines += [f"{check.status:7}  {check.name:{width}}  {check.found}"]
-        lines += [f"{'':7}  {'':{width}}  -> {check.remedy}"] if check.remedy else []
-    counts = [f"{sum(c.status == status for c in checks)} {status}" for status in Status]
-    return "\n".join([*lines, ", ".join(counts)])
-
-
-def has_failed(checks: Iterable[Check]) -> bool:
-    """Whether a run would not work."""
-    return any(check.status == Status.FAILED for check in checks)
-
-
-def level(name: str, value: float, warn: float, fail: float, found: str, remedy: str) -> Check:
-    """A check by a number or a truth (1 or 0): failed below `fail`, a warning below `warn`."""
-    status = Status.FAILED if value < fail else Status.WARNING if value < warn else Status.OK
-    return Check(name, status, found, remedy if status != Status.OK else "")
 
 
 def clock_check(now: datetime) -> Check:
@@ -147,6 +128,8 @@ def _decoder(codec: Codec) -> Iterator[Check]:
     for uid in syntaxes:
         try:
             trouble = call_watched(decode_trouble, (uid,), Limits.decode_seconds, 4 * GIB)
+        except DecoderNotStarted as error:
+            trouble = f"no process started ({error.detail})"
         except ImageFailure as failure:
             trouble = f"{failure.reason} {failure.detail}"
         wrong += [f"{uid}: {trouble}"] if trouble else []
@@ -155,8 +138,13 @@ def _decoder(codec: Codec) -> Iterator[Check]:
 
 
 def _watched_process() -> Iterator[Check]:
-    call_watched(os.getpid, (), Limits.decode_seconds, 4 * GIB)
-    yield Check("watched process", Status.OK, "started and answered")
+    found = "started and answered"
+    try:
+        call_watched(os.getpid, (), Limits.decode_seconds, 4 * GIB)
+    except DecoderNotStarted as error:
+        found = f"did not start ({error.detail})"
+    remedy = "Look at memory, at `ulimit -a`, and whether the working directory is there."
+    yield level("watched process", found.startswith("started"), 1, 1, found, remedy)
 
 
 def _installation() -> Iterator[Check]:
@@ -192,14 +180,53 @@ def _model(id_or_folder: str) -> Iterator[Check]:
 
 
 def _folder(reports: Path) -> Iterator[Check]:
-    folder = next(p for p in (reports, *reports.absolute().parents) if os.path.lexists(p))
+    folder = _nearest(reports)
     found = f"{folder}" if folder == reports else f"not there; would be made below {folder}"
-    yield level("reports folder", folder.is_dir(), 1, 1, found, "Needed: a folder, or a new name.")
-    if folder.is_dir():
-        disk = os.statvfs(folder)
-        yield from space_checks(disk.f_bavail * disk.f_frsize, disk.f_favail, disk.f_files)
+    wrong = _why_not(reports)
+    remedy = "Needed: a folder, or a new name."
+    yield level("reports folder", not wrong, 1, 1, wrong or found, remedy)
+    if wrong:
+        return
+    disk = os.statvfs(folder)
+    yield from space_checks(disk.f_bavail * disk.f_frsize, disk.f_favail, disk.f_files)
+    found, remedy = "write, fsync, flock, rename and symlink work", "Check owner and permissions."
+    try:
         _write(folder)
-        yield Check("reports writing", Status.OK, "write, fsync, flock, rename and symlink work")
+    except OSError as error:
+        found = f"cannot write in {folder} ({error.strerror})"
+    yield level("reports writing", not found.startswith("cannot"), 1, 1, found, remedy)
+
+
+def _nearest(place: Path) -> Path:
+    """A place, or the nearest above it that is there."""
+    place = place.absolute()
+    return next(p for p in (place, *place.parents) if os.path.lexists(p))
+
+
+def _why_not(reports: Path) -> str:
+    """Why no folder can be at a place; empty where one can."""
+    folder = _nearest(reports)
+    if not folder.is_dir():
+        return f"{folder} is a file, or a link to nothing"
+    try:
+        os.lstat(reports)
+    except (FileNotFoundError, PermissionError):
+        return ""
+    except OSError as error:
+        return f"this cannot be a name ({error.strerror})"
+    return ""
+
+
+def _names(reports: Path) -> Iterator[Check]:
+    """Whether something else has one of our names; nothing is said where that is not so."""
+    LocalReports(reports).check_layout()
+    yield from ()
+
+
+def _apart(archive: Place, reports: Place) -> Iterator[Check]:
+    """Whether archive and reports hold each other; nothing is said where that is not so."""
+    check_apart(archive, reports)
+    yield from ()
 
 
 def _write(folder: Path) -> None:

@@ -7,7 +7,7 @@ from itertools import islice
 
 from batch.objects.store import ObjectStore, check_store
 from batch.objects.url import ObjectUrl
-from batch.operations.doctor import Check, Status, level
+from batch.operations.checks import Check, Status, level
 from batch.reports.locking import LOCK_FILE
 from batch.reports.shared import fresh_name
 from batch.reports.storage import LATEST

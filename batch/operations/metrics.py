@@ -74,6 +74,9 @@ def _night(registry: CollectorRegistry, run: Mapping[str, Any]) -> None:
     if started and finished:
         seconds = (finished - started).total_seconds()
         _set(registry, "duration_seconds", "wall time of the run", seconds)
+    if isinstance(review := run.get("review"), Mapping) and isinstance(review.get("unusual"), bool):
+        text = "1 when the night is unlike the nights before it"
+        _set(registry, "unusual", text, float(review["unusual"]))
     stopped = {by: float(run.get("stopped") == by) for by in _STOPPED_BY}
     _set_each(registry, "stopped", "1 when the run was stopped early", "by", stopped)
     _review(registry, run)

@@ -1,6 +1,6 @@
-"""The nights that a reports folder holds, read from their run.json; one line each.
+"""The nights that a reports folder holds, read from their run.json.
 
-What is damaged costs its own line only: every value is taken as absent unless it is of its kind.
+What is damaged costs its own night only: every value is taken as absent unless it is of its kind.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from batch.errors import UsageError
 from batch.reports.storage import LATEST, RUN_FILE, SUCCESS_FILE
-from batch.review.times import offset
 
 RUNS = "runs"
 PRUNABLE = ("files", "current")
@@ -41,64 +40,11 @@ class StoredRun:
     snapshots: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class RunLine:
-    """What `melanoma-batch runs` says of a night; None where its run.json does not tell.
-
-    counts: files (`alerts`: images) by the names of `COUNTS`. model: id and start of the digest.
-    """
-
-    run_id: str
-    is_latest: bool
-    started_at: datetime | None = None
-    duration: timedelta | None = None
-    counts: Mapping[str, float | None] = field(default_factory=dict)
-    images_per_second: float | None = None
-    model: str | None = None
-    stopped: str | None = None
-    note: str = ""
-
-
-_EQUATION = ("files_found", "scored", "unchanged", "reused", "unscored", "non_image", "pending")
-COUNTS = (*_EQUATION, "alerts")
-_COUNT_HEADS = ("found", *(name.replace("_", "-") for name in COUNTS[1:]))
-_HEADS = ("", "run", "started ({})", "took", *_COUNT_HEADS, "images/s", "model", "stopped", "note")
-
-
-def last_runs(reports: Path, last: int) -> list[RunLine]:
-    """The last nights, newest first.
-
-    Raises:
-        UsageError: REPORTS is no folder or holds no run, or `last` is below 1.
-    """
-    if last < 1:
-        raise UsageError(f"--last: found {last}; allowed: 1 or more.")
-    latest = latest_run(reports)
-    return [_line(run, run.folder.name == latest) for run in stored_runs(reports)[:last]]
-
-
-def runs_table(lines: Iterable[RunLine]) -> str:
-    """The nights as a table for a terminal; `*` marks the one that `latest` points to.
-
-    All times are of one zone: the machine's, with the offset that it had in the first of the lines.
-    """
-    shown = list(lines)
-    first = next((line.started_at.astimezone() for line in shown if line.started_at), _BEFORE_ALL)
-    heads = tuple(head.format(offset(first)) for head in _HEADS)
-    rows = [heads, *(_cells(line, first.tzinfo) for line in shown)]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    numbers = range(3, 5 + len(COUNTS))  # duration, counts and rate end in one column
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if at in numbers else cell.ljust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
-
-
-def stored_runs(reports: Path) -> list[StoredRun]:
+def stored_runs(reports: Path, may_be_none: bool = False) -> list[StoredRun]:
     """Every night below REPORTS, newest first; links are no nights.
+
+    Args:
+        may_be_none: whether REPORTS may hold no night.
 
     Raises:
         UsageError: REPORTS is no folder, cannot be listed, or holds no run.
@@ -117,11 +63,11 @@ def stored_runs(reports: Path) -> list[StoredRun]:
         raise UsageError(
             f"REPORTS: cannot look into {reports} ({error.strerror}). Check its permissions."
         ) from error
-    if not folders:
+    if not folders and not may_be_none:
         raise UsageError(
             f"REPORTS: no run in {reports / RUNS}. Is it the folder given as --output to `score`?"
         )
-    return sorted(map(stored_run, folders), key=_age_rank, reverse=True)
+    return sorted(map(stored_run, folders), key=age_rank, reverse=True)
 
 
 def latest_run(reports: Path) -> str | None:
@@ -196,35 +142,33 @@ def is_real_folder(path: Path) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
 
 
-def _age_rank(run: StoredRun) -> tuple[datetime, str]:
+def age_rank(run: StoredRun) -> tuple[datetime, str]:
     """By start; a damaged night by the start that its name tells, so that it keeps its place."""
-    name = run.folder.name
-    if run.started_at is not None:
-        return run.started_at, name
+    return rank_of(run.folder.name, run.started_at)
+
+
+def rank_of(name: str, started_at: datetime | None) -> tuple[datetime, str]:
+    """The place of a run among others: by its start, else by the start that its name tells."""
+    if started_at is not None:
+        return started_at, name
     try:
         return datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC), name
     except ValueError:
         return _BEFORE_ALL, name
 
 
-def _line(run: StoredRun, is_latest: bool) -> RunLine:
-    run_id, ledger = printable(run.folder.name), run.ledger or {}
-    digest = words(ledger, "model", "model_sha256")
-    model = (words(ledger, "model", "model_id"), digest and digest[:8])
-    finished = instant(ledger, "finished_at")
-    started = run.started_at
-    return RunLine(
-        run_id=run_id,
-        is_latest=is_latest,
-        started_at=started,
-        duration=finished - started if finished and started else None,
-        counts={name: number(ledger, "equation", name) for name in _EQUATION}
-        | {"alerts": number(ledger, "alerts")},
-        images_per_second=number(ledger, "images_per_second"),
-        model=" ".join(word for word in model if word) or None,
-        stopped=words(ledger, "stopped"),
-        note=notes(run),
+def unusual_by(ledger: Mapping[str, Any]) -> str | None:
+    """In what a night was unusual, as run.json tells; None where it was not, or does not tell."""
+    if _at(ledger, ("review", "unusual")) is not True:
+        return None
+    drifts = _at(ledger, ("review", "drift"))
+    found = (
+        [each for each in drifts if isinstance(each, Mapping) and each.get("unusual")]
+        if isinstance(drifts, list)
+        else []
     )
+    names = dict.fromkeys(str(each.get("label") or each.get("name")) for each in found)
+    return printable(", ".join(names)) or "not told in what"
 
 
 def notes(run: StoredRun) -> str:
@@ -239,18 +183,3 @@ def _notes(run: StoredRun) -> Iterable[str]:
         yield f"{RUN_FILE} damaged"
     if run.complete and PRUNABLE[0] not in run.snapshots:
         yield "pruned"
-
-
-def _cells(line: RunLine, zone: tzinfo | None) -> tuple[str, ...]:
-    rate = line.images_per_second
-    return (
-        "*" if line.is_latest else "",
-        line.run_id,
-        f"{line.started_at.astimezone(zone):%Y-%m-%d %H:%M}" if line.started_at else "-",
-        str(timedelta(seconds=round(line.duration.total_seconds()))) if line.duration else "-",
-        *("-" if (n := line.counts.get(name)) is None else f"{n:.0f}" for name in COUNTS),
-        "-" if rate is None else f"{rate:.1f}",
-        line.model or "-",
-        line.stopped or "",
-        line.note,
-    )

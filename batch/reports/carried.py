@@ -110,19 +110,31 @@ class Carried:
         )
 
 
-def carry(plan: Plan, done: int, waiting: PendingReason) -> Carried:
+def carry(
+    plan: Plan, done: int, waiting: PendingReason, undecoded: pa.ChunkedArray | None = None
+) -> Carried:
     """Decide what becomes of everything that was not read tonight.
 
     Args:
-        done: how many files of the queue were read. waiting: why the others were not.
+        done: how many files of the queue were read. waiting: why the others were not. undecoded:
+            keys of remembered files that were read in vain, since no decoder could be started.
     """
-    reasons = (waiting, PendingReason.NOT_SETTLED, PendingReason.FOLDER_NOT_LISTED)
+    reasons = (
+        waiting,
+        PendingReason.NOT_SETTLED,
+        PendingReason.FOLDER_NOT_LISTED,
+        PendingReason.DECODER_NOT_STARTED,
+    )
     settled = plan.action == Action.TAKE_UP
     settled[plan.queue[:done]] = True
+    in_vain = np.zeros(len(plan), bool)
+    if undecoded is not None and len(undecoded):
+        in_vain = pc.is_in(plan.listing["key"], value_set=undecoded).to_numpy()
+        settled &= ~in_vain
     code = np.select(
         [plan.action == Action.KEEP, plan.action == Action.LEAVE_YOUNG,
-         plan.action == Action.LEAVE_UNLISTED],
-        [_Fate.KEEP, _Fate.WAIT + 1, _Fate.WAIT + 2],
+         plan.action == Action.LEAVE_UNLISTED, in_vain],
+        [_Fate.KEEP, _Fate.WAIT + 1, _Fate.WAIT + 2, _Fate.WAIT + 3],
         _Fate.WAIT,
     ).astype(np.uint8)  # fmt: skip
     code[settled] = _Fate.DROP

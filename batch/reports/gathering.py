@@ -48,7 +48,8 @@ class Gathered:
 def gather_night(staging: Staging, plan: Plan, done: Done, facts: RunFacts) -> Gathered:
     """Write every table of the night below `staging.night`."""
     staging.night.mkdir()
-    carried = carry(plan, done.files, done.waiting)
+    undecoded = _undecoded(staging, plan)
+    carried = carry(plan, done.files, done.waiting, undecoded)
     reuse = Reuse(plan)
 
     def tonight(table: str) -> Iterator[pa.Table]:
@@ -61,6 +62,8 @@ def gather_night(staging: Staging, plan: Plan, done: Done, facts: RunFacts) -> G
         nonlocal again
         yield from carried.files(facts)
         for rows in map(reuse.complete, tonight("files")):
+            if len(undecoded):  # what is remembered of them stands in their place
+                rows = rows.filter(pc.invert(pc.is_in(keys_of(rows), value_set=undecoded)))
             known = rows.filter(pc.is_in(keys_of(rows), value_set=failed_before))
             again += pc.sum(known["frames_unscored"]).as_py() or 0
             yield rows
@@ -78,6 +81,23 @@ def gather_night(staging: Staging, plan: Plan, done: Done, facts: RunFacts) -> G
     alerts = [*tonight("alerts"), *turned]
     count = tables.write_alerts(alerts, staging.night / "alerts.parquet")
     return Gathered(count, sum(len(rows) for rows in turned), again)
+
+
+def _undecoded(staging: Staging, plan: Plan) -> pa.ChunkedArray:
+    """Keys of files that are as they were remembered, and for which no decoder could be started."""
+    found = [pa.array([], pa.binary())]
+    wanted = PendingReason.DECODER_NOT_STARTED.value
+    for segment in staging.segments():
+        reasons = tables.read_columns("files", segment / "files", ["reason"])
+        if not pc.any(pc.equal(reasons["reason"], wanted)).as_py():  # as in almost every night
+            continue
+        for rows in tables.stream("files", segment / "files", ["path", "path_bytes", "reason"]):
+            found += keys_of(rows.filter(pc.equal(rows["reason"], wanted))).chunks
+    keys = pa.chunked_array(found)
+    if not len(keys):
+        return keys
+    same = plan.listing["key"].filter(pa.array(plan.same))
+    return keys.filter(pc.is_in(keys, value_set=same))
 
 
 def _tonight(table: str, staging: Staging, plan: Plan, run_id: str) -> Iterator[pa.Table]:

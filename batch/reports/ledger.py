@@ -139,6 +139,11 @@ class Counts:
         new = self.predictions + self.new_unscored
         return self.new_unscored / new if new else 0.0
 
+    @property
+    def not_started(self) -> int:
+        """Files that wait because this machine could start no process for their decoder."""
+        return self.pending_reasons.get(PendingReason.DECODER_NOT_STARTED.value, 0)
+
     def state(self, state: FileState) -> int:
         """Files in this state."""
         return self.states.get(state.value, 0)
@@ -149,6 +154,7 @@ _MAY_BE_IMAGES = (
     PendingReason.STOPPED,
     PendingReason.NOT_SETTLED,
     PendingReason.UNREADABLE_AND_YOUNG,
+    PendingReason.DECODER_NOT_STARTED,
 )
 
 

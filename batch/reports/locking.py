@@ -85,6 +85,22 @@ def exclusive(reports: Path, owner: str) -> Iterator[HeldLock]:
             _write(file, _FREE)
 
 
+def holder(reports: Path) -> str:
+    """Who holds a reports folder, in the holder's own words; empty when nobody does.
+
+    The lock is taken for an instant, and shared, where it is free.
+    """
+    with suppress(OSError), (reports / LOCK_FILE).open(encoding="utf-8", errors="replace") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return file.read(400).strip()
+        text, age = file.read(400), time.time() - os.fstat(file.fileno()).st_mtime
+        is_held = _is_held_elsewhere(text) and age < DEAD_AFTER_SECONDS
+        return text.strip() if is_held else ""
+    return ""
+
+
 @contextmanager
 def heartbeat(beat: Callable[[], object]) -> Iterator[None]:
     """Keep a lock young while this is open; what fails here fails again, and is told, where it
@@ -109,13 +125,16 @@ def _take(lock: HeldLock, owner: str) -> None:
                 raise _refusal(lock) from error
             time.sleep(_TRY_SECONDS)
     here = os.uname().nodename
-    holder = lock.file.read(400)
-    elsewhere = bool(holder.strip()) and holder != _FREE and f"host {here}\n" not in holder
-    if elsewhere and _silent_seconds(lock) < DEAD_AFTER_SECONDS:
+    if _is_held_elsewhere(lock.file.read(400)) and _silent_seconds(lock) < DEAD_AFTER_SECONDS:
         raise _refusal(
             lock, f" Or, if that host is down, in {DEAD_AFTER_SECONDS / 60:.0f} minutes."
         )
     _write(lock.file, f"{owner}, process {os.getpid()}, host {here}\n")
+
+
+def _is_held_elsewhere(text: str) -> bool:
+    """Whether a lock file names a holder on another host."""
+    return bool(text.strip()) and text != _FREE and f"host {os.uname().nodename}\n" not in text
 
 
 def _refusal(lock: HeldLock, more: str = "") -> ReportsLocked:

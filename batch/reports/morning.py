@@ -46,12 +46,14 @@ PROBLEMS_TOLD = 20
 @dataclass(frozen=True)
 class Pictures:
     """Where pictures come from. limits: of a file. model: opens the model that
-    scored, and tells its melanoma column; asked only with `explain`.
+    scored, and tells its melanoma column; asked only with `explain`. on_phase: told which kind is
+    being made.
     """
 
     archive: ArchiveStorage
     limits: Limits
     model: Callable[[], tuple[Classifier, int]]
+    on_phase: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,11 @@ def _page(
     if pictures is None:
         failed |= {name: _NO_PICTURES for name, is_wanted in wanted.items() if is_wanted}
     if options.thumbnails and pictures is not None:
+        pictures.on_phase("pictures")
         with _part("thumbnails", failed):
             drawn = thumbnails.pictures(pictures.archive, images, pictures.limits)
     if options.explain and pictures is not None:
+        pictures.on_phase("attention")
         with _part("attention", failed):
             classifier, melanoma = pictures.model()
             attention = thumbnails.attention_pictures(

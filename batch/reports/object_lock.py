@@ -120,6 +120,18 @@ def hold_objects(store: ObjectStore, owner: str) -> Iterator[ObjectLock]:
         lock.release()
 
 
+def object_holder(store: ObjectStore) -> str:
+    """Who holds reports in object storage and gave a sign of life lately; empty when nobody does.
+
+    Raises:
+        OSError: the store does not answer.
+    """
+    found = _look(store)
+    if found is None or _silent_seconds(found) >= DEAD_AFTER_SECONDS:
+        return ""
+    return str(_told(found).get("owner", ""))
+
+
 def _look(store: ObjectStore) -> Content | None:
     try:
         return store.get(LOCK_FILE)

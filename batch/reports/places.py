@@ -9,8 +9,8 @@ from typing import Protocol
 
 from batch.objects.store import ObjectStore
 from batch.objects.url import ObjectUrl
-from batch.reports.locking import exclusive
-from batch.reports.object_lock import hold_objects
+from batch.reports.locking import exclusive, holder
+from batch.reports.object_lock import hold_objects, object_holder
 from batch.reports.object_reports import ObjectReports
 from batch.reports.storage import LocalReports
 
@@ -50,6 +50,15 @@ def open_reports(root: Path, url: ObjectUrl | None) -> LocalReports:
     reports = ObjectReports(root, store=ObjectStore(url))
     reports.refresh()
     return reports
+
+
+def who_holds(root: Path, url: ObjectUrl | None) -> str:
+    """Who holds reports, in the holder's own words; empty when nobody does.
+
+    Raises:
+        OSError: the store does not answer.
+    """
+    return holder(root) if url is None else object_holder(ObjectStore(url))
 
 
 @contextmanager

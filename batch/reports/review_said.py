@@ -15,6 +15,17 @@ def marks_not_understood(run: Mapping[str, Any]) -> int:
     return count(run, "review", "worklist", "marks_not_understood") or 0
 
 
+def marks_complaint(run: Mapping[str, Any]) -> str | None:
+    """What is to be done about marks that do not count; None where every row was understood."""
+    if not (lost := marks_not_understood(run)):
+        return None
+    rows = "1 row" if lost == 1 else f"{lost} rows"
+    return (
+        f"{rows} of the files with marks cannot be understood and close nothing; the summary and "
+        "the page name file and row. Mend them and run `worklist`; the list is there"
+    )
+
+
 def marks_lines(review: Mapping[str, Any]) -> list[str]:
     """How many marks were taken, closed nothing, were not understood, and where these stand.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from batch.errors import UsageError
+from batch.near import did_you_mean
 
 ISIC9_CLASSES = (
     "actinic keratosis",
@@ -227,12 +228,16 @@ def find_recipe(name: str, hold_out: Sequence[str] = ()) -> Recipe:
         UsageError: there is none, or nothing of it can be held out.
     """
     if name not in RECIPES:
-        raise UsageError(f"train: no recipe {name!r}; allowed: {', '.join(sorted(RECIPES))}.")
+        raise UsageError(
+            f"train: no recipe {name!r}; allowed: {', '.join(sorted(RECIPES))}."
+            f"{did_you_mean(name, RECIPES)}"
+        )
     recipe = RECIPES[name]
     if hold_out and recipe.data != "dermoscopy":
         raise UsageError(f"--hold-out: {name} has one source only; leave it out.")
     if unknown := sorted(set(hold_out) - set(SOURCES)) or len(set(hold_out)) == len(SOURCES):
         raise UsageError(
             f"--hold-out: found {unknown or list(hold_out)}; allowed: some of {', '.join(SOURCES)}."
+            f"{did_you_mean(unknown[0], SOURCES) if isinstance(unknown, list) else ''}"
         )
     return replace(recipe, hold_out=tuple(sorted(set(hold_out))))

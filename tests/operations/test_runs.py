@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from batch.errors import UsageError
-from batch.operations.runs import instant, last_runs, latest_run, number, runs_table, words
+from batch.operations.runs import instant, latest_run, number, words
+from batch.operations.runs_table import last_runs, runs_table
 from tests.operations import ledger, night, point_latest
 from tests.support import as_nobody
 

@@ -6,9 +6,12 @@ import json
 import logging
 from datetime import UTC, datetime
 
+_OF_THE_END = ("exit_code", "reason")
+
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line, in ASCII: time, level, logger, message, run_id, and exception.
+    """One JSON object a line, in ASCII: time, level, logger, message, run_id, and exception. The
+    last line has exit_code and reason, too.
 
     Of an exception only the type is told: its message and its traceback quote values.
     """
@@ -28,6 +31,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__
+        line |= {name: vars(record)[name] for name in _OF_THE_END if name in vars(record)}
         return json.dumps(line)  # escapes line ends and everything that is not ASCII
 
 

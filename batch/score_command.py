@@ -1,0 +1,175 @@
+"""`melanoma-batch score`: one night, and every word about it.
+
+The exit code says what happened to the night. What is said of it, on the terminal, in the log, in
+the metrics, may fail or find no reader, and changes nothing about that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batch.archive.privacy import Identifiers
+from batch.arenas import few_arenas
+from batch.config import JobConfig, whole_path
+from batch.errors import BatchError, ExitCode, UsageError
+from batch.interrupt import finishing, stop_on_signals
+from batch.job_arguments import PROGRAM
+from batch.objects.url import ObjectUrl
+from batch.options import job_config, new_run_id, reports_place
+from batch.permanent import permanent
+from batch.private import private_files
+from batch.reports.attempts import Record
+from batch.run_files import LOGS, RunFiles, run_files, usual_files
+from batch.run_log import log_end, log_failure, reason_of, start_log
+from batch.terminal import say
+
+if TYPE_CHECKING:
+    from batch.night import Night
+
+logger = logging.getLogger(__name__)
+
+
+def score(options: argparse.Namespace, beam: Sequence[str]) -> int:
+    """Run a night; its exit code.
+
+    Raises:
+        BatchError, KeyboardInterrupt, or whatever else ended it: then nothing was published.
+    """
+    started_at = datetime.now(UTC)
+    with stop_on_signals():
+        try:
+            config = job_config(options, beam, started_at, datetime.now())
+            files = run_files(options, config.archive, config.reports, config.run_id)
+        except BaseException as error:
+            _leave_word(options, started_at, error)
+            raise
+        _leave_deleted_folder()
+        night: Night | None = None
+        failure: BaseException | None = None
+        with private_files(config.rules.identifiers.level == Identifiers.FULL):
+            record = Record(config.reports, config.reports_url, config.run_id)
+            try:
+                _begin(record, files, options.log_format, started_at)
+                night, code, reason = _run(config)
+            except BaseException as error:
+                code, reason = reason_of(error)
+                failure = error
+            with finishing():
+                _end(record, files, code, reason, failure)
+        with finishing():
+            _leave_metrics(files.metrics, config.reports, code, night.run if night else None)
+        if failure is not None:
+            raise failure
+        assert night is not None
+        _tell(night, code, reason)
+        return code
+
+
+def _begin(record: Record, files: RunFiles, log_format: str, started_at: datetime) -> None:
+    try:
+        start_log(files.log, record.run_id if log_format == "json" else None)
+    except OSError as error:
+        raise UsageError(
+            f"{files.log_option}: cannot write {files.log} ({error.strerror})."
+        ) from error
+    record.begin(started_at)
+
+
+def _run(config: JobConfig) -> tuple[Night, ExitCode, str]:
+    few_arenas()
+    with permanent():
+        from batch.bar import Progress
+        from batch.console import outcome_of
+        from batch.night import run_night
+        from batch.operations.runs import unusual_by
+    with Progress() as progress:
+        night = run_night(config, progress, time.monotonic)
+    if (what := unusual_by(night.run)) is not None:
+        logger.warning("unusual night: %s", what)
+    return night, *outcome_of(night, config.max_unscored_rate)
+
+
+def _end(
+    record: Record, files: RunFiles, code: int, reason: str, failure: BaseException | None
+) -> None:
+    """The log's last line, and the attempt's; where the reports are elsewhere both go there."""
+    if failure is not None and not isinstance(failure, BatchError | KeyboardInterrupt):
+        log_failure(failure)
+    log_end(code, reason)
+    record.end(datetime.now(UTC), code, reason)
+    if record.url is None or files.log != usual_files(record.root, record.run_id).log:
+        return
+    from batch.objects.store import ObjectStore
+
+    try:
+        ObjectStore(record.url).put(f"{LOGS}/{files.log.name}", files.log.read_bytes())
+    except (OSError, BatchError) as error:
+        say(f"{PROGRAM}: the log stays in {record.root} ({type(error).__name__}).\n", sys.stderr)
+
+
+def _leave_word(options: argparse.Namespace, started_at: datetime, error: BaseException) -> None:
+    """Log, attempt and metrics of a run whose options or paths were refused: an archive that is not
+    mounted must not look like a night without a run. Nothing is made where no reports are.
+    """
+    code, reason = reason_of(error)
+    with suppress(BatchError, OSError), finishing():
+        reports, url = reports_place("--output", options.output)
+        run_id = new_run_id(started_at)
+        files = usual_files(reports, run_id)
+        archive = options.archive
+        with suppress(BatchError):
+            where = archive if isinstance(archive, ObjectUrl) else whole_path("ARCHIVE", archive)
+            files = run_files(options, where, reports, run_id)
+        if any((reports / name).is_dir() for name in ("runs", LOGS)):
+            record = Record(reports, url, run_id)
+            with private_files(options.identifiers == Identifiers.FULL):
+                _begin(record, files, options.log_format, started_at)
+                _end(record, files, code, reason, error)
+        _leave_metrics(files.metrics, reports, code, None)
+
+
+def _leave_deleted_folder() -> None:
+    """A working directory that was deleted is one in which no process can be started. All paths are
+    absolute by now.
+    """
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        os.chdir("/")
+
+
+def _leave_metrics(
+    path: Path | None, reports: Path, code: int, run: Mapping[str, Any] | None
+) -> None:
+    """What a monitoring system asks for, after failures too."""
+    if path is None:
+        return
+    try:
+        from batch.operations.metrics import write_metrics
+
+        write_metrics(path, reports, code, time.time(), run)
+    except UsageError as error:
+        say(f"{PROGRAM}: {error}\n", sys.stderr)
+    except Exception as error:  # the night is what it is
+        say(f"{PROGRAM}: --metrics-file: not written ({type(error).__name__}).\n", sys.stderr)
+
+
+def _tell(night: Night, code: int, reason: str) -> None:
+    """The summary of a published night."""
+    try:
+        from batch.console import summary
+
+        say(summary(night), sys.stdout)
+    except Exception as error:  # the night is what it is
+        say(f"{PROGRAM}: no summary ({type(error).__name__}); see run.json.\n", sys.stderr)
+    if code not in (ExitCode.COMPLETE, ExitCode.STOPPED_EARLY):
+        say(f"{PROGRAM}: {reason}.\n", sys.stderr)
