@@ -15,12 +15,11 @@ from batch.archive import tiff_directory as tags
 from batch.archive.limits import Limits
 from batch.archive.tiff_colours import CMYK, COLOURS, PALETTE, RGB, YCBCR, alpha_of, to_rgb
 from batch.archive.tiff_directory import Directory, main_directory
+from batch.archive.tiff_layout import SEPARATE, Layout
 from batch.archive.tiff_segments import (
     DECODED,
     JPEG,
     OLD_JPEG,
-    SEPARATE,
-    Layout,
     decode_jpeg,
     read_samples,
 )
@@ -29,7 +28,7 @@ from batch.errors import FailureReason, ImageFailure, Stage
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _MASK = 0, 1, 4
 _GREY = frozenset({_WHITE_IS_ZERO, _BLACK_IS_ZERO, _MASK})
-_UNSIGNED, _UNDEFINED = 1, 4
+_UNSIGNED, _SIGNED, _UNDEFINED = 1, 2, 4
 _MOST_BITS = 16
 _INKS_ARE_CMYK = 1
 
@@ -86,12 +85,13 @@ def decode(data: bytes, limits: Limits) -> TiffImage:
 def _layout(page: Directory, limits: Limits) -> tuple[Layout, int]:
     """How the samples lie, and what they are; refuses what is not read here."""
     rows, columns = page.number(tags.ROWS, 0), page.number(tags.COLUMNS, 0)
-    samples = page.number(tags.SAMPLES, 1)
+    photometric = page.number(tags.PHOTOMETRIC, -1)
+    compression = page.number(tags.COMPRESSION, 1)
+    old_ycbcr = compression == OLD_JPEG and photometric == YCBCR
+    samples = page.number(tags.SAMPLES, 3 if old_ycbcr else 1)  # its writers left that out
     depths = page.numbers(tags.BITS)[: max(samples, 1)]
     bits = int(depths[0]) if len(depths) else 1
     limits.check_size(rows, columns, max(1, samples) * max(1, -(-bits // 8)))
-    photometric = page.number(tags.PHOTOMETRIC, -1)
-    compression = page.number(tags.COMPRESSION, 1)
     planar = page.number(tags.PLANAR, 1)
     _check_colours(page, photometric, samples)
     _check_bits(depths, samples)
@@ -137,13 +137,15 @@ def _check_bits(depths: np.ndarray, samples: int) -> None:
 
 def _check_colours(page: Directory, photometric: int, samples: int) -> None:
     formats = page.numbers(tags.SAMPLE_FORMAT)
-    if len(formats) and not np.isin(formats, (_UNSIGNED, _UNDEFINED)).all():
-        raise _unsupported("TIFF: samples are no whole numbers without a sign")
+    if len(formats) and not np.isin(formats, (_UNSIGNED, _SIGNED, _UNDEFINED)).all():
+        raise _unsupported("TIFF: samples are no whole numbers")
     extra = len(page.numbers(tags.EXTRA_SAMPLES))
     if photometric in _GREY and samples - extra <= 1:
         raise ImageFailure(
             Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
         )
+    if (formats == _SIGNED).any():
+        raise _unsupported("TIFF: samples have a sign")
     if photometric < 0:
         raise _damaged("TIFF without a photometric interpretation")
     if photometric not in COLOURS:

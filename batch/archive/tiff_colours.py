@@ -10,7 +10,8 @@ import numpy as np
 from batch.archive import tiff_directory as tags
 from batch.archive.depths import to_eight_bits
 from batch.archive.tiff_directory import Directory
-from batch.archive.tiff_segments import JPEG, OLD_JPEG, Layout
+from batch.archive.tiff_layout import Layout
+from batch.archive.tiff_segments import JPEG, OLD_JPEG
 from batch.errors import FailureReason, ImageFailure, Stage
 
 RGB, PALETTE, CMYK, YCBCR = 2, 3, 5, 6
