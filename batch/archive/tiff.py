@@ -1,4 +1,4 @@
-"""A TIFF's first full page to RGB, or a reason why not. Pure functions on bytes.
+"""A TIFF's first full page to colours, or a reason why not. Pure functions on bytes.
 
 Own code, where Pillow was at work before: it shuffles 16-bit planes, and it fills strips that are
 missing or cut with black and says nothing. tifffile fills, too; the tests compare with it. What
@@ -13,7 +13,7 @@ import numpy as np
 
 from batch.archive import tiff_directory as tags
 from batch.archive.limits import Limits
-from batch.archive.tiff_colours import CMYK, COLOURS, PALETTE, RGB, YCBCR, alpha_of, to_rgb
+from batch.archive.tiff_colours import CMYK, COLOURS, PALETTE, RGB, YCBCR, alpha_of, to_colours
 from batch.archive.tiff_directory import Directory, main_directory
 from batch.archive.tiff_layout import SEPARATE, Layout
 from batch.archive.tiff_segments import (
@@ -23,7 +23,6 @@ from batch.archive.tiff_segments import (
     decode_jpeg,
     read_samples,
 )
-from batch.archive.transparency import is_opaque, over_white
 from batch.errors import FailureReason, ImageFailure, Stage
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _MASK = 0, 1, 4
@@ -35,12 +34,15 @@ _INKS_ARE_CMYK = 1
 
 @dataclass(frozen=True, eq=False)
 class TiffImage:
-    """pixels: (h, w, 3) uint8, RGB, unturned. orientation: as the page says, 1..8 or nonsense.
+    """colours: (h, w, 3) uint8, RGB, or (h, w, 4), CMYK; unturned. alpha: (h, w) uint8, or None.
 
-    icc_profile: None without one. flags: words of README.
+    premultiplied: whether the colours were multiplied by alpha. orientation: as the page says, 1..8
+    or nonsense. icc_profile: None without one. flags: words of README.
     """
 
-    pixels: np.ndarray
+    colours: np.ndarray
+    alpha: np.ndarray | None
+    premultiplied: bool
     flags: frozenset[str]
     orientation: int
     icc_profile: bytes | None
@@ -50,8 +52,8 @@ def decode(data: bytes, limits: Limits) -> TiffImage:
     """Decode the first page that is neither a smaller copy nor a mask.
 
     Raises:
-        ImageFailure: UNSUPPORTED_FORMAT, NOT_COLOUR, WHOLLY_TRANSPARENT, DECODE_FAILED, or what
-            `Limits.check_size` says.
+        ImageFailure: UNSUPPORTED_FORMAT, NOT_COLOUR, DECODE_FAILED, or what `Limits.check_size`
+            says.
     """
     page = main_directory(data)
     layout, photometric = _layout(page, limits)
@@ -62,20 +64,16 @@ def decode(data: bytes, limits: Limits) -> TiffImage:
         flags.add("was_16bit")
     if layout.compression in (JPEG, OLD_JPEG):
         flags.add("lossy")
-    if photometric == CMYK:
-        flags.add("cmyk_converted")
     if layout.compression == OLD_JPEG:
         samples = _old_jpeg(page, layout)
     else:
         samples = read_samples(page, layout)
     count = COLOURS[photometric]
-    colours = to_rgb(page, layout, photometric, samples[..., :count])
     alpha, premultiplied = alpha_of(page, layout, samples, count)
-    if alpha is not None and not is_opaque(alpha):
-        flags.add("alpha_composited")
-        colours = over_white(colours, alpha, premultiplied)
     return TiffImage(
-        np.ascontiguousarray(colours),
+        np.ascontiguousarray(to_colours(page, layout, photometric, samples[..., :count])),
+        alpha,
+        premultiplied,
         frozenset(flags),
         page.number(tags.ORIENTATION, 1),
         page.octets(tags.ICC_PROFILE),
