@@ -1,4 +1,4 @@
-"""A PNG to RGB. Only what makes the picture reaches the decoder.
+"""A PNG to colours and alpha. Only what makes the picture reaches the decoder.
 
 Sources: PNG third edition (W3C) sections 5, 11 and 13. A damaged or huge text, profile or other
 ancillary chunk says nothing against the pixels, which have checksums of their own; and a decoder
@@ -16,7 +16,6 @@ import numpy as np
 from batch.archive import raster_codecs
 from batch.archive.depths import to_eight_bits
 from batch.archive.limits import Limits
-from batch.archive.transparency import is_opaque, over_white
 from batch.errors import FailureReason, ImageFailure, Stage
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -28,12 +27,14 @@ _MOST_PROFILE_BYTES = 16 << 20
 
 @dataclass(frozen=True, eq=False)
 class PngImage:
-    """pixels: (h, w, 3) uint8, RGB. exif: of the eXIf chunk, empty without one.
+    """colours: (h, w, 3) uint8, RGB. alpha: (h, w) uint8, or None.
 
-    icc_profile: None without one, empty where it cannot be inflated. flags: words of README.
+    exif: of the eXIf chunk, empty without one. icc_profile: None without one, empty where it
+    cannot be inflated. flags: words of README.
     """
 
-    pixels: np.ndarray
+    colours: np.ndarray
+    alpha: np.ndarray | None
     flags: frozenset[str]
     exif: bytes
     icc_profile: bytes | None
@@ -43,8 +44,8 @@ def decode(data: bytes, limits: Limits) -> PngImage:
     """Decode a PNG; of an animation the picture that every reader shows.
 
     Raises:
-        ImageFailure: NOT_COLOUR, WHOLLY_TRANSPARENT, UNSUPPORTED_FORMAT for a dialect,
-            DECODE_FAILED for damage to what makes the picture, or what `Limits.check_size` says.
+        ImageFailure: NOT_COLOUR, UNSUPPORTED_FORMAT for a dialect, DECODE_FAILED for damage to what
+            makes the picture, or what `Limits.check_size` says.
     """
     header, drawn, others = _sorted_chunks(data)
     columns, rows = (int.from_bytes(header[at : at + 4], "big") for at in (0, 4))
@@ -61,13 +62,11 @@ def decode(data: bytes, limits: Limits) -> PngImage:
     if samples.dtype == np.uint16:
         flags.add("was_16bit")
         samples = to_eight_bits(samples, 16)
-    pixels = samples[..., :3]
-    if samples.shape[2] == 4 and not is_opaque(samples[..., 3]):
-        flags.add("alpha_composited")
-        pixels = over_white(pixels, samples[..., 3])
+    colours = np.ascontiguousarray(samples[..., :3])
+    alpha = samples[..., 3] if samples.shape[2] == 4 else None
     profile = _profile(others[b"iCCP"]) if b"iCCP" in others else None
     exif = others.get(b"eXIf", b"")
-    return PngImage(np.ascontiguousarray(pixels), frozenset(flags), exif, profile)
+    return PngImage(colours, alpha, frozenset(flags), exif, profile)
 
 
 def _samples(header: bytes, drawn: bytes) -> np.ndarray:

@@ -33,6 +33,7 @@ _PILLOW_NAMES = {
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "PA"})
 _COLOUR_COMPONENTS = 3
+_INKS = 4
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -120,14 +121,24 @@ def _check_bitmap(data: bytes) -> None:
 
 
 def _png_image(decoded: png.PngImage) -> RasterImage:
+    flags, colours = set(decoded.flags), decoded.colours
+    if decoded.alpha is not None:
+        colours = _on_white(colours, decoded.alpha, flags)
     exif = Image.Exif()
     with contextlib.suppress(Exception):  # what it says of itself is no part of the picture
         exif.load(decoded.exif)
-    return _image(decoded.pixels, decoded.flags, _orientation(exif), decoded.icc_profile)
+    return _image(colours, flags, _orientation(exif), decoded.icc_profile)
 
 
 def _tiff_image(decoded: tiff.TiffImage) -> RasterImage:
-    return _image(decoded.pixels, decoded.flags, decoded.orientation, decoded.icc_profile)
+    flags, colours = set(decoded.flags), decoded.colours
+    if colours.shape[2] == _INKS:
+        inks = Image.fromarray(colours, "CMYK")
+        inks.info["icc_profile"] = decoded.icc_profile
+        colours = _to_rgb(inks, flags)
+    if decoded.alpha is not None:
+        colours = _on_white(colours, decoded.alpha, flags, decoded.premultiplied)
+    return _image(colours, flags, decoded.orientation, decoded.icc_profile)
 
 
 def _image(
@@ -245,10 +256,18 @@ def _to_rgb(image: Image.Image, flags: set[str]) -> np.ndarray:
     if image.mode in _ALPHA_MODES or (image.mode in ("P", "RGB") and "transparency" in image.info):
         rgba = np.asarray(image.convert("RGBA"))
         colours, alpha = rgba[..., :3], rgba[..., 3]
-        if is_opaque(alpha) or (image.format == "BMP" and not alpha.any()):
-            return np.ascontiguousarray(colours)  # many a bitmap leaves the fourth byte at 0
-        flags.add("alpha_composited")
-        return over_white(colours, alpha)
+        if image.format == "BMP" and not alpha.any():  # many a bitmap leaves the fourth byte at 0
+            return np.ascontiguousarray(colours)
+        return _on_white(colours, alpha, flags)
     if image.mode == "CMYK":
         flags.add("cmyk_converted")
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _on_white(
+    colours: np.ndarray, alpha: np.ndarray, flags: set[str], premultiplied: bool = False
+) -> np.ndarray:
+    if is_opaque(alpha):
+        return np.ascontiguousarray(colours)
+    flags.add("alpha_composited")
+    return over_white(colours, alpha, premultiplied)

@@ -1,4 +1,4 @@
-"""A TIFF's first full page to RGB, or a reason why not. Pure functions on bytes.
+"""A TIFF's first full page to colours, or a reason why not. Pure functions on bytes.
 
 Own code, where Pillow was at work before: it shuffles 16-bit planes, and it fills strips that are
 missing or cut with black and says nothing. tifffile fills, too; the tests compare with it. What
@@ -13,35 +13,36 @@ import numpy as np
 
 from batch.archive import tiff_directory as tags
 from batch.archive.limits import Limits
-from batch.archive.tiff_colours import CMYK, COLOURS, PALETTE, RGB, YCBCR, alpha_of, to_rgb
+from batch.archive.tiff_colours import CMYK, COLOURS, PALETTE, RGB, YCBCR, alpha_of, to_colours
 from batch.archive.tiff_directory import Directory, main_directory
+from batch.archive.tiff_layout import SEPARATE, Layout
 from batch.archive.tiff_segments import (
     DECODED,
     JPEG,
     OLD_JPEG,
-    SEPARATE,
-    Layout,
     decode_jpeg,
     read_samples,
 )
-from batch.archive.transparency import is_opaque, over_white
 from batch.errors import FailureReason, ImageFailure, Stage
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _MASK = 0, 1, 4
 _GREY = frozenset({_WHITE_IS_ZERO, _BLACK_IS_ZERO, _MASK})
-_UNSIGNED, _UNDEFINED = 1, 4
+_UNSIGNED, _SIGNED, _UNDEFINED = 1, 2, 4
 _MOST_BITS = 16
 _INKS_ARE_CMYK = 1
 
 
 @dataclass(frozen=True, eq=False)
 class TiffImage:
-    """pixels: (h, w, 3) uint8, RGB, unturned. orientation: as the page says, 1..8 or nonsense.
+    """colours: (h, w, 3) uint8, RGB, or (h, w, 4), CMYK; unturned. alpha: (h, w) uint8, or None.
 
-    icc_profile: None without one. flags: words of README.
+    premultiplied: whether the colours were multiplied by alpha. orientation: as the page says, 1..8
+    or nonsense. icc_profile: None without one. flags: words of README.
     """
 
-    pixels: np.ndarray
+    colours: np.ndarray
+    alpha: np.ndarray | None
+    premultiplied: bool
     flags: frozenset[str]
     orientation: int
     icc_profile: bytes | None
@@ -51,8 +52,8 @@ def decode(data: bytes, limits: Limits) -> TiffImage:
     """Decode the first page that is neither a smaller copy nor a mask.
 
     Raises:
-        ImageFailure: UNSUPPORTED_FORMAT, NOT_COLOUR, WHOLLY_TRANSPARENT, DECODE_FAILED, or what
-            `Limits.check_size` says.
+        ImageFailure: UNSUPPORTED_FORMAT, NOT_COLOUR, DECODE_FAILED, or what `Limits.check_size`
+            says.
     """
     page = main_directory(data)
     layout, photometric = _layout(page, limits)
@@ -63,20 +64,16 @@ def decode(data: bytes, limits: Limits) -> TiffImage:
         flags.add("was_16bit")
     if layout.compression in (JPEG, OLD_JPEG):
         flags.add("lossy")
-    if photometric == CMYK:
-        flags.add("cmyk_converted")
     if layout.compression == OLD_JPEG:
         samples = _old_jpeg(page, layout)
     else:
         samples = read_samples(page, layout)
     count = COLOURS[photometric]
-    colours = to_rgb(page, layout, photometric, samples[..., :count])
     alpha, premultiplied = alpha_of(page, layout, samples, count)
-    if alpha is not None and not is_opaque(alpha):
-        flags.add("alpha_composited")
-        colours = over_white(colours, alpha, premultiplied)
     return TiffImage(
-        np.ascontiguousarray(colours),
+        np.ascontiguousarray(to_colours(page, layout, photometric, samples[..., :count])),
+        alpha,
+        premultiplied,
         frozenset(flags),
         page.number(tags.ORIENTATION, 1),
         page.octets(tags.ICC_PROFILE),
@@ -86,12 +83,13 @@ def decode(data: bytes, limits: Limits) -> TiffImage:
 def _layout(page: Directory, limits: Limits) -> tuple[Layout, int]:
     """How the samples lie, and what they are; refuses what is not read here."""
     rows, columns = page.number(tags.ROWS, 0), page.number(tags.COLUMNS, 0)
-    samples = page.number(tags.SAMPLES, 1)
+    photometric = page.number(tags.PHOTOMETRIC, -1)
+    compression = page.number(tags.COMPRESSION, 1)
+    old_ycbcr = compression == OLD_JPEG and photometric == YCBCR
+    samples = page.number(tags.SAMPLES, 3 if old_ycbcr else 1)  # its writers left that out
     depths = page.numbers(tags.BITS)[: max(samples, 1)]
     bits = int(depths[0]) if len(depths) else 1
     limits.check_size(rows, columns, max(1, samples) * max(1, -(-bits // 8)))
-    photometric = page.number(tags.PHOTOMETRIC, -1)
-    compression = page.number(tags.COMPRESSION, 1)
     planar = page.number(tags.PLANAR, 1)
     _check_colours(page, photometric, samples)
     _check_bits(depths, samples)
@@ -137,13 +135,15 @@ def _check_bits(depths: np.ndarray, samples: int) -> None:
 
 def _check_colours(page: Directory, photometric: int, samples: int) -> None:
     formats = page.numbers(tags.SAMPLE_FORMAT)
-    if len(formats) and not np.isin(formats, (_UNSIGNED, _UNDEFINED)).all():
-        raise _unsupported("TIFF: samples are no whole numbers without a sign")
+    if len(formats) and not np.isin(formats, (_UNSIGNED, _SIGNED, _UNDEFINED)).all():
+        raise _unsupported("TIFF: samples are no whole numbers")
     extra = len(page.numbers(tags.EXTRA_SAMPLES))
     if photometric in _GREY and samples - extra <= 1:
         raise ImageFailure(
             Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
         )
+    if (formats == _SIGNED).any():
+        raise _unsupported("TIFF: samples have a sign")
     if photometric < 0:
         raise _damaged("TIFF without a photometric interpretation")
     if photometric not in COLOURS:

@@ -1,6 +1,6 @@
-"""A TIFF page's samples to RGB and alpha. Pure functions on arrays.
+"""A TIFF page's samples to colours and alpha. Pure functions on arrays.
 
-Source: TIFF 6.0 sections 4 to 6, 16 (CMYK), 18 (associated alpha) and 20 to 21 (YCbCr).
+Source: TIFF 6.0 sections 4 to 6, 18 (associated alpha) and 20 to 21 (YCbCr).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import numpy as np
 from batch.archive import tiff_directory as tags
 from batch.archive.depths import to_eight_bits
 from batch.archive.tiff_directory import Directory
-from batch.archive.tiff_segments import JPEG, OLD_JPEG, Layout
+from batch.archive.tiff_layout import Layout
+from batch.archive.tiff_segments import JPEG, OLD_JPEG
 from batch.errors import FailureReason, ImageFailure, Stage
 
 RGB, PALETTE, CMYK, YCBCR = 2, 3, 5, 6
@@ -23,14 +24,16 @@ _FULL_RANGE = (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)
 _EIGHT = 255
 
 
-def to_rgb(page: Directory, layout: Layout, photometric: int, samples: np.ndarray) -> np.ndarray:
+def to_colours(
+    page: Directory, layout: Layout, photometric: int, samples: np.ndarray
+) -> np.ndarray:
     """What the colour samples mean.
 
     Args:
         samples: (h, w, n) uint8, or uint16 above 8 bits; of YCbCr in JPEG they are RGB already.
 
     Returns:
-        (h, w, 3) uint8, RGB.
+        (h, w, 3) uint8, RGB; of CMYK the inks, (h, w, 4), 255 is all ink.
 
     Raises:
         ImageFailure: DECODE_FAILED for a colour map or coefficients that cannot be.
@@ -38,8 +41,6 @@ def to_rgb(page: Directory, layout: Layout, photometric: int, samples: np.ndarra
     if photometric == PALETTE:
         return _looked_up(page, layout.bits, samples[..., 0])
     colours = to_eight_bits(samples, layout.bits)
-    if photometric == CMYK:
-        return _without_inks(colours)
     jpeg_gave_rgb = layout.compression in (JPEG, OLD_JPEG) and layout.part_samples == 3
     if photometric == YCBCR and not jpeg_gave_rgb:
         return _from_ycbcr(page, colours)
@@ -58,12 +59,6 @@ def _looked_up(page: Directory, bits: int, indices: np.ndarray) -> np.ndarray:
     if table.max() > _EIGHT:
         table = table >> 8
     return np.ascontiguousarray(table.astype(np.uint8))[indices]
-
-
-def _without_inks(inks: np.ndarray) -> np.ndarray:
-    """CMYK to RGB without a profile: what the inks leave of white, and black of that."""
-    left = _EIGHT - inks.astype(np.uint16)
-    return ((left[..., :3] * left[..., 3:] + _EIGHT // 2) // _EIGHT).astype(np.uint8)
 
 
 def _from_ycbcr(page: Directory, samples: np.ndarray) -> np.ndarray:

@@ -1,8 +1,6 @@
-"""The strips or tiles of a TIFF page to samples. Every one must be there, whole, and long enough.
+"""The strips or tiles of a TIFF page to samples: each gives all its bytes, or the page fails.
 
-Libraries fill what is missing with black or with whatever lies at the offset, and say nothing; so
-the table of strips or tiles is checked before any is decoded, and each gives all its bytes or the
-page fails. Sources: TIFF 6.0 sections 3 to 15, technical note 2 (JPEG) and supplement 2 (deflate).
+Sources: TIFF 6.0 sections 9 to 15 and 21, technical note 2 (JPEG) and supplement 2 (deflate).
 """
 
 from __future__ import annotations
@@ -10,66 +8,22 @@ from __future__ import annotations
 import lzma
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from batch.archive import jpeg, jpeg_decoder, raster_codecs
 from batch.archive import tiff_directory as tiff
 from batch.archive.tiff_directory import Directory
+from batch.archive.tiff_layout import RAW, Layout, checked_table
 from batch.errors import FailureReason, ImageFailure, Stage
 
-RAW, LZW, OLD_JPEG, JPEG, DEFLATE, PACKBITS = 1, 5, 6, 7, 8, 32773
+LZW, OLD_JPEG, JPEG, DEFLATE, PACKBITS = 5, 6, 7, 8, 32773
 _ADOBE_DEFLATE, _LZMA, _ZSTD = 32946, 34925, 50000
-SEPARATE = 2
 _HORIZONTAL = 2
 _LOWEST_BIT_FIRST = 2
-_HEADER_BYTES = 8
 _SURPLUS = 1 << 20
 """Bytes that a compressed strip may hold beyond what the page needs."""
 _REVERSED = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a page's samples lie in its strips or tiles.
-
-    samples: of a pixel. bits: of a sample. separate: one plane a sample. part_rows, part_columns:
-    of a strip or tile; the last strip is shorter, the last tile is not. subsampling: pixels that
-    share chroma, horizontally and vertically, of uncompressed YCbCr. rgb_stream: whether a JPEG's
-    three components are RGB by the page's word.
-    """
-
-    rows: int
-    columns: int
-    samples: int
-    bits: int
-    separate: bool
-    tiled: bool
-    part_rows: int
-    part_columns: int
-    compression: int
-    predictor: int
-    fill_order: int
-    subsampling: tuple[int, int] = (1, 1)
-    rgb_stream: bool = False
-
-    @property
-    def part_samples(self) -> int:
-        """Samples of a pixel in one strip or tile."""
-        return 1 if self.separate else self.samples
-
-    @property
-    def parts_a_plane(self) -> tuple[int, int]:
-        """Strips or tiles: down, across."""
-        return -(-self.rows // self.part_rows), -(-self.columns // self.part_columns)
-
-    def part_bytes(self, rows: int) -> int:
-        """Bytes of so many rows of a strip or tile, uncompressed."""
-        if self.subsampling != (1, 1):
-            wide, high = self.subsampling
-            return -(-rows // high) * -(-self.part_columns // wide) * (wide * high + 2)
-        return rows * -(-self.part_columns * self.part_samples * self.bits // 8)
 
 
 def read_samples(page: Directory, layout: Layout) -> np.ndarray:
@@ -81,7 +35,7 @@ def read_samples(page: Directory, layout: Layout) -> np.ndarray:
     """
     down, across = layout.parts_a_plane
     planes = layout.samples if layout.separate else 1
-    offsets, counts = _checked_table(page, layout, planes * down * across)
+    offsets, counts = checked_table(page, layout, planes * down * across)
     tables = page.octets(tiff.JPEG_TABLES) or b""
     decode = _decoder(layout, page.order, tables)
     pixels = np.empty(
@@ -101,37 +55,6 @@ def read_samples(page: Directory, layout: Layout) -> np.ndarray:
         else:
             target[...] = found[:rows, :columns]
     return pixels
-
-
-def _checked_table(page: Directory, layout: Layout, needed: int) -> tuple[list[int], list[int]]:
-    """Offsets and byte counts of all strips or tiles, each of them in the file."""
-    offsets, counts = page.numbers(tiff.STRIP_OFFSETS), page.numbers(tiff.STRIP_BYTES)
-    if layout.tiled:
-        offsets, counts = page.numbers(tiff.TILE_OFFSETS), page.numbers(tiff.TILE_BYTES)
-    if not len(counts) and layout.compression == RAW:  # libtiff computes them, too, and warns
-        down, across = layout.parts_a_plane
-        last = layout.part_rows if layout.tiled else layout.rows - (down - 1) * layout.part_rows
-        plane = [layout.part_bytes(layout.part_rows)] * ((down - 1) * across)
-        plane += [layout.part_bytes(last)] * across
-        counts = np.array(plane * (needed // len(plane)))
-    if len(offsets) < needed or len(counts) < needed:
-        raise _damaged("TIFF: strips or tiles are missing")
-    offsets, counts = offsets[:needed], counts[:needed]
-    if (offsets < _HEADER_BYTES).any() or (counts < 1).any():
-        raise _damaged("TIFF: strips or tiles are missing")
-    ends = offsets + counts
-    if (ends > len(page.data)).any() or (ends < offsets).any():
-        raise _damaged("TIFF: a strip or tile lies beyond the file")
-    if ((offsets < page.end) & (ends > page.start)).any():
-        raise _damaged("TIFF: a strip or tile lies over the directory")
-    by_place = np.lexsort((ends, offsets))
-    starts, stops = offsets[by_place], ends[by_place]
-    overlaps = starts[1:] < stops[:-1]
-    if layout.tiled and layout.compression != RAW:  # blank tiles of large pictures may be one
-        overlaps &= (starts[1:] != starts[:-1]) | (stops[1:] != stops[:-1])
-    if overlaps.any():
-        raise _damaged("TIFF: strips or tiles lie over each other")
-    return offsets.tolist(), counts.tolist()
 
 
 def _decoder(layout: Layout, order: str, tables: bytes) -> Callable[[bytes, int], np.ndarray]:

@@ -1,0 +1,114 @@
+"""Where a TIFF page's strips or tiles lie, and that every one of them can be there.
+
+Libraries fill what is missing with black, or with whatever lies at the offset, and say nothing; so
+the table is checked in full before anything is decoded. Source: TIFF 6.0 sections 3 and 15.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from batch.archive import tiff_directory as tags
+from batch.archive.tiff_directory import Directory
+from batch.errors import FailureReason, ImageFailure, Stage
+
+RAW, SEPARATE = 1, 2
+"""A compression, and a planar configuration."""
+_HEADER_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a page's samples lie in its strips or tiles.
+
+    samples: of a pixel. bits: of a sample. separate: one plane a sample. part_rows, part_columns:
+    of a strip or tile; the last strip is shorter, the last tile is not. subsampling: pixels that
+    share chroma, horizontally and vertically, of uncompressed YCbCr. rgb_stream: whether a JPEG's
+    three components are RGB by the page's word.
+    """
+
+    rows: int
+    columns: int
+    samples: int
+    bits: int
+    separate: bool
+    tiled: bool
+    part_rows: int
+    part_columns: int
+    compression: int
+    predictor: int
+    fill_order: int
+    subsampling: tuple[int, int] = (1, 1)
+    rgb_stream: bool = False
+
+    @property
+    def part_samples(self) -> int:
+        """Samples of a pixel in one strip or tile."""
+        return 1 if self.separate else self.samples
+
+    @property
+    def parts_a_plane(self) -> tuple[int, int]:
+        """Strips or tiles: down, across."""
+        return -(-self.rows // self.part_rows), -(-self.columns // self.part_columns)
+
+    def part_bytes(self, rows: int) -> int:
+        """Bytes of so many rows of a strip or tile, uncompressed."""
+        if self.subsampling != (1, 1):
+            wide, high = self.subsampling
+            return -(-rows // high) * -(-self.part_columns // wide) * (wide * high + 2)
+        return rows * -(-self.part_columns * self.part_samples * self.bits // 8)
+
+
+def checked_table(page: Directory, layout: Layout, needed: int) -> tuple[list[int], list[int]]:
+    """Offsets and byte counts of all strips or tiles, each of them in the file.
+
+    Raises:
+        ImageFailure: DECODE_FAILED when one of them cannot be.
+    """
+    offsets, counts = _listed(page, layout)
+    if len(offsets) < needed:
+        raise _damaged("TIFF: strips or tiles are missing")
+    if layout.compression == RAW:  # what lies there beyond the picture's bytes is no matter
+        sizes = _raw_sizes(layout, needed)
+        counts = np.minimum(counts[:needed], sizes[: len(counts)]) if len(counts) else sizes
+    offsets, counts = offsets[:needed], counts[:needed]
+    if len(counts) < needed or (offsets < _HEADER_BYTES).any() or (counts < 1).any():
+        raise _damaged("TIFF: strips or tiles are missing")
+    ends = offsets + counts
+    if (ends > len(page.data)).any() or (ends < offsets).any():
+        raise _damaged("TIFF: a strip or tile lies beyond the file")
+    if ((offsets < page.end) & (ends > page.start)).any():
+        raise _damaged("TIFF: a strip or tile lies over the directory")
+    by_place = np.lexsort((ends, offsets))
+    starts, stops = offsets[by_place], ends[by_place]
+    overlaps = starts[1:] < stops[:-1]
+    if layout.tiled and layout.compression != RAW:  # blank tiles of large pictures may be one
+        overlaps &= (starts[1:] != starts[:-1]) | (stops[1:] != stops[:-1])
+    if overlaps.any():
+        raise _damaged("TIFF: strips or tiles lie over each other")
+    return offsets.tolist(), counts.tolist()
+
+
+def _listed(page: Directory, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets and byte counts as they stand; some writers keep those of tiles as those of strips.
+
+    A page without byte counts has none here: libtiff computes those of uncompressed pages, too.
+    """
+    if layout.tiled and tags.TILE_OFFSETS in page:
+        return page.numbers(tags.TILE_OFFSETS), page.numbers(tags.TILE_BYTES)
+    return page.numbers(tags.STRIP_OFFSETS), page.numbers(tags.STRIP_BYTES)
+
+
+def _raw_sizes(layout: Layout, needed: int) -> np.ndarray:
+    """(needed,) int64: bytes of every strip or tile that is not compressed."""
+    down, across = layout.parts_a_plane
+    plane = np.full(down * across, layout.part_bytes(layout.part_rows))
+    if not layout.tiled:
+        plane[-1] = layout.part_bytes(layout.rows - (down - 1) * layout.part_rows)
+    return np.tile(plane, needed // len(plane))
+
+
+def _damaged(detail: str) -> ImageFailure:
+    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)
