@@ -37,6 +37,7 @@ from batch.training.temperature import (
     rescaled,
 )
 from tests.support import REPOSITORY
+from tests.training.test_extra import run
 
 ROWS = st.lists(st.lists(st.floats(0.001, 1), min_size=3, max_size=3), min_size=1, max_size=8).map(
     lambda rows: np.array(rows) / np.sum(rows, axis=1, keepdims=True)
@@ -419,6 +420,14 @@ def test_labels_that_mean_nothing_are_refused(night, tmp_path, capsys, change, m
     assert code == ExitCode.USAGE
     assert message in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_calibrating_needs_no_extra(night, tmp_path):
+    words = [str(night / "reports"), "--labels", str(night / "labels.csv")]
+    words += ["--model", "isic9-plain", "--output", str(tmp_path / "out")]
+    ended = run("calibrate", *words)
+    assert ended.returncode == 0, ended.stderr
+    assert "Caution, with every score from now on: Measured on 48 images" in ended.stdout
 
 
 def test_a_used_folder_is_refused(night, tmp_path, capsys):
