@@ -7,6 +7,7 @@ decide (`stream_colour`) and, where libjpeg would decide otherwise, say so in th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,8 +21,9 @@ DHP = 0xDE
 """Begins a hierarchical picture, before its first frame."""
 SEQUENTIAL, PROGRESSIVE, LOSSLESS = frozenset({0xC0, 0xC1}), 0xC2, 0xC3
 START_OF_FRAME = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # last: JPEG-LS
-_WITHOUT_LENGTH = frozenset({0x00, *range(0x01, 0xC0), *range(0xD0, 0xD8)})
-"""Stuffed zero, TEM, restart markers, and the reserved ones: none begins a segment."""
+_SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
+"""A marker that begins a segment, or the image, or ends it; not so fill bytes, stuffed zeros, TEM,
+restart markers and the reserved ones, which may stand anywhere."""
 _RGB_IDS = (0x52, 0x47, 0x42)
 _JFIF_BYTES, _ADOBE_BYTES = 14, 12
 """Shortest payload that libjpeg takes for a JFIF or an Adobe marker."""
@@ -191,23 +193,12 @@ def walk(data: bytes, position: int | None = None) -> Iterator[tuple[int, int, i
     """
     if position is None:
         position = 2 if data[:2] == b"\xff\xd8" else len(data)
-    while (position := data.find(b"\xff", position)) >= 0 and position + 2 <= len(data):
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-            continue
-        if marker in _WITHOUT_LENGTH:
-            position += 2
-            continue
-        if marker == SOI:
+    while found := _SEGMENT.search(data, position):
+        start, marker = found.start(), data[found.start() + 1]
+        if marker == SOI or (marker != EOI and start + 4 > len(data)):
             return
-        if marker == EOI:
-            yield marker, position, position + 2
+        length = 0 if marker == EOI else int.from_bytes(data[start + 2 : start + 4], "big")
+        position = start + 2 + length
+        yield marker, start, min(position, len(data))
+        if marker in (SOS, EOI):
             return
-        if position + 4 > len(data):
-            return
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        yield marker, position, min(end, len(data))
-        if marker == SOS:
-            return
-        position = end

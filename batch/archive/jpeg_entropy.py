@@ -15,19 +15,20 @@ import re
 from dataclasses import dataclass, field
 from math import ceil
 
-from batch.archive.jpeg import SOS, JpegHeader, read_header, walk
+from batch.archive.jpeg import PROGRESSIVE, SOS, JpegHeader, read_header, walk
 from batch.archive.jpeg_blocks import BLOCK, Bits, DamagedError, Table, block_reader, tables_of
 from batch.archive.jpeg_scans import end_of_scan
 
 _DHT, _DRI = 0xC4, 0xDD
-_RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
+_RESTART = re.compile(rb"(?<!\xff)\xff+([\xd0-\xd7])")
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One component's share in a scan. blocks: (a row, rows) of it that a scan of its own codes.
+    """One component. blocks: (a row, rows) of it that a scan of its own codes.
 
-    is_set: a byte a coefficient, 1 where an earlier scan made it other than 0; whole rows of MCUs.
+    is_set: of a progressive picture a byte a coefficient, 1 where a scan made it other than 0; in
+    rows of row_length blocks, as many as the MCUs of an interleaved scan fill.
     """
 
     width: int
@@ -54,6 +55,8 @@ def check_whole(data: bytes) -> None:
         DamagedError: something is missing, left over or in no table.
     """
     header = read_header(data)
+    if not all(1 <= factor <= 4 for factors in header.sampling for factor in factors):
+        raise DamagedError
     stream = _Stream(header, _parts(header))
     position: int | None = 2
     scans = 0
@@ -76,12 +79,13 @@ def check_whole(data: bytes) -> None:
 def _parts(header: JpegHeader) -> list[_Part]:
     widest = max(h for h, _ in header.sampling)
     highest = max(v for _, v in header.sampling)
-    across, down = ceil(header.columns / (8 * widest)), ceil(header.rows / (8 * highest))
+    across, down = _mcus(header)
+    kept = BLOCK if header.process == PROGRESSIVE else 0
     parts = []
     for h, v in header.sampling:
         columns, rows = ceil(header.columns * h / widest), ceil(header.rows * v / highest)
         blocks = ceil(columns / 8), ceil(rows / 8)
-        parts.append(_Part(h, v, blocks, across * h, bytearray(across * h * down * v * BLOCK)))
+        parts.append(_Part(h, v, blocks, across * h, bytearray(across * h * down * v * kept)))
     return parts
 
 
@@ -102,7 +106,7 @@ def _check_scan(stream: _Stream, payload: bytes, coded: bytes) -> None:
     if sequence != [number % 8 for number in range(len(sequence))]:
         raise DamagedError
     alone = count == 1
-    across, down = chosen[0][0].blocks if alone else _mcus(chosen[0][0])
+    across, down = chosen[0][0].blocks if alone else _mcus(stream.header)
     total = across * down
     interval = stream.restart_interval or total
     if len(sequence) + 1 != -(-total // interval):
@@ -123,6 +127,8 @@ def _check_scan(stream: _Stream, payload: bytes, coded: bytes) -> None:
         bits.end()
 
 
-def _mcus(part: _Part) -> tuple[int, int]:
-    across = part.row_length // part.width
-    return across, len(part.is_set) // BLOCK // part.row_length // part.height
+def _mcus(header: JpegHeader) -> tuple[int, int]:
+    """MCUs of an interleaved scan: (a row, rows)."""
+    widest = max(h for h, _ in header.sampling)
+    highest = max(v for _, v in header.sampling)
+    return ceil(header.columns / (8 * widest)), ceil(header.rows / (8 * highest))

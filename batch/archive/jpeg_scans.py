@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from batch.archive.jpeg import PROGRESSIVE, SOS, JpegHeader, walk
 
-_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
-"""What ends coded data: a marker, with the fill bytes before it."""
+_AFTER_SCAN = re.compile(rb"(?<!\xff)\xff+[^\x00\xff\xd0-\xd7]")
+"""What ends coded data: a marker, with the fill bytes before it; a run is looked at once."""
 _COEFFICIENTS = 64
 
 

@@ -88,8 +88,14 @@ def require_supported(data: bytes, header: JpegHeader) -> None:
         raise _unsupported("JPEG that tells its height after its first scan")
     if components == 3 and _XYB in icc_profile(data, header):
         raise _unsupported("JPEG in XYB colours")
-    if header.process == LOSSLESS and (components == 4 or header.subsampled):
+    if header.process == LOSSLESS and not _is_rgb(header):
         raise _unsupported("lossless JPEG, not in RGB")
+
+
+def _is_rgb(header: JpegHeader) -> bool:
+    """What libjpeg reads of lossless JPEG: it converts no colours there. One component is grey."""
+    colour, _ = stream_colour(header, None)
+    return colour in (StreamColour.RGB, StreamColour.GREY) and not header.subsampled
 
 
 def icc_profile(data: bytes, header: JpegHeader) -> bytes:

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from batch.archive import jpeg_repair
 from batch.archive.formats import HEAD_BYTES, FileFormat, sniff
@@ -130,12 +131,21 @@ def test_such_a_file_is_still_refused_when_it_is_cut(fault):
         re.sub(rb"(?=\xff[\xd0-\xd7])", bytes(9), RESTARTS),
         ODD[:2] + icc(2, 3) + ODD[2:-2] + bytes(700) + ODD[-2:],
         CMYK[:2] + icc(2, 3) + CMYK[2:-2] + bytes(700) + CMYK[-2:],
+        replaced(CMYK, 0xEE, b"Adobe\x00\x64\x00\x00\x00\x00\x07"),
     ],
-    ids=["progressive", "zeros between scans", "zeros between restarts", "4x2", "CMYK"],
+    ids=["progressive", "zeros between scans", "zeros between restarts", "4x2", "CMYK", "YCCK"],
 )
 def test_other_kinds_are_repaired_too(data):
     expected = pillow_pixels(data)
     np.testing.assert_array_equal(decode(data, FileFormat.JPEG, Limits()).pixels, expected)
+
+
+def test_what_other_segments_say_is_not_lost_with_a_broken_one():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved(PIXELS, exif=exif)
+    found = decode(data[:2] + mpf(VERSION, TWO) + data[2:], FileFormat.JPEG, Limits())
+    assert "exif_orientation_ignored" in found.flags
 
 
 @pytest.mark.parametrize("tail", [b"\x12", b"\x12" * 15, bytes(range(1, 40))])

@@ -96,3 +96,12 @@ def test_the_parameters_of_a_sequential_scan_say_nothing_of_what_is_missing():
         decode(faulty, FileFormat.JPEG, Limits()).pixels,
         decode(data, FileFormat.JPEG, Limits()).pixels,
     )
+
+
+def test_a_long_run_of_fill_bytes_is_passed_over_at_once():
+    """Looked at from each of its bytes, this one would take hours."""
+    ((_, coded, _),) = scans(saved(PIXELS))
+    data = saved(PIXELS)[:coded] + (b"\xff" * 3_000_000 + b"\x00") * 2
+    assert count_scans(data) == 1
+    assert count_scans(data[:coded] + b"\xff" * 3_000_000) == 1
+    assert read_header(b"\xff\xd8" + b"\xff" * 3_000_000 + data[2:]).rows == 60

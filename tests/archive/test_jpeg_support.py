@@ -19,6 +19,8 @@ SOUND = saved(PIXELS)
 FRAME = SOUND.index(b"\xff\xc0")
 WIDE = PIXELS.astype(np.uint16) << 4
 
+LOSSLESS = imagecodecs.jpeg8_encode(PIXELS, lossless=True)
+
 
 def of_process(marker: int) -> bytes:
     return SOUND[: FRAME + 1] + bytes([marker]) + SOUND[FRAME + 2 :]
@@ -56,6 +58,10 @@ UNSUPPORTED = {
     "height to come": (
         SOUND[: FRAME + 5] + bytes(2) + SOUND[FRAME + 7 :],
         "JPEG that tells its height after its first scan",
+    ),
+    "lossless, with JFIF": (
+        LOSSLESS[:2] + SOUND[2:20] + LOSSLESS[2:],
+        "lossless JPEG, not in RGB",
     ),
     "XYB": (xyb(), "JPEG in XYB colours"),
 }
