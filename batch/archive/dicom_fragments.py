@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from batch.errors import FailureReason, ImageFailure, Stage
 
@@ -18,12 +19,11 @@ _HEADER = 8
 """Bytes of an item's tag and length."""
 _UNDEFINED = 0xFFFFFFFF
 
-_JPEG_STARTS = (
-    b"\xff\xd8\xff",  # JPEG, lossless JPEG, JPEG-LS
-    b"\xff\x4f\xff\x51",  # JPEG 2000, HTJ2K
-    b"\x00\x00\x00\x0cjP  \r\n\x87\n",  # the same in a JP2 file
-)
-_UNMARKED_STARTS = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL \r\n\x87\n")  # JPEG XL: no marker ends it
+_JPEG = (b"\xff\xd8\xff",)  # lossless JPEG and JPEG-LS, too
+_JPEG_2000 = (b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  \r\n\x87\n")  # the codestream, a JP2 file
+_JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL \r\n\x87\n")
+_RLE = (b"",)  # known by its header
+_HAVE_END = (_JPEG, _JPEG_2000)
 _JPEG_END = b"\xff\xd9"
 _PADDING_SEEN = 16
 _RLE_HEADER, _RLE_SEGMENTS = 64, 15
@@ -112,8 +112,9 @@ def split_frames(data: bytes, declared: int, extended_offsets: bytes = b"") -> F
         raise ImageFailure(
             Stage.DECODE, FailureReason.DECODE_FAILED, "no fragments in the pixel data"
         )
-    table = _offsets(data[slice(*items.spans[0])], 4)
-    fragments = items.spans[1:]
+    table, fragments = _offsets(data[slice(*items.spans[0])], 4), items.spans[1:]
+    if _kind(data, items.spans[0]) is not None:  # some writers leave the Basic Offset Table out
+        table, fragments = [], items.spans
     if len(fragments) != declared:
         fragments = tuple(span for span in fragments if span[0] < span[1])
     tables = (_offsets(extended_offsets, 8), table)
@@ -122,8 +123,7 @@ def split_frames(data: bytes, declared: int, extended_offsets: bytes = b"") -> F
         raise _contradiction(
             f"{declared} frames declared, {len(fragments)} fragments that do not tell them apart"
         )
-    borders = [*firsts, len(fragments)]
-    spans = tuple(fragments[a:b] for a, b in zip(borders, borders[1:], strict=False))
+    spans = tuple(fragments[a:b] for a, b in pairwise([*firsts, len(fragments)]))
     return Frames(data, spans[:declared], declared, len(spans) > declared, items.is_cut)
 
 
@@ -133,23 +133,25 @@ def _firsts(
     """The numbers of the fragments that begin a frame; None when that cannot be told."""
     if len(fragments) == declared:
         return list(range(declared))
-    by_start = [number for number, span in enumerate(fragments) if _begins(data, span)]
-    by_both = [n for n in by_start if n == 0 or _may_end(data, fragments[n - 1])]
+    kinds = [_kind(data, span) for span in fragments]
+    kind = kinds[0] if kinds else None
+    by_start = [n for n, found in enumerate(kinds) if found is not None and found == kind]
+    by_both = [
+        n for n in by_start if n == 0 or kind not in _HAVE_END or _ends(data, fragments[n - 1])
+    ]
     for firsts in (by_start, by_both):
-        if len(firsts) == declared and firsts[0] == 0:
+        if len(firsts) == declared:
             return firsts
     for table in tables:
         named = _by_table(fragments, table)
         if len(named) == declared and set(by_start) <= set(named):
             return named
-    agreed = by_start[: declared + 1] == by_both[: declared + 1] and by_start[:1] == [0]
+    agreed = by_start[: declared + 1] == by_both[: declared + 1]
     if agreed and len(by_start) > declared:
         return by_start
-    if agreed and _are_whole(data, fragments, by_start):
+    if agreed and by_start and _are_whole(data, fragments, by_start):
         return by_start  # fewer than declared: those that are there
-    if declared == 1 and not by_start:
-        return [0] if fragments else []
-    return None
+    return [0] if declared == 1 and fragments and not by_start else None
 
 
 def _by_table(fragments: Sequence[Span], table: Sequence[int]) -> list[int]:
@@ -159,7 +161,7 @@ def _by_table(fragments: Sequence[Span], table: Sequence[int]) -> list[int]:
     origin = fragments[0][0]
     numbers = {start - origin: number for number, (start, _) in enumerate(fragments)}
     named = [numbers.get(offset, -1) for offset in table]
-    fits = bool(named) and named[0] == 0 and all(a < b for a, b in zip(named, named[1:]))  # noqa: B905
+    fits = named[:1] == [0] and all(before < after for before, after in pairwise(named))
     return named if fits else []
 
 
@@ -170,25 +172,19 @@ def _are_whole(data: bytes, fragments: Sequence[Span], firsts: Sequence[int]) ->
     return not any(_ends(data, fragments[n]) for n in inner)
 
 
-def _begins(data: bytes, span: Span) -> bool:
-    start = span[0]
-    return data.startswith((*_JPEG_STARTS, *_UNMARKED_STARTS), start) or _is_rle_header(
-        data[start : min(start + _RLE_HEADER, span[1])]
-    )
+def _kind(data: bytes, span: Span) -> tuple[bytes, ...] | None:
+    """The kind of stream that begins there, by its possible beginnings; None where none does."""
+    start, end = span
+    for kind in (_JPEG, _JPEG_2000, _JPEG_XL):
+        if data.startswith(kind, start, end):
+            return kind
+    return _RLE if _is_rle_header(data[start : min(start + _RLE_HEADER, end)]) else None
 
 
 def _ends(data: bytes, span: Span) -> bool:
     """Whether the end marker of the JPEG family stands at the end, but for padding."""
     start, end = span
     return data[max(start, end - _PADDING_SEEN) : end].rstrip(b"\0").endswith(_JPEG_END)
-
-
-def _may_end(data: bytes, span: Span) -> bool:
-    """The same; true for what has no end marker."""
-    is_unmarked = data.startswith(_UNMARKED_STARTS, span[0]) or _is_rle_header(
-        data[span[0] : span[0] + _RLE_HEADER]
-    )
-    return is_unmarked or _ends(data, span)
 
 
 def _is_rle_header(header: bytes) -> bool:

@@ -162,6 +162,23 @@ def test_empty_fragments_are_no_frames():
     assert streams(value([JPEG[0], b"", JPEG[1]]), 3) == [JPEG[0], b"", JPEG[1]]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_basic_offset_table_that_was_left_out_is_no_frame(kind):
+    fragments = KINDS[kind]
+    data = b"".join(item(even(fragment)) for fragment in fragments)
+    assert streams(data, 3) == [each.rstrip(b"\0") for each in fragments]
+
+
+def test_the_start_of_another_kind_of_stream_is_none_within_a_frame():
+    """Two bytes of JPEG XL's, which may stand anywhere in JPEG 2000 and RLE."""
+    for stream in (JPEG_2000[0], RLE[0]):
+        middle = len(stream) // 2
+        parts = [stream[:middle], b"\xff\x0a" + stream[middle:], b"\xff\xd8\xff" + stream]
+        frames = split_frames(value(parts), 1)
+        assert frames.stream(0).rstrip(b"\0") == b"".join(map(even, parts)).rstrip(b"\0")
+        assert not frames.has_surplus
+
+
 @pytest.mark.parametrize(
     ("end", "spans", "where"),
     [
