@@ -261,7 +261,9 @@ def _facts(
 def _with_marks(facts: ReviewFacts, counted: Mapping[str, int], unmatched: int) -> ReviewFacts:
     notes = [*facts.notes]
     if old := counted["without_effect"] - unmatched:
-        marks = "1 mark closes nothing: it is" if old == 1 else f"{old} marks close nothing: they are"
+        marks = (
+            "1 mark closes nothing: it is" if old == 1 else f"{old} marks close nothing: they are"
+        )
         notes.append(
             f"{marks} older than every image of the lesion, or of one image while another one asks "
             "for a look."
