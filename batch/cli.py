@@ -104,8 +104,8 @@ def _marks_lost(review: Mapping[str, Any]) -> bool:
 
     if lost := marks_not_understood({"review": review}):
         _say(
-            f"{PROGRAM}: {lost} rows of the files with marks cannot be understood and close "
-            "nothing; the summary and the page name file and row. Mend them and run `worklist`. "
+            f"{PROGRAM}: {lost} row{'s' * (lost != 1)} of the files with marks cannot be understood, "
+            "and closed nothing; the summary and the page name file and row. Mend them and run `worklist`. "
             "The list is there.\n",
             sys.stderr,
         )

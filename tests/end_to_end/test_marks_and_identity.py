@@ -159,7 +159,7 @@ def test_marks_that_are_not_understood_exit_with_8_and_the_night_is_published(pl
     said = capsys.readouterr()
     assert "1 taken, 0 without effect, 1 NOT UNDERSTOOD" in said.out
     assert "reviewed (1).csv: row 4 does not count: reviewed_at is a date that can be" in said.out
-    assert "1 rows of the files with marks cannot be understood" in said.err
+    assert "1 row of the files with marks cannot be understood" in said.err
     assert place.metric("exit_code") == 8
     assert place.metric('marks{state="not_understood"}') == 1
     assert main(["worklist", str(place.reports)]) == ExitCode.MARKS_NOT_UNDERSTOOD
