@@ -102,11 +102,13 @@ def _marks_lost(review: Mapping[str, Any]) -> bool:
     """Say that somebody's decisions do not count; the list is there, and asks again."""
     from batch.reports.review_said import marks_not_understood
 
-    if lost := marks_not_understood({"review": review}):
+    lost = marks_not_understood({"review": review})
+    if lost:
+        rows = "1 row" if lost == 1 else f"{lost} rows"
         _say(
-            f"{PROGRAM}: {lost} row{'s' * (lost != 1)} of the files with marks cannot be understood, "
-            "and closed nothing; the summary and the page name file and row. Mend them and run `worklist`. "
-            "The list is there.\n",
+            f"{PROGRAM}: {rows} of the files with marks cannot be understood, and closed nothing; "
+            "the summary and the page name file and row. Mend them and run `worklist`. The list is "
+            "there.\n",
             sys.stderr,
         )
     return bool(lost)
