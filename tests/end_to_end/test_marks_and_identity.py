@@ -180,6 +180,7 @@ def test_too_many_without_a_score_is_graver_than_a_mark(place):
 
 def test_a_mark_is_graver_than_a_stop_in_order(place):
     marks(place, "PATTERN:p0/l1;ok;R;03/04/2026;")
-    place.picture("p9/l9/0.png", np.full((64, 64, 3), range(64), np.uint8).swapaxes(1, 2))
+    pixels = np.random.default_rng(9).integers(0, 255, (64, 64, 3), np.uint8)
+    place.picture("p9/l9/0.png", pixels)
     assert place.score("--max-duration", "0s") == ExitCode.MARKS_NOT_UNDERSTOOD
     assert place.run["stopped"] == "deadline"
