@@ -13,7 +13,7 @@ from batch.review.contract import Tier
 from batch.review.image_changes import image_changes
 from batch.review.marks import Mark
 from batch.review.remembered import Links, Remembered, Row, before_of
-from batch.review.standing import Review, SeenImage, Standing, review_of, stand
+from batch.review.standing import Before, Review, SeenImage, Standing, review_of, stand
 from batch.review.tiers import TIERS
 from batch.review.wording import flags, reason
 
@@ -208,6 +208,7 @@ def marks_taken(
     """
     taken: set[Mark] = set()
     for key in sorted(assigned.keys()):
+        before: Before | None
         if key in left:
             review, before = _review_of_left(left[key], assigned), before_of(left[key])
         else:

@@ -80,22 +80,23 @@ class Marks:
 
 def read_marks(path: Path) -> Marks:
     """Read one file, CSV or (by its name) Parquet. Raises nothing for what is in it."""
+    name = one_line(path.name, _WORD_MOST)  # it is printed
     try:
-        check_kind(path.name)
+        check_kind(name)
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # a pipe would never end
-            return _nothing(path.name, "cannot be read (no regular file)")
+            return _nothing(name, "cannot be read (no regular file)")
         if found.st_size > MOST_BYTES:
-            return _nothing(path.name, f"larger than {MOST_BYTES // 10**6} MB")
+            return _nothing(name, f"larger than {MOST_BYTES // 10**6} MB")
         if path.suffix.lower() == ".parquet":
-            return parse_rows(_parquet(path), path.name)
-        return parse_csv(path.read_bytes(), path.name)
+            return parse_rows(_parquet(path), name)
+        return parse_csv(path.read_bytes(), name)
     except NotRead as error:
-        return _nothing(path.name, str(error))
+        return _nothing(name, str(error))
     except OSError as error:
-        return _nothing(path.name, f"cannot be read ({error.strerror or type(error).__name__})")
+        return _nothing(name, f"cannot be read ({error.strerror or type(error).__name__})")
     except Exception as error:  # a Parquet file that Arrow refuses, in one of many ways
-        return _nothing(path.name, f"cannot be read ({type(error).__name__})")
+        return _nothing(name, f"cannot be read ({type(error).__name__})")
 
 
 def parse_csv(data: bytes, name: str) -> Marks:

@@ -11,6 +11,7 @@ from batch.errors import UsageError
 from batch.operations.runs import instant, latest_run, number, words
 from batch.operations.runs_table import last_runs, runs_table
 from tests.operations import ledger, night, point_latest
+from tests.review.conftest import machine_in
 from tests.support import as_nobody
 
 
@@ -40,6 +41,18 @@ def test_the_table_shows_every_value_and_marks_the_latest(tmp_path):
     assert newest.split() == ["*", "r2", *values.split()]
     assert older.split()[:2] == ["r1", "2026-11-20"]
     assert older.split()[-1] == "deadline"
+
+
+def test_all_starts_are_of_the_machine_s_zone_with_the_newest_night_s_offset(tmp_path):
+    night(tmp_path, "r1", ledger("2026-07-01T00:30:00+00:00"))
+    night(tmp_path, "r2", ledger("2026-11-20T23:30:00+00:00"))
+    night(tmp_path, "r0", ledger("no time"))
+    with machine_in("Europe/Berlin"):
+        head, newest, older, damaged = runs_table(last_runs(tmp_path, 9)).splitlines()
+    assert "started (+01:00)" in head
+    assert "2026-11-21 00:30" in newest
+    assert "2026-07-01 01:30" in older
+    assert "r0 " in damaged
 
 
 def test_nights_are_newest_first_by_start_and_then_by_name(tmp_path):

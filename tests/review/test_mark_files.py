@@ -120,6 +120,12 @@ def test_a_spreadsheet_s_own_file_and_a_pipe_are_told_by_name(tmp_path):
     assert "no regular file" in read_marks(tmp_path / "reviewed.csv").problems[0]
 
 
+def test_a_file_s_name_steers_no_terminal(tmp_path):
+    for name in ("reviewed\x1b[2J.csv", "reviewed\udcff.csv"):
+        (tmp_path / name).write_bytes(b"a,b\n1,2\n")
+        assert read_marks(tmp_path / name).problems[0].isprintable()
+
+
 @given(st.text(st.characters(codec="cp1252", exclude_categories=["Cc"]), min_size=1))
 def test_words_come_back_from_every_encoding(word):
     rows = f'lesion_key;decision;reviewed_at\r\n"{word.replace(chr(34), chr(34) * 2)}";x;2026-11-25'
