@@ -160,7 +160,7 @@ class Run:
 
     @property
     def log(self) -> str:
-        (log,) = (self.reports / "logs").iterdir()
+        (log,) = (self.reports / "logs").glob("*.log")
         return log.read_text(encoding="utf-8")
 
     def table(self, name: str) -> pd.DataFrame:

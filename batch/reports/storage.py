@@ -23,8 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batch.archive.privacy import Identifiers
 from batch.errors import UsageError
 from batch.objects.url import Place
+from batch.private import close_to_others
 from batch.reports.shared import LocalSharedFolder, SharedFolder
 
 SUCCESS_FILE = "_SUCCESS"
@@ -190,6 +192,8 @@ class LocalReports:
         """Write the ledger beside the tables, and all of it to the disk."""
         told = {**run_json, "parts": digests(staging.night)}
         write_json(staging.night / RUN_FILE, told, indent=2)
+        if run_json.get("options", {}).get("identifiers") == Identifiers.FULL:
+            close_to_others(staging.night)
         sync_tree(staging.night)
 
     def _remove_empty_work(self) -> None:

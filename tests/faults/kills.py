@@ -113,6 +113,11 @@ class Seen:
     segments: int
 
 
+def logs_of(reports: Path) -> list[str]:
+    """Names of the logs, an attempt's own record left out."""
+    return [name for name in os.listdir(reports / "logs") if name.endswith(".log")]
+
+
 def make_scene(folder: Path, files: int, segment_size: int, seed: int, score: Score) -> Scene:
     """Write the archive and run both nights."""
     archive, begin, reference = folder / "archive", folder / "reports_0", folder / "reports_a"
@@ -120,9 +125,9 @@ def make_scene(folder: Path, files: int, segment_size: int, seed: int, score: Sc
     assert score(_words(archive, begin, segment_size)) == 0
     write_archive(archive, range(files // 4, files), seed)
     shutil.copytree(begin, reference, symlinks=True)
-    before = set(os.listdir(begin / "logs"))
+    before = set(logs_of(begin))
     assert score(_words(archive, reference, segment_size)) == 0
-    (log,) = set(os.listdir(reference / "logs")) - before
+    (log,) = set(logs_of(reference)) - before
     to_read = files_to_read(reference / "logs" / log)
     assert to_read
     night = reference / os.readlink(reference / "latest")
@@ -152,7 +157,7 @@ def write_archive(root: Path, numbers: Sequence[int], seed: int) -> None:
 def kill_once(scene: Scene, target: str, chance: random.Random) -> Kill:
     """Start the night and kill it in a phase, at a random instant of it."""
     before = look(scene.reports)
-    logs = set(os.listdir(scene.reports / "logs"))
+    logs = set(logs_of(scene.reports))
     process = start(scene.words(scene.reports), scene.folder / "said")
     moment = _Moment(scene, target, before, chance)
     while process.poll() is None and not moment.has_come():
@@ -169,7 +174,7 @@ def _judge(scene: Scene, before: Seen, logs: set[str], ended: bool) -> Kill:
     lost = 0 if published else len(before.files - after.files)
     latest = scene.reports / "runs" / after.latest
     broken = damages(latest)
-    new = set(os.listdir(scene.reports / "logs")) - logs
+    new = set(logs_of(scene.reports)) - logs
     planned = files_to_read(scene.reports / "logs" / new.pop()) if new else None
     found = Kill(
         "ended" if ended else _phase(scene.reports, before, after),

@@ -32,7 +32,8 @@ def test_a_full_disk_is_named_and_nothing_is_left_behind(
     words += ["--log-file", str(tmp_path / "log")]
     assert main(words) == ExitCode.FAILURE
     assert "cannot be written (No space left on device)" in capsys.readouterr().err
-    assert [path.name for path in reports.iterdir()] == [".lock"]
+    assert sorted(path.name for path in reports.iterdir()) == [".lock", "logs"]
+    assert "cannot be written (No space left" in (tmp_path / "log").read_text().splitlines()[-1]
     subprocess.run(["mount", "-o", "remount,size=10m", str(small_disk)], check=True)
     assert main(words) == ExitCode.COMPLETE
     assert (reports / "latest" / "_SUCCESS").exists()

@@ -29,6 +29,9 @@ class Swapper:
     def __init__(self, model):
         self.model, self.swapped = model, False
 
+    def phase(self, name):
+        assert name in ("listing", "scoring")
+
     def found(self, files):
         other = self.model.with_name("other.keras")
         other.write_bytes(other_bytes(self.model))

@@ -10,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +21,7 @@ from batch.cli import main
 from batch.errors import ExitCode
 from batch.objects.store import ObjectStore
 from batch.objects.url import ObjectUrl
+from batch.reports.attempts import Record
 from tests.cluster.flink import wait_for
 from tests.objects.server import download, environment, upload
 from tests.small_model import SCORE
@@ -277,6 +279,34 @@ def test_a_store_that_cannot_be_used_is_told_in_one_line(
     message = capsys.readouterr().err
     assert said in message
     assert "Traceback" not in message
+
+
+def test_attempts_are_known_from_another_machine_and_the_page_is_named(
+    archive, url, tmp_path, grown_up, capsys
+):
+    assert score(archive, url / "reports") == ExitCode.COMPLETE
+    pointer = ObjectStore(url / "reports").get("latest").data.decode().strip()
+    page = f"Page       {url / 'reports'}/{pointer}/review_worklist.html"
+    assert capsys.readouterr().out.splitlines()[-1] == page
+    assert score(url / "empty", url / "reports") == ExitCode.NO_IMAGES
+    killed = Record(tmp_path / "elsewhere", url / "reports", "29991231T000000Z-dead")
+    killed.begin(datetime(2999, 12, 31, tzinfo=UTC))
+    logs = [found.name for found in ObjectStore(url / "reports").objects("logs/")]
+    assert len([name for name in logs if name.endswith(".log")]) == 2
+    last = max(name for name in logs if name.endswith(".log"))
+    text = ObjectStore(url / "reports").get(last).data.decode()
+    assert "ended with exit code 3: ARCHIVE: no file there" in text.splitlines()[-1]
+    shutil.rmtree(tmp_path / "copies")
+    capsys.readouterr()
+    assert main(["runs", str(url / "reports")]) == 0
+    _, dead, failed, published = capsys.readouterr().out.splitlines()
+    assert "no end was written: killed" in dead
+    assert "  3  " in failed
+    assert "failed: ARCHIVE: no file there" in failed
+    assert published.startswith("*")
+    killed.end(datetime(2999, 12, 31, tzinfo=UTC), 4, "late")
+    assert main(["runs", str(url / "reports"), "--last", "1"]) == 0
+    assert "failed: late" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("word", ["gs://hospital/a", "s3://A/b", "s3:///b", "http://x/y"])

@@ -13,7 +13,7 @@ import pytest
 
 from batch.archive.dicom_objects import CODECS, Codec
 from batch.archive.storage import LocalArchive
-from batch.errors import FailureReason, ImageFailure, Stage, UsageError
+from batch.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage, UsageError
 from batch.operations import decoder_probe, doctor
 from batch.operations.checks import Check, Status, doctor_table, has_failed, level
 from batch.operations.decoder_probe import STREAMS, decode_trouble
@@ -27,6 +27,7 @@ from batch.operations.doctor import (
     space_checks,
 )
 from tests.operations import night, point_latest
+from tests.support import as_nobody
 
 OK, WARNING, FAILED = Status
 
@@ -208,6 +209,17 @@ def test_a_watched_process_that_does_not_start_is_a_failed_check(monkeypatch):
     monkeypatch.setattr(doctor, "call_watched", refuse)
     assert look(doctor._watched_process)["look"].status == FAILED
 
+    def no_process(*_):
+        raise DecoderNotStarted("Resource temporarily unavailable")
+
+    monkeypatch.setattr(doctor, "call_watched", no_process)
+    check = look(doctor._watched_process)["watched process"]
+    assert (check.status, check.found) == (
+        FAILED, "did not start (Resource temporarily unavailable)",
+    )  # fmt: skip
+    (check,) = guarded("x", lambda: doctor._decoder(Codec.RLE))
+    assert check.found.endswith("no process started (Resource temporarily unavailable)")
+
 
 def test_python_and_libraries_are_told(monkeypatch):
     wanted = ["numpy>=2", "no.such_thing-here>=1", "pytest>=8; extra == 'test'"]
@@ -294,6 +306,63 @@ def test_each_step_of_publication_is_tried_and_cleaned_up(tmp_path, monkeypatch,
     assert found["reports writing"].status == FAILED
     assert "(Operation not permitted)" in found["reports writing"].found
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [
+        ("file/reports", "file is a file, or a link to nothing"),
+        ("file/a/b", "file is a file, or a link to nothing"),
+        ("dangling", "dangling is a file, or a link to nothing"),
+        ("dangling/reports", "dangling is a file, or a link to nothing"),
+        ("x" * 300, "this cannot be a name (File name too long)"),
+    ],
+)
+def test_reports_that_cannot_be_are_one_failed_check_that_says_why(tmp_path, place, found):
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (check,) = look(doctor._folder, tmp_path / place).values()
+    assert (check.name, check.status) == ("reports folder", FAILED)
+    assert found in check.found
+
+
+def test_of_reports_that_cannot_be_nothing_else_is_tried(no_machine, tmp_path):
+    (tmp_path / "file").touch()
+    failed = [c for c in examine(None, tmp_path / "file" / "r", None) if c.status != OK]
+    assert [check.name for check in failed] == ["reports folder"]
+    assert failed[0].remedy == "Needed: a folder, or a new name."
+
+
+@pytest.mark.parametrize("name", ["reports", "new/reports"])
+def test_a_parent_that_cannot_be_written_is_said(no_machine, tmp_path, name):
+    (tmp_path / "closed").mkdir(mode=0o555)
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    with as_nobody():
+        checks = examine(None, tmp_path / "closed" / name, None)
+    failed = [check for check in checks if check.status == FAILED]
+    assert [check.name for check in failed] == ["reports writing"]
+    assert "closed (Permission denied)" in failed[0].found
+
+
+def test_places_that_hold_each_other_fail(no_machine, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    (failed,) = (c for c in examine(tmp_path, tmp_path / "r", None) if c.status == FAILED)
+    assert "hold each other" in failed.found
+
+
+def test_something_else_under_one_of_our_names_fails(no_machine, tmp_path):
+    (tmp_path / "runs").touch()
+    failed = [c for c in examine(None, tmp_path, None) if c.status == FAILED]
+    assert any("runs is no folder; move it away" in check.found for check in failed)
+
+
+def test_a_path_that_cannot_be_resolved_is_a_failed_check(no_machine, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    checks = examine(tmp_path / "loop" / "a", tmp_path / "r", None)
+    failed = [check for check in checks if check.status == FAILED]
+    assert [check.name for check in failed] == ["--archive"]
+    assert "cannot resolve" in failed[0].found
 
 
 def test_a_lock_that_is_held_is_a_warning_with_its_holder(tmp_path):

@@ -152,3 +152,14 @@ def test_a_place_that_cannot_be_written_is_a_usage_error(tmp_path, prepare, name
 def test_any_name_of_the_file_will_do(tmp_path):
     write_metrics(tmp_path / "metrics.txt", tmp_path, 0, 0.0, None)
     assert "melanoma_batch_exit_code 0.0" in (tmp_path / "metrics.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("review", "expected"),
+    [(None, None), ({}, None), ({"unusual": "yes"}, None), ({"unusual": True}, 1.0),
+     ({"unusual": False}, 0.0)],
+)  # fmt: skip
+def test_an_unusual_night_is_a_gauge_and_one_that_was_not_compared_is_none(
+    tmp_path, review, expected
+):
+    assert written(tmp_path, ledger(review=review)).get(("unusual",)) == expected

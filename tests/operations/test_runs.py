@@ -36,8 +36,8 @@ def test_the_table_shows_every_value_and_marks_the_latest(tmp_path):
     point_latest(tmp_path, "r2")
     head, newest, older = runs_table(last_runs(tmp_path, 9)).splitlines()
     heads = "run started (UTC) took found scored unchanged reused unscored non-image pending alerts"
-    assert head.split() == [*heads.split(), "images/s", "model", "stopped", "note"]
-    values = "2026-11-21 02:00 1:02:03 21 1 2 3 4 5 6 8 123.5 m1 abcdef01"
+    assert head.split() == [*heads.split(), "images/s", "exit", "model", "stopped", "note"]
+    values = "2026-11-21 02:00 1:02:03 21 1 2 3 4 5 6 8 123.5 - m1 abcdef01"
     assert newest.split() == ["*", "r2", *values.split()]
     assert older.split()[:2] == ["r1", "2026-11-20"]
     assert older.split()[-1] == "deadline"
