@@ -144,6 +144,7 @@ class FailureReason(StrEnum):
     HEADER_CONTRADICTS_PIXELS = "header_contradicts_pixels"
     DECODE_FAILED = "decode_failed"
     NOT_COLOUR = "not_colour"
+    ONE_COLOUR = "one_colour"
     DECODER_TIMED_OUT = "decoder_timed_out"
     DECODER_CRASHED = "decoder_crashed"
     MODEL_INPUT_INVALID = "model_input_invalid"

@@ -91,8 +91,6 @@ def describe(dataset: Dataset, rules: ReadingRules) -> DicomImage:
     attributes = rules.identifiers.apply(record_attributes(values, sop_class))
     syntax = text(PlainValues(dataset.file_meta), "TransferSyntaxUID") or _bare_syntax(dataset)
     flags = objects.kind_flags(sop_class) | _flags(values, syntax)
-    if "ICCProfile" in dataset:
-        flags.add("icc_present")
     flags_in_order = tuple(sorted(flags))
     return DicomImage(dataset, values, syntax, frames, rows, columns, attributes, flags_in_order)
 

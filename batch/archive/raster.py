@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from batch.archive import codestream, jpeg, jpeg_decoder
+from batch.archive import codestream, embedded_profiles, jpeg, jpeg_decoder
+from batch.archive.colour_profiles import conversion_to_srgb
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
 from batch.errors import FailureReason, ImageFailure, Stage
@@ -56,12 +57,14 @@ class RasterImage:
     """A decoded image. pixels: (h, w, 3) uint8, RGB; rows, columns: of the source.
 
     h and w are smaller than rows and columns where a JPEG was decoded at reduced scale.
+    profile: the embedded colour profile that the pixels are still to be converted by, or None.
     """
 
     pixels: np.ndarray
     rows: int
     columns: int
     flags: tuple[str, ...]
+    profile: bytes | None = None
 
 
 def decode(
@@ -83,19 +86,28 @@ def decode(
         ImageFailure: the size is refused, the image has no colour, or decoding failed.
     """
     flags: set[str] = set()
-    header = None
+    header, profile = None, None
     if file_format == FileFormat.JPEG:
         header = jpeg.read_header(data)
+        profile, colour_flags = embedded_profiles.of_jpeg(data, header.segments)
         data = _settle_jpeg_colour(data, header, photometric_interpretation, flags)
     try:
         with Image.open(io.BytesIO(data), formats=_PILLOW_NAMES[file_format]) as image:
             columns, rows = image.size
             limits.check_size(rows, columns)
             flags |= _header_flags(image, file_format, data)
+            if header is None:
+                profile, colour_flags = embedded_profiles.of_raster(data, file_format, image.info)
+            if photometric_interpretation is None:  # else the DICOM header has the word
+                flags.update(colour_flags)
             if header is not None and len(header.component_ids) == _COLOUR_COMPONENTS:
                 pixels = jpeg_decoder.decode_rgb(data, rows, columns, at_least)
             else:
-                pixels = np.asarray(_to_rgb(_loaded_as_stored(image), flags))
+                loaded = _loaded_as_stored(image)
+                if loaded.mode == "CMYK":
+                    loaded = _cmyk_to_rgb(loaded, profile, limits, flags)
+                    profile = None
+                pixels = np.asarray(_to_rgb(loaded, flags))
                 rows, columns = pixels.shape[:2]
     except ImageFailure:
         raise
@@ -105,7 +117,7 @@ def decode(
             FailureReason.DECODE_FAILED,
             f"{file_format.value}: {type(error).__name__}",
         ) from error
-    return RasterImage(pixels, rows, columns, tuple(sorted(flags)))
+    return RasterImage(pixels, rows, columns, tuple(sorted(flags)), profile)
 
 
 def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -> None:
@@ -141,8 +153,6 @@ def _header_flags(image: Image.Image, file_format: FileFormat, data: bytes) -> s
     flags = set()
     if getattr(image, "n_frames", 1) > 1:
         flags.add("first_of_many")
-    if image.info.get("icc_profile"):
-        flags.add("icc_present")
     if image.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1):
         flags.add("exif_orientation_ignored")
     if _is_lossy(image, file_format, data):
@@ -181,6 +191,18 @@ def _to_rgb(image: Image.Image, flags: set[str]) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
-    if image.mode == "CMYK":
-        flags.add("cmyk_converted")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _cmyk_to_rgb(
+    image: Image.Image, profile: bytes | None, limits: Limits, flags: set[str]
+) -> Image.Image:
+    """Four inks by their own profile, at full size; without a usable one by Pillow's plain formula.
+    A profile of another space says nothing about inks.
+    """
+    flags.add("cmyk_converted")
+    conversion = conversion_to_srgb(profile, limits, "CMYK")
+    flags.update(conversion.flags)
+    if conversion.transform is None:
+        return image.convert("RGB")
+    return conversion.transform.apply(image)

@@ -101,6 +101,11 @@ def call_watched(
             _IDLE.put((memory_bytes, worker))
 
 
+def is_watched() -> bool:
+    """Whether this is a watched process itself: being daemonic, it can start none."""
+    return multiprocessing.current_process().daemon
+
+
 def _idle_worker(memory_bytes: int) -> _Worker:
     while True:
         try:
