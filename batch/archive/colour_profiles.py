@@ -59,7 +59,8 @@ _CLASSES = frozenset({b"scnr", b"mntr", b"prtr", b"spac"})
 _CONNECTION_SPACES = frozenset({b"XYZ ", b"Lab "})
 _NEWEST_VERSION, _MOST_TAGS = 4, 100
 _SPACES = {"RGB": b"RGB ", "CMYK": b"CMYK"}
-_LEAST_RANGE, _MOST_FALL = 128, 4
+_FLOATING = frozenset({b"D2B0", b"D2B1", b"D2B2", b"D2B3"})
+_MOST_FALL, _LEAST_RANGE, _LEAST_LIGHT = 4, 128, 32
 _CACHED = 32
 
 
@@ -170,7 +171,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
     would add the taste of the profile's maker. Black point compensation keeps dark colours apart.
     """
     return ImageCms.ImageCmsTransform(
-        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.ImageCmsProfile(io.BytesIO(_without_floating_elements(profile))),
         ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
         mode,
         "RGB",
@@ -178,6 +179,19 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
         # without its cache of one pixel, a transform may be used by several threads
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE,
     )
+
+
+def _without_floating_elements(profile: bytes) -> bytes:
+    """Elements of floating-point steps stand beside tables or matrices that say the same (ICC.1,
+    8.2), and LittleCMS would prefer them: 70 kB of them keep it busy for seconds, 1 MB for minutes.
+    """
+    renamed = bytearray(profile)
+    count = int.from_bytes(profile[_HEADER_BYTES : _HEADER_BYTES + _COUNT_BYTES], "big")
+    first = _HEADER_BYTES + _COUNT_BYTES
+    for at in range(first, first + count * _TAG_BYTES, _TAG_BYTES):
+        if profile[at : at + 4] in _FLOATING:
+            renamed[at : at + 4] = b"none"
+    return bytes(renamed)
 
 
 def _probe(mode: str) -> np.ndarray:
@@ -192,7 +206,12 @@ def _probe(mode: str) -> np.ndarray:
 
 
 def _keeps_greys_in_order(greys: np.ndarray) -> bool:
-    """Whether converted greys, (256, 3) from dark to light, still rise from dark to light."""
+    """Whether converted greys, (256, 3) from dark to light, still are greys from dark to light.
+
+    A damaged curve may send all to black, or bright to dark, and LittleCMS does not mind.
+    """
     brightness = greys.mean(axis=1)
     rises = np.diff(brightness).min() >= -_MOST_FALL
-    return bool(rises and brightness[-1] - brightness[0] >= _LEAST_RANGE)
+    is_wide = brightness[-1] - brightness[0] >= _LEAST_RANGE
+    is_even = brightness[192] >= _LEAST_LIGHT and brightness[64] <= 255 - _LEAST_LIGHT
+    return bool(rises and is_wide and is_even)

@@ -8,9 +8,6 @@ to no program writes, is not read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from batch.archive.colour_profiles import INCOMPLETE
 from batch.archive.dicom_attributes import text
 from batch.archive.dicom_values import PlainValues
@@ -21,9 +18,9 @@ IGNORED = "colour_space_ignored"
 _APP1, _APP2, _LABEL = 0xE1, 0xE2, b"ICC_PROFILE\x00"
 _SEGMENT_HEADER = 4
 
-_PNG_SIGNATURE, _PNG_CHUNK_FRAME, _PNG_CHUNKS = 8, 12, 64
+_PNG_SIGNATURE, _PNG_CHUNK_FRAME, _PNG_CHUNKS, _PNG_CHUNK_SEEN = 8, 12, 64, 32
 _SRGB_CODE_POINTS = b"\x01\x0d"  # ITU-T H.273: primaries of BT.709, transfer of sRGB
-_SRGB_GAMMA = 1 / 2.2
+_SRGB_GAMMA = (1 / 2.2,)
 _SRGB_CHROMATICITIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 _ALIKE = 0.01
 
@@ -71,19 +68,35 @@ def of_jpeg(data: bytes, segments: tuple[tuple[int, int, int], ...]) -> Embedded
     return b"".join(parts[number] for number in sorted(parts)) if is_whole else INCOMPLETE, ()
 
 
-def of_raster(data: bytes, file_format: FileFormat, info: Mapping[Any, Any]) -> Embedded:
-    """Of any other plain file. info: Pillow's, which holds None for a damaged profile."""
+def without_profile(data: bytes, segments: tuple[tuple[int, int, int], ...]) -> bytes:
+    """A JPEG stream less its profile, of which libjpeg warns where parts are missing."""
+    kept, position = [], 0
+    for marker, start, end in segments:
+        if marker == _APP2 and data.startswith(_LABEL, start + _SEGMENT_HEADER):
+            kept.append(data[position:start])
+            position = end
+    return b"".join([*kept, data[position:]])
+
+
+def of_raster(data: bytes, file_format: FileFormat, found: object, exif: object) -> Embedded:
+    """Of any other plain file.
+
+    Args:
+        found: the profile as the reader of the format has it; None where it has none, or found
+            that it is damaged. exif: as the reader has it, bytes or None.
+    """
     if file_format == FileFormat.BMP:
         return _of_bitmap(data)
-    code_points = None
+    is_other = _is_adobe_rgb(exif)
     if file_format == FileFormat.PNG:
-        code_points = _png_chunks(data).get(b"cICP", b"")[:2]
-    if "icc_profile" in info and code_points != _SRGB_CODE_POINTS:
-        profile = info["icc_profile"]
-        return profile if isinstance(profile, bytes) else INCOMPLETE, ()
-    is_other = _is_adobe_rgb(info.get("exif"))
-    if file_format == FileFormat.PNG:
-        is_other = _is_other_png(_png_chunks(data), info)
+        chunks = _png_chunks(data)
+        if chunks.get(b"cICP", b"")[:2] == _SRGB_CODE_POINTS:
+            return None, ()
+        if found is None and b"iCCP" in chunks:
+            return INCOMPLETE, ()
+        is_other = _is_other_png(chunks)
+    if found is not None:
+        return found if isinstance(found, bytes) else INCOMPLETE, ()
     return None, (IGNORED,) if is_other else ()
 
 
@@ -112,35 +125,40 @@ def _of_bitmap(data: bytes) -> Embedded:
 
 
 def _png_chunks(data: bytes) -> dict[bytes, bytes]:
-    """Payloads of the short chunks that stand before the pixels."""
-    return dict(_walk_png(data))
-
-
-def _walk_png(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    position = _PNG_SIGNATURE
+    """What stands before the pixels: name of a chunk to the first bytes of its content."""
+    chunks, position = {}, _PNG_SIGNATURE
     for _ in range(_PNG_CHUNKS):
         size = int.from_bytes(data[position : position + 4], "big")
         name = data[position + 4 : position + 8]
         if len(name) < 4 or name == b"IDAT":
-            return
-        yield name, data[position + 8 : position + 8 + min(size, 32)]
+            break
+        chunks[name] = data[position + 8 : position + 8 + min(size, _PNG_CHUNK_SEEN)]
         position += _PNG_CHUNK_FRAME + size
+    return chunks
 
 
 def _is_adobe_rgb(exif: object) -> bool:
     return isinstance(exif, bytes) and any(mark in exif for mark in _ADOBE_RGB_IN_EXIF)
 
 
-def _is_other_png(chunks: dict[bytes, bytes], info: Mapping[Any, Any]) -> bool:
+def _is_other_png(chunks: dict[bytes, bytes]) -> bool:
     """cICP, else sRGB, else gAMA and cHRM: in the order in which the standard asks them."""
     if b"cICP" in chunks:
         return chunks[b"cICP"][:2] != _SRGB_CODE_POINTS
     if b"sRGB" in chunks:
         return False
-    gamma = info.get("gamma") or _SRGB_GAMMA
-    chromaticities = info.get("chromaticity") or _SRGB_CHROMATICITIES
-    pairs = [(gamma, _SRGB_GAMMA), *zip(chromaticities, _SRGB_CHROMATICITIES, strict=False)]
-    return any(abs(one - other) > _ALIKE for one, other in pairs)
+    stated = ((b"gAMA", _SRGB_GAMMA), (b"cHRM", _SRGB_CHROMATICITIES))
+    return any(
+        abs(value - expected) > _ALIKE
+        for name, wanted in stated
+        for value, expected in zip(_fractions(chunks.get(name, b"")), wanted, strict=False)
+    )
+
+
+def _fractions(content: bytes) -> list[float]:
+    """32-bit numbers, in units of 1/100,000 as PNG has them."""
+    whole = range(0, len(content) - 3, 4)
+    return [int.from_bytes(content[at : at + 4], "big") / 100_000 for at in whole]
 
 
 def _profile_element(values: PlainValues) -> bytes | None:

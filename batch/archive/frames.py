@@ -67,7 +67,7 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
     """
     limits = content.rules.limits
     decoded = raster.decode(content.data, content.file_format, limits, DECODE_AT_LEAST)
-    colours = conversion_to_srgb(decoded.profile, limits)
+    colours = conversion_to_srgb(decoded.icc_profile, limits)
     model_input = preprocess(decoded.pixels, decoded.rows, decoded.columns, colours)
     flags = (*decoded.flags, *colours.flags, *uniformity_flags(model_input))
     red, green, blue = mean_colour(model_input)

@@ -119,7 +119,7 @@ def _frame(
         _check_same(address, digest)
         raster.check_before_opening(data, file_format, limits)
         decoded = raster.decode(data, file_format, limits, side)
-        return decoded.pixels, _orientation(data), decoded.profile
+        return decoded.pixels, _orientation(data), decoded.icc_profile
     image = dicom.identify(data, address.rules(limits), file_format == FileFormat.DICOM)
     found = image.attributes["sop_instance_uid"] or digest
     number = address.frame_number if image.frames > 1 else 1

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from batch.archive import codestream, embedded_profiles, jpeg, jpeg_decoder
-from batch.archive.colour_profiles import conversion_to_srgb
+from batch.archive.colour_profiles import INCOMPLETE, conversion_to_srgb
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
 from batch.errors import FailureReason, ImageFailure, Stage
@@ -57,14 +57,14 @@ class RasterImage:
     """A decoded image. pixels: (h, w, 3) uint8, RGB; rows, columns: of the source.
 
     h and w are smaller than rows and columns where a JPEG was decoded at reduced scale.
-    profile: the embedded colour profile that the pixels are still to be converted by, or None.
+    icc_profile: the embedded colour profile that the pixels are still to be converted by, or None.
     """
 
     pixels: np.ndarray
     rows: int
     columns: int
     flags: tuple[str, ...]
-    profile: bytes | None = None
+    icc_profile: bytes | None = None
 
 
 def decode(
@@ -90,6 +90,9 @@ def decode(
     if file_format == FileFormat.JPEG:
         header = jpeg.read_header(data)
         profile, colour_flags = embedded_profiles.of_jpeg(data, header.segments)
+        if profile == INCOMPLETE:
+            data = embedded_profiles.without_profile(data, header.segments)
+            header = jpeg.read_header(data)
         data = _settle_jpeg_colour(data, header, photometric_interpretation, flags)
     try:
         with Image.open(io.BytesIO(data), formats=_PILLOW_NAMES[file_format]) as image:
@@ -97,17 +100,15 @@ def decode(
             limits.check_size(rows, columns)
             flags |= _header_flags(image, file_format, data)
             if header is None:
-                profile, colour_flags = embedded_profiles.of_raster(data, file_format, image.info)
+                profile, colour_flags = embedded_profiles.of_raster(
+                    data, file_format, image.info.get("icc_profile"), image.info.get("exif")
+                )
             if photometric_interpretation is None:  # else the DICOM header has the word
                 flags.update(colour_flags)
             if header is not None and len(header.component_ids) == _COLOUR_COMPONENTS:
                 pixels = jpeg_decoder.decode_rgb(data, rows, columns, at_least)
             else:
-                loaded = _loaded_as_stored(image)
-                if loaded.mode == "CMYK":
-                    loaded = _cmyk_to_rgb(loaded, profile, limits, flags)
-                    profile = None
-                pixels = np.asarray(_to_rgb(loaded, flags))
+                pixels = np.asarray(_to_rgb(_loaded_as_stored(image), flags, limits))
                 rows, columns = pixels.shape[:2]
     except ImageFailure:
         raise
@@ -117,6 +118,8 @@ def decode(
             FailureReason.DECODE_FAILED,
             f"{file_format.value}: {type(error).__name__}",
         ) from error
+    if profile and "cmyk_converted" in flags:  # it was about inks, and had its say
+        profile = None
     return RasterImage(pixels, rows, columns, tuple(sorted(flags)), profile)
 
 
@@ -181,7 +184,7 @@ def _bits_a_sample(image: Image.Image, file_format: FileFormat, data: bytes) -> 
     return 8
 
 
-def _to_rgb(image: Image.Image, flags: set[str]) -> Image.Image:
+def _to_rgb(image: Image.Image, flags: set[str], limits: Limits) -> Image.Image:
     if image.mode in _GREY_MODES:
         raise ImageFailure(
             Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
@@ -191,17 +194,15 @@ def _to_rgb(image: Image.Image, flags: set[str]) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
+    if image.mode == "CMYK":
+        return _inks_to_rgb(image, flags, limits)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _cmyk_to_rgb(
-    image: Image.Image, profile: bytes | None, limits: Limits, flags: set[str]
-) -> Image.Image:
-    """Four inks by their own profile, at full size; without a usable one by Pillow's plain formula.
-    A profile of another space says nothing about inks.
-    """
+def _inks_to_rgb(image: Image.Image, flags: set[str], limits: Limits) -> Image.Image:
+    """CMYK by its own profile, at full size; without a usable one by Pillow's plain formula."""
     flags.add("cmyk_converted")
-    conversion = conversion_to_srgb(profile, limits, "CMYK")
+    conversion = conversion_to_srgb(image.info.get("icc_profile"), limits, "CMYK")
     flags.update(conversion.flags)
     if conversion.transform is None:
         return image.convert("RGB")

@@ -74,14 +74,17 @@ def _most_common(seen: np.ndarray) -> np.ndarray:
 
 
 def _is_surround(dark: np.ndarray) -> bool:
-    """Whether what is not dark in (n, n) bool is round: all four corners of its box are dark.
+    """Whether what is not dark in (n, n) bool is round: all four corners of its box are dark, and
+    no line through it is dark from end to end.
 
-    Of a round picture whose lower half is missing, the lower corners are not.
+    Of a round picture whose lower half is missing, the lower corners are not dark.
     """
     rows, columns = (np.flatnonzero((~dark).sum(axis=axis) > 1) for axis in (1, 0))
     if min(len(rows), len(columns)) < _LEAST_SIDE:
         return False
     box = dark[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if box.all(axis=0).any() or box.all(axis=1).any():
+        return False
     down, across = (np.linspace(-1, 1, side) for side in box.shape)
     outside = down[:, None] ** 2 + across[None] ** 2 > _ROUND**2
     halves = [(slice(None, side // 2), slice(-(side // 2), None)) for side in box.shape]
