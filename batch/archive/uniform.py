@@ -28,7 +28,7 @@ _LIT, _LEAST_LIT = 50, 0.01
 _LEAST_SPREAD = 4.0
 """Standard deviation, in grey levels: real pictures have 6 and more in some channel."""
 
-_LEAST_SIDE, _ROUND, _DARK_CORNER = 6, 1.1, 0.75
+_LEAST_SIDE, _ROUND, _DARK_CORNER, _DARK_LINES = 6, 1.1, 0.75, 5
 
 
 def uniformity_flags(pixels: np.ndarray) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def _most_common(seen: np.ndarray) -> np.ndarray:
 
 def _is_surround(dark: np.ndarray) -> bool:
     """Whether what is not dark in (n, n) bool is round: all four corners of its box are dark, and
-    no line through it is dark from end to end.
+    no more than a few lines through it are dark from end to end.
 
     Of a round picture whose lower half is missing, the lower corners are not dark.
     """
@@ -83,7 +83,7 @@ def _is_surround(dark: np.ndarray) -> bool:
     if min(len(rows), len(columns)) < _LEAST_SIDE:
         return False
     box = dark[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    if box.all(axis=0).any() or box.all(axis=1).any():
+    if max(box.all(axis=axis).sum() for axis in (0, 1)) > _DARK_LINES:
         return False
     down, across = (np.linspace(-1, 1, side) for side in box.shape)
     outside = down[:, None] ** 2 + across[None] ** 2 > _ROUND**2
