@@ -180,6 +180,7 @@ class FailureReason(StrEnum):
     DECODE_FAILED = "decode_failed"
     NOT_COLOUR = "not_colour"
     WHOLLY_TRANSPARENT = "wholly_transparent"
+    ONE_COLOUR = "one_colour"
     DECODER_TIMED_OUT = "decoder_timed_out"
     DECODER_CRASHED = "decoder_crashed"
     MODEL_INPUT_INVALID = "model_input_invalid"

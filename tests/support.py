@@ -57,7 +57,7 @@ FACTS = RunFacts(
     model_id="fake",
     model_version="0",
     model_sha256="0" * 64,
-    preprocessing_version="3",
+    preprocessing_version="4",
     operating_point=POINT,
     fingerprints=Fingerprints("0", "failure", "identity", "scoring"),
 )

@@ -8,7 +8,10 @@ import re
 import pytest
 
 from batch import __version__
+from batch.archive.colour_profiles import APPLIED, BROKEN, NOT_APPLIED
+from batch.archive.embedded_profiles import IGNORED
 from batch.archive.limits import LIMIT_NAMES, Limits
+from batch.archive.uniform import NEARLY_UNIFORM
 from batch.arguments import parser
 from batch.errors import ExitCode, FailureReason, NonImageReason, PendingReason
 from batch.model.artifact import bundled_model_ids
@@ -70,6 +73,7 @@ def test_every_flag_that_the_code_sets_stands_in_the_readme():
     flags = set(re.findall(r'flags\.add\("(\w+)"\)', source))
     flags |= {"upscaled", "was_16bit", "not_dermoscopic_sop_class"}
     flags |= {"palette", "frames_beyond_declared", "colour_ambiguous"}
+    flags |= {APPLIED, BROKEN, NOT_APPLIED, IGNORED, NEARLY_UNIFORM}
     table = README.split("| flag in `predictions` |")[1].split("\n\n")[0]
     assert flags == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
 

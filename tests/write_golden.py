@@ -1,7 +1,7 @@
 """Writes tests/golden: `python -m tests.write_golden`. Only when preprocessing changes on purpose.
 
-The expected pixels come from the definition (the oracle in tests/archive/test_preprocess.py), on
-full decodes, not from the function under test.
+The expected pixels come from the definition (the oracle in tests/archive/test_preprocess.py, and
+tests/icc.py for the one with a colour profile), on full decodes, not from the function under test.
 """
 
 import numpy as np
@@ -12,6 +12,7 @@ from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
+from tests import icc
 from tests.archive.test_preprocess import oracle
 from tests.support import REPOSITORY
 
@@ -32,6 +33,12 @@ def main() -> None:
     ):  # fmt: skip
         expected = np.rint(oracle(pixels)).astype(np.uint8)
         Image.fromarray(expected).save(folder / f"{name}.input.png")
+    stored = icc.encoded(small, icc.ADOBE_RGB)
+    profile = icc.profile(icc.ADOBE_RGB)
+    Image.fromarray(stored).save(folder / "adobe_rgb.png", icc_profile=profile)
+    resized = np.rint(oracle(stored)).astype(np.uint8)
+    expected = icc.encoded(resized, icc.SRGB, icc.ADOBE_RGB)
+    Image.fromarray(expected).save(folder / "adobe_rgb.input.png")
 
 
 if __name__ == "__main__":

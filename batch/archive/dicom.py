@@ -93,8 +93,6 @@ def describe(parsed: ParsedObject, rules: ReadingRules) -> DicomImage:
     flags = objects.kind_flags(sop_class) | _flags(values, syntax)
     if parsed.is_followed:
         flags.add("objects_beyond_first")
-    if "ICCProfile" in dataset:
-        flags.add("icc_present")
     flags_in_order = tuple(sorted(flags))
     return DicomImage(dataset, values, syntax, frames, rows, columns, attributes, flags_in_order)
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydicom.pixels import convert_color_space
 from pydicom.uid import UID
 
-from batch.archive import codecs, codestream, dicom_palette, jpeg, raster
+from batch.archive import codecs, codestream, dicom_palette, embedded_profiles, jpeg, raster
 from batch.archive.dicom import DicomImage
 from batch.archive.dicom_attributes import number, text
 from batch.archive.dicom_native import check_size, decode_native
@@ -61,6 +61,21 @@ def decode_frame(
             FailureReason.DECODE_FAILED, f"dicom {codec.value}: {type(error).__name__}"
         ) from error
     return pixels, tuple(sorted(flags))
+
+
+def frame_profile(image: DicomImage, index: int) -> tuple[bytes | None, tuple[str, ...]]:
+    """The colour profile of a frame, or None; and a flag for want of one.
+
+    The object's header has the word. A JPEG that was wrapped as it was brings its own profile: it
+    counts where the header has none and does not say SRGB.
+    """
+    profile, flags = embedded_profiles.of_dicom(image.values, index)
+    is_jpeg = CODECS.get(image.transfer_syntax_uid) == Codec.JPEG
+    if profile is None and is_jpeg and text(image.values, "ColorSpace") != embedded_profiles.SRGB:
+        frame = image.encapsulated.stream(index)
+        profile, own = embedded_profiles.of_jpeg(frame, jpeg.read_header(frame).segments)
+        flags = () if profile is not None else flags or own
+    return profile, flags
 
 
 def _decode(

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from batch.archive import dicom, formats, raster, suspicion
-from batch.archive.dicom_frames import decode_frame
+from batch.archive.colour_profiles import conversion_to_srgb
+from batch.archive.dicom_frames import decode_frame, frame_profile
 from batch.archive.dicom_objects import CODECS
 from batch.archive.formats import FileFormat
 from batch.archive.preprocess import DECODE_AT_LEAST, HEIGHT, mean_colour, preprocess
 from batch.archive.rules import ReadingRules
+from batch.archive.uniform import uniformity_flags
 from batch.archive.watched import call_watched
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
 from batch.records import KEPT_ATTRIBUTES, ImageRecord, ModelInput, Unscored
 
 FrameResult = ModelInput | Unscored
@@ -64,7 +66,9 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
     """
     limits = content.rules.limits
     decoded = raster.decode(content.data, content.file_format, limits, DECODE_AT_LEAST)
-    model_input = preprocess(decoded.pixels, decoded.rows, decoded.columns)
+    colours = conversion_to_srgb(decoded.icc_profile, limits)
+    model_input = preprocess(decoded.pixels, decoded.rows, decoded.columns, colours)
+    flags = (*decoded.flags, *colours.flags, *uniformity_flags(model_input))
     red, green, blue = mean_colour(model_input)
     record = ImageRecord(
         image_id=f"sha256:{content.sha256}",
@@ -76,7 +80,7 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
         mean_red=red,
         mean_green=green,
         mean_blue=blue,
-        flags=_with_size_flag(decoded.flags, decoded.rows, decoded.columns),
+        flags=_with_size_flag(flags, decoded.rows, decoded.columns),
     )
     return (ModelInput(record, model_input),)
 
@@ -130,9 +134,16 @@ def _object_frames(image: dicom.DicomImage, content: FileContent) -> tuple[Frame
 def _dicom_frame(image: dicom.DicomImage, index: int, content: FileContent) -> FrameResult:
     """One frame of a DICOM object; what fails costs this frame only."""
     image_id, frame_number = _frame_identity(image, index, content)
+    limits = content.rules.limits
     try:
-        pixels, flags = decode_frame(image, index, content.rules.limits, DECODE_AT_LEAST)
-        model_input = preprocess(pixels, image.rows, image.columns)
+        pixels, flags = decode_frame(image, index, limits, DECODE_AT_LEAST)
+        profile, colour_flags = frame_profile(image, index)
+        colours = conversion_to_srgb(profile, limits)
+        model_input = preprocess(pixels, image.rows, image.columns, colours)
+        flags = (*image.flags, *flags, *colour_flags, *colours.flags)
+        flags += uniformity_flags(model_input)
+    except DecoderNotStarted:  # no fault of the file
+        raise
     except Exception as error:  # a frame must not cost its neighbours, whatever a codec raises
         return _unscored_frame(image, index, content, as_failure(error))
     red, green, blue = mean_colour(model_input)
@@ -147,7 +158,7 @@ def _dicom_frame(image: dicom.DicomImage, index: int, content: FileContent) -> F
         mean_green=green,
         mean_blue=blue,
         frame_number=frame_number,
-        flags=_with_size_flag((*image.flags, *flags), image.rows, image.columns),
+        flags=_with_size_flag(flags, image.rows, image.columns),
         **image.attributes,
     )
     return ModelInput(record, model_input)

@@ -1,7 +1,8 @@
 """A small upright picture of one image for a person's eyes; scoring never sees it.
 
-Unlike the model's input it keeps the aspect ratio, and the EXIF orientation is applied. Every file
-is decoded in the watched process: few pictures are wanted, and none may hang or end the command.
+Unlike the model's input it keeps the aspect ratio, and the EXIF orientation is applied. Colours are
+converted to sRGB by the embedded profile, as for the model. Every file is decoded in the watched
+process: few pictures are wanted, and none may hang or end the command.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import numpy as np
 from PIL import Image
 
 from batch.archive import dicom, formats, raster
-from batch.archive.dicom_frames import decode_frame
+from batch.archive.colour_profiles import conversion_to_srgb
+from batch.archive.dicom_frames import decode_frame, frame_profile
 from batch.archive.formats import FileFormat
 from batch.archive.frames import as_failure
 from batch.archive.limits import Limits
@@ -75,12 +77,13 @@ def decode_picture(data: bytes, address: ImageAddress, limits: Limits, side: int
         ImageFailure.
     """
     try:
-        pixels, orientation = _frame(data, address, limits, side)
+        pixels, orientation, profile = _frame(data, address, limits, side)
+        picture = conversion_to_srgb(profile, limits).convert(_shrunk(pixels, side))
     except NotAnImage as stated:
         raise _changed() from stated
     except Exception as error:  # whatever a codec raises, without its words
         raise as_failure(error) from None
-    return Picture(upright(_shrunk(pixels, side), orientation), orientation)
+    return Picture(upright(picture, orientation), orientation)
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
@@ -106,22 +109,25 @@ def jpeg(pixels: np.ndarray, max_bytes: int) -> bytes:
     )
 
 
-def _frame(data: bytes, address: ImageAddress, limits: Limits, side: int) -> tuple[np.ndarray, int]:
-    """Pixels as stored, and the orientation."""
+def _frame(
+    data: bytes, address: ImageAddress, limits: Limits, side: int
+) -> tuple[np.ndarray, int, bytes | None]:
+    """Pixels as stored, the orientation, and the colour profile."""
     file_format = formats.sniff(data[: formats.HEAD_BYTES])
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     if file_format in formats.RASTER_FORMATS:
         _check_same(address, digest)
         raster.check_before_opening(data, file_format, limits)
         decoded = raster.decode(data, file_format, limits, side)
-        return decoded.pixels, decoded.orientation
+        return decoded.pixels, decoded.orientation, decoded.icc_profile
     image = dicom.identify(data, address.rules(limits), file_format == FileFormat.DICOM)
     found = image.attributes["sop_instance_uid"] or digest
     number = address.frame_number if image.frames > 1 else 1
     if number is None or not 1 <= number <= image.frames:
         raise _changed()
     _check_same(address, found if image.frames == 1 else f"{found}#{number}")
-    return decode_frame(image, number - 1, limits, side)[0], 1
+    pixels, _ = decode_frame(image, number - 1, limits, side)
+    return pixels, 1, frame_profile(image, number - 1)[0]
 
 
 def _check_same(address: ImageAddress, image_id: str) -> None:

@@ -1,7 +1,8 @@
 """RGB to the model's input: the one function that training, evaluation and scoring share.
 
 Rule `squash-bilinear-antialias`: both sides to 180 pixels whatever the aspect ratio (as the ISIC
-sets of this field are distributed), bilinear with antialiasing, no cropping, no colour change.
+sets of this field are distributed), bilinear with antialiasing, no cropping. What an embedded
+profile calls other than sRGB is then converted to sRGB; nothing else changes a colour.
 EXIF orientation is not applied, because the training images were not turned either.
 """
 
@@ -9,13 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from batch.archive.colour_profiles import UNCHANGED, Conversion
 from batch.archive.reduced import resize_reduced
 from batch.errors import FailureReason, ImageFailure, Stage
 
 HEIGHT = WIDTH = 180
 CHANNELS = 3
 RESIZE_RULE = "squash-bilinear-antialias"
-PREPROCESSING_VERSION = "3"
+PREPROCESSING_VERSION = "4"
 """Raised whenever the same file would give other pixels; part of every manifest and row."""
 
 DECODE_AT_LEAST = 5 * HEIGHT // 2
@@ -25,16 +27,20 @@ would be a little cheaper, and breaks it."""
 
 
 def preprocess(
-    pixels: np.ndarray, rows: int | None = None, columns: int | None = None
+    pixels: np.ndarray,
+    rows: int | None = None,
+    columns: int | None = None,
+    colours: Conversion = UNCHANGED,
 ) -> np.ndarray:
     """Bring an image to the model's input.
 
     Args:
         pixels: (h, w, 3) uint8, RGB. rows, columns: of the image that they were decoded from, when
             that may have been at reduced scale; without them they are the whole image.
+        colours: what the image's profile asks for.
 
     Returns:
-        (180, 180, 3) uint8, RGB, contiguous.
+        (180, 180, 3) uint8, sRGB, contiguous.
 
     Raises:
         ImageFailure: MODEL_INPUT_INVALID when shape or dtype is another.
@@ -47,7 +53,8 @@ def preprocess(
         )
     if rows is None or columns is None:
         rows, columns = pixels.shape[:2]
-    return np.ascontiguousarray(resize_reduced(pixels, rows, columns, HEIGHT, WIDTH))
+    resized = np.ascontiguousarray(resize_reduced(pixels, rows, columns, HEIGHT, WIDTH))
+    return colours.convert(resized)
 
 
 def mean_colour(pixels: np.ndarray) -> tuple[float, float, float]:

@@ -16,11 +16,21 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from batch.archive import codestream, jpeg, jpeg_decoder, jpeg_repair, jpeg_support, png, tiff
+from batch.archive import (
+    codestream,
+    embedded_profiles,
+    jpeg,
+    jpeg_decoder,
+    jpeg_repair,
+    jpeg_support,
+    png,
+    tiff,
+)
+from batch.archive.colour_profiles import conversion_to_srgb
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
 from batch.archive.transparency import is_opaque, over_white
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
 
 Image.MAX_IMAGE_PIXELS = None  # Limits.check_size decides, with a reason of ours
 
@@ -54,7 +64,8 @@ class RasterImage:
     """A decoded image. pixels: (h, w, 3) uint8, RGB; rows, columns: of the source.
 
     h and w are smaller than rows and columns where a JPEG was decoded at reduced scale.
-    orientation: EXIF's, 1..8, not applied. icc_profile: of the file, None without one.
+    orientation: EXIF's, 1..8, not applied. icc_profile: the embedded colour profile that the pixels
+    are still to be converted by, or None.
     """
 
     pixels: np.ndarray
@@ -85,11 +96,11 @@ def decode(
     """
     try:
         if file_format == FileFormat.PNG:
-            return _png_image(png.decode(data, limits))
+            return _png_image(data, limits)
         if file_format == FileFormat.TIFF:
-            return _tiff_image(tiff.decode(data, limits))
+            return _tiff_image(data, limits)
         return _opened(data, file_format, limits, at_least, photometric_interpretation)
-    except ImageFailure:
+    except (ImageFailure, DecoderNotStarted):
         raise
     except Exception as error:  # Pillow's plugins raise whatever their parsers raise
         raise ImageFailure(
@@ -120,22 +131,27 @@ def _check_bitmap(data: bytes) -> None:
         )
 
 
-def _png_image(decoded: png.PngImage) -> RasterImage:
-    flags, colours = set(decoded.flags), decoded.colours
+def _png_image(data: bytes, limits: Limits) -> RasterImage:
+    decoded = png.decode(data, limits)
+    profile, colour_flags = embedded_profiles.of_raster(
+        data, FileFormat.PNG, decoded.icc_profile, decoded.exif
+    )
+    flags, colours = {*decoded.flags, *colour_flags}, decoded.colours
     if decoded.alpha is not None:
         colours = _on_white(colours, decoded.alpha, flags)
     exif = Image.Exif()
     with contextlib.suppress(Exception):  # what it says of itself is no part of the picture
         exif.load(decoded.exif)
-    return _image(colours, flags, _orientation(exif), decoded.icc_profile)
+    return _image(colours, flags, _orientation(exif), profile)
 
 
-def _tiff_image(decoded: tiff.TiffImage) -> RasterImage:
+def _tiff_image(data: bytes, limits: Limits) -> RasterImage:
+    decoded = tiff.decode(data, limits)
     flags, colours = set(decoded.flags), decoded.colours
     if colours.shape[2] == _INKS:
         inks = Image.fromarray(colours, "CMYK")
         inks.info["icc_profile"] = decoded.icc_profile
-        colours = _to_rgb(inks, flags)
+        colours = _to_rgb(inks, flags, limits)
     if decoded.alpha is not None:
         colours = _on_white(colours, decoded.alpha, flags, decoded.premultiplied)
     return _image(colours, flags, decoded.orientation, decoded.icc_profile)
@@ -153,8 +169,8 @@ def _image(
     flags = set(found)
     if orientation not in (0, 1):
         flags.add("exif_orientation_ignored")
-    if icc_profile is not None:
-        flags.add("icc_present")
+    if icc_profile and "cmyk_converted" in flags:  # it was about inks, and had its say
+        icc_profile = None
     settled = orientation if orientation in UPRIGHT else 1
     return RasterImage(pixels, rows, columns, tuple(sorted(flags)), settled, icc_profile)
 
@@ -168,24 +184,30 @@ def _opened(
 ) -> RasterImage:
     """What Pillow opens."""
     flags: set[str] = set()
-    header = None
+    header, profile = None, None
     if file_format == FileFormat.JPEG:
         header = jpeg.read_header(data)
+        profile, colour_flags = embedded_profiles.of_jpeg(data, header.segments)
         data, found = jpeg_support.settle_colour(data, header, photometric_interpretation)
         flags |= found
     with _opened_by_pillow(data, file_format) as image:
         columns, rows = image.size
         limits.check_size(rows, columns)
         flags |= _header_flags(image, file_format, data)
-        orientation, profile = _orientation_of(image), image.info.get("icc_profile") or None
+        orientation = _orientation_of(image)
         if header is not None:
             if header.process == jpeg.LOSSLESS:
                 flags.discard("lossy")
-            pixels = _jpeg_pixels(data, header, at_least, flags)
+            pixels = _jpeg_pixels(data, header, at_least, flags, limits)
         else:
+            profile, colour_flags = embedded_profiles.of_raster(
+                data, file_format, image.info.get("icc_profile"), image.info.get("exif")
+            )
             image.load()
-            pixels = _to_rgb(image, flags)
+            pixels = _to_rgb(image, flags, limits)
             rows, columns = pixels.shape[:2]
+    if photometric_interpretation is None:  # else the DICOM header has the word
+        flags.update(colour_flags)
     return _image(pixels, flags, orientation, profile, (rows, columns))
 
 
@@ -210,14 +232,14 @@ def _opened_by_pillow(data: bytes, file_format: FileFormat) -> Image.Image:
 
 
 def _jpeg_pixels(
-    data: bytes, header: jpeg.JpegHeader, at_least: int | None, flags: set[str]
+    data: bytes, header: jpeg.JpegHeader, at_least: int | None, flags: set[str], limits: Limits
 ) -> np.ndarray:
     is_usual = len(header.component_ids) == _COLOUR_COMPONENTS
     if is_usual and jpeg_support.is_read_by_turbojpeg(header.sampling):
         return jpeg_decoder.decode_rgb(data, header, at_least)
     whole = jpeg_decoder.whole_stream(data, header)
     with Image.open(io.BytesIO(whole), formats=("JPEG",)) as image:
-        return _to_rgb(image, flags)
+        return _to_rgb(image, flags, limits)
 
 
 def _orientation_of(image: Image.Image) -> int:
@@ -248,7 +270,7 @@ def _is_lossy(file_format: FileFormat, data: bytes) -> bool:
     return file_format == FileFormat.JPEG
 
 
-def _to_rgb(image: Image.Image, flags: set[str]) -> np.ndarray:
+def _to_rgb(image: Image.Image, flags: set[str], limits: Limits) -> np.ndarray:
     if image.mode in _GREY_MODES:
         raise ImageFailure(
             Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
@@ -260,8 +282,18 @@ def _to_rgb(image: Image.Image, flags: set[str]) -> np.ndarray:
             return np.ascontiguousarray(colours)
         return _on_white(colours, alpha, flags)
     if image.mode == "CMYK":
-        flags.add("cmyk_converted")
+        return np.asarray(_inks_to_rgb(image, flags, limits))
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _inks_to_rgb(image: Image.Image, flags: set[str], limits: Limits) -> Image.Image:
+    """CMYK by its own profile, at full size; without a usable one by Pillow's plain formula."""
+    flags.add("cmyk_converted")
+    conversion = conversion_to_srgb(image.info.get("icc_profile"), limits, "CMYK")
+    flags.update(conversion.flags)
+    if conversion.transform is None:
+        return image.convert("RGB")
+    return conversion.transform.apply(image)
 
 
 def _on_white(

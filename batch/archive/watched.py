@@ -186,6 +186,11 @@ def call_watched(
             _IDLE.put((memory_bytes, worker))
 
 
+def is_watched() -> bool:
+    """Whether this is a watched process itself: being daemonic, it can start none."""
+    return multiprocessing.current_process().daemon
+
+
 def _ready_worker(memory_bytes: int, function: Callable[..., Any], seconds: float) -> _Worker:
     while (worker := _idle_worker(memory_bytes)) is not None:
         with suppress(DecoderNotStarted):  # it is dead; a new one tells why

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from batch.archive.uniform import NEARLY_UNIFORM
 from batch.review.contract import Status, Tier
 from batch.review.image_changes import ImageChanges
 from batch.review.standing import Standing
@@ -96,9 +97,12 @@ def reason(
     if "unreadable_images" in row["flags"]:
         images = "1 image" if row["unreadable_count"] == 1 else f"{row['unreadable_count']} images"
         sentences.append(f"{images} of {row['image_count']} could not be read.")
+    if NEARLY_UNIFORM in row["flags"]:
+        sentences.append(_UNIFORM)
     return " ".join(sentences)
 
 
+_UNIFORM = "An image of it is nearly one colour, or filler over much of it: its score says little."
 _WORTH_TELLING = 0.01
 _OTHER = ", by another model"
 

@@ -309,11 +309,6 @@ def test_codes_as_the_standard_writes_them_pass():
     assert (attributes["anatomic_region"], attributes["laterality"]) == ("LOWER_LEG", "B")
 
 
-def test_a_colour_profile_is_said_where_there_is_one_and_only_there():
-    assert "icc_present" in identified(photograph(ICCProfile=b"profile!")).flags
-    assert "icc_present" not in identified(photograph(OpticalPathSequence=[])).flags
-
-
 def sequences(levels, defined):
     """The bytes of sequences in sequences, each in its only item; of defined length or not."""
     inner = b""

@@ -53,11 +53,14 @@ def test_it_is_the_antialiased_bilinear_resize_of_the_definition(height, width, 
 def test_golden_pixels_come_out_again(path):
     source = next(p for p in path.parent.glob(path.name.replace(".input.png", ".*")) if p != path)
     expected = np.asarray(Image.open(path)).astype(int)
-    assert np.abs(read_image(source).pixels - expected).max() <= 1
+    # a grey level of the resize may become two in a conversion of colours
+    allowed = 2 if "adobe" in path.name else 1
+    assert np.abs(read_image(source).pixels - expected).max() <= allowed
 
 
 def test_there_are_golden_pixels_for_every_way_into_the_program():
-    assert {p.name.split(".")[0] for p in GOLDEN} == {"jpeg", "png", "dicom_jpeg", "dicom_native"}
+    names = {"jpeg", "png", "dicom_jpeg", "dicom_native", "adobe_rgb"}
+    assert {p.name.split(".")[0] for p in GOLDEN} == names
 
 
 def test_an_image_of_the_right_size_is_not_touched():

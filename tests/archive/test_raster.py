@@ -85,11 +85,6 @@ def test_orientation_is_ignored_as_in_training_and_said(kind, orientation):
     assert (found.rows, found.columns) == (40, 60)
 
 
-def test_a_colour_profile_is_said():
-    found = decoded(saved(Image.fromarray(PIXELS), "PNG", icc_profile=b"profile"))
-    assert found.flags == ("icc_present",)
-
-
 def test_cmyk_is_converted_and_said():
     found = decoded(saved(Image.new("CMYK", (9, 9), (0, 255, 255, 0)), "JPEG", quality=100))
     assert found.flags == ("cmyk_converted", "lossy")

@@ -228,6 +228,13 @@ CASES = [
     ("nearly.jpg", JPEG[:-200], Stage.DECODE, Reason.DECODE_FAILED, None),
     ("half.png", png(PIXELS)[:2000], Stage.DECODE, Reason.DECODE_FAILED, None),
     ("head.jpg", JPEG[:30], Stage.DECODE, Reason.DECODE_FAILED, None),
+    (
+        "white.png",
+        png(np.full((200, 300, 3), 255, np.uint8)),
+        Stage.DECODE,
+        Reason.ONE_COLOUR,
+        None,
+    ),
     ("grey.png", png(PIXELS, "L"), Stage.DECODE, Reason.NOT_COLOUR, None),
     ("grey16.png", png(np.full((9, 9), 60000, np.uint16)), Stage.DECODE, Reason.NOT_COLOUR, None),
     *(

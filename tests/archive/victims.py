@@ -5,6 +5,8 @@ import time
 
 import numpy as np
 
+from batch.archive.colour_profiles import conversion_to_srgb
+from batch.archive.watched import is_watched
 from batch.errors import FailureReason, ImageFailure, Stage
 
 
@@ -39,3 +41,11 @@ class Odd(Exception):
 
 def fail_oddly():
     raise Odd
+
+
+def crash_at_a_profile(profile, mode):
+    os.abort()
+
+
+def watched_flag(profile, limits):
+    return is_watched(), conversion_to_srgb(profile, limits).flag

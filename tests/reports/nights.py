@@ -60,7 +60,7 @@ def facts(number: int = 1, model: str = "m1", threshold: float = 0.5, **changes:
         model_id="fake",
         model_version="1",
         model_sha256=sha256,
-        preprocessing_version="3",
+        preprocessing_version="4",
         operating_point=replace(
             POINT, name=f"at-{threshold}", threshold=threshold, model_sha256=sha256
         ),

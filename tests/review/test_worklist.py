@@ -292,6 +292,12 @@ def test_two_empty_files_are_not_one_lesion():
     assert len(found.lesions) == 2
 
 
+def test_a_picture_that_holds_next_to_nothing_is_told_in_the_reason():
+    night = Mornings().night([image(0.6, "x/1", flags=["nearly_uniform"]), image(0.6, "y/1")])
+    told = ["nearly one colour" in reason for reason in night.lesions["reason"]]
+    assert sorted(told) == [False, True]
+
+
 def test_no_reason_calls_anything_clear_or_a_diagnosis():
     rows = [image(s, f"p1/l{n}/1") for n, s in enumerate((0.01, 0.4, 0.6, 0.9))]
     mornings = Mornings(PATTERN)
