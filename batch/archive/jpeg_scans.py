@@ -34,7 +34,7 @@ def scans(data: bytes, start: int = 0) -> Iterator[tuple[int, int, int]]:
 
 
 def end_of_scan(data: bytes, position: int) -> int:
-    """Where the coded data at `position` ends: at a marker, the fill bytes before it, or the end."""
+    """Where the coded data at `position` ends: at a marker, fill bytes before it, or the end."""
     found = _AFTER_SCAN.search(data, position)
     if found is None:
         return len(data)
