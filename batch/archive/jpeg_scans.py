@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from batch.archive.jpeg import PROGRESSIVE, SOS, JpegHeader, walk
 
-_AFTER_SCAN = re.compile(rb"(?<!\xff)\xff+[^\x00\xff\xd0-\xd7]")
-"""What ends coded data: a marker, with the fill bytes before it; a run is looked at once."""
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""What ends coded data: a marker that is neither a stuffed zero nor a restart."""
 _COEFFICIENTS = 64
 
 
@@ -34,9 +34,11 @@ def scans(data: bytes, start: int = 0) -> Iterator[tuple[int, int, int]]:
 
 
 def end_of_scan(data: bytes, position: int) -> int:
-    """Offset of the marker that ends the coded data at `position`, or of the end."""
+    """Where the coded data at `position` ends: at a marker, fill bytes before it, or the end."""
     found = _AFTER_SCAN.search(data, position)
-    return found.start() if found else len(data)
+    if found is None:
+        return len(data)
+    return position + len(data[position : found.start()].rstrip(b"\xff"))
 
 
 def has_every_scan(data: bytes, header: JpegHeader) -> bool:

@@ -67,7 +67,9 @@ def settle_colour(
                 "stream of 4 components, header of 3",
             )
         is_ambiguous = header.adobe_transform is None  # Adobe inverts CMYK, others may not
-    flags = {"colour_ambiguous"} if is_ambiguous else set()
+    flags: set[str] = set()
+    if is_ambiguous:
+        flags.add("colour_ambiguous")
     return state_colour(data, header, colour), flags
 
 
