@@ -43,10 +43,10 @@ def decode_jpeg_lossless(frame: bytes) -> DecodedFrame:
     """
     header = jpeg.read_header(frame)
     codestream.require_end(frame, "jpeg lossless")
+    # as raw samples: what they mean is for the object's header to say
+    frame = jpeg.state_colour(frame, header, jpeg.StreamColour.RGB)
     if header.precision == 8 and len(header.component_ids) == 3:
-        # as raw samples: what they mean is for the object's header to say
-        plain = jpeg.state_colour(frame, header, jpeg.StreamColour.RGB)
-        rgb = jpeg_decoder.decode_rgb(plain, header.rows, header.columns, None)
+        rgb = jpeg_decoder.decode_rgb(frame, header.rows, header.columns, None)
         return DecodedFrame(rgb, header.precision)
     samples = imagecodecs.jpeg8_decode(frame)
     try:
@@ -55,7 +55,7 @@ def decode_jpeg_lossless(frame: bytes) -> DecodedFrame:
         again = imagecodecs.jpegsof3_decode(frame)
     if not np.array_equal(samples, again):
         raise _damaged("jpeg lossless: truncated or damaged")
-    if not _end_has_effect(frame, header.segments[-1][2], samples):
+    if not _end_has_effect(frame, jpeg.read_header(frame).segments[-1][2], samples):
         raise _damaged("jpeg lossless: more data than pixels")
     return DecodedFrame(samples, header.precision)
 

@@ -137,6 +137,19 @@ def test_lossless_jpeg_holds_raw_samples_and_the_header_says_which(syntax, photo
     assert np.abs(pixels.astype(int) - PIXELS).max() <= (0 if photometric == "RGB" else 2)
 
 
+JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize("marker", [JFIF, ADOBE + b"\0", ADOBE + b"\1", JFIF + ADOBE + b"\0"])
+@pytest.mark.parametrize("pixels", [PIXELS, WIDE], ids=["8 bits", "16 bits"])
+def test_markers_of_colour_change_no_sample_of_lossless_jpeg(marker, pixels):
+    stream = lossless_jpeg(pixels)
+    assert stream[2:4] == b"\xff\xee"  # an Adobe marker is there, and makes way
+    stream = stream[:2] + marker + stream[18:]
+    np.testing.assert_array_equal(codecs.decode_jpeg_lossless(stream).samples, pixels)
+
+
 @pytest.mark.parametrize("predictor", [1, 2, 3, 4, 5, 6, 7])
 @pytest.mark.parametrize("pixels", [PIXELS, WIDE], ids=["8 bits", "16 bits"])
 def test_every_predictor_of_lossless_jpeg(predictor, pixels):
