@@ -7,6 +7,7 @@ headers are wrong there (Planar Configuration, Bits Stored, offset tables).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import imagecodecs
@@ -32,32 +33,39 @@ class DecodedFrame:
 
 
 def decode_jpeg_lossless(frame: bytes) -> DecodedFrame:
-    """Lossless JPEG, strictly: 8 bits by libjpeg-turbo, which refuses damaged data.
+    """Lossless JPEG, strictly: 8 bits by libjpeg-turbo, which refuses what is missing or invalid.
 
-    What it cannot decode (more bits, other than three components) is decoded by two libraries, none
-    of which raises for damaged data: they fill up differently where bytes are missing, and where
-    there are too many the last ones have no effect.
+    What it cannot decode (more bits, other than three components) is decoded by two libraries that
+    raise for nothing, and fill up what is missing in different ways. None notices that there is too
+    much; then the last codes have no effect. A change within a code is still an image.
 
     Raises:
         ImageFailure: DECODE_FAILED.
     """
     header = jpeg.read_header(frame)
     codestream.require_end(frame, "jpeg lossless")
-    if header.precision == 8 and len(header.component_ids) == 3:
-        # as raw samples: what they mean is for the object's header to say
-        plain = jpeg.state_colour(frame, header, jpeg.StreamColour.RGB)
-        rgb = jpeg_decoder.decode_rgb(plain, header, None)
-        return DecodedFrame(rgb, header.precision)
-    samples = imagecodecs.jpeg8_decode(frame)
-    try:
-        again = imagecodecs.ljpeg_decode(frame)
-    except RuntimeError:  # it takes the last codes of some sound streams for missing
-        again = imagecodecs.jpegsof3_decode(frame)
-    if not np.array_equal(samples, again):
+    # as raw samples: what they mean is for the object's header to say
+    frame = jpeg.state_colour(frame, header, jpeg.StreamColour.RGB)
+    is_common = header.precision == 8 and len(header.component_ids) == 3
+
+    def decode(data: bytes) -> np.ndarray:
+        if is_common:
+            return jpeg_decoder.decode_rgb(data, header, None)
+        return np.asarray(imagecodecs.jpeg8_decode(data))
+
+    samples = decode(frame)
+    if not is_common and not np.array_equal(samples, _decoded_again(frame)):
         raise _damaged("jpeg lossless: truncated or damaged")
-    if not _end_has_effect(frame, header.segments[-1][2], samples):
+    if not _end_has_effect(frame, samples, decode):
         raise _damaged("jpeg lossless: more data than pixels")
     return DecodedFrame(samples, header.precision)
+
+
+def _decoded_again(frame: bytes) -> np.ndarray:
+    try:
+        return np.asarray(imagecodecs.ljpeg_decode(frame))
+    except RuntimeError:  # it takes the last codes of some sound streams for missing
+        return np.asarray(imagecodecs.jpegsof3_decode(frame))
 
 
 def decode_jpeg_ls(frame: bytes) -> DecodedFrame:
@@ -112,13 +120,16 @@ def decode_jpeg_xl(frame: bytes) -> DecodedFrame:
     return DecodedFrame(samples, precision)
 
 
-def _end_has_effect(frame: bytes, scan: int, samples: np.ndarray) -> bool:
+def _end_has_effect(
+    frame: bytes, samples: np.ndarray, decode: Callable[[bytes], np.ndarray]
+) -> bool:
     """Whether other bits in the last byte that is code for certain give other samples; the very
     last one may be padding. One change alone may be an invalid code, which is read as no change.
 
     Args:
-        scan: where the codes begin. samples: what the stream gives.
+        samples: what the stream gives.
     """
+    scan = jpeg.read_header(frame).segments[-1][2]
     at = len(frame[: frame.rindex(b"\xff\xd9")].rstrip(b"\xff")) - 2
     while at > scan and (frame[at] == 0xFF or frame[at - 1] == 0xFF):  # stuffed, or a marker
         at -= 1
@@ -126,8 +137,8 @@ def _end_has_effect(frame: bytes, scan: int, samples: np.ndarray) -> bool:
         return True  # too short to tell
     for other in {frame[at] ^ bits for bits in (0x55, 0xAA, 0x0F, 0xF0)} - {0xFF}:
         try:
-            changed = imagecodecs.jpeg8_decode(frame[:at] + bytes([other]) + frame[at + 1 :])
-        except RuntimeError:
+            changed = decode(frame[:at] + bytes([other]) + frame[at + 1 :])
+        except (RuntimeError, ImageFailure):
             return True
         if not np.array_equal(samples, changed):
             return True

@@ -48,7 +48,7 @@ def require_end(frame: bytes, name: str) -> None:
     Raises:
         ImageFailure: DECODE_FAILED.
     """
-    if _END not in frame[-4:]:  # one or two bytes of padding may follow
+    if _END not in frame.rstrip(b"\0")[-4:]:  # padding may follow
         raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, f"{name} without end marker")
 
 

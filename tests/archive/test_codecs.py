@@ -137,6 +137,19 @@ def test_lossless_jpeg_holds_raw_samples_and_the_header_says_which(syntax, photo
     assert np.abs(pixels.astype(int) - PIXELS).max() <= (0 if photometric == "RGB" else 2)
 
 
+JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+ADOBE = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize("marker", [JFIF, ADOBE + b"\0", ADOBE + b"\1", JFIF + ADOBE + b"\0"])
+@pytest.mark.parametrize("pixels", [PIXELS, WIDE], ids=["8 bits", "16 bits"])
+def test_markers_of_colour_change_no_sample_of_lossless_jpeg(marker, pixels):
+    stream = lossless_jpeg(pixels)
+    assert stream[2:4] == b"\xff\xee"  # an Adobe marker is there, and makes way
+    stream = stream[:2] + marker + stream[18:]
+    np.testing.assert_array_equal(codecs.decode_jpeg_lossless(stream).samples, pixels)
+
+
 @pytest.mark.parametrize("predictor", [1, 2, 3, 4, 5, 6, 7])
 @pytest.mark.parametrize("pixels", [PIXELS, WIDE], ids=["8 bits", "16 bits"])
 def test_every_predictor_of_lossless_jpeg(predictor, pixels):
@@ -148,7 +161,7 @@ def test_every_predictor_of_lossless_jpeg(predictor, pixels):
     assert decoded.precision == 8 * pixels.itemsize
 
 
-@pytest.mark.parametrize("bits", [9, 12, 16])
+@pytest.mark.parametrize("bits", [8, 9, 12, 16])
 @pytest.mark.parametrize("kind", ["black", "white", "black below", "noise", "two values"])
 def test_sound_lossless_jpeg_is_never_taken_for_damaged(kind, bits):
     """Where much is equal, the last codes are short, and alike."""
@@ -161,7 +174,7 @@ def test_sound_lossless_jpeg_is_never_taken_for_damaged(kind, bits):
                 :, None, None],
             "noise": chance.integers(0, top + 1, shape),
             "two values": chance.integers(0, 2, shape) * top,
-        }[kind].astype(np.uint16)  # fmt: skip
+        }[kind].astype(np.uint8 if bits == 8 else np.uint16)  # fmt: skip
         for predictor in (1, 4, 7):
             stream = imagecodecs.jpeg_encode(
                 pixels, lossless=True, bitspersample=bits, predictor=predictor
