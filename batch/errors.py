@@ -25,7 +25,7 @@ class ExitCode(IntEnum):
     ARTIFACT_REFUSED = 5
     UNSCORED_RATE = 6
     STOPPED_EARLY = 7
-    NOT_STARTED = 8
+    NOT_STARTED = 9
 
 
 class BatchError(Exception):

@@ -189,7 +189,7 @@ def test_the_night_says_so_remembers_nothing_and_the_next_one_makes_up_for_it(
         "pending", "decoder_not_started", 0,
     ]  # fmt: skip
     log = max((reports / "logs").glob("*.log"))
-    assert "ended with exit code 8: published; 1 files wait" in log.read_text().splitlines()[-1]
+    assert "ended with exit code 9: published; 1 files wait" in log.read_text().splitlines()[-1]
     monkeypatch.undo()
     assert main(words) == ExitCode.COMPLETE
     files = read_table(reports / "latest", "files").set_index("path")
