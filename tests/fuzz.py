@@ -29,7 +29,7 @@ from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason
 from batch.records import FileReading, FileState, ModelInput, Unscored
-from tests import encoded
+from tests import encoded, icc
 from tests.support import dicom_bytes, locate
 
 SECONDS = 60
@@ -60,6 +60,7 @@ BASES: dict[str, bytes] = {
     "jpeg.jpg": dicom_writer.jpeg_bytes(PIXELS),
     "progressive.jpg": _plain("JPEG", progressive=True),
     "plain.png": _plain("PNG"),
+    "adobe-rgb.jpg": _plain("JPEG", icc_profile=icc.profile(icc.ADOBE_RGB)),
     "jpeg.dcm": dicom_bytes(encoded.LOSSY["jpeg"](PIXELS)),
     "native.dcm": dicom_bytes(encoded.LOSSLESS["native"](PIXELS)),
     "jpeg-2000.dcm": dicom_bytes(encoded.LOSSLESS["jpeg 2000"](PIXELS)),
