@@ -29,7 +29,7 @@ from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason
 from batch.records import FileReading, FileState, ModelInput, Unscored
-from tests import encoded
+from tests import encoded, icc
 from tests.archive.tiff_writer import JPEG, LZW, SHORT, YCBCR, Tiff, write
 from tests.support import dicom_bytes, locate
 
@@ -77,6 +77,7 @@ BASES: dict[str, bytes] = {
     "plain.bmp": _plain("BMP"),
     "plain.gif": _palette("GIF"),
     "lossy.webp": _plain("WEBP"),
+    "adobe-rgb.jpg": _plain("JPEG", icc_profile=icc.profile(icc.ADOBE_RGB)),
     "jpeg.dcm": dicom_bytes(encoded.LOSSY["jpeg"](PIXELS)),
     "native.dcm": dicom_bytes(encoded.LOSSLESS["native"](PIXELS)),
     "jpeg-2000.dcm": dicom_bytes(encoded.LOSSLESS["jpeg 2000"](PIXELS)),

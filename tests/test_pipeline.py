@@ -113,6 +113,7 @@ def small_archive(root: Path, brightnesses: list[int]) -> Path:
     root.mkdir()
     for number, brightness in enumerate(brightnesses):
         pixels = np.full((20, 20, 3), brightness, np.uint8)
+        pixels[-1, -1] ^= 1  # exactly one colour would not be scored
         Image.fromarray(pixels).save(root / f"{number:03d}.png")
     return root
 

@@ -113,12 +113,19 @@ def test_the_attention_lies_where_the_model_looks_in_the_upright_picture(tmp_pat
     assert not orange[90:].any()
 
 
+def _nearly(brightness: int) -> np.ndarray:
+    """One pixel is another: exactly one colour would not be scored."""
+    pixels = np.full((180, 180, 3), brightness, np.uint8)
+    pixels[-1, -1] ^= 1
+    return pixels
+
+
 def test_a_model_that_fails_costs_the_map_and_not_the_rest(tmp_path):
     rows = _write(
         tmp_path,
         {
-            b"a.png": _png(np.full((180, 180, 3), 13, np.uint8)),
-            b"b.png": _png(np.full((180, 180, 3), 99, np.uint8)),
+            b"a.png": _png(_nearly(13)),
+            b"b.png": _png(_nearly(99)),
             b"c.png": b"no image",
         },
     )
