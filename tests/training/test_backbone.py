@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from batch.errors import UsageError
-from batch.training.backbone import NORM_EPSILON, efficientnet_lite0, freeze, weights_from
+from batch.training.backbone import NORM_EPSILON, efficientnet_lite, freeze, weights_from
 
 
 @pytest.fixture(scope="module")
 def model():
     image = keras.Input((None, None, 3))
-    return keras.Model(image, efficientnet_lite0(image))
+    return keras.Model(image, efficientnet_lite(image))
 
 
 def pytorch_arrays(model, seed=0):
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_npz_is_refused(model, tmp_path):
 )
 def test_so_many_blocks_stay_as_they_came(blocks, first_trained):
     image = keras.Input((64, 64, 3))
-    fresh = keras.Model(image, efficientnet_lite0(image))
+    fresh = keras.Model(image, efficientnet_lite(image))
     freeze(fresh, blocks)
     trained = [layer.name for layer in fresh.layers if layer.trainable_weights]
     assert trained[0] == first_trained
