@@ -162,6 +162,14 @@ def _judging(provenance: dict[str, Any]) -> dict[str, Any]:
     return {**provenance.get("metrics", {}), **strangers}
 
 
+def _licence(report: dict[str, Any], source: str) -> str:
+    """Of a source's images, as its description says."""
+    told = report.get(source)
+    return str(
+        told["licence"] if isinstance(told, dict) and "licence" in told else LICENCES[source]
+    )
+
+
 def _provenance(fitted: Fitted, metrics: dict[str, Any]) -> dict[str, Any]:
     counts = fitted.dataset.table.groupby(["split", "label"]).size().unstack(fill_value=0)
     recipe = dataclasses.asdict(fitted.recipe)
@@ -173,7 +181,9 @@ def _provenance(fitted: Fitted, metrics: dict[str, Any]) -> dict[str, Any]:
         "epochs_run": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "data": {
-            "sources": [f"{source} ({LICENCES[source]})" for source in sources],
+            "sources": [
+                f"{source} ({_licence(fitted.dataset.report, source)})" for source in sources
+            ],
             "held_out": list(fitted.recipe.hold_out),
             "cleaning": fitted.dataset.report,
             "images_by_split": {

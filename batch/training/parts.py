@@ -146,3 +146,8 @@ class Recipe:
     change: Change = field(default_factory=Change)
     course: Course = field(default_factory=Course)
     hold_out: tuple[str, ...] = ()
+
+    @property
+    def has_several_sources(self) -> bool:
+        """Whether a source can be held out, and each judged for itself."""
+        return self.data in ("dermoscopy", "described")

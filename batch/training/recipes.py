@@ -181,7 +181,7 @@ def find_recipe(name: str, hold_out: Sequence[str] = ()) -> Recipe:
     if name not in RECIPES:
         raise UsageError(f"train: no recipe {name!r}; allowed: {', '.join(sorted(RECIPES))}.")
     recipe = RECIPES[name]
-    if hold_out and recipe.data not in ("dermoscopy", "described"):
+    if hold_out and not recipe.has_several_sources:
         raise UsageError(f"--hold-out: {name} has one source only; leave it out.")
     if recipe.data == "described":  # which sources there are, their folder tells
         return replace(recipe, hold_out=tuple(sorted(set(hold_out))))
