@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import keras
@@ -255,6 +256,8 @@ def _optimizer(course: Course, steps: int) -> keras.optimizers.Optimizer:
 
 def _callbacks(course: Course, side: Side, resume: Path | None) -> list[Any]:
     callbacks: list[Any] = [_Sides(course, side)]
+    if isinstance(course, LongCourse):
+        callbacks.append(_Seconds())
     if resume is not None:  # before the swap: what is saved are the weights that are trained
         callbacks.append(
             keras.callbacks.BackupAndRestore(
@@ -271,6 +274,17 @@ def _callbacks(course: Course, side: Side, resume: Path | None) -> list[Any]:
             keras.callbacks.EarlyStopping(patience=course.patience, restore_best_weights=True)
         )
     return callbacks
+
+
+class _Seconds(keras.callbacks.Callback):
+    """What each epoch took, for the history."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._begun = perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if logs is not None:
+            logs["seconds"] = round(perf_counter() - self._begun, 1)
 
 
 class _Sides(keras.callbacks.Callback):

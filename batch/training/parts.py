@@ -124,7 +124,7 @@ class LongCourse(Course):
     melanoma_share: float = 1 / 3
     smoothing: float = 0.0
     mix: float = 0.0
-    watched: int = 1024
+    watched: int = 512
 
 
 @dataclass(frozen=True)

@@ -214,5 +214,3 @@ def test_the_command_trains_on_described_sources_and_writes_an_artifact(
     split = pd.read_csv(tmp_path / "new" / "split.csv")
     assert set(split["split"]) == {"train", "validation", "test", "unused"}
     assert np.load(tmp_path / "cache" / "pixels.npy", mmap_mode="r").shape == (70, 180, 180, 3)
-
-
