@@ -70,7 +70,8 @@ OWNERS = {
     "fsspec": {"objects.store"},
     "s3fs": {"objects.store"},
     "apache_beam": {"dofns", "transforms", "runners", "pipeline", "worker"},
-    "pandas": {"training.batches", "training.described", "training.long_batches",
+    "pandas": {"training.batches", "training.by_source", "training.described",
+               "training.long_batches",
                "training.figures", "training.fit", "training.plots",
                "training.sources", "training.datasets", "training.splits", "training.evaluate",
                "training.export", "training.evaluation_inputs", "training.evaluation_checks",
@@ -86,7 +87,8 @@ OWNERS = {
     "tqdm": {"console"},
     "sklearn": {"training.splits", "training.plots"},
     "matplotlib": {"training.plots"},
-    "scipy": {"training.splits", "training.operating_point", "training.temperature"},
+    "scipy": {"training.splits", "training.operating_point", "training.temperature",
+              "training.shortcuts"},
     "imagehash": {"training.splits"},
 }  # fmt: skip
 

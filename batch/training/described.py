@@ -44,7 +44,7 @@ def load_described(data: Path, class_names: tuple[str, ...], cache: Path | None 
         tables.append(table.assign(judges=source.judges))
         report[source.name] = {**told, "images": len(table), "licence": source.licence}
     table = pd.concat(tables, ignore_index=True)
-    table = table.assign(content_sha256=digests(list(table["file"]), data))
+    table = table.assign(content_sha256=digests(table["file"].tolist(), data))
     kept, told = kept_rows(table)
     table = table[kept].reset_index(drop=True)
     others = sorted(
@@ -56,7 +56,7 @@ def load_described(data: Path, class_names: tuple[str, ...], cache: Path | None 
         "folders_without_description": others,
         "shares": {source.name: source.share for source in sources.values()},
     }
-    pixels = read_pixels(table["file"], table["content_sha256"], data, cache)
+    pixels = read_pixels(table["file"].tolist(), table["content_sha256"].tolist(), data, cache)
     return Dataset(table, pixels, whole)
 
 
@@ -95,7 +95,7 @@ def _flat(source: Source, data: Path) -> tuple[pd.DataFrame, dict[str, int]]:
     if missing := [name for name in needed if name not in listed]:
         raise UsageError(
             f"{source.name}: {source.table} has no column {', '.join(missing)}; found: "
-            f"{', '.join(listed)}."
+            f"{', '.join(map(str, listed))}."
         )
     table = listed.rename(columns={"source": "origin"}).rename(columns=ours)
     if unknown := sorted(set(table["diagnosis"].fillna("")) - set(source.classes)):

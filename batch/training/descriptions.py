@@ -17,7 +17,7 @@ from batch.errors import UsageError
 BUNDLED = Path(__file__).with_name("sources.toml")
 OWN_FILE = "source.toml"
 LAYOUTS = ("flat", "isic9")
-_KEYS = {
+_KEYS: dict[str, type | tuple[type, ...]] = {
     "table": str, "columns": dict, "layout": str, "classes": dict, "leave_out": dict,
     "share": (int, float), "judges": bool, "licence": str, "non_commercial": bool,
 }  # fmt: skip
