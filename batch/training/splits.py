@@ -14,6 +14,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
+from batch.errors import UsageError
+
 HASH_SIDE = 16
 NEAR_DUPLICATE_BITS = 56
 """Of 256. Unrelated dermoscopy images differ by about 128 bits; the same photograph resampled or
@@ -92,11 +94,19 @@ def split(table: pd.DataFrame, groups: np.ndarray, seed: int) -> np.ndarray:
     """(N,) of `train`, `validation`, `test`: stratified by label, whole groups, stable by seed.
 
     A group that holds a label which was only inferred trains; it judges nothing.
+
+    Raises:
+        UsageError: fewer groups than folds can judge.
     """
     barred = set(groups[(table["label_origin"] == "inferred").to_numpy()])
     if "judges" in table:  # a group that no judging source has trains, too
         barred |= set(groups) - set(groups[table["judges"].to_numpy(bool)])
     free = np.flatnonzero([group not in barred for group in groups])
+    if len(set(groups[free])) < FOLDS:
+        raise UsageError(
+            f"--data: {len(set(groups[free]))} lesions are left that may validate or test; needed: "
+            f"at least {FOLDS}."
+        )
     result = np.full(len(table), "train", dtype=object)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     parts = folds.split(free, table["label"].to_numpy()[free], groups[free])
