@@ -113,7 +113,7 @@ def _flat(source: Source, data: Path) -> tuple[pd.DataFrame, dict[str, int]]:
         ]
     files = [f"{source.name}/images/{image}.jpg" for image in table["image"]]
     there = np.array([(data / path).is_file() for path in files])
-    known = table["image"].map(datasets.lesion_ids(data))
+    known = table["image"].map(datasets.lesion_ids(data)).astype(object)
     table = table.assign(
         file=files,
         source=source.name,

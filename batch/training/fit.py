@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,13 +13,14 @@ import pandas as pd
 
 from batch.errors import UsageError
 from batch.training import datasets, described, networks, sources, splits
-from batch.training.batches import Side, plain_batches, sampling_weights, training_batches
+from batch.training.course_parts import HISTORY, Run
 from batch.training.datasets import Dataset
-from batch.training.long_course import compile_long, fit_long, steps_an_epoch
-from batch.training.parts import Course, LongCourse, Recipe
+from batch.training.long_course import fit_long
+from batch.training.parts import LongCourse, Recipe
 from batch.training.pixels import kept_array
+from batch.training.short_course import fit_short
 
-_FINAL, _HISTORY = "final.weights.h5", "history.csv"
+_FINAL = "final.weights.h5"
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,68 +145,18 @@ def fit_on(
     with _precision():
         model = networks.build(recipe, any_size=bool(recipe.course.sides))
     networks.load_backbone(model, recipe, weights)
-    course, total = recipe.course, epochs or recipe.course.epochs
+    course = recipe.course
     if resume is None or not _finished(resume, model):
-        fit_course = _fit_long if isinstance(course, LongCourse) else _fit_short
-        log = fit_course(model, recipe, dataset, seed, total, verbose, resume)
+        run = Run(recipe, dataset, seed, epochs or course.epochs, verbose, resume)
+        log = (fit_long if isinstance(course, LongCourse) else fit_short)(model, run)
         history = pd.DataFrame(log.history)
         if resume is not None:
             model.save_weights(resume / _FINAL)
     if resume is not None:
-        history = pd.read_csv(resume / _HISTORY).drop(columns="epoch")
+        history = pd.read_csv(resume / HISTORY).drop(columns="epoch")
     best = int(history["val_loss"].argmin()) + 1 if course.patience else len(history)
     rounds = [{str(k): float(v) for k, v in row.items()} for row in history.to_dict("records")]
     return Fitted(recipe, seed, networks.finished(recipe, model), dataset, rounds, best)
-
-
-def _fit_short(
-    model: keras.Model,
-    recipe: Recipe,
-    dataset: Dataset,
-    seed: int,
-    total: int,
-    verbose: int,
-    resume: Path | None,
-) -> keras.callbacks.History:
-    course = recipe.course
-    labels = np.array([recipe.class_names.index(name) for name in dataset.table["label"]])
-    rows = {name: (dataset.table["split"] == name).to_numpy() for name in ("train", "validation")}
-    train = rows["train"]
-    steps = max(1, int(train.sum()) // course.batch_size)
-    model.compile(
-        optimizer=_optimizer(course, steps * total),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
-    side = Side.of(recipe, dataset.pixels.shape[1])
-    drawn = sampling_weights(dataset.table[train], course.balance, recipe.melanoma_class)
-    return model.fit(
-        training_batches(recipe, dataset.pixels[train], labels[train], drawn, seed, side),
-        validation_data=plain_batches(
-            recipe, dataset.pixels[rows["validation"]], labels[rows["validation"]]
-        ),
-        epochs=total,
-        steps_per_epoch=steps,
-        callbacks=_callbacks(course, side, resume),
-        verbose=verbose,
-    )
-
-
-def _fit_long(
-    model: keras.Model,
-    recipe: Recipe,
-    dataset: Dataset,
-    seed: int,
-    total: int,
-    verbose: int,
-    resume: Path | None,
-) -> keras.callbacks.History:
-    course = recipe.course
-    assert isinstance(course, LongCourse)
-    compile_long(model, recipe, _optimizer(course, steps_an_epoch(course) * total))
-    side = Side.of(recipe, dataset.pixels.shape[1])
-    watching = _callbacks(course, side, resume)
-    return fit_long(model, recipe, dataset, seed, total, verbose, watching, side, resume)
 
 
 @contextmanager
@@ -234,67 +183,3 @@ def _finished(resume: Path, model: keras.Model) -> bool:
         return False
     model.load_weights(resume / _FINAL)
     return True
-
-
-def _optimizer(course: Course, steps: int) -> keras.optimizers.Optimizer:
-    if not course.average:
-        return keras.optimizers.Adam(course.learning_rate)
-    warmup = int(course.warmup * steps)
-    rate = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=course.learning_rate / 20,
-        decay_steps=max(1, steps - warmup),
-        warmup_target=course.learning_rate,
-        warmup_steps=warmup,
-    )
-    return keras.optimizers.AdamW(
-        rate,
-        weight_decay=course.weight_decay,
-        use_ema=True,
-        ema_momentum=course.average,
-    )
-
-
-def _callbacks(course: Course, side: Side, resume: Path | None) -> list[Any]:
-    callbacks: list[Any] = [_Sides(course, side)]
-    if isinstance(course, LongCourse):
-        callbacks.append(_Seconds())
-    if resume is not None:  # before the swap: what is saved are the weights that are trained
-        callbacks.append(
-            keras.callbacks.BackupAndRestore(
-                str(resume),
-                delete_checkpoint=False,
-                double_checkpoint=isinstance(course, LongCourse),
-            )
-        )
-        callbacks.append(keras.callbacks.CSVLogger(resume / _HISTORY, append=True))
-    if course.average:
-        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    if course.patience:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(patience=course.patience, restore_best_weights=True)
-        )
-    return callbacks
-
-
-class _Seconds(keras.callbacks.Callback):
-    """What each epoch took, for the history."""
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._begun = perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if logs is not None:
-            logs["seconds"] = round(perf_counter() - self._begun, 1)
-
-
-class _Sides(keras.callbacks.Callback):
-    """Smaller images at first, as the recipe says."""
-
-    def __init__(self, course: Course, side: Side) -> None:
-        super().__init__()
-        self._course, self._side = course, side
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        begun = [side for first, side in self._course.sides if first <= epoch]
-        if begun:
-            self._side.value.assign(begun[-1])

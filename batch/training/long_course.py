@@ -4,61 +4,52 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from batch.training.batches import Side
+from batch.training.course_parts import Run, callbacks, optimizer
 from batch.training.datasets import Dataset
 from batch.training.long_batches import allowed_matrix, long_batches, shared_weights
 from batch.training.losses import PartialLabelLoss, melanoma_is_told
-from batch.training.parts import LongCourse, Recipe
+from batch.training.parts import LongCourse
 
 
-def compile_long(model: keras.Model, recipe: Recipe, optimizer: keras.optimizers.Optimizer) -> None:
-    """Prepare a network for a long course."""
+def fit_long(model: keras.Model, run: Run) -> keras.callbacks.History:
+    """Train on the rows whose `split` is `train`; some of `validation` are watched.
+
+    The table has `allowed` besides; the report, the sources' shares under `shares`.
+    """
+    recipe, dataset, table = run.recipe, run.dataset, run.dataset.table
     course = recipe.course
     assert isinstance(course, LongCourse)
-    metrics = [] if course.mix else [melanoma_is_told(recipe.class_names.index("melanoma"))]
-    model.compile(optimizer=optimizer, loss=PartialLabelLoss(course.smoothing), metrics=metrics)
-
-
-def fit_long(
-    model: keras.Model,
-    recipe: Recipe,
-    dataset: Dataset,
-    seed: int,
-    epochs: int,
-    verbose: int,
-    callbacks: list[Any],
-    side: Side,
-    resume: Path | None,
-) -> keras.callbacks.History:
-    """Train a compiled network on the rows whose `split` is `train`.
-
-    Args:
-        dataset: its table has `allowed`; its report, the sources' shares under `shares`.
-    """
-    course, table = recipe.course, dataset.table
-    assert isinstance(course, LongCourse)
+    steps = max(1, course.images // course.batch_size)
+    melanoma = recipe.class_names.index(recipe.melanoma_class)
+    model.compile(
+        optimizer=optimizer(course, steps * run.epochs),
+        loss=PartialLabelLoss(course.smoothing),
+        metrics=[] if course.mix else [melanoma_is_told(melanoma)],
+    )
+    side = Side.of(recipe, dataset.pixels.shape[1])
+    allowed = allowed_matrix(table, recipe.class_names)
     train = np.flatnonzero((table["split"] == "train").to_numpy())
     drawn = shared_weights(
         table.iloc[train], shares(dataset), recipe.melanoma_class, course.melanoma_share
     )
-    allowed = allowed_matrix(table, recipe.class_names)
     watched = np.flatnonzero((table["split"] == "validation").to_numpy())
     if len(watched) > course.watched:
-        watched = np.sort(np.random.default_rng(seed).choice(watched, course.watched, False))
-    begun = epochs_done(resume)
+        rng = np.random.default_rng(run.seed)
+        watched = np.sort(rng.choice(watched, course.watched, replace=False))
+    begun = epochs_done(run.resume)
     return model.fit(
-        long_batches(recipe, dataset.pixels, train, allowed[train], drawn, seed, side, begun),
+        long_batches(recipe, dataset.pixels, train, allowed[train], drawn, run.seed, side, begun),
         validation_data=(dataset.pixels[watched], allowed[watched]),
         validation_batch_size=course.batch_size,
-        epochs=epochs,
-        steps_per_epoch=steps_an_epoch(course),
-        callbacks=callbacks,
-        verbose=verbose,
+        epochs=run.epochs,
+        steps_per_epoch=steps,
+        callbacks=callbacks(run, side),
+        verbose=run.verbose,
     )
 
 
@@ -67,11 +58,6 @@ def shares(dataset: Dataset) -> dict[str, float]:
     found = dataset.report["shares"]
     assert isinstance(found, dict)
     return found
-
-
-def steps_an_epoch(course: LongCourse) -> int:
-    """Batches that an epoch draws."""
-    return max(1, course.images // course.batch_size)
 
 
 def epochs_done(resume: Path | None) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batch.training import networks
+from batch.training import long_course, networks
 from batch.training.batches import Side
 from batch.training.datasets import Dataset
 from batch.training.fit import fit_on
@@ -122,10 +122,8 @@ def test_an_interrupted_course_goes_on_with_its_optimizer_and_average(
             if epoch == 1 and kill:
                 raise KeyboardInterrupt
 
-    from batch.training import fit
-
-    plain = fit._callbacks
-    monkeypatch.setattr(fit, "_callbacks", lambda *a: [*plain(*a), Watch()])
+    plain = long_course.callbacks
+    monkeypatch.setattr(long_course, "callbacks", lambda *a: [*plain(*a), Watch()])
     kill = True
     with pytest.raises(KeyboardInterrupt):
         fit_on(PLAIN, dataset, seed=1, resume=tmp_path / "run")
