@@ -95,6 +95,7 @@ setup(
     packages=[*find_packages(include=["batch", "batch.*"]), "schemas", "model_artifacts"],
     package_data={
         "batch.review": ["templates/*"],
+        "batch.training": ["sources.toml", "README.md"],
         "schemas": ["*.json", "README.md"],
         "model_artifacts": ["LICENSE", "*/*", "*/golden/*", "*/plots/*"],
     },

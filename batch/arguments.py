@@ -197,6 +197,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         type=Path,
         help="keep checkpoints there, and go on from the last whole epoch",
     )
+    train.add_argument(
+        "--cache",
+        metavar="FOLDER",
+        type=Path,
+        help="keep the decoded images there (97 KB each), for recipes over described sources",
+    )
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:

@@ -42,6 +42,7 @@ def _train(options: argparse.Namespace, beam: Sequence[str]) -> int:
         verbose,
         options.weights,
         options.resume,
+        options.cache,
     )
     command = f"{PROGRAM} train {recipe.name} --data DATA --output FOLDER --seed {options.seed}"
     if options.weights:

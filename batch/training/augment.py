@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from batch.training.recipes import Change
+from batch.training.parts import Change, Disguise
 
 
 def change(images: Any, how: Change) -> Any:
@@ -30,14 +30,46 @@ def change(images: Any, how: Change) -> Any:
     return tf.clip_by_value(images, 0.0, 255.0)
 
 
+def disguise(images: Any, how: Disguise, side: Any) -> Any:
+    """(N, S, S, 3) uint8 to (N, side, side, 3) float32 in 0..255, each changed in its own way.
+
+    The warp samples at once as many pixels as are wanted, so what follows costs no more than it
+    must. Which images lose resolution and which are recompressed is drawn for each of them; the
+    factor of the resolution is one for the batch, which costs least.
+    """
+    full = tf.cast(tf.shape(images)[1], tf.float32)
+    images = _warp(tf.cast(images, tf.float32), how, side)
+    images = _recolour(images, how)
+    if how.dark_surround:
+        images = _surround(images, how.dark_surround)
+    count = tf.shape(images)[0]
+    if how.soft_share:
+        lowest = tf.cast(how.smallest_side / full * tf.cast(side, tf.float32), tf.int32)
+        small = tf.random.uniform([], lowest, side, tf.int32)
+        down = tf.image.resize(images, (small, small), antialias=True)
+        soft = tf.random.uniform([count, 1, 1, 1]) < how.soft_share
+        images = tf.where(soft, tf.image.resize(down, (side, side)), images)
+    if how.jpeg_share:  # the rows of a batch are in random order, so its first are any
+        saved = tf.cast(tf.round(how.jpeg_share * tf.cast(count, tf.float32)), tf.int32)
+        again = _saved_as_jpeg(images[:saved], how.jpeg_quality)
+        images = tf.concat([again, images[saved:]], 0)
+    if how.noise:
+        images = _noise(images, how.noise)
+    return tf.clip_by_value(images, 0.0, 255.0)
+
+
 def _around(count: Any, spread: float, centre: float = 1.0) -> Any:
     """(count,) uniform in centre ± spread."""
     return tf.random.uniform([count], centre - spread, centre + spread)
 
 
-def _warp(images: Any, how: Change) -> Any:
-    """Flip, rotate, zoom and shift in one resampling; what comes in from outside is mirrored."""
-    if not (how.flip or how.rotation or how.zoom or how.shift or how.aspect):
+def _warp(images: Any, how: Change, to_side: Any = None) -> Any:
+    """Flip, rotate, zoom and shift in one resampling; what comes in from outside is mirrored.
+
+    Args:
+        to_side: of the result, where it is not the images' own.
+    """
+    if to_side is None and not (how.flip or how.rotation or how.zoom or how.shift or how.aspect):
         return images
     count, side = tf.shape(images)[0], tf.cast(tf.shape(images)[1], tf.float32)
     angle = 2 * math.pi * _around(count, how.rotation, 0.0)
@@ -46,17 +78,22 @@ def _warp(images: Any, how: Change) -> Any:
     if how.flip:
         width *= tf.where(tf.random.uniform([count]) < 0.5, -1.0, 1.0)
         height *= tf.where(tf.random.uniform([count]) < 0.5, -1.0, 1.0)
+    if to_side is None:
+        to_side = tf.shape(images)[1]
+    else:
+        step = side / tf.cast(to_side, tf.float32)
+        width, height = width * step, height * step
     cosine, sine = tf.cos(angle), tf.sin(angle)
     a, b = cosine * width, -sine * height
     c, d = sine * width, cosine * height
-    middle = (side - 1) / 2
-    x = middle - (a + b) * middle + _around(count, how.shift, 0.0) * side
-    y = middle - (c + d) * middle + _around(count, how.shift, 0.0) * side
+    middle, centre = (side - 1) / 2, (tf.cast(to_side, tf.float32) - 1) / 2
+    x = middle - (a + b) * centre + _around(count, how.shift, 0.0) * side
+    y = middle - (c + d) * centre + _around(count, how.shift, 0.0) * side
     zero = tf.zeros([count])
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=tf.stack([a, b, x, c, d, y, zero, zero], axis=1),
-        output_shape=tf.shape(images)[1:3],
+        output_shape=tf.stack([to_side, to_side]),
         fill_value=0.0,
         interpolation="BILINEAR",
         fill_mode="REFLECT",
@@ -122,9 +159,18 @@ def _recompress(images: Any, lowest: int) -> Any:
     """Half of the images are saved as JPEG and read again."""
 
     def one(image: Any) -> Any:
-        quality = tf.random.uniform([], lowest, 96, tf.int32)
-        pixels = tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
-        again = tf.cast(tf.image.adjust_jpeg_quality(pixels, quality), tf.float32)
+        again = _as_jpeg(image, lowest)
         return tf.where(tf.random.uniform([]) < 0.5, again, image)
 
     return tf.map_fn(one, images)
+
+
+def _saved_as_jpeg(images: Any, lowest: int) -> Any:
+    """Every image is saved as JPEG and read again."""
+    return tf.map_fn(lambda image: _as_jpeg(image, lowest), images)
+
+
+def _as_jpeg(image: Any, lowest: int) -> Any:
+    quality = tf.random.uniform([], lowest, 96, tf.int32)
+    pixels = tf.cast(tf.clip_by_value(image, 0.0, 255.0), tf.uint8)
+    return tf.cast(tf.image.adjust_jpeg_quality(pixels, quality), tf.float32)

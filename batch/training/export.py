@@ -40,10 +40,11 @@ from batch.model.manifest_checks import check_manifest
 from batch.records import OperatingPoint
 from batch.review.reference import REFERENCE
 from batch.training import operating_point
+from batch.training.datasets import Dataset
 from batch.training.figures import caution, measure, own_sets, with_scores
 from batch.training.fit import Fitted
 from batch.training.golden_cases import GOLDEN_TOLERANCE, write_golden
-from batch.training.licences import LICENCES, NOT_STATED, of_sources
+from batch.training.licences import licence_words, of_sources
 from batch.training.model_card import model_card
 from batch.training.plots import draw
 from batch.training.recipes import Recipe
@@ -96,7 +97,7 @@ def judge(
     }
     golden = write_golden(folder, classifier)
     manifest = _manifest(fitted.recipe, model_version, digest, (point,), golden, provenance)
-    manifest = dataclasses.replace(manifest, licence=licence or _licence(fitted.dataset.table))
+    manifest = dataclasses.replace(manifest, licence=licence or _licence(fitted.dataset))
     check_manifest(manifest)
     write_manifest(manifest, folder)
     (folder / "MODEL_CARD.md").write_text(model_card(manifest), encoding="utf-8")
@@ -164,9 +165,10 @@ def _judging(provenance: dict[str, Any]) -> dict[str, Any]:
     return {**provenance.get("metrics", {}), **strangers}
 
 
-def _licence(table: pd.DataFrame) -> Licence:
+def _licence(dataset: Dataset) -> Licence:
     """By the sources of the images that had a part in the weights."""
-    return of_sources(table.loc[table["split"] != "held_out", "source"].unique())
+    learned = dataset.table.loc[dataset.table["split"] != "held_out", "source"].unique()
+    return of_sources(learned, dataset.report)
 
 
 def _provenance(fitted: Fitted, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +182,10 @@ def _provenance(fitted: Fitted, metrics: dict[str, Any]) -> dict[str, Any]:
         "epochs_run": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "data": {
-            "sources": [f"{source} ({LICENCES.get(source, NOT_STATED)})" for source in sources],
+            "sources": [
+                f"{source} ({words})"
+                for source, words in licence_words(sources, fitted.dataset.report).items()
+            ],
             "held_out": list(fitted.recipe.hold_out),
             "cleaning": fitted.dataset.report,
             "images_by_split": {

@@ -55,10 +55,13 @@ def measure(
     metrics: dict[str, Any] = {}
     for name, part in own_sets(rows, fitted.recipe):
         metrics[name] = {"melanoma": _melanoma(part, part["group"], fitted.recipe, point)}
+        named = part[part["label"].isin(fitted.recipe.class_names)]  # no coarse label has a class
         metrics[name]["classes"] = class_measures(
-            part["label"].to_numpy(), part["predicted_class"].to_numpy(), fitted.recipe.class_names
+            named["label"].to_numpy(),
+            named["predicted_class"].to_numpy(),
+            fitted.recipe.class_names,
         )
-    if fitted.recipe.data == "dermoscopy":
+    if fitted.recipe.has_several_sources:
         return metrics
     for name, load in (("isic2017", datasets.isic2017), ("ham10000", datasets.ham10000)):
         other = load(data)
@@ -78,7 +81,7 @@ def own_sets(rows: pd.DataFrame, recipe: Recipe) -> Iterator[tuple[str, pd.DataF
     """
     for split in OWN_SPLITS:
         yield split, rows[rows["split"] == split].drop_duplicates("image")
-    if recipe.data != "dermoscopy":
+    if not recipe.has_several_sources:
         return
     for source, part in rows[rows["split"] == "test"].groupby("source"):
         yield f"test, {source}", part

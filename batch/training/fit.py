@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 
-from batch.training import datasets, networks, sources, splits
-from batch.training.batches import Side, plain_batches, sampling_weights, training_batches
+from batch.errors import UsageError
+from batch.training import datasets, described, networks, sources, splits
+from batch.training.course_parts import HISTORY, Run
 from batch.training.datasets import Dataset
-from batch.training.recipes import Course, Recipe
+from batch.training.long_course import fit_long
+from batch.training.parts import LongCourse, Recipe
+from batch.training.pixels import kept_array
+from batch.training.short_course import fit_short
 
-_FINAL, _HISTORY = "final.weights.h5", "history.csv"
+_FINAL = "final.weights.h5"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,30 +38,57 @@ class Fitted:
     best_epoch: int
 
 
-def prepare_data(recipe: Recipe, data: Path, seed: int) -> Dataset:
+def prepare_data(recipe: Recipe, data: Path, seed: int, cache: Path | None = None) -> Dataset:
     """The recipe's images with `group` and `split` beside each.
 
     Groups that touch a held-out source are in the split `held_out`, in whatever source they stand.
+    An image of a source that does not judge is `unused` where its group validates or tests.
 
     Raises:
         UsageError: the data is not there.
     """
-    dataset = load(recipe, data)
+    dataset = load(recipe, data, cache)
     table = dataset.table
-    groups = splits.group_ids(table, splits.perceptual_hashes(dataset.pixels))
+    _check_hold_out(recipe, set(table["source"]))
+    contents = table["content_sha256"].tolist()
+
+    def kept(name: str, compute: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        return kept_array(cache, name, contents, lambda: compute(dataset.pixels))
+
+    hashes = kept("hashes", splits.perceptual_hashes)
+    many = recipe.data == "described"
+    dark = kept("dark_surrounds", splits.dark_surrounds) if many else None
+    groups = splits.group_ids(table, hashes, dark)
     held_out = table["source"].isin(recipe.hold_out) if recipe.hold_out else np.zeros(len(table))
     barred = np.isin(groups, groups[np.asarray(held_out, bool)])
     split = np.full(len(table), "held_out", dtype=object)
     split[~barred] = splits.split(table[~barred], groups[~barred], seed)
+    if "judges" in table:
+        cannot = ~table["judges"].to_numpy() & np.isin(split, ("validation", "test"))
+        split[cannot] = "unused"
     return Dataset(table.assign(group=groups, split=split), dataset.pixels, dataset.report)
 
 
-def load(recipe: Recipe, data: Path) -> Dataset:
+def _check_hold_out(recipe: Recipe, found: set[str]) -> None:
+    wanted = set(recipe.hold_out)
+    if not wanted <= found or wanted == found:
+        raise UsageError(
+            f"--hold-out: found {', '.join(recipe.hold_out)}; allowed: some of "
+            f"{', '.join(sorted(found))}, but not all."
+        )
+
+
+def load(recipe: Recipe, data: Path, cache: Path | None = None) -> Dataset:
     """The recipe's images, cleaned, without `group` and `split`.
+
+    Args:
+        cache: folder for the decoded images, where the recipe has many.
 
     Raises:
         UsageError: the data is not there.
     """
+    if recipe.data == "described":
+        return described.load_described(data, recipe.class_names, cache)
     if recipe.data == "dermoscopy":
         return sources.dermoscopy(data)
     found = datasets.isic9(data)
@@ -77,14 +107,18 @@ def fit(
     verbose: int,
     weights: Path | None = None,
     resume: Path | None = None,
+    cache: Path | None = None,
 ) -> Fitted:
     """Train a recipe on what stands below `data`; otherwise as `fit_on`.
+
+    Args:
+        cache: folder for the decoded images.
 
     Raises:
         UsageError: data or weights are missing.
     """
     keras.utils.set_random_seed(seed)
-    dataset = prepare_data(recipe, data, seed)
+    dataset = prepare_data(recipe, data, seed, cache)
     return fit_on(recipe, dataset, seed, epochs, verbose, weights, resume)
 
 
@@ -111,34 +145,15 @@ def fit_on(
     with _precision():
         model = networks.build(recipe, any_size=bool(recipe.course.sides))
     networks.load_backbone(model, recipe, weights)
-    labels = np.array([recipe.class_names.index(name) for name in dataset.table["label"]])
-    rows = {name: (dataset.table["split"] == name).to_numpy() for name in ("train", "validation")}
-    train, course = rows["train"], recipe.course
-    steps = max(1, int(train.sum()) // course.batch_size)
-    total = epochs or course.epochs
-    model.compile(
-        optimizer=_optimizer(course, steps * total),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    course = recipe.course
     if resume is None or not _finished(resume, model):
-        side = Side.of(recipe, dataset.pixels.shape[1])
-        drawn = sampling_weights(dataset.table[train], course.balance, recipe.melanoma_class)
-        log = model.fit(
-            training_batches(recipe, dataset.pixels[train], labels[train], drawn, seed, side),
-            validation_data=plain_batches(
-                recipe, dataset.pixels[rows["validation"]], labels[rows["validation"]]
-            ),
-            epochs=total,
-            steps_per_epoch=steps,
-            callbacks=_callbacks(course, side, resume),
-            verbose=verbose,
-        )
+        run = Run(recipe, dataset, seed, epochs or course.epochs, verbose, resume)
+        log = (fit_long if isinstance(course, LongCourse) else fit_short)(model, run)
         history = pd.DataFrame(log.history)
         if resume is not None:
             model.save_weights(resume / _FINAL)
     if resume is not None:
-        history = pd.read_csv(resume / _HISTORY).drop(columns="epoch")
+        history = pd.read_csv(resume / HISTORY).drop(columns="epoch")
     best = int(history["val_loss"].argmin()) + 1 if course.patience else len(history)
     rounds = [{str(k): float(v) for k, v in row.items()} for row in history.to_dict("records")]
     return Fitted(recipe, seed, networks.finished(recipe, model), dataset, rounds, best)
@@ -168,48 +183,3 @@ def _finished(resume: Path, model: keras.Model) -> bool:
         return False
     model.load_weights(resume / _FINAL)
     return True
-
-
-def _optimizer(course: Course, steps: int) -> keras.optimizers.Optimizer:
-    if not course.average:
-        return keras.optimizers.Adam(course.learning_rate)
-    warmup = int(course.warmup * steps)
-    rate = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=course.learning_rate / 20,
-        decay_steps=max(1, steps - warmup),
-        warmup_target=course.learning_rate,
-        warmup_steps=warmup,
-    )
-    return keras.optimizers.AdamW(
-        rate,
-        weight_decay=course.weight_decay,
-        use_ema=True,
-        ema_momentum=course.average,
-    )
-
-
-def _callbacks(course: Course, side: Side, resume: Path | None) -> list[Any]:
-    callbacks: list[Any] = [_Sides(course, side)]
-    if resume is not None:  # before the swap: what is saved are the weights that are trained
-        callbacks.append(keras.callbacks.BackupAndRestore(str(resume), delete_checkpoint=False))
-        callbacks.append(keras.callbacks.CSVLogger(resume / _HISTORY, append=True))
-    if course.average:
-        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    if course.patience:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(patience=course.patience, restore_best_weights=True)
-        )
-    return callbacks
-
-
-class _Sides(keras.callbacks.Callback):
-    """Smaller images at first, as the recipe says."""
-
-    def __init__(self, course: Course, side: Side) -> None:
-        super().__init__()
-        self._course, self._side = course, side
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        begun = [side for first, side in self._course.sides if first <= epoch]
-        if begun:
-            self._side.value.assign(begun[-1])

@@ -7,7 +7,7 @@ use only has not allowed more for what was learned from it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from batch.model.manifest import Licence, ModelManifest
 
@@ -29,9 +29,27 @@ _NON_COMMERCIAL = re.compile(r"\bNC\b|non-?\s?commercial", re.IGNORECASE)
 _BY_NAME = re.compile(r"\bCC[ -]BY\b")
 
 
-def of_sources(sources: Iterable[str]) -> Licence:
-    """The licence of weights that were learned from these sources: the narrowest of theirs."""
-    data = {source: LICENCES.get(source, NOT_STATED) for source in sorted(sources)}
+def licence_words(sources: Iterable[str], report: Mapping[str, object]) -> dict[str, str]:
+    """Each source's licence: as its description says, else as it is known here.
+
+    Args:
+        report: of the data set, which quotes under a source's name what its description says.
+    """
+    words = {}
+    for source in sorted(sources):
+        told = report.get(source)
+        stated = told.get("licence") if isinstance(told, Mapping) else None
+        words[source] = str(stated or LICENCES.get(source, NOT_STATED))
+    return words
+
+
+def of_sources(sources: Iterable[str], report: Mapping[str, object] | None = None) -> Licence:
+    """The licence of weights that were learned from these sources: the narrowest of theirs.
+
+    Args:
+        report: see `licence_words`.
+    """
+    data = licence_words(sources, report or {})
     terms = " ".join(data.values())
     if _NON_COMMERCIAL.search(terms):
         return Licence("CC-BY-NC-4.0", True, data)
@@ -50,8 +68,9 @@ def licence_of(manifest: ModelManifest) -> Licence | None:
     """The manifest's licence; for one written before there was any, by its provenance's sources."""
     if manifest.licence is not None:
         return manifest.licence
-    named = manifest.provenance.get("data", {}).get("sources", ())
-    return of_sources(name.split(" (")[0] for name in named) if named else None
+    data = manifest.provenance.get("data", {})
+    sources = [name.split(" (")[0] for name in data.get("sources", ())]
+    return of_sources(sources, data.get("cleaning", {})) if sources else None
 
 
 def licence_section(licence: Licence | None) -> list[str]:

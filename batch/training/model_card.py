@@ -254,7 +254,7 @@ def _data(facts: dict[str, Any]) -> str:
 def _flat(report: dict[str, Any], source: str = "") -> Iterator[str]:
     """What was done to the data, one phrase each; reports of several sources by their names."""
     for key, value in report.items():
-        if isinstance(value, dict) and key in ("isic9", "ham10000", "isic2017"):
+        if isinstance(value, dict) and key != "labels_by_origin":
             yield from _flat(value, f"{key} ")
         else:
             yield f"{source}{key.replace('_', ' ')}: {value}"

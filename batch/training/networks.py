@@ -10,8 +10,8 @@ from keras import layers
 
 from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.errors import UsageError
-from batch.training.backbone import efficientnet_lite0, freeze, weights_from
-from batch.training.recipes import Cnn, EfficientNetLite0, Recipe
+from batch.training.backbone import LITE0, LITE2, efficientnet_lite, freeze, weights_from
+from batch.training.parts import Cnn, EfficientNetLite0, EfficientNetLite2, Recipe
 
 
 def build(recipe: Recipe, any_size: bool = False) -> keras.Model:
@@ -25,7 +25,8 @@ def build(recipe: Recipe, any_size: bool = False) -> keras.Model:
     if isinstance(recipe.network, EfficientNetLite0):
         x = smooth(image) if recipe.network.smooth else image
         x = shades_of_grey(x) if recipe.network.colour_constancy else x
-        x = layers.Dropout(recipe.network.dropout)(efficientnet_lite0(x))
+        stages = LITE2 if isinstance(recipe.network, EfficientNetLite2) else LITE0
+        x = layers.Dropout(recipe.network.dropout)(efficientnet_lite(x, stages))
     else:
         x = _cnn(image, recipe.network)
     scores = layers.Dense(
@@ -85,13 +86,18 @@ def load_backbone(model: keras.Model, recipe: Recipe, weights: Path | None) -> N
     if isinstance(recipe.network, EfficientNetLite0):
         if weights is None:
             raise UsageError(
-                f"--weights: {recipe.name} starts from the ImageNet weights of EfficientNet-Lite0; "
-                "see README, 'Training'."
+                f"--weights: {recipe.name} starts from the ImageNet weights of "
+                f"{_named(recipe.network)}; see README, 'Training'."
             )
         weights_from(model, weights)
         freeze(model, recipe.network.frozen)
     elif weights is not None:
         raise UsageError(f"--weights: {recipe.name} starts from nothing; leave it out.")
+
+
+def _named(network: EfficientNetLite0) -> str:
+    kind = "Lite2" if isinstance(network, EfficientNetLite2) else "Lite0"
+    return f"EfficientNet-{kind}"
 
 
 def _cnn(image: Any, network: Cnn) -> Any:

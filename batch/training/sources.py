@@ -27,7 +27,9 @@ DIAGNOSES = {
 }
 """Codes of ISIC 2019, and what they are called here; BKL joins two classes of isic9."""
 
-_CLASS_TO_CODE = {name: code for code, names in CODE_TO_CLASSES.items() for name in names}
+ISIC9_TO_DIAGNOSIS = {
+    name: DIAGNOSES[code] for code, names in CODE_TO_CLASSES.items() for name in names
+}
 
 
 def dermoscopy(data: Path) -> Dataset:
@@ -55,5 +57,5 @@ def _named(code: str) -> str:
 
 
 def _isic9(found: Dataset) -> Dataset:
-    names = found.table["label"].map(lambda name: DIAGNOSES[_CLASS_TO_CODE[name]])
+    names = found.table["label"].map(ISIC9_TO_DIAGNOSIS)
     return Dataset(found.table.assign(label=names), found.pixels, found.report)

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from batch.demo.lesions import lesion_image
-from batch.training.augment import change
-from batch.training.recipes import RECIPES, Change
+from batch.training.augment import change, disguise
+from batch.training.recipes import RECIPES, Change, Disguise
 
 ONE = {
     "flip": True,
@@ -92,3 +92,37 @@ def test_a_dark_surround_leaves_the_middle_and_as_many_images_as_it_should():
     assert middle.min() == 255
     assert 0.1 < np.mean(corner < 255) < 0.35  # wide tubes reach beyond the corners
     assert (changed[corner < 41].reshape(-1, 60 * 60 * 3).mean(axis=1) > 100).all()
+
+
+@pytest.mark.parametrize("side", [45, 60, 90])
+def test_nothing_to_hide_is_the_image_at_the_wanted_side(images, side):
+    """A whole divisor samples pixels; any other lies between them."""
+    found = disguise(tf.constant(images.astype(np.uint8)), Disguise(), side).numpy()
+    assert found.shape == (16, side, side, 3)
+    small = tf.image.resize(images, (side, side), antialias=True).numpy()
+    inside = (slice(None), slice(2, -2), slice(2, -2))
+    assert np.abs(found[inside] - small[inside]).mean() < 4
+    if side == 90:
+        np.testing.assert_allclose(found, images.astype(np.uint8), atol=1e-3)
+
+
+@pytest.mark.parametrize("field", ["soft_share", "jpeg_share"])
+def test_so_many_images_are_hidden_as_the_recipe_says(images, field):
+    """The others are exactly what they were."""
+    tf.random.set_seed(5)
+    how = Disguise(smallest_side=30, jpeg_quality=30, **{field: 0.25})
+    pixels = np.tile(images, (16, 1, 1, 1)).astype(np.uint8)
+    changed = np.abs(disguise(tf.constant(pixels), how, 90).numpy() - pixels).max(axis=(1, 2, 3))
+    assert np.mean(changed > 1e-2) == pytest.approx(0.25, abs=0.08)
+
+
+def test_geometry_is_alike_at_every_side(images):
+    """The same draw at half the side shows the same scene."""
+    how = Disguise(flip=True, rotation=0.5, zoom=0.2, shift=0.1, aspect=0.1)
+    pixels = tf.constant(images.astype(np.uint8))
+    tf.random.set_seed(8)
+    whole = disguise(pixels, how, 90).numpy()
+    tf.random.set_seed(8)
+    half = disguise(pixels, how, 45).numpy()
+    shrunk = tf.image.resize(whole, (45, 45), antialias=True).numpy()
+    assert np.abs(half - shrunk)[:, 3:-3, 3:-3].mean() < 5

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from batch.errors import UsageError
-from batch.training.backbone import NORM_EPSILON, efficientnet_lite0, freeze, weights_from
+from batch.training.backbone import LITE2, NORM_EPSILON, efficientnet_lite, freeze, weights_from
 
 
 @pytest.fixture(scope="module")
 def model():
     image = keras.Input((None, None, 3))
-    return keras.Model(image, efficientnet_lite0(image))
+    return keras.Model(image, efficientnet_lite(image))
 
 
 def pytorch_arrays(model, seed=0):
@@ -61,6 +61,25 @@ def test_the_network_has_the_published_size(model):
     assert model.count_params() + scales + 1000 * 1280 + 1000 == 4_652_008
 
 
+def test_the_wider_network_has_its_published_size_and_takes_weights_in_half_precision(tmp_path):
+    """6.09 million, counted as above; its file holds kernels as float16."""
+    image = keras.Input((None, None, 3))
+    wider = keras.Model(image, efficientnet_lite(image, LITE2))
+    scales = sum(layer.bias.shape[0] for layer in wider.layers if layer.weights)
+    assert wider.count_params() + scales + 1000 * 1280 + 1000 == 6_092_072
+    arrays = pytorch_arrays(wider)
+    halves = {
+        name: array.astype(np.float16) if array.ndim == 4 else array
+        for name, array in arrays.items()
+    }
+    weights_from(wider, save(tmp_path, halves))
+    kernel = wider.get_layer("_blocks__20___expand_conv").get_weights()[0]
+    norm = {part: arrays[f"_blocks.20._bn0.{part}"] for part in ("weight", "running_var")}
+    scale = norm["weight"] / np.sqrt(norm["running_var"] + NORM_EPSILON)
+    expected = arrays["_blocks.20._expand_conv.weight"].transpose(2, 3, 1, 0) * scale
+    np.testing.assert_allclose(kernel, expected, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     "conv",
     [
@@ -99,7 +118,7 @@ def test_the_input_is_scaled_as_the_weights_were_trained(model):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: a.pop("_bn1.bias"), "does not hold EfficientNet-Lite0"),
+        (lambda a: a.pop("_bn1.bias"), "does not hold the recipe's EfficientNet-Lite"),
         (lambda a: a.update({"_conv_stem.weight": np.zeros((16, 3, 5, 5))}), "does not hold"),
         (lambda a: a.update({"_blocks.16._bn2.bias": np.zeros(3)}), "holds more than"),
     ],
@@ -122,7 +141,7 @@ def test_a_file_that_is_no_npz_is_refused(model, tmp_path):
 )
 def test_so_many_blocks_stay_as_they_came(blocks, first_trained):
     image = keras.Input((64, 64, 3))
-    fresh = keras.Model(image, efficientnet_lite0(image))
+    fresh = keras.Model(image, efficientnet_lite(image))
     freeze(fresh, blocks)
     trained = [layer.name for layer in fresh.layers if layer.trainable_weights]
     assert trained[0] == first_trained

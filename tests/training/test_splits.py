@@ -13,7 +13,16 @@ from PIL import Image
 
 from batch.archive.preprocess import preprocess
 from batch.demo.lesions import lesion_image
-from batch.training.splits import group_ids, near_duplicates, perceptual_hashes, split
+from batch.training.splits import (
+    COPY_BITS,
+    NEAR_DUPLICATE_BITS,
+    PLAIN_BITS,
+    dark_surrounds,
+    group_ids,
+    near_duplicates,
+    perceptual_hashes,
+    split,
+)
 
 
 @settings(max_examples=50, deadline=None)
@@ -68,6 +77,47 @@ def test_groups_join_lesions_twins_and_what_hangs_together_through_them():
 def test_images_without_a_known_lesion_are_not_one_group():
     groups = group_ids(table([None, None, np.nan], ["a", "b", "c"]), far_hashes(3))
     assert len(set(groups)) == 3
+
+
+def in_tube(radius: float, level: int, lesion: int = 1) -> np.ndarray:
+    """A lesion seen through a dermatoscope's round tube."""
+    y, x = np.mgrid[:180, :180] - 89.5
+    return np.where(np.hypot(x, y)[..., None] > radius, level, lesion_image(lesion, 180, 180))
+
+
+@pytest.mark.parametrize(
+    ("image", "dark"),
+    [
+        (lesion_image(1, 180, 180), False),
+        (in_tube(90, 0), True),
+        (in_tube(100, 30), True),
+        (in_tube(140, 0), False),  # outside of the image
+        (np.full((180, 180, 3), 41), False),
+        (np.full((180, 180, 3), 39), True),
+    ],
+)
+def test_a_dark_surround_is_seen(image, dark):
+    assert dark_surrounds(image[None].astype(np.uint8)).tolist() == [dark]
+
+
+@pytest.mark.parametrize(
+    ("differing", "dark", "together"),
+    [
+        (NEAR_DUPLICATE_BITS, None, True),
+        (NEAR_DUPLICATE_BITS + 1, None, False),
+        (COPY_BITS, [True, True], True),
+        (COPY_BITS + 1, [True, True], False),
+        (COPY_BITS + 1, [True, False], False),
+        (PLAIN_BITS, [False, False], True),
+        (PLAIN_BITS + 1, [False, False], False),
+    ],
+)
+def test_where_tubes_are_many_they_do_not_join_lesions(differing, dark, together):
+    hashes = np.zeros((2, 256), bool)
+    hashes[1, :differing] = True
+    rows = table([None, None], ["a", "b"])
+    first, second = group_ids(rows, hashes, None if dark is None else np.array(dark))
+    assert (first == second) == together
 
 
 @pytest.fixture

@@ -1,0 +1,177 @@
+"""A model judged source by source, and asked whether it reads the lesion or what came along.
+
+    python -m batch.training.by_source ARTIFACT --data DATA --cache CACHE
+
+judges an artifact on every described source's images that it did not learn from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batch.errors import BatchError, UsageError
+from batch.model.artifact import find_artifact, open_model
+from batch.model.classifier import KerasClassifier
+from batch.terminal import say
+from batch.training.datasets import Dataset
+from batch.training.fit import prepare_data
+from batch.training.measures import auc_interval, melanoma_auc, ranking_measures
+from batch.training.recipes import DERMOSCOPY_CLASSES, RECIPES
+from batch.training.shortcuts import at_sharpness, covered, lesion_mask
+from batch.training.siblings import HELD_OUT
+from batch.training.splits import dark_surrounds
+
+SOFT_SIDE = 84
+"""Of the least sharp source: every image can be brought to it, none beyond."""
+
+Scorer = Callable[[np.ndarray], np.ndarray]
+"""(N, 180, 180, 3) uint8 to melanoma scores, (N,)."""
+
+
+def judging_sets(table: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    """Name and row numbers of every set that may judge: a source's test split, or all of it."""
+    judges = table["judges"].to_numpy(bool)
+    for source in sorted(table["source"].unique()):
+        for split, name in (("test", f"test, {source}"), ("held_out", f"{source}{HELD_OUT}")):
+            is_one = judges & ((table["source"] == source) & (table["split"] == split)).to_numpy()
+            if is_one.any():
+                yield name, np.flatnonzero(is_one)
+
+
+def judged(dataset: Dataset, score: Scorer, melanoma_class: str, most: int) -> dict[str, Any]:
+    """Measures and shortcut tests of every judging set.
+
+    Args:
+        most: images of a set that are looked at, drawn evenly but the same every time.
+    """
+    found = {}
+    for name, rows in judging_sets(dataset.table):
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+        part = dataset.table.iloc[rows]
+        is_melanoma = (part["label"] == melanoma_class).to_numpy()
+        pixels = np.ascontiguousarray(dataset.pixels[rows])
+        found[name] = set_measures(pixels, is_melanoma, part["group"].to_numpy(), score)
+    return found
+
+
+def set_measures(
+    pixels: np.ndarray, is_melanoma: np.ndarray, groups: np.ndarray, score: Scorer
+) -> dict[str, Any]:
+    """What can be said of one set.
+
+    Returns:
+        images, melanomas, AUC and sensitivity at specificity 0.8 with intervals, calibration error;
+        and under `shortcuts` the AUC of the images with and without a dark surround, of all at one
+        sharpness, with the lesion covered, and of the lesion's size alone.
+    """
+    scores = score(pixels)
+    ranking = ranking_measures(is_melanoma, scores, groups)
+    dark = dark_surrounds(pixels)
+    masks = np.array([lesion_mask(image) for image in pixels])
+    sizes = masks.mean(axis=(1, 2))
+    hidden = np.array([covered(*pair) for pair in zip(pixels, masks, strict=True)])
+    soft = np.array([at_sharpness(image, SOFT_SIDE) for image in pixels])
+    return {
+        "images": len(pixels),
+        "melanomas": int(is_melanoma.sum()),
+        "melanoma_auc": ranking["melanoma_auc"],
+        "melanoma_auc_interval": ranking["melanoma_auc_interval"],
+        "sensitivity_at_specificity": ranking["sensitivity_at_specificity"]["sensitivity"],
+        "expected_calibration_error": ranking["expected_calibration_error"],
+        "shortcuts": {
+            "with_surround": _auc(is_melanoma[dark], scores[dark], groups[dark]),
+            "without_surround": _auc(is_melanoma[~dark], scores[~dark], groups[~dark]),
+            "at_one_sharpness": _auc(is_melanoma, score(soft), groups),
+            "lesion_covered": _auc(is_melanoma, score(hidden), groups),
+            "size_alone": _auc(is_melanoma, sizes, groups),
+        },
+    }
+
+
+def _auc(is_melanoma: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    return {
+        "melanomas": int(is_melanoma.sum()),
+        "others": int((~is_melanoma).sum()),
+        "auc": melanoma_auc(is_melanoma, scores),
+        "interval": auc_interval(is_melanoma, scores, groups),
+    }
+
+
+def unlearned(dataset: Dataset, learned: pd.DataFrame) -> Dataset:
+    """What a model did not learn from is `held_out`: no image, lesion or copy of its training.
+
+    Args:
+        learned: its split.csv, with content_sha256, image and split.
+    """
+    table = dataset.table
+    used = learned[learned["split"].isin(["train", "validation"])]
+    known = table["content_sha256"].isin(used["content_sha256"]) | table["image"].isin(
+        used["image"]
+    )
+    barred = table["group"].isin(table.loc[known, "group"])
+    split = np.where(barred, "unused", "held_out")
+    return Dataset(table.assign(split=split), dataset.pixels, dataset.report)
+
+
+def judge_artifact(name: str, data: Path, cache: Path | None, most: int) -> dict[str, Any]:
+    """An artifact on every source's images that it did not learn from.
+
+    Raises:
+        UsageError: it has no `split.csv`, so that nobody knows what it learned from.
+        ArtifactRefused: its manifest or its model breaks the contract.
+    """
+    artifact = find_artifact(name)
+    file = artifact.folder / "split.csv"
+    if not file.exists():
+        raise UsageError(f"by_source: {name} has no split.csv; allowed: artifacts of `train`.")
+    output = artifact.manifest.output
+    classifier = KerasClassifier(
+        open_model(artifact.read_model, artifact.manifest), artifact.manifest
+    )
+    melanoma = output.class_names.index(output.melanoma_class)
+
+    def score(pixels: np.ndarray) -> np.ndarray:
+        return classifier.scores(pixels)[:, melanoma].astype(float)
+
+    # the split of any recipe over described sources: its groups are those of all images
+    recipe = next(one for one in RECIPES.values() if one.data == "described")
+    assert recipe.class_names == DERMOSCOPY_CLASSES
+    dataset = unlearned(prepare_data(recipe, data, 0, cache), pd.read_csv(file))
+    return {
+        "model": f"{artifact.manifest.model_id} {artifact.manifest.model_version}",
+        "model_sha256": artifact.manifest.model_sha256,
+        "sets": judged(dataset, score, output.melanoma_class, most),
+    }
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """One JSON object."""
+    parser = argparse.ArgumentParser(prog="python -m batch.training.by_source")
+    parser.add_argument("artifact", metavar="ARTIFACT", help="bundled model, or an artifact folder")
+    parser.add_argument("--data", type=Path, required=True, metavar="DATA")
+    parser.add_argument("--cache", type=Path, metavar="FOLDER")
+    parser.add_argument("--most", type=int, default=2000, metavar="N", help="images of a set")
+    options = parser.parse_args(words)
+    try:
+        found = judge_artifact(options.artifact, options.data, options.cache, options.most)
+    except BatchError as error:
+        say(f"{error}\n", sys.stderr)
+        return int(error.exit_code)
+    say(json.dumps(found) + "\n", sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    from batch.quiet import import_tensorflow
+
+    import_tensorflow()
+    raise SystemExit(main())
