@@ -16,8 +16,11 @@ from batch.errors import FailureReason, ImageFailure, Stage
 
 NEARLY_UNIFORM = "nearly_uniform"
 
-_STEP = 3
-"""Every third pixel of every third row is looked at, 60 by 60: a tenth of the time."""
+_COARSE, _STEP = 9, 3
+"""Of every ninth row and column 400 pixels are looked at, which tells ordinary pictures in a
+fraction of the time; of the others every third: 60 by 60."""
+_MARGIN = 0.1
+"""By which the coarse look may be mistaken in a share."""
 _FILLED = 0.45
 """Share of exactly one colour; half of a picture, less what the resize blends. Real pictures have
 up to 0.42, but for dark surrounds."""
@@ -27,6 +30,8 @@ _WHITE, _MOSTLY_WHITE = 240, 0.9
 _LIT, _LEAST_LIT = 50, 0.01
 _LEAST_SPREAD = 4.0
 """Standard deviation, in grey levels: real pictures have 6 and more in some channel."""
+_NARROW = 48
+"""Range of the coarse look in which so small a deviation is looked for."""
 
 _LEAST_SIDE, _ROUND, _DARK_CORNER, _DARK_LINES = 6, 1.1, 0.75, 5
 
@@ -40,16 +45,39 @@ def uniformity_flags(pixels: np.ndarray) -> tuple[str, ...]:
     Raises:
         ImageFailure: ONE_COLOUR when every pixel is the same.
     """
-    seen = np.ascontiguousarray(pixels[1::_STEP, 1::_STEP].transpose(2, 0, 1))
-    if (seen.max(axis=(1, 2)) == seen.min(axis=(1, 2))).all() and (pixels == pixels[0, 0]).all():
+    coarse = _planes(pixels[_COARSE // 2 :: _COARSE, _COARSE // 2 :: _COARSE])
+    if not _may_be_uniform(coarse):
+        return ()
+    if (pixels == pixels[0, 0]).all():
         raise ImageFailure(Stage.DECODE, FailureReason.ONE_COLOUR, "all pixels are the same")
+    seen = _planes(pixels[_STEP // 2 :: _STEP, _STEP // 2 :: _STEP])
     return (NEARLY_UNIFORM,) if _is_nearly_uniform(seen) else ()
+
+
+def _planes(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, 3) to (3, h, w): several times faster to look at."""
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _may_be_uniform(coarse: np.ndarray) -> bool:
+    """The rule below with wider bounds, of (3, n, n) uint8."""
+    lightest, darkest = coarse.max(axis=0), coarse.min(axis=0)
+    if _share(lightest >= _LIT) < _LEAST_LIT + _MARGIN:
+        return True
+    if _share(lightest <= _DARK) >= _MOSTLY_DARK - _MARGIN:
+        return True
+    if _share(darkest >= _WHITE) >= _MOSTLY_WHITE - _MARGIN:
+        return True
+    if _share(_most_common(coarse)) >= _FILLED - _MARGIN:
+        return True
+    spread = coarse.max(axis=(1, 2)) - coarse.min(axis=(1, 2))
+    return int(spread.max()) < _NARROW
 
 
 def _is_nearly_uniform(seen: np.ndarray) -> bool:
     """Of (3, n, n) uint8."""
     lightest, darkest = seen.max(axis=0), seen.min(axis=0)
-    if seen[:, ::_STEP, ::_STEP].std(axis=(1, 2)).max() < _LEAST_SPREAD:
+    if seen.std(axis=(1, 2)).max() < _LEAST_SPREAD:
         return True
     if _share(lightest >= _LIT) < _LEAST_LIT or _share(darkest >= _WHITE) >= _MOSTLY_WHITE:
         return True
@@ -65,12 +93,17 @@ def _share(mask: np.ndarray) -> float:
     return np.count_nonzero(mask) / mask.size
 
 
-def _most_common(seen: np.ndarray) -> np.ndarray:
-    """(n, n) bool: where (3, n, n) uint8 has the most common colour of every third pixel."""
-    red, green, blue = seen.astype(np.uint32)
+def _most_common(planes: np.ndarray) -> np.ndarray:
+    """(n, n) bool: where (3, n, n) uint8 has the colour that covers a third of it or more.
+
+    In order, such a colour stands at a third or at two thirds; where none does, any colour.
+    """
+    red, green, blue = planes.astype(np.uint32)
     packed = (red << 16) | (green << 8) | blue
-    colours, counts = np.unique(packed[1::_STEP, 1::_STEP], return_counts=True)
-    return packed == colours[counts.argmax()]
+    in_order = np.sort(packed, axis=None)
+    third = len(in_order) // 3
+    one, other = (packed == in_order[at] for at in (third, 2 * third))
+    return one if np.count_nonzero(one) >= np.count_nonzero(other) else other
 
 
 def _is_surround(dark: np.ndarray) -> bool:
