@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import pandas as pd
 import pytest
 
 from batch.errors import ArtifactRefused
+from batch.model.artifact import bundled_model_ids, find_artifact
 from batch.model.manifest import (
     Licence,
     contract_digest,
@@ -111,3 +113,12 @@ def test_the_card_names_terms_and_sources():
     assert "for **non-commercial** use only: CC-BY-NC-4.0." in text
     assert f"- ham10000: {LICENCES['ham10000']}" in text
     assert "not stated" in "\n".join(licence_section(None))
+
+
+@pytest.mark.parametrize("model_id", bundled_model_ids())
+def test_the_bundled_models_state_the_licence_of_the_sources_that_they_learned_from(model_id):
+    artifact = find_artifact(model_id)
+    split = pd.read_csv(artifact.folder / "split.csv")
+    assert artifact.manifest.licence == of_sources(split["source"].unique())
+    assert artifact.manifest.licence.non_commercial is True
+    assert "non-commercial" in (artifact.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
