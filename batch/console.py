@@ -32,7 +32,7 @@ def outcome_of(night: Night, max_unscored_rate: float) -> tuple[ExitCode, str]:
         ]
     if counts.not_started:
         code = ExitCode.NOT_STARTED
-        reasons += [f"{counts.not_started} files wait: their decoder's process did not start"]
+        reasons += [f"{_waiting(counts.not_started)}: the decoder's process did not start"]
     return code, "; ".join(reasons)
 
 
@@ -129,10 +129,14 @@ def _machine(night: Night) -> list[str]:
         return []
     return _wrapped(
         "Machine",
-        f"{night.counts.not_started} files wait, since no process could be started for their "
+        f"{_waiting(night.counts.not_started)}, since no process could be started for the "
         "decoder; the next run tries again. `melanoma-batch doctor` tries it now; the column "
         "`detail` of the table `files` says what the system answered.",
     )
+
+
+def _waiting(files: int) -> str:
+    return "1 file waits" if files == 1 else f"{files} files wait"
 
 
 def _page(night: Night) -> list[str]:

@@ -15,8 +15,7 @@ from typing import NoReturn
 from batch.config import whole_path
 from batch.errors import UsageError
 from batch.objects.url import Place
-
-LOGS = "logs"
+from batch.reports.attempts import LOGS, SUFFIX
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def _is_free(name: Path) -> bool:
     """Whether a name in REPORTS is nobody's: a file beside what is ours, or in `logs/`."""
     first = name.parts[:1]
     if first == (LOGS,):
-        return len(name.parts) > 1 and name.suffix != ".attempt"
+        return len(name.parts) > 1 and name.suffix != SUFFIX
     return len(name.parts) == 1 and not name.name.startswith((".", "latest", "runs", "reviewed",
                                                               "worklist", "marks", "outcomes",
                                                               "pictures"))  # fmt: skip

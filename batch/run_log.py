@@ -17,6 +17,7 @@ _PUBLISHED = (
     ExitCode.COMPLETE,
     ExitCode.UNSCORED_RATE,
     ExitCode.STOPPED_EARLY,
+    ExitCode.MARKS_NOT_UNDERSTOOD,
     ExitCode.NOT_STARTED,
 )
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})

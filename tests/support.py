@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import pty
+import subprocess
+import sys
+import termios
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +76,27 @@ def read(path: Path, limits: Limits | None = None):
     """Read one file as the pipeline does."""
     rules = ReadingRules(limits=limits or Limits())
     return read_file(LocalArchive(path.parent), locate(path.parent, path), rules)
+
+
+def on_a_terminal(*words: str) -> tuple[int, str]:
+    """Exit code and what a pseudo-terminal showed of standard error."""
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 100))
+    run = subprocess.Popen(
+        [sys.executable, "-m", "batch", *words],
+        cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=follower,
+    )  # fmt: skip
+    os.close(follower)
+    seen = b""
+    while True:
+        try:
+            chunk = os.read(leader, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        seen += chunk
+    return run.wait(), seen.decode()
 
 
 def record(path: str = "a.jpg", image_id: str = "sha256:0", **changes: object) -> ImageRecord:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
 import sys
-import termios
 
 from batch import bar as bar_module
 from batch.bar import Progress
 from batch.progress import FILES_READ
 from tests.small_model import SCORE
-from tests.support import REPOSITORY
+from tests.support import on_a_terminal
 
 
 def test_phases_follow_each_other_and_the_bar_counts(capsys):
@@ -74,29 +71,6 @@ def test_a_terminal_that_goes_away_ends_the_bar_and_not_the_run(monkeypatch):
         progress.done(5)
         progress.phase("gathering")
         progress.phase("publishing")
-
-
-def on_a_terminal(*words: str) -> tuple[int, str]:
-    """Exit code and what a pseudo-terminal showed of standard error."""
-    import pty
-
-    leader, follower = pty.openpty()
-    termios.tcsetwinsize(follower, (24, 100))
-    run = subprocess.Popen(
-        [sys.executable, "-m", "batch", *words],
-        cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=follower,
-    )  # fmt: skip
-    os.close(follower)
-    seen = b""
-    while True:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not chunk:
-            break
-        seen += chunk
-    return run.wait(), seen.decode()
 
 
 def test_a_person_sees_every_phase(generated_archive, tmp_path):

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from batch.cli import main
 from batch.demo.archive import EXPECTED_STATES
 from batch.errors import ExitCode
 from tests.small_model import SCORE
-from tests.support import REPOSITORY, as_nobody
+from tests.support import REPOSITORY, as_nobody, on_a_terminal
 
 
 @pytest.fixture(scope="module")
@@ -431,25 +430,10 @@ def test_a_terminal_sees_progress_and_a_file_does_not(generated_archive, tmp_pat
 
 def test_the_bar_counts_to_the_number_of_files(generated_archive, tmp_path):
     """On a pseudo-terminal, as a person starts it."""
-    import pty
-
-    leader, follower = pty.openpty()
-    termios.tcsetwinsize(follower, (24, 100))
-    run = subprocess.Popen(
-        [sys.executable, "-m", "batch", *SCORE, str(generated_archive), "--output",
-         str(tmp_path / "r"), "--max-unscored-rate", "1"],
-        cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=follower,
+    code, seen = on_a_terminal(
+        *SCORE, str(generated_archive), "--output", str(tmp_path / "r"),
+        "--max-unscored-rate", "1",
     )  # fmt: skip
-    os.close(follower)
-    seen = b""
-    while True:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not chunk:
-            break
-        seen += chunk
-    assert run.wait() == 0
-    assert b"23/23" in seen
-    assert b"file/s" in seen
+    assert code == 0
+    assert "23/23" in seen
+    assert "file/s" in seen

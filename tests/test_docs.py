@@ -117,6 +117,7 @@ def test_the_version_has_an_entry_in_the_changelog():
 
 def test_no_placeholder_was_left():
     assert "@@" not in README
+    assert not re.findall(r"^[A-Z]+(?:_[A-Z]+)+$", README, re.MULTILINE)
 
 
 @pytest.mark.parametrize("reason", PendingReason)

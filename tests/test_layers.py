@@ -57,8 +57,9 @@ RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}
 
 # Library to the modules that may import it. Training and demo are not on the scoring path.
 OWNERS = {
-    "PIL": {"archive.raster", "archive.pictures", "archive.colour_profiles", "demo.archive",
-            "demo.dicom_writer", "training.splits", "training.golden_cases"},
+    "PIL": {"archive.raster", "archive.raster_colours", "archive.pictures",
+            "archive.colour_profiles", "demo.archive", "demo.dicom_writer", "training.splits",
+            "training.golden_cases"},
     "pydicom": {"archive.dicom", "archive.dicom_frames", "archive.dicom_native",
                 "archive.dicom_order", "archive.dicom_palette", "archive.dicom_parsing",
                 "archive.dicom_values", "demo.dicom_writer"},

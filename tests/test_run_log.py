@@ -117,6 +117,16 @@ def test_an_unexpected_error(archive, tmp_path, monkeypatch, log_format):
         assert last_line(reports) == expected
 
 
+def test_marks_that_are_not_understood_are_no_error_of_the_run(archive, tmp_path):
+    reports = tmp_path / "r"
+    reports.mkdir()
+    (reports / "reviewed.csv").write_text("nothing,known\n1,2\n")
+    code = main(words(archive, reports, "--log-format", "json"))
+    assert code == ExitCode.MARKS_NOT_UNDERSTOOD
+    told = json.loads(last_line(reports))
+    assert (told["exit_code"], told["level"]) == (8, "INFO")
+
+
 def test_a_failing_disk(archive, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device", "/jane")

@@ -17,6 +17,7 @@ import openjpeg
 from rle.utils import decode_pixel_data as decode_rle_segments
 
 from batch.archive import codestream, jpeg, jpeg_decoder
+from batch.archive.refusals import damaged
 from batch.errors import FailureReason, ImageFailure, Stage
 
 _RLE_ORDER = "<"
@@ -55,9 +56,9 @@ def decode_jpeg_lossless(frame: bytes) -> DecodedFrame:
 
     samples = decode(frame)
     if not is_common and not np.array_equal(samples, _decoded_again(frame)):
-        raise _damaged("jpeg lossless: truncated or damaged")
+        raise damaged("jpeg lossless: truncated or damaged")
     if not _end_has_effect(frame, samples, decode):
-        raise _damaged("jpeg lossless: more data than pixels")
+        raise damaged("jpeg lossless: more data than pixels")
     return DecodedFrame(samples, header.precision)
 
 
@@ -143,7 +144,3 @@ def _end_has_effect(
         if not np.array_equal(samples, changed):
             return True
     return False
-
-
-def _damaged(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)

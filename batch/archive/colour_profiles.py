@@ -101,6 +101,7 @@ def conversion_to_srgb(profile: bytes | None, limits: Limits, mode: str = "RGB")
 
     Raises:
         ImageFailure: DECODER_TIMED_OUT or DECODER_CRASHED in the trial of the profile.
+        DecoderNotStarted: no process could be started for that trial.
     """
     if profile is None:
         return UNCHANGED

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from batch.archive.refusals import contradiction
 from batch.errors import FailureReason, ImageFailure, Stage
 
 ITEM, DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
@@ -64,7 +65,7 @@ class Frames:
                 end is not.
         """
         if index >= len(self.spans):
-            raise _contradiction(
+            raise contradiction(
                 f"{self.declared} frames declared, {len(self.spans)} in the pixel data"
             )
         spans = self.spans[index]
@@ -120,7 +121,7 @@ def split_frames(data: bytes, declared: int, extended_offsets: bytes = b"") -> F
     tables = (_offsets(extended_offsets, 8), table)
     firsts = _firsts(data, fragments, declared, tables)
     if firsts is None:
-        raise _contradiction(
+        raise contradiction(
             f"{declared} frames declared, {len(fragments)} fragments that do not tell them apart"
         )
     spans = tuple(fragments[a:b] for a, b in pairwise([*firsts, len(fragments)]))
@@ -204,7 +205,3 @@ def _is_rle_header(header: bytes) -> bool:
 def _offsets(table: bytes, width: int) -> list[int]:
     whole = len(table) - len(table) % width
     return [int.from_bytes(table[at : at + width], "little") for at in range(0, whole, width)]
-
-
-def _contradiction(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.HEADER_CONTRADICTS_PIXELS, detail)

@@ -8,7 +8,15 @@ import numpy as np
 from pydicom.pixels import convert_color_space
 from pydicom.uid import UID
 
-from batch.archive import codecs, codestream, dicom_palette, embedded_profiles, jpeg, raster
+from batch.archive import (
+    codecs,
+    codestream,
+    dicom_palette,
+    embedded_profiles,
+    jpeg,
+    jpeg_support,
+    raster,
+)
 from batch.archive.dicom import DicomImage
 from batch.archive.dicom_attributes import number, text
 from batch.archive.dicom_native import check_size, decode_native
@@ -16,7 +24,8 @@ from batch.archive.dicom_objects import CODECS, Codec
 from batch.archive.dicom_samples import eight_bits, sample_bits, stored_values
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.archive.refusals import contradiction, greyscale
+from batch.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
 
 _RGB, _YBR, _PALETTE = "RGB", frozenset({"YBR_FULL", "YBR_FULL_422"}), "PALETTE COLOR"
 _DECODED_AS_RGB = frozenset({"YBR_ICT", "YBR_RCT"})  # the codec undoes these itself
@@ -41,6 +50,7 @@ def decode_frame(
 
     Raises:
         ImageFailure: stage DECODE.
+        DecoderNotStarted: no process could be started to try an embedded profile.
     """
     photometric = text(image.values, "PhotometricInterpretation") or ""
     codec = CODECS.get(image.transfer_syntax_uid)
@@ -54,7 +64,7 @@ def decode_frame(
         raise _failure(FailureReason.PIXEL_DATA_MISSING)
     try:
         pixels, flags = _decode(image, index, codec, photometric, limits, at_least)
-    except ImageFailure:
+    except (ImageFailure, DecoderNotStarted):
         raise
     except Exception as error:  # whatever a codec raises
         raise _failure(
@@ -106,9 +116,7 @@ def _check_colour(image: DicomImage, codec: Codec | None, photometric: str) -> N
     if samples == 1 and (photometric in _GREY or not photometric):
         _check_grey(image, codec)
     if is_three and samples != 3:
-        raise _failure(
-            FailureReason.HEADER_CONTRADICTS_PIXELS, f"{samples} samples a pixel, in three colours"
-        )
+        raise contradiction(f"{samples} samples a pixel, in three colours")
     if not is_three and (photometric != _PALETTE or samples != 1):
         raise _failure(FailureReason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION, "no rule for it")
     if photometric == _PALETTE and codec == Codec.JPEG:
@@ -131,10 +139,8 @@ def _check_grey(image: DicomImage, codec: Codec | None) -> None:
             else:
                 components = len(jpeg.read_header(frame).component_ids)
     if components == 3:
-        raise _failure(
-            FailureReason.HEADER_CONTRADICTS_PIXELS, "three components, greyscale by the header"
-        )
-    raise _failure(FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only")
+        raise contradiction("three components, greyscale by the header")
+    raise greyscale()
 
 
 def _native(image: DicomImage, index: int, photometric: str) -> Frame:
@@ -153,10 +159,10 @@ def _jpeg(
     """Lossy JPEG of 8 bits; no decoder was found that gets 12-bit colour right."""
     header = jpeg.read_header(frame)
     _check_same_size(image, header.rows, header.columns)
-    if header.precision != 8:
-        raise _failure(
-            FailureReason.UNSUPPORTED_TRANSFER_SYNTAX, f"colour JPEG of {header.precision} bits"
-        )
+    try:
+        jpeg_support.require_supported(frame, header)
+    except ImageFailure as failure:  # a kind of stream that no file has, but a transfer syntax
+        raise _failure(FailureReason.UNSUPPORTED_TRANSFER_SYNTAX, failure.detail) from failure
     decoded = raster.decode(frame, FileFormat.JPEG, limits, at_least, photometric)
     return decoded.pixels, decoded.flags
 
@@ -180,10 +186,7 @@ def _check_stream(image: DicomImage, codec: Codec, frame: bytes, photometric: st
 
 def _check_same_size(image: DicomImage, rows: int, columns: int) -> None:
     if (rows, columns) != (image.rows, image.columns):
-        raise _failure(
-            FailureReason.HEADER_CONTRADICTS_PIXELS,
-            f"stream {columns}x{rows}, header {image.columns}x{image.rows}",
-        )
+        raise contradiction(f"stream {columns}x{rows}, header {image.columns}x{image.rows}")
 
 
 def _decoded(image: DicomImage, codec: Codec, frame: bytes) -> codecs.DecodedFrame:
@@ -204,9 +207,7 @@ def _colours(image: DicomImage, samples: np.ndarray, precision: int, photometric
     """Samples as they were stored to RGB."""
     size = (image.rows, image.columns)
     if samples.shape != (size if photometric == _PALETTE else (*size, 3)):
-        raise _failure(
-            FailureReason.HEADER_CONTRADICTS_PIXELS, f"decoded to {samples.shape}: not as declared"
-        )
+        raise contradiction(f"decoded to {samples.shape}: not as declared")
     if samples.dtype.kind not in "ui":
         raise _failure(
             FailureReason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION, f"samples of {samples.dtype}"

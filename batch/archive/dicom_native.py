@@ -11,7 +11,7 @@ from pydicom.uid import UID
 
 from batch.archive.dicom_attributes import number
 from batch.archive.dicom_values import PlainValues
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.archive.refusals import contradiction
 
 _SHARED_CHROMA = "YBR_FULL_422"
 
@@ -51,16 +51,16 @@ def check_size(
     samples, allocated = number(values, "SamplesPerPixel", default=1), _allocated(values)
     if photometric == _SHARED_CHROMA:  # two pixels share their chroma (PS3.3 C.7.6.3.1.2)
         if columns % 2 or number(values, "PlanarConfiguration", default=0):
-            raise _contradiction("chroma shared by two pixels, in an odd row or in planes")
+            raise contradiction("chroma shared by two pixels, in an odd row or in planes")
         whole = NativeSize(rows * columns * samples * allocated, found, frames).whole_frames()
         if whole is not None and whole >= frames:
-            raise _contradiction("chroma for every pixel, where the header says for every second")
+            raise contradiction("chroma for every pixel, where the header says for every second")
         samples = 2
     size = NativeSize(rows * columns * samples * allocated, found, frames)
     whole = size.whole_frames()
     if whole is None or whole < frames:
         needed = -(-size.frame_bits * frames // 8)
-        raise _contradiction(f"{found} bytes of pixel data; the header needs {needed}")
+        raise contradiction(f"{found} bytes of pixel data; the header needs {needed}")
     return whole > frames
 
 
@@ -68,6 +68,8 @@ def decode_native(dataset: Dataset, syntax: str, index: int) -> np.ndarray:
     """One frame: (h, w) or (h, w, samples), of the type that Bits Allocated and Pixel
     Representation say; shared chroma is given to both pixels, and no colour is converted.
     """
+    # else pydicom keeps the lowest Bits Stored bits, without regard to High Bit; `dicom_samples`
+    # cuts the sample out of the whole word
     whole_words = {"correct_unused_bits": False}
     pixels, _ = get_decoder(UID(syntax)).as_array(
         dataset,
@@ -82,9 +84,5 @@ def decode_native(dataset: Dataset, syntax: str, index: int) -> np.ndarray:
 def _allocated(values: PlainValues) -> int:
     allocated = number(values, "BitsAllocated")
     if allocated < 1:
-        raise _contradiction(f"{allocated} bits allocated")
+        raise contradiction(f"{allocated} bits allocated")
     return allocated
-
-
-def _contradiction(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.HEADER_CONTRADICTS_PIXELS, detail)

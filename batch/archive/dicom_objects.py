@@ -87,13 +87,6 @@ CODECS: dict[str, Codec] = {
 }
 """Every transfer syntax that is read; the decoder of each is fixed in `dicom_frames`."""
 
-EXPLICIT_LITTLE_ENDIAN = frozenset(CODECS) - {
-    IMPLICIT_VR_LITTLE_ENDIAN,
-    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-    EXPLICIT_VR_BIG_ENDIAN,
-}
-"""Of these, the ones whose datasets are stored so: every encapsulated one is (PS3.5 A.4)."""
-
 LOSSY_TRANSFER_SYNTAXES = frozenset(
     {
         JPEG_BASELINE,

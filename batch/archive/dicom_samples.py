@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from batch.archive.depths import to_eight_bits
 from batch.archive.dicom_attributes import number
+from batch.archive.refusals import contradiction
 from batch.errors import FailureReason, ImageFailure, Stage
 
 _LEAST, _MOST, _BY_TABLE = 8, 32, 16
@@ -38,7 +40,7 @@ def sample_bits(values: Any) -> SampleBits:
     if stored == allocated:  # there is one way only, whatever High Bit says
         high = stored - 1
     if not 1 <= stored <= high + 1 <= allocated:
-        raise _contradiction(f"{stored} bits stored, high bit {high}, {allocated} bits allocated")
+        raise contradiction(f"{stored} bits stored, high bit {high}, {allocated} bits allocated")
     return SampleBits(allocated, stored, high)
 
 
@@ -60,14 +62,14 @@ def stored_values(samples: np.ndarray, precision: int, bits: SampleBits) -> tupl
     """
     if precision <= bits.high:
         if precision > bits.stored:
-            raise _contradiction(f"{precision} bits in the stream, {bits.stored} bits stored")
+            raise contradiction(f"{precision} bits in the stream, {bits.stored} bits stored")
         return samples, precision
     if precision == bits.stored:
         return samples, precision
     values = samples >> np.array(bits.high + 1 - bits.stored, samples.dtype)
     mask = np.array(2**bits.stored - 1, samples.dtype)
     if precision != bits.allocated and (samples >> np.array(bits.high + 1, samples.dtype)).any():
-        raise _contradiction(f"{precision} bits in the stream, {bits.stored} bits stored")
+        raise contradiction(f"{precision} bits in the stream, {bits.stored} bits stored")
     return values & mask, bits.stored
 
 
@@ -90,10 +92,5 @@ def eight_bits(values: np.ndarray, full: int) -> tuple[np.ndarray, tuple[str, ..
     if full == _LEAST:
         return values.astype(np.uint8, copy=False), ()
     if full <= _BY_TABLE:
-        scaled = np.rint(np.arange(2**full) * (255.0 / (2**full - 1))).astype(np.uint8)
-        return scaled[values], ("was_16bit",)
+        return to_eight_bits(values, full), ("was_16bit",)
     return np.rint(values * (255.0 / (2**full - 1))).astype(np.uint8), ("was_16bit",)
-
-
-def _contradiction(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.HEADER_CONTRADICTS_PIXELS, detail)

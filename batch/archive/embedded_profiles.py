@@ -8,17 +8,19 @@ to no program writes, is not read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from batch.archive.colour_profiles import INCOMPLETE
 from batch.archive.dicom_attributes import text
 from batch.archive.dicom_values import PlainValues
 from batch.archive.formats import FileFormat
+from batch.archive.jpeg import APP2, ICC_NAME
 
 IGNORED = "colour_space_ignored"
 
-_APP1, _APP2, _LABEL = 0xE1, 0xE2, b"ICC_PROFILE\x00"
+_APP1 = 0xE1
 _SEGMENT_HEADER = 4
 
-_PNG_SIGNATURE, _PNG_CHUNK_FRAME, _PNG_CHUNKS, _PNG_CHUNK_SEEN = 8, 12, 64, 32
 _SRGB_CODE_POINTS = b"\x01\x0d"  # ITU-T H.273: primaries of BT.709, transfer of sRGB
 _SRGB_GAMMA = (1 / 2.2,)
 _SRGB_CHROMATICITIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
@@ -53,10 +55,10 @@ def of_jpeg(data: bytes, segments: tuple[tuple[int, int, int], ...]) -> Embedded
     totals: set[int] = set()
     flags: tuple[str, ...] = ()
     for marker, start, end in segments:
-        payload = data[start + _SEGMENT_HEADER : end] if marker in (_APP1, _APP2) else b""
-        if marker == _APP2 and payload.startswith(_LABEL):
-            number, total = (*payload[len(_LABEL) : len(_LABEL) + 2], 0, 0)[:2]
-            part = payload[len(_LABEL) + 2 :]
+        payload = data[start + _SEGMENT_HEADER : end] if marker in (_APP1, APP2) else b""
+        if marker == APP2 and payload.startswith(ICC_NAME):
+            number, total = (*payload[len(ICC_NAME) : len(ICC_NAME) + 2], 0, 0)[:2]
+            part = payload[len(ICC_NAME) + 2 :]
             totals.add(total)
             if parts.setdefault(number, part) != part:
                 return INCOMPLETE, ()
@@ -68,18 +70,8 @@ def of_jpeg(data: bytes, segments: tuple[tuple[int, int, int], ...]) -> Embedded
     return b"".join(parts[number] for number in sorted(parts)) if is_whole else INCOMPLETE, ()
 
 
-def without_profile(data: bytes, segments: tuple[tuple[int, int, int], ...]) -> bytes:
-    """A JPEG stream less its profile, of which libjpeg warns where parts are missing."""
-    kept, position = [], 0
-    for marker, start, end in segments:
-        if marker == _APP2 and data.startswith(_LABEL, start + _SEGMENT_HEADER):
-            kept.append(data[position:start])
-            position = end
-    return b"".join([*kept, data[position:]])
-
-
 def of_raster(data: bytes, file_format: FileFormat, found: object, exif: object) -> Embedded:
-    """Of any other plain file.
+    """Of any other plain file but PNG.
 
     Args:
         found: the profile as the reader of the format has it; None where it has none, or found
@@ -87,17 +79,23 @@ def of_raster(data: bytes, file_format: FileFormat, found: object, exif: object)
     """
     if file_format == FileFormat.BMP:
         return _of_bitmap(data)
-    is_other = _is_adobe_rgb(exif)
-    if file_format == FileFormat.PNG:
-        chunks = _png_chunks(data)
-        if chunks.get(b"cICP", b"")[:2] == _SRGB_CODE_POINTS:
-            return None, ()
-        if found is None and b"iCCP" in chunks:
-            return INCOMPLETE, ()
-        is_other = _is_other_png(chunks)
     if found is not None:
         return found if isinstance(found, bytes) else INCOMPLETE, ()
-    return None, (IGNORED,) if is_other else ()
+    return None, (IGNORED,) if _is_adobe_rgb(exif) else ()
+
+
+def of_png(found: bytes | None, chunks: Mapping[bytes, bytes]) -> Embedded:
+    """Of a PNG, whose own chunks about colours count before Exif.
+
+    Args:
+        found: the iCCP chunk's profile, empty where it is damaged; None without one. chunks: name
+            to content of cICP, sRGB, gAMA and cHRM.
+    """
+    if chunks.get(b"cICP", b"")[:2] == _SRGB_CODE_POINTS:
+        return None, ()
+    if found is not None:
+        return found or INCOMPLETE, ()
+    return None, (IGNORED,) if _is_other_png(chunks) else ()
 
 
 def of_dicom(values: PlainValues, index: int) -> Embedded:
@@ -124,24 +122,11 @@ def _of_bitmap(data: bytes) -> Embedded:
     return profile if size and len(profile) == size else INCOMPLETE, ()
 
 
-def _png_chunks(data: bytes) -> dict[bytes, bytes]:
-    """What stands before the pixels: name of a chunk to the first bytes of its content."""
-    chunks, position = {}, _PNG_SIGNATURE
-    for _ in range(_PNG_CHUNKS):
-        size = int.from_bytes(data[position : position + 4], "big")
-        name = data[position + 4 : position + 8]
-        if len(name) < 4 or name == b"IDAT":
-            break
-        chunks[name] = data[position + 8 : position + 8 + min(size, _PNG_CHUNK_SEEN)]
-        position += _PNG_CHUNK_FRAME + size
-    return chunks
-
-
 def _is_adobe_rgb(exif: object) -> bool:
     return isinstance(exif, bytes) and any(mark in exif for mark in _ADOBE_RGB_IN_EXIF)
 
 
-def _is_other_png(chunks: dict[bytes, bytes]) -> bool:
+def _is_other_png(chunks: Mapping[bytes, bytes]) -> bool:
     """cICP, else sRGB, else gAMA and cHRM: in the order in which the standard asks them."""
     if b"cICP" in chunks:
         return chunks[b"cICP"][:2] != _SRGB_CODE_POINTS
@@ -187,7 +172,7 @@ def _of_optical_paths(values: PlainValues, index: int) -> bytes | None:
 def _items(values: PlainValues, keyword: str) -> list[PlainValues]:
     try:
         found = values.get(keyword)
-    except Exception:
+    except Exception:  # the parsers of values raise many kinds
         return []
     return found if isinstance(found, list) else []
 

@@ -39,6 +39,7 @@ def frames_of(content: FileContent) -> tuple[FrameResult, ...]:
 
     Raises:
         ImageFailure: the file fails as a whole. NotAnImage: it is a non-image.
+        DecoderNotStarted: no process could be started for a decoder or an embedded profile.
     """
     if content.file_format in formats.RASTER_FORMATS:
         raster.check_before_opening(content.data, content.file_format, content.rules.limits)
@@ -62,7 +63,8 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
     """The one image of a plain file; public because the watched process finds it by name.
 
     Raises:
-        ImageFailure: stage DECODE.
+        ImageFailure: stage DECODE; IDENTIFY for a format, or a kind of one, that is not read.
+        DecoderNotStarted: no process could be started to try an embedded profile.
     """
     limits = content.rules.limits
     decoded = raster.decode(content.data, content.file_format, limits, DECODE_AT_LEAST)
@@ -90,6 +92,7 @@ def dicom_frames(content: FileContent) -> tuple[FrameResult, ...]:
 
     Raises:
         ImageFailure, NotAnImage: of the object as a whole.
+        DecoderNotStarted: no process could be started to try an embedded profile.
     """
     return _object_frames(_identified(content), content)
 

@@ -18,7 +18,7 @@ from batch.archive.jpeg import (
     state_colour,
     stream_colour,
 )
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.archive.refusals import contradiction, greyscale, unsupported
 
 _READ = SEQUENTIAL | {PROGRESSIVE, LOSSLESS}
 _KINDS = {
@@ -56,16 +56,10 @@ def settle_colour(
     require_supported(data, header)
     colour, is_ambiguous = stream_colour(header, photometric_interpretation)
     if colour == StreamColour.GREY:
-        raise ImageFailure(
-            Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
-        )
+        raise greyscale()
     if colour == StreamColour.FOUR:
         if photometric_interpretation is not None:
-            raise ImageFailure(
-                Stage.DECODE,
-                FailureReason.HEADER_CONTRADICTS_PIXELS,
-                "stream of 4 components, header of 3",
-            )
+            raise contradiction("stream of 4 components, header of 3")
         is_ambiguous = header.adobe_transform is None  # Adobe inverts CMYK, others may not
     flags: set[str] = set()
     if is_ambiguous:
@@ -81,17 +75,17 @@ def require_supported(data: bytes, header: JpegHeader) -> None:
     """
     components = len(header.component_ids)
     if header.process not in _READ:
-        raise _unsupported(_KINDS[header.process])
+        raise unsupported(_KINDS[header.process])
     if header.precision != 8:
-        raise _unsupported(f"JPEG of {header.precision} bits a sample")
+        raise unsupported(f"JPEG of {header.precision} bits a sample")
     if components not in (1, 3, 4):
-        raise _unsupported(f"JPEG of {components} components")
+        raise unsupported(f"JPEG of {components} components")
     if header.rows == 0:
-        raise _unsupported("JPEG that tells its height after its first scan")
+        raise unsupported("JPEG that tells its height after its first scan")
     if components == 3 and _XYB in icc_profile(data, header):
-        raise _unsupported("JPEG in XYB colours")
+        raise unsupported("JPEG in XYB colours")
     if header.process == LOSSLESS and not _is_rgb(header):
-        raise _unsupported("lossless JPEG, not in RGB")
+        raise unsupported("lossless JPEG, not in RGB")
 
 
 def _is_rgb(header: JpegHeader) -> bool:
@@ -124,7 +118,3 @@ def is_read_by_turbojpeg(sampling: tuple[tuple[int, int], ...]) -> bool:
     if first == (2, 2) and others in ([(2, 1)] * 2, [(1, 2)] * 2):
         return True
     return first in _LUMA_OF_TURBOJPEG and others == [(1, 1)] * 2
-
-
-def _unsupported(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.UNSUPPORTED_FORMAT, detail)

@@ -2,13 +2,14 @@
 
 Sources: PNG third edition (W3C) sections 5, 11 and 13. A damaged or huge text, profile or other
 ancillary chunk says nothing against the pixels, which have checksums of their own; and a decoder
-that reads none of them cannot stumble over one. libpng (`codecs`) refuses data that end early.
+that reads none of them cannot stumble over one. libpng (`raster_codecs`) refuses data that end
+early.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,13 @@ import numpy as np
 from batch.archive import raster_codecs
 from batch.archive.depths import to_eight_bits
 from batch.archive.limits import Limits
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.archive.refusals import damaged, greyscale, unsupported
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _GREY_WITH_ALPHA = 0, 4
 _ANCILLARY = 0x20
 """The bit that makes a chunk name's first letter small: a reader need not know it."""
+_COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")
 _MOST_PROFILE_BYTES = 16 << 20
 
 
@@ -30,7 +32,8 @@ class PngImage:
     """colours: (h, w, 3) uint8, RGB. alpha: (h, w) uint8, or None.
 
     exif: of the eXIf chunk, empty without one. icc_profile: None without one, empty where it
-    cannot be inflated. flags: words of README.
+    cannot be inflated. colour_chunks: name to content of the chunks that say by other means what
+    the colours are. flags: words of README.
     """
 
     colours: np.ndarray
@@ -38,6 +41,7 @@ class PngImage:
     flags: frozenset[str]
     exif: bytes
     icc_profile: bytes | None
+    colour_chunks: Mapping[bytes, bytes]
 
 
 def decode(data: bytes, limits: Limits) -> PngImage:
@@ -52,9 +56,7 @@ def decode(data: bytes, limits: Limits) -> PngImage:
     bits, colour_type = header[8], header[9]
     limits.check_size(rows, columns, 4 * max(1, bits // 8))
     if colour_type in (_GREY, _GREY_WITH_ALPHA):
-        raise ImageFailure(
-            Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
-        )
+        raise greyscale()
     flags = set()
     if int.from_bytes(others.get(b"acTL", b"")[:4], "big") > 1:
         flags.add("first_of_many")
@@ -66,7 +68,8 @@ def decode(data: bytes, limits: Limits) -> PngImage:
     alpha = samples[..., 3] if samples.shape[2] == 4 else None
     profile = _profile(others[b"iCCP"]) if b"iCCP" in others else None
     exif = others.get(b"eXIf", b"")
-    return PngImage(colours, alpha, frozenset(flags), exif, profile)
+    stated = {name: others[name] for name in _COLOUR_CHUNKS if name in others}
+    return PngImage(colours, alpha, frozenset(flags), exif, profile, stated)
 
 
 def _samples(header: bytes, drawn: bytes) -> np.ndarray:
@@ -74,7 +77,7 @@ def _samples(header: bytes, drawn: bytes) -> np.ndarray:
     try:
         return raster_codecs.decode_png(whole)
     except Exception as error:  # whatever libpng says, without its words
-        raise _damaged("PNG: the data end early, or are damaged") from error
+        raise damaged("PNG: the data end early, or are damaged") from error
 
 
 def _sorted_chunks(data: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:
@@ -85,22 +88,24 @@ def _sorted_chunks(data: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:
     for name, start, end in _chunks(data):
         whole = zlib.crc32(data[start + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
         if name[0] & _ANCILLARY:
+            if not whole and name == b"iCCP":
+                others.setdefault(name, b"")  # there was a profile, and nobody can read it
             if not whole:
                 continue  # as libpng does it
         elif not whole:
-            raise _damaged("PNG: wrong checksum")
+            raise damaged("PNG: wrong checksum")
         if name == b"IHDR":
             header = data[start + 8 : end - 4]
         elif name in drawn and not (name == b"tRNS" and drawn[name]):
             drawn[name].append(data[start:end])
-        elif name in (b"iCCP", b"eXIf", b"acTL"):
+        elif name in (b"iCCP", b"eXIf", b"acTL") or (
+            name in _COLOUR_CHUNKS and not drawn[b"IDAT"]  # of no effect behind the pixels
+        ):
             others.setdefault(name, data[start + 8 : end - 4])
         elif not name[0] & _ANCILLARY:
-            raise ImageFailure(
-                Stage.IDENTIFY, FailureReason.UNSUPPORTED_FORMAT, "PNG: a dialect of its own"
-            )
+            raise unsupported("PNG: a dialect of its own")
     if header is None or len(header) != 13 or not drawn[b"IDAT"]:
-        raise _damaged("PNG without header or data")
+        raise damaged("PNG without header or data")
     return header, b"".join(part for parts in drawn.values() for part in parts), others
 
 
@@ -132,7 +137,3 @@ def _profile(payload: bytes) -> bytes:
     except (ValueError, zlib.error):
         return b""
     return profile if inflater.eof else b""
-
-
-def _damaged(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)

@@ -1,4 +1,4 @@
-"""JPEG, PNG, TIFF, BMP, WebP, GIF to RGB pixels. The only importer of Pillow on the scoring path.
+"""JPEG, PNG, TIFF, BMP, WebP, GIF to RGB pixels; what Pillow reads for a score is read here.
 
 JPEGs are decoded or checked by `jpeg_decoder`, PNGs are decoded by `png`, TIFFs by `tiff`: Pillow
 fills with grey or black what is missing there. It reads the rest, and never sees
@@ -26,11 +26,11 @@ from batch.archive import (
     png,
     tiff,
 )
-from batch.archive.colour_profiles import conversion_to_srgb
 from batch.archive.formats import FileFormat
 from batch.archive.limits import Limits
-from batch.archive.transparency import is_opaque, over_white
-from batch.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
+from batch.archive.raster_colours import on_white, to_rgb
+from batch.archive.refusals import damaged
+from batch.errors import DecoderNotStarted, ImageFailure
 
 Image.MAX_IMAGE_PIXELS = None  # Limits.check_size decides, with a reason of ours
 
@@ -40,8 +40,6 @@ _PILLOW_NAMES = {
     FileFormat.WEBP: ("WEBP",),
     FileFormat.GIF: ("GIF",),
 }
-_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
-_ALPHA_MODES = frozenset({"RGBA", "RGBa", "PA"})
 _COLOUR_COMPONENTS = 3
 _INKS = 4
 EXIF_ORIENTATION = 0x0112
@@ -92,7 +90,9 @@ def decode(
         photometric_interpretation: of the DICOM header around a JPEG; None for a plain file.
 
     Raises:
-        ImageFailure: the size is refused, the image has no colour, or decoding failed.
+        ImageFailure: the size is refused, the format or its kind is not read, the image has no
+            colour, or decoding failed.
+        DecoderNotStarted: no process could be started to try the profile of a CMYK image.
     """
     try:
         if file_format == FileFormat.PNG:
@@ -103,18 +103,14 @@ def decode(
     except (ImageFailure, DecoderNotStarted):
         raise
     except Exception as error:  # Pillow's plugins raise whatever their parsers raise
-        raise ImageFailure(
-            Stage.DECODE,
-            FailureReason.DECODE_FAILED,
-            f"{file_format.value}: {type(error).__name__}",
-        ) from error
+        raise damaged(f"{file_format.value}: {type(error).__name__}") from error
 
 
 def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -> None:
     """Check what Pillow's own opening would already take memory for.
 
     Raises:
-        ImageFailure: stage DECODE.
+        ImageFailure: DECODE_FAILED, or what `Limits.check_size` says.
     """
     if file_format == FileFormat.WEBP:
         limits.check_size(*codestream.webp_size(data[:64]))
@@ -126,19 +122,15 @@ def _check_bitmap(data: bytes) -> None:
     """Refuse a bitmap whose pixels begin within its own header: Pillow would draw the header."""
     start, header_size = (int.from_bytes(data[at : at + 4], "little") for at in (10, 14))
     if 0 < start < _BMP_FILE_HEADER + header_size:
-        raise ImageFailure(
-            Stage.DECODE, FailureReason.DECODE_FAILED, "bmp: pixels within the header"
-        )
+        raise damaged("bmp: pixels within the header")
 
 
 def _png_image(data: bytes, limits: Limits) -> RasterImage:
     decoded = png.decode(data, limits)
-    profile, colour_flags = embedded_profiles.of_raster(
-        data, FileFormat.PNG, decoded.icc_profile, decoded.exif
-    )
+    profile, colour_flags = embedded_profiles.of_png(decoded.icc_profile, decoded.colour_chunks)
     flags, colours = {*decoded.flags, *colour_flags}, decoded.colours
     if decoded.alpha is not None:
-        colours = _on_white(colours, decoded.alpha, flags)
+        colours = on_white(colours, decoded.alpha, flags)
     exif = Image.Exif()
     with contextlib.suppress(Exception):  # what it says of itself is no part of the picture
         exif.load(decoded.exif)
@@ -151,9 +143,9 @@ def _tiff_image(data: bytes, limits: Limits) -> RasterImage:
     if colours.shape[2] == _INKS:
         inks = Image.fromarray(colours, "CMYK")
         inks.info["icc_profile"] = decoded.icc_profile
-        colours = _to_rgb(inks, flags, limits)
+        colours = to_rgb(inks, flags, limits)
     if decoded.alpha is not None:
-        colours = _on_white(colours, decoded.alpha, flags, decoded.premultiplied)
+        colours = on_white(colours, decoded.alpha, flags, decoded.premultiplied)
     return _image(colours, flags, decoded.orientation, decoded.icc_profile)
 
 
@@ -169,7 +161,7 @@ def _image(
     flags = set(found)
     if orientation not in (0, 1):
         flags.add("exif_orientation_ignored")
-    if icc_profile and "cmyk_converted" in flags:  # it was about inks, and had its say
+    if "cmyk_converted" in flags:  # it was about inks, and had its say
         icc_profile = None
     settled = orientation if orientation in UPRIGHT else 1
     return RasterImage(pixels, rows, columns, tuple(sorted(flags)), settled, icc_profile)
@@ -198,13 +190,13 @@ def _opened(
         if header is not None:
             if header.process == jpeg.LOSSLESS:
                 flags.discard("lossy")
-            pixels = _jpeg_pixels(data, header, at_least, flags, limits)
+            pixels = _jpeg_pixels(data, header, at_least, flags, limits, profile)
         else:
             profile, colour_flags = embedded_profiles.of_raster(
                 data, file_format, image.info.get("icc_profile"), image.info.get("exif")
             )
             image.load()
-            pixels = _to_rgb(image, flags, limits)
+            pixels = to_rgb(image, flags, limits)
             rows, columns = pixels.shape[:2]
     if photometric_interpretation is None:  # else the DICOM header has the word
         flags.update(colour_flags)
@@ -228,18 +220,24 @@ def _opened_by_pillow(data: bytes, file_format: FileFormat) -> Image.Image:
             return image
         except Exception:  # whatever a plugin's parsers raise
             continue
-    raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "jpeg: headers not readable")
+    raise damaged("jpeg: headers not readable")
 
 
 def _jpeg_pixels(
-    data: bytes, header: jpeg.JpegHeader, at_least: int | None, flags: set[str], limits: Limits
+    data: bytes,
+    header: jpeg.JpegHeader,
+    at_least: int | None,
+    flags: set[str],
+    limits: Limits,
+    icc_profile: bytes | None,
 ) -> np.ndarray:
     is_usual = len(header.component_ids) == _COLOUR_COMPONENTS
     if is_usual and jpeg_support.is_read_by_turbojpeg(header.sampling):
         return jpeg_decoder.decode_rgb(data, header, at_least)
     whole = jpeg_decoder.whole_stream(data, header)
     with Image.open(io.BytesIO(whole), formats=("JPEG",)) as image:
-        return _to_rgb(image, flags, limits)
+        image.info["icc_profile"] = icc_profile  # a stream that was rewritten has none
+        return to_rgb(image, flags, limits)
 
 
 def _orientation_of(image: Image.Image) -> int:
@@ -268,38 +266,3 @@ def _is_lossy(file_format: FileFormat, data: bytes) -> bool:
     if file_format == FileFormat.WEBP:
         return b"VP8L" not in data[:_WEBP_CHUNKS_SEEN]
     return file_format == FileFormat.JPEG
-
-
-def _to_rgb(image: Image.Image, flags: set[str], limits: Limits) -> np.ndarray:
-    if image.mode in _GREY_MODES:
-        raise ImageFailure(
-            Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
-        )
-    if image.mode in _ALPHA_MODES or (image.mode in ("P", "RGB") and "transparency" in image.info):
-        rgba = np.asarray(image.convert("RGBA"))
-        colours, alpha = rgba[..., :3], rgba[..., 3]
-        if image.format == "BMP" and not alpha.any():  # many a bitmap leaves the fourth byte at 0
-            return np.ascontiguousarray(colours)
-        return _on_white(colours, alpha, flags)
-    if image.mode == "CMYK":
-        return np.asarray(_inks_to_rgb(image, flags, limits))
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _inks_to_rgb(image: Image.Image, flags: set[str], limits: Limits) -> Image.Image:
-    """CMYK by its own profile, at full size; without a usable one by Pillow's plain formula."""
-    flags.add("cmyk_converted")
-    conversion = conversion_to_srgb(image.info.get("icc_profile"), limits, "CMYK")
-    flags.update(conversion.flags)
-    if conversion.transform is None:
-        return image.convert("RGB")
-    return conversion.transform.apply(image)
-
-
-def _on_white(
-    colours: np.ndarray, alpha: np.ndarray, flags: set[str], premultiplied: bool = False
-) -> np.ndarray:
-    if is_opaque(alpha):
-        return np.ascontiguousarray(colours)
-    flags.add("alpha_composited")
-    return over_white(colours, alpha, premultiplied)

@@ -2,8 +2,8 @@
 
 A watched process costs the way of the bytes through a pipe, up to a fifth of the rate of the fast
 codecs and nothing for the slow ones (`python -m tests.decoders`). So the common, most hardened path
-stays here: 8-bit JPEG with an ordinary number of scans, PNG, and uncompressed DICOM; every other
-codec, JPEGs of unusual sampling, and anything huge, is watched.
+stays here: 8-bit JPEG with an ordinary number of scans, PNG, and uncompressed DICOM. Every other
+codec, JPEGs of unusual sampling, and huge PNG and DICOM images are watched.
 """
 
 from __future__ import annotations

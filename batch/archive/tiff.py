@@ -13,6 +13,7 @@ import numpy as np
 
 from batch.archive import tiff_directory as tags
 from batch.archive.limits import Limits
+from batch.archive.refusals import damaged, greyscale, unsupported
 from batch.archive.tiff_colours import CMYK, COLOURS, PALETTE, RGB, YCBCR, alpha_of, to_colours
 from batch.archive.tiff_directory import Directory, main_directory
 from batch.archive.tiff_layout import SEPARATE, Layout
@@ -23,7 +24,6 @@ from batch.archive.tiff_segments import (
     decode_jpeg,
     read_samples,
 )
-from batch.errors import FailureReason, ImageFailure, Stage
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _MASK = 0, 1, 4
 _GREY = frozenset({_WHITE_IS_ZERO, _BLACK_IS_ZERO, _MASK})
@@ -94,9 +94,9 @@ def _layout(page: Directory, limits: Limits) -> tuple[Layout, int]:
     _check_colours(page, photometric, samples)
     _check_bits(depths, samples)
     if compression not in DECODED:
-        raise _unsupported("TIFF: compression without a decoder")
+        raise unsupported("TIFF: compression without a decoder")
     if planar not in (1, SEPARATE):
-        raise _damaged("TIFF: unknown planar configuration")
+        raise damaged("TIFF: unknown planar configuration")
     tiled = tags.TILE_COLUMNS in page
     part_rows = page.number(tags.TILE_ROWS if tiled else tags.ROWS_PER_STRIP, 0)
     part_columns = page.number(tags.TILE_COLUMNS, 0) if tiled else columns
@@ -120,38 +120,36 @@ def _layout(page: Directory, limits: Limits) -> tuple[Layout, int]:
         rgb_stream=photometric == RGB,
     )
     if layout.subsampling != (1, 1) and (bits != 8 or samples != 3 or layout.separate):
-        raise _unsupported("TIFF: YCbCr in a rare layout")
+        raise unsupported("TIFF: YCbCr in a rare layout")
     if compression in (JPEG, OLD_JPEG) and (bits != 8 or photometric == PALETTE):
-        raise _unsupported("TIFF: JPEG of another kind than 8-bit colour")
+        raise unsupported("TIFF: JPEG of another kind than 8-bit colour")
     return layout, photometric
 
 
 def _check_bits(depths: np.ndarray, samples: int) -> None:
     if samples < 1 or (len(depths) and depths.min() < 1):
-        raise _damaged("TIFF: no bits or samples")
+        raise damaged("TIFF: no bits or samples")
     if len(set(depths.tolist())) > 1 or (len(depths) and depths[0] > _MOST_BITS):
-        raise _unsupported("TIFF: bits a sample without a rule")
+        raise unsupported("TIFF: bits a sample without a rule")
 
 
 def _check_colours(page: Directory, photometric: int, samples: int) -> None:
     formats = page.numbers(tags.SAMPLE_FORMAT)
     if len(formats) and not np.isin(formats, (_UNSIGNED, _SIGNED, _UNDEFINED)).all():
-        raise _unsupported("TIFF: samples are no whole numbers")
+        raise unsupported("TIFF: samples are no whole numbers")
     extra = len(page.numbers(tags.EXTRA_SAMPLES))
     if photometric in _GREY and samples - extra <= 1:
-        raise ImageFailure(
-            Stage.DECODE, FailureReason.NOT_COLOUR, "greyscale; the model has seen colour only"
-        )
+        raise greyscale()
     if (formats == _SIGNED).any():
-        raise _unsupported("TIFF: samples have a sign")
+        raise unsupported("TIFF: samples have a sign")
     if photometric < 0:
-        raise _damaged("TIFF without a photometric interpretation")
+        raise damaged("TIFF without a photometric interpretation")
     if photometric not in COLOURS:
-        raise _unsupported("TIFF: photometric interpretation without a rule")
+        raise unsupported("TIFF: photometric interpretation without a rule")
     if samples < COLOURS[photometric]:
-        raise _damaged("TIFF: fewer samples than colours")
+        raise damaged("TIFF: fewer samples than colours")
     if photometric == CMYK and page.number(tags.INK_SET, _INKS_ARE_CMYK) != _INKS_ARE_CMYK:
-        raise _unsupported("TIFF: inks other than CMYK")
+        raise unsupported("TIFF: inks other than CMYK")
 
 
 def _subsampling(page: Directory, photometric: int, compression: int) -> tuple[int, int]:
@@ -159,7 +157,7 @@ def _subsampling(page: Directory, photometric: int, compression: int) -> tuple[i
         return 1, 1
     found = tuple(page.numbers(tags.YCBCR_SUBSAMPLING).tolist()) or (2, 2)
     if len(found) != 2 or not set(found) <= {1, 2, 4}:
-        raise _damaged("TIFF: impossible chroma subsampling")
+        raise damaged("TIFF: impossible chroma subsampling")
     return found[0], found[1]
 
 
@@ -172,15 +170,7 @@ def _old_jpeg(page: Directory, layout: Layout) -> np.ndarray:
             start, size = int(offsets[0]), int(counts[0])
     stream = page.data[start : start + size] if start > 0 and size > 0 else b""
     if not stream.startswith(b"\xff\xd8") or b"\xff\xda" not in stream or layout.tiled:
-        raise _unsupported("TIFF: JPEG of the old kind, in parts")
+        raise unsupported("TIFF: JPEG of the old kind, in parts")
     if start + size > len(page.data):
-        raise _damaged("TIFF: a strip or tile lies beyond the file")
+        raise damaged("TIFF: a strip or tile lies beyond the file")
     return decode_jpeg(stream, layout, layout.rows)
-
-
-def _damaged(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)
-
-
-def _unsupported(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.IDENTIFY, FailureReason.UNSUPPORTED_FORMAT, detail)

@@ -9,10 +9,10 @@ import numpy as np
 
 from batch.archive import tiff_directory as tags
 from batch.archive.depths import to_eight_bits
+from batch.archive.refusals import damaged
 from batch.archive.tiff_directory import Directory
 from batch.archive.tiff_layout import Layout
 from batch.archive.tiff_segments import JPEG, OLD_JPEG
-from batch.errors import FailureReason, ImageFailure, Stage
 
 RGB, PALETTE, CMYK, YCBCR = 2, 3, 5, 6
 COLOURS = {RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
@@ -54,7 +54,7 @@ def _looked_up(page: Directory, bits: int, indices: np.ndarray) -> np.ndarray:
     """
     entries = page.numbers(tags.COLOUR_MAP)
     if len(entries) < 3 << bits:
-        raise _damaged("TIFF: colour map too short")
+        raise damaged("TIFF: colour map too short")
     table = entries[: 3 << bits].reshape(3, 1 << bits).T
     if table.max() > _EIGHT:
         table = table >> 8
@@ -67,7 +67,7 @@ def _from_ycbcr(page: Directory, samples: np.ndarray) -> np.ndarray:
     low_high = page.ratios(tags.REFERENCE_BLACK_WHITE)
     low_high = low_high if len(low_high) == 6 else _FULL_RANGE
     if green == 0 or any(a == b for a, b in zip(low_high[::2], low_high[1::2], strict=True)):
-        raise _damaged("TIFF: impossible YCbCr coefficients")
+        raise damaged("TIFF: impossible YCbCr coefficients")
     scales = (255.0, 127.0, 127.0)
     luminance, blueness, redness = (
         (samples[..., i].astype(np.float32) - low_high[2 * i])
@@ -101,7 +101,3 @@ def alpha_of(
     if not len(kinds) or int(kinds[0]) not in _PREMULTIPLIED:
         return None, False
     return to_eight_bits(samples[..., colours], layout.bits), _PREMULTIPLIED[int(kinds[0])]
-
-
-def _damaged(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)

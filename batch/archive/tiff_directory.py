@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.archive.refusals import damaged, unsupported
+from batch.errors import ImageFailure
 
 SUBFILE_TYPE, OLD_SUBFILE_TYPE, COLUMNS, ROWS, BITS, COMPRESSION = 254, 255, 256, 257, 258, 259
 PHOTOMETRIC, FILL_ORDER, STRIP_OFFSETS, ORIENTATION, SAMPLES = 262, 266, 273, 274, 277
@@ -95,7 +96,7 @@ class Directory:
 
     def _check(self, start: int, size: int) -> None:
         if start + size > len(self.data):
-            raise _damaged("TIFF: a field lies beyond the file")
+            raise damaged("TIFF: a field lies beyond the file")
 
     @property
     def is_part(self) -> bool:
@@ -133,11 +134,11 @@ def main_directory(data: bytes) -> Directory:
     pages = [page for page in chain if not page.is_part]
     below = [child for page in chain for child in _children(page)]
     if any(directory.is_camera_raw for directory in (*chain, *below)):
-        raise _unsupported("camera raw")
+        raise unsupported("camera raw")
     if not pages:
-        raise _unsupported("TIFF: holds previews only")
+        raise unsupported("TIFF: holds previews only")
     if any(child.pixels > pages[0].pixels for child in _children(pages[0]) if not child.is_part):
-        raise _unsupported("TIFF: the first page is a preview")
+        raise unsupported("TIFF: the first page is a preview")
     return pages[0]
 
 
@@ -148,7 +149,7 @@ def _chain(data: bytes) -> Iterator[Directory]:
     offset = _unsigned(data, order, 8, 8) if big else _unsigned(data, order, 4, 4)
     found = _parse(data, order, big, offset)
     if found is None:
-        raise _damaged("TIFF without a directory")
+        raise damaged("TIFF without a directory")
     seen: set[int] = set()
     while found is not None and found.start not in seen and len(seen) < _MOST_DIRECTORIES:
         seen.add(found.start)
@@ -200,11 +201,3 @@ def _settled(directory: Directory) -> Directory:
 
 def _unsigned(data: bytes, order: str, at: int, size: int) -> int:
     return int.from_bytes(data[at : at + size], "little" if order == "<" else "big")
-
-
-def _damaged(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)
-
-
-def _unsupported(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.IDENTIFY, FailureReason.UNSUPPORTED_FORMAT, detail)

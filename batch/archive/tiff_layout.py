@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from batch.archive import tiff_directory as tags
+from batch.archive.refusals import damaged
 from batch.archive.tiff_directory import Directory
-from batch.errors import FailureReason, ImageFailure, Stage
 
 RAW, SEPARATE = 1, 2
 """A compression, and a planar configuration."""
@@ -69,25 +69,25 @@ def checked_table(page: Directory, layout: Layout, needed: int) -> tuple[list[in
     """
     offsets, counts = _listed(page, layout)
     if len(offsets) < needed:
-        raise _damaged("TIFF: strips or tiles are missing")
+        raise damaged("TIFF: strips or tiles are missing")
     if layout.compression == RAW:  # what lies there beyond the picture's bytes is no matter
         sizes = _raw_sizes(layout, needed)
         counts = np.minimum(counts[:needed], sizes[: len(counts)]) if len(counts) else sizes
     offsets, counts = offsets[:needed], counts[:needed]
     if len(counts) < needed or (offsets < _HEADER_BYTES).any() or (counts < 1).any():
-        raise _damaged("TIFF: strips or tiles are missing")
+        raise damaged("TIFF: strips or tiles are missing")
     ends = offsets + counts
     if (ends > len(page.data)).any() or (ends < offsets).any():
-        raise _damaged("TIFF: a strip or tile lies beyond the file")
+        raise damaged("TIFF: a strip or tile lies beyond the file")
     if ((offsets < page.end) & (ends > page.start)).any():
-        raise _damaged("TIFF: a strip or tile lies over the directory")
+        raise damaged("TIFF: a strip or tile lies over the directory")
     by_place = np.lexsort((ends, offsets))
     starts, stops = offsets[by_place], ends[by_place]
     overlaps = starts[1:] < stops[:-1]
     if layout.tiled and layout.compression != RAW:  # blank tiles of large pictures may be one
         overlaps &= (starts[1:] != starts[:-1]) | (stops[1:] != stops[:-1])
     if overlaps.any():
-        raise _damaged("TIFF: strips or tiles lie over each other")
+        raise damaged("TIFF: strips or tiles lie over each other")
     return offsets.tolist(), counts.tolist()
 
 
@@ -108,7 +108,3 @@ def _raw_sizes(layout: Layout, needed: int) -> np.ndarray:
     if not layout.tiled:
         plane[-1] = layout.part_bytes(layout.rows - (down - 1) * layout.part_rows)
     return np.tile(plane, needed // len(plane))
-
-
-def _damaged(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)

@@ -13,9 +13,10 @@ import numpy as np
 
 from batch.archive import jpeg, jpeg_decoder, raster_codecs
 from batch.archive import tiff_directory as tiff
+from batch.archive.refusals import damaged, unsupported
 from batch.archive.tiff_directory import Directory
 from batch.archive.tiff_layout import RAW, Layout, checked_table
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.errors import ImageFailure
 
 LZW, OLD_JPEG, JPEG, DEFLATE, PACKBITS = 5, 6, 7, 8, 32773
 _ADOBE_DEFLATE, _LZMA, _ZSTD = 32946, 34925, 50000
@@ -62,13 +63,13 @@ def _decoder(layout: Layout, order: str, tables: bytes) -> Callable[[bytes, int]
     if layout.compression == JPEG:
         return lambda data, rows: decode_jpeg(_with_tables(data, tables), layout, rows)
     if layout.compression not in _EXPANDED:
-        raise _unsupported("TIFF: compression without a decoder")
+        raise unsupported("TIFF: compression without a decoder")
     expand = _EXPANDED[layout.compression]
     if layout.predictor not in (1, _HORIZONTAL):
-        raise _unsupported("TIFF: predictor without a decoder")
+        raise unsupported("TIFF: predictor without a decoder")
     predicted = layout.predictor == _HORIZONTAL and layout.compression not in (RAW, PACKBITS)
     if predicted and (layout.bits not in (8, 16) or layout.subsampling != (1, 1)):
-        raise _unsupported("TIFF: predictor without a decoder")
+        raise unsupported("TIFF: predictor without a decoder")
 
     def decode(data: bytes, rows: int) -> np.ndarray:
         if layout.fill_order == _LOWEST_BIT_FIRST:
@@ -113,9 +114,9 @@ def _whole(expand: Callable[[bytes, int], bytes], data: bytes, size: int) -> byt
     except ImageFailure:
         raise
     except Exception as error:  # whatever a codec raises, without its words
-        raise _damaged("TIFF: a strip or tile is damaged") from error
+        raise damaged("TIFF: a strip or tile is damaged") from error
     if len(octets) < size:
-        raise _damaged("TIFF: a strip or tile is too short")
+        raise damaged("TIFF: a strip or tile is too short")
     return octets[:size] if len(octets) > size else octets
 
 
@@ -128,11 +129,11 @@ def decode_jpeg(stream: bytes, layout: Layout, rows: int) -> np.ndarray:
     """
     header = jpeg.read_header(stream)
     if header.precision != 8:
-        raise _unsupported("TIFF: JPEG of more than 8 bits")
+        raise unsupported("TIFF: JPEG of more than 8 bits")
     if len(header.component_ids) != layout.part_samples or layout.part_samples not in (1, 3, 4):
-        raise _damaged("TIFF: a JPEG with other components")
+        raise damaged("TIFF: a JPEG with other components")
     if header.columns != layout.part_columns or not 0 <= header.rows - rows < layout.part_rows + 16:
-        raise _damaged("TIFF: a JPEG of another size")
+        raise damaged("TIFF: a JPEG of another size")
     if layout.part_samples == 3:
         colour, _ = jpeg.stream_colour(header, "RGB" if layout.rgb_stream else None)
         stream = jpeg.state_colour(stream, header, colour)
@@ -152,26 +153,25 @@ def _inflate(data: bytes, size: int) -> bytes:
     if not inflater.eof:
         inflater.decompress(inflater.unconsumed_tail, _SURPLUS)
     if not inflater.eof:
-        raise _damaged("TIFF: a strip or tile is too short")
+        raise damaged("TIFF: a strip or tile is too short")
     return octets
 
 
 def _decompress_xz(data: bytes, size: int) -> bytes:
-    return lzma.LZMADecompressor(memlimit=1 << 28).decompress(data, size)
+    """An xz stream, which must come to its end, like a zlib stream."""
+    decompressor = lzma.LZMADecompressor(memlimit=1 << 28)
+    octets = decompressor.decompress(data, size)
+    if not decompressor.eof:
+        decompressor.decompress(b"", _SURPLUS)
+    if not decompressor.eof:
+        raise damaged("TIFF: a strip or tile is too short")
+    return octets
 
 
 def _decode_lzw(data: bytes, size: int) -> bytes:
     if data[:1] == b"\x00" and data[1:2] and data[1] & 1:
-        raise _unsupported("TIFF: LZW of before 1992")
+        raise unsupported("TIFF: LZW of before 1992")
     return raster_codecs.decode_lzw(data, size)
-
-
-def _damaged(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)
-
-
-def _unsupported(detail: str) -> ImageFailure:
-    return ImageFailure(Stage.DECODE, FailureReason.UNSUPPORTED_FORMAT, detail)
 
 
 _EXPANDED: dict[int, Callable[[bytes, int], bytes]] = {

@@ -43,7 +43,11 @@ def _may(name: str, type_: str, description: str) -> Column:
 
 
 _PATH = (
-    _must("path", "string", "file, relative to the archive; spelled where its name is not UTF-8"),
+    _must(
+        "path",
+        "string",
+        "file, relative to the archive; spelled where its name is not UTF-8 or holds \\xNN itself",
+    ),
     _may("path_bytes", "binary", "the file name's bytes, only where `path` is spelled"),
 )
 _SHA = "SHA-256 of the file's bytes"

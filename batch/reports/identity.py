@@ -21,8 +21,6 @@ from batch.review.patterns import lesion_pattern
 logger = logging.getLogger(__name__)
 IDENTITY = "identity"
 """The key of run.json."""
-NO_PATTERN = ""
-"""`ReviewOptions.lesion_pattern` of a run that was told to use none."""
 _MOST_NIGHTS = 30
 _SHOWN = 200
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batch.errors import BatchError, UsageError
+from batch.errors import UsageError
 from batch.model.artifact import find_artifact, open_model
 from batch.model.classifier import KerasClassifier
-from batch.terminal import say
+from batch.training.answers import answer
 from batch.training.datasets import Dataset
 from batch.training.fit import prepare_data
 from batch.training.measures import auc_interval, melanoma_auc, ranking_measures
@@ -143,8 +142,11 @@ def judge_artifact(name: str, data: Path, cache: Path | None, most: int) -> dict
         return classifier.scores(pixels)[:, melanoma].astype(float)
 
     # the split of any recipe over described sources: its groups are those of all images
-    recipe = next(one for one in RECIPES.values() if one.data == "described")
-    assert recipe.class_names == DERMOSCOPY_CLASSES
+    recipe = next(
+        one
+        for one in RECIPES.values()
+        if one.data == "described" and one.class_names == DERMOSCOPY_CLASSES
+    )
     dataset = unlearned(prepare_data(recipe, data, 0, cache), pd.read_csv(file))
     return {
         "model": f"{artifact.manifest.model_id} {artifact.manifest.model_version}",
@@ -161,13 +163,11 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, metavar="FOLDER")
     parser.add_argument("--most", type=int, default=2000, metavar="N", help="images of a set")
     options = parser.parse_args(words)
-    try:
-        found = judge_artifact(options.artifact, options.data, options.cache, options.most)
-    except BatchError as error:
-        say(f"{error}\n", sys.stderr)
-        return int(error.exit_code)
-    say(json.dumps(found) + "\n", sys.stdout)
-    return 0
+    return answer(
+        lambda: json.dumps(
+            judge_artifact(options.artifact, options.data, options.cache, options.most)
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -35,14 +35,15 @@ def load_described(data: Path, class_names: tuple[str, ...], cache: Path | None 
     """
     sources = described(data)
     if not sources:
-        raise UsageError(f"--data: no described source below {data}; see README, 'Training'.")
+        raise UsageError(f"--data: no described source below {data}; see batch/training/README.md.")
     tables: list[pd.DataFrame] = []
     report: dict[str, object] = {}
     for source in sources.values():
         check_classes(source, class_names)
         table, told = (_isic9 if source.layout == "isic9" else _flat)(source, data)
         tables.append(table.assign(judges=source.judges))
-        report[source.name] = {**told, "images": len(table), "licence": source.licence}
+        report[source.name] = {**told, "images": len(table), "licence": source.licence,
+                               "non_commercial": source.non_commercial}  # fmt: skip
     table = pd.concat(tables, ignore_index=True)
     table = table.assign(content_sha256=digests(table["file"].tolist(), data))
     kept, told = kept_rows(table)
@@ -88,25 +89,31 @@ def _flat(source: Source, data: Path) -> tuple[pd.DataFrame, dict[str, int]]:
         listed = pd.read_csv(file, dtype=str)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{source.name}: {source.table} cannot be read ({type(error).__name__})."
+            f"{source.name}: {source.table} cannot be read ({type(error).__name__}); needed: a CSV "
+            "file. Mend it, or name another under `table` of the description."
         ) from error
     ours = {theirs: name for name, theirs in source.columns.items()}
     needed = [source.columns[name] for name in ("image", "diagnosis")]
     if missing := [name for name in needed if name not in listed]:
         raise UsageError(
             f"{source.name}: {source.table} has no column {', '.join(missing)}; found: "
-            f"{', '.join(map(str, listed))}."
+            f"{', '.join(map(str, listed))}. Say under `columns` of the description what they are "
+            "called."
         )
     table = listed.rename(columns={"source": "origin"}).rename(columns=ours)
     if unknown := sorted(set(table["diagnosis"].fillna("")) - set(source.classes)):
         raise UsageError(
             f"{source.name}: diagnosis {', '.join(map(repr, unknown[:5]))} is not described; "
-            f"allowed: {', '.join(source.classes)}."
+            f"allowed: {', '.join(source.classes)}. Add it to `classes`, or leave it out by "
+            "`leave_out`."
         )
     out = np.zeros(len(listed), bool)
     for column, patterns in source.leave_out.items():
         if column not in listed:
-            raise UsageError(f"{source.name}: leave_out: {source.table} has no column {column}.")
+            raise UsageError(
+                f"{source.name}: leave_out: {source.table} has no column {column}; allowed: "
+                f"{', '.join(map(str, listed))}."
+            )
         out |= [
             any(fnmatchcase(value, pattern) for pattern in patterns)
             for value in listed[column].fillna("")

@@ -21,6 +21,7 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "table": str, "columns": dict, "layout": str, "classes": dict, "leave_out": dict,
     "share": (int, float), "judges": bool, "licence": str, "non_commercial": bool,
 }  # fmt: skip
+_TYPE_NAMES = {str: "text", bool: "true or false", dict: "a table", int: "a number"}
 _COLUMNS = ("image", "diagnosis", "lesion")
 
 
@@ -67,6 +68,14 @@ def described(data: Path) -> dict[str, Source]:
     return dict(sorted(found.items()))
 
 
+def bundled_licences() -> dict[str, tuple[str, bool]]:
+    """Of the bundled sources, wherever their images are: name to (licence, non-commercial)."""
+    return {
+        name: (table["licence"], table["non_commercial"])
+        for name, table in _parsed(BUNDLED)["source"].items()
+    }
+
+
 def allowed_classes(source: Source, label: str) -> tuple[str, ...]:
     """The classes that a label leaves open: its own, or those of a coarse name."""
     return source.coarse.get(label, (label,))
@@ -84,27 +93,27 @@ def check_classes(source: Source, class_names: tuple[str, ...]) -> None:
             raise UsageError(
                 f"{source.name}: diagnosis {diagnosis!r} is described as {label!r}, and "
                 f"{', '.join(unknown)} is no class of the recipe; allowed: "
-                f"{', '.join([*class_names, *coarse])}."
+                f"{', '.join([*class_names, *coarse])}. See batch/training/README.md."
             )
 
 
 def _source(name: str, table: dict[str, Any], coarse: dict[str, Any], file: Path) -> Source:
     def refuse(what: str) -> UsageError:
-        return UsageError(f"{file.name} of {name}: {what}; see README, 'Training'.")
+        return UsageError(f"{file.name} of {name}: {what}; see batch/training/README.md.")
 
     if unknown := sorted(set(table) - set(_KEYS)):
         raise refuse(f"found {', '.join(unknown)}; allowed: {', '.join(_KEYS)}")
     for key, kind in _KEYS.items():
         if key in table and not isinstance(table[key], kind):
-            raise refuse(f"{key} = {table[key]!r} has the wrong type")
+            raise refuse(f"{key} = {table[key]!r} has the wrong type; allowed: {_type_name(kind)}")
     if missing := [key for key in ("licence", "non_commercial", "share") if key not in table]:
-        raise refuse(f"{', '.join(missing)} is missing")
+        raise refuse(f"{', '.join(missing)} is missing; needed: licence, non_commercial, share")
     if not table["share"] > 0:
         raise refuse(f"share = {table['share']!r}; allowed: above 0")
     if table.get("layout", "flat") not in LAYOUTS:
         raise refuse(f"layout = {table['layout']!r}; allowed: {', '.join(LAYOUTS)}")
     if table.get("layout") != "isic9" and not table.get("classes"):
-        raise refuse("classes is missing")
+        raise refuse("classes is missing; needed: each diagnosis and its class")
     columns = table.get("columns", {})
     if wrong := sorted(set(columns) - set(_COLUMNS)):
         raise refuse(f"columns has {', '.join(wrong)}; allowed: {', '.join(_COLUMNS)}")
@@ -117,11 +126,16 @@ def _source(name: str, table: dict[str, Any], coarse: dict[str, Any], file: Path
     return Source(name=name, **fields)
 
 
+def _type_name(kind: type | tuple[type, ...]) -> str:
+    return _TYPE_NAMES[kind if isinstance(kind, type) else kind[0]]
+
+
 def _parsed(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as opened:
             return tomllib.load(opened)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UsageError(
-            f"{file.parent.name}/{file.name} is no readable TOML ({type(error).__name__}: {error})."
+            f"{file.parent.name}/{file.name} is no readable TOML ({type(error).__name__}: "
+            f"{error}); see batch/training/README.md."
         ) from error

@@ -10,23 +10,23 @@ import re
 from collections.abc import Iterable, Mapping
 
 from batch.model.manifest import Licence, ModelManifest
+from batch.training.descriptions import bundled_licences
 
 NOT_STATED = "not stated"
 LICENCES = {
-    "isic9": "ISIC Archive, contributors' CC0, CC-BY, CC-BY-NC",
-    "ham10000": "HAM10000, Tschandl, Rosendahl, Kittler 2018, CC BY-NC 4.0",
-    "isic2017": "ISIC 2017 challenge, CC0",
-    "isic2019": "ISIC 2019 challenge, CC BY-NC 4.0",
-    "milk10k": "MILK10k, CC BY-NC",
-    "milk10k_clinical": "MILK10k, CC BY-NC",
-    "kaggle_melanoma": "part CC BY-NC, rest not stated",
-    "bcn_84px": "ISIC 2019 challenge, CC BY-NC",
-    "acral": "ISIC Archive, contributors' CC BY-NC, CC BY",
+    **bundled_licences(),
+    "isic2019": ("ISIC 2019 challenge, CC BY-NC 4.0", True),
+    "milk10k_clinical": ("MILK10k, CC BY-NC", True),
 }
-"""Of the images, by source; none is shipped. A source that is not here counts as not stated."""
+"""(Words, non-commercial) of the images, by source; none is shipped. A source that is not here
+counts as not stated."""
 
 _NON_COMMERCIAL = re.compile(r"\bNC\b|non-?\s?commercial", re.IGNORECASE)
-_BY_NAME = re.compile(r"\bCC[ -]BY\b")
+_BY_NAME = re.compile(r"\bCC[ -]BY\b(?![ -](?:NC|ND|SA)\b)")
+_OPEN = re.compile(rf"\bCC[ -]?0\b|{_BY_NAME.pattern}")
+"""Words of a licence that are known to let others use what was learned."""
+_PART = re.compile(rf"[ -](?:ND|SA)\b|{NOT_STATED}", re.IGNORECASE)
+"""Words that say of some of the images that more is asked, or nothing is known."""
 
 
 def licence_words(sources: Iterable[str], report: Mapping[str, object]) -> dict[str, str]:
@@ -35,27 +35,34 @@ def licence_words(sources: Iterable[str], report: Mapping[str, object]) -> dict[
     Args:
         report: of the data set, which quotes under a source's name what its description says.
     """
-    words = {}
-    for source in sorted(sources):
-        told = report.get(source)
-        stated = told.get("licence") if isinstance(told, Mapping) else None
-        words[source] = str(stated or LICENCES.get(source, NOT_STATED))
-    return words
+    return {source: _terms(source, report)[0] for source in sorted(sources)}
+
+
+def _terms(source: str, report: Mapping[str, object]) -> tuple[str, bool]:
+    """(Words, non-commercial) of a source; a description that only has words says that by them."""
+    told = report.get(source)
+    words, non_commercial = LICENCES.get(source, (NOT_STATED, False))
+    if isinstance(told, Mapping) and told.get("licence"):
+        words, non_commercial = str(told["licence"]), told.get("non_commercial") is True
+    return words, non_commercial or _NON_COMMERCIAL.search(words) is not None
 
 
 def of_sources(sources: Iterable[str], report: Mapping[str, object] | None = None) -> Licence:
     """The licence of weights that were learned from these sources: the narrowest of theirs.
 
+    Words that are not known to allow use by others give no licence: a person has to read them.
+
     Args:
         report: see `licence_words`.
     """
-    data = licence_words(sources, report or {})
-    terms = " ".join(data.values())
-    if _NON_COMMERCIAL.search(terms):
+    terms = {source: _terms(source, report or {}) for source in sorted(sources)}
+    data = {source: words for source, (words, _) in terms.items()}
+    if any(non_commercial for _, non_commercial in terms.values()):
         return Licence("CC-BY-NC-4.0", True, data)
-    if NOT_STATED in terms:
+    if not all(_OPEN.search(words) and not _PART.search(words) for words in data.values()):
         return Licence(NOT_STATED, None, data)
-    return Licence("CC-BY-4.0" if _BY_NAME.search(terms) else "Apache-2.0", False, data)
+    is_named = any(_BY_NAME.search(words) for words in data.values())
+    return Licence("CC-BY-4.0" if is_named else "Apache-2.0", False, data)
 
 
 def as_stated(words: str | None) -> Licence:

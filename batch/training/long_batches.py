@@ -62,7 +62,8 @@ def long_batches(
             those to draw from. allowed: (M, K). weights: (M,) probabilities.
     """
     course, how = recipe.course, recipe.change
-    assert isinstance(course, LongCourse) and isinstance(how, Disguise)
+    if not isinstance(course, LongCourse) or not isinstance(how, Disguise):
+        raise TypeError(f"{recipe.name}: its course is not long, or its change is no disguise")
     size, full = course.batch_size, pixels.shape[1]
 
     def taken() -> Iterator[tuple[np.ndarray, np.ndarray]]:

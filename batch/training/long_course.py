@@ -23,7 +23,8 @@ def fit_long(model: keras.Model, run: Run) -> keras.callbacks.History:
     """
     recipe, dataset, table = run.recipe, run.dataset, run.dataset.table
     course = recipe.course
-    assert isinstance(course, LongCourse)
+    if not isinstance(course, LongCourse):
+        raise TypeError(f"{recipe.name}: its course is not long")
     steps = max(1, course.images // course.batch_size)
     melanoma = recipe.class_names.index(recipe.melanoma_class)
     model.compile(
@@ -56,7 +57,8 @@ def fit_long(model: keras.Model, run: Run) -> keras.callbacks.History:
 def shares(dataset: Dataset) -> dict[str, float]:
     """Each source's share of an epoch, as its description says."""
     found = dataset.report["shares"]
-    assert isinstance(found, dict)
+    if not isinstance(found, dict):
+        raise TypeError("the data set's report has no shares")
     return found
 
 

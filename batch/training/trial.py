@@ -12,19 +12,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from batch.errors import BatchError, UsageError
-from batch.terminal import say
+from batch.errors import UsageError
+from batch.training.answers import answer
 from batch.training.by_source import judged
 from batch.training.fit import Fitted, fit
 from batch.training.parts import Recipe
-from batch.training.recipes import find_recipe
+from batch.training.recipes import RECIPES, find_recipe
 
 RESULT = "trial.json"
 _PARTS = ("network", "change", "course")
@@ -53,7 +52,10 @@ def with_changes(recipe: Recipe, changes: Sequence[str]) -> Recipe:
         try:
             new = _tuples(json.loads(text))
         except ValueError:
-            raise UsageError(f"--set: {name}={text}: the value is no JSON.") from None
+            raise UsageError(
+                f"--set: {name}={text}: the value is no JSON; allowed: as "
+                f"{json.dumps(old, default=str)} is."
+            ) from None
         if isinstance(old, float) and type(new) is int:
             new = float(new)
         if type(new) is not type(old):
@@ -98,7 +100,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     recipe = with_changes(find_recipe(options.recipe, options.hold_out), options.set)
     if recipe.data != "described":
-        raise UsageError(f"trial: {recipe.name} is not over described sources.")
+        allowed = [one.name for one in RECIPES.values() if one.data == "described"]
+        raise UsageError(
+            f"trial: {recipe.name} is not over described sources; allowed: {', '.join(allowed)}."
+        )
     file = options.output / RESULT
     if file.exists():
         return dict(json.loads(file.read_text(encoding="utf-8")))
@@ -131,13 +136,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, metavar="N")
     parser.add_argument("--most", type=int, default=1000, metavar="N", help="images of a set")
     options = parser.parse_args(words)
-    try:
-        found = run(options)
-    except BatchError as error:
-        say(f"{error}\n", sys.stderr)
-        return int(error.exit_code)
-    say(json.dumps(found) + "\n", sys.stdout)
-    return 0
+    return answer(lambda: json.dumps(run(options)))
 
 
 if __name__ == "__main__":

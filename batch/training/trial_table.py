@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from batch.errors import BatchError, UsageError
-from batch.terminal import say
+from batch.errors import UsageError
+from batch.training.answers import answer
 from batch.training.trial import RESULT
 
 _SHORTCUTS = {
@@ -73,14 +72,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("trials", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--shortcuts", action="store_true")
     options = parser.parse_args(words)
-    try:
-        found = [_read(folder) for folder in options.trials]
-    except BatchError as error:
-        say(f"{error}\n", sys.stderr)
-        return int(error.exit_code)
-    tables = [shortcuts_table(one) for one in found] if options.shortcuts else []
-    say("\n\n".join(tables or [trials_table(found)]) + "\n", sys.stdout)
-    return 0
+    return answer(lambda: _tables([_read(folder) for folder in options.trials], options.shortcuts))
+
+
+def _tables(found: Sequence[dict[str, Any]], shortcuts: bool) -> str:
+    tables = [shortcuts_table(one) for one in found] if shortcuts else [trials_table(found)]
+    return "\n\n".join(tables)
 
 
 def _read(folder: Path) -> dict[str, Any]:

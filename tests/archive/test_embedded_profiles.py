@@ -309,6 +309,35 @@ def test_inks_are_converted_by_their_profile_and_by_nothing_else(tmp_path):
     assert np.corrcoef(converted.pixels.ravel(), plain.pixels.ravel())[0, 1] > 0.5
 
 
+def test_inks_keep_their_profile_where_the_stream_is_written_anew(tmp_path):
+    picture, buffer = Image.fromarray(PIXELS).convert("CMYK"), io.BytesIO()
+    picture.save(buffer, "JPEG", quality=95, icc_profile=icc.table_profile())
+    whole = buffer.getvalue()
+    at = whole.index(b"\xff\xda")
+    stray = whole[:at] + b"\x00\x01\x02" + whole[at:]
+    expected, found = taken(tmp_path, whole), taken(tmp_path, stray)
+    assert found.record.flags == ("cmyk_converted", "icc_applied", "lossy")
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+
+
+def test_a_damaged_profile_of_inks_is_said_once(tmp_path):
+    picture, buffer = Image.fromarray(PIXELS).convert("CMYK"), io.BytesIO()
+    picture.save(buffer, "JPEG", quality=95)
+    data = buffer.getvalue()
+    found = taken(tmp_path, data[:2] + icc_chunks((1, 2, ADOBE)) + data[2:])
+    assert found.record.flags == ("cmyk_converted", "icc_broken", "lossy")
+
+
+def test_a_chunk_about_colours_behind_the_pixels_of_a_png_says_nothing(tmp_path):
+    body = b"gAMA" + (100_000).to_bytes(4, "big")
+    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+    data = saved("PNG")
+    at = data.rindex(b"IEND") - 4
+    assert IGNORED not in taken(tmp_path, data[:at] + chunk + data[at:]).record.flags
+    at = data.index(b"IDAT") - 4
+    assert IGNORED in taken(tmp_path, data[:at] + chunk + data[at:]).record.flags
+
+
 def test_a_picture_for_a_person_has_the_same_colours(tmp_path):
     for place in ("JPEG", "PNG", "JPEG in DICOM", "JPEG 2000 in DICOM"):
         result = taken(tmp_path, PLACES[place])

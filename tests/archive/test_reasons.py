@@ -57,6 +57,13 @@ def arithmetic_syntax():
     return data.replace(b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.4.56")
 
 
+def of_another_process(marker):
+    """A baseline object whose stream is of another kind than its transfer syntax says."""
+    data = dicom_bytes(photograph())
+    assert data.count(b"\xff\xc0\x00\x11") == 1
+    return data.replace(b"\xff\xc0\x00\x11", bytes((0xFF, marker)) + b"\x00\x11")
+
+
 def nested(levels):
     """Sequences of undefined length in sequences, written by hand: pydicom's writer recurses."""
     start = b"\x40\x00\x30\xa7SQ\x00\x00" + b"\xff" * 4 + b"\xfe\xff\x00\xe0" + b"\xff" * 4
@@ -132,6 +139,14 @@ CASES = [
         Stage.DECODE,
         Reason.UNSUPPORTED_TRANSFER_SYNTAX,
         None,
+    ),
+    *(
+        (name, of_another_process(marker), Stage.DECODE, Reason.UNSUPPORTED_TRANSFER_SYNTAX, None)
+        for name, marker in (
+            ("arithmetic-stream.dcm", 0xC9),
+            ("arithmetic-progressive.dcm", 0xCA),
+            ("in-levels.dcm", 0xC5),
+        )
     ),
     (
         "signed.dcm",

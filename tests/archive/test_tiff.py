@@ -173,6 +173,22 @@ def test_what_tifffile_writes_is_read(compression, planar):
         np.testing.assert_array_equal(decoded(buffer.getvalue()).pixels, PIXELS)
 
 
+def test_a_changed_bit_of_an_lzma_strips_checksums_is_damage():
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(PIXELS, photometric="rgb", compression="lzma")
+    whole = buffer.getvalue()
+    with tifffile.TiffFile(io.BytesIO(whole)) as file:
+        end = file.pages[0].dataoffsets[-1] + file.pages[0].databytecounts[-1]
+    np.testing.assert_array_equal(decoded(whole).pixels, PIXELS)
+    for back in range(1, 21):
+        damaged = bytearray(whole)
+        damaged[end - back] ^= 1
+        with pytest.raises(ImageFailure) as caught:
+            decoded(bytes(damaged))
+        assert caught.value.reason == FailureReason.DECODE_FAILED
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 5, 10, 12, 14])
 @pytest.mark.parametrize("separate", [False, True])
 def test_odd_depths_are_unpacked_and_scaled(bits, separate):

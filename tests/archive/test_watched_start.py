@@ -182,14 +182,14 @@ def test_the_night_says_so_remembers_nothing_and_the_next_one_makes_up_for_it(
         assert main(words) == ExitCode.NOT_STARTED
     shown = capsys.readouterr()
     assert "decoder_not_started" in shown.out
-    assert "Machine    1 files wait" in shown.out
-    assert "1 files wait: their decoder's process did not start" in shown.err
+    assert "Machine    1 file waits" in shown.out
+    assert "1 file waits: the decoder's process did not start" in shown.err
     files = read_table(reports / "latest", "files").set_index("path")
     assert files.loc["watched.tif", ["state", "reason", "attempts"]].tolist() == [
         "pending", "decoder_not_started", 0,
     ]  # fmt: skip
     log = max((reports / "logs").glob("*.log"))
-    assert "ended with exit code 9: published; 1 files wait" in log.read_text().splitlines()[-1]
+    assert "ended with exit code 9: published; 1 file waits" in log.read_text().splitlines()[-1]
     monkeypatch.undo()
     assert main(words) == ExitCode.COMPLETE
     files = read_table(reports / "latest", "files").set_index("path")

@@ -72,7 +72,8 @@ def test_a_folder_with_a_description_of_its_own_joins(own):
     assert table["operator"].tolist() == list("abcd")  # further columns are kept
     assert set(table["origin"]) == {"camera 3"}  # theirs of our name, too
     assert found.report["clinic"] == {
-        "listed": 7, "left_out": 2, "missing": 1, "images": 4, "licence": "ours"
+        "listed": 7, "left_out": 2, "missing": 1, "images": 4, "licence": "ours",
+        "non_commercial": False,
     }  # fmt: skip
     assert found.report["folders_without_description"] == ["strange"]
     assert found.report["shares"] == {"clinic": 0.5, "isic2017": 0.14}

@@ -23,7 +23,7 @@ from tests.support import REPOSITORY
 MANIFEST = dataclasses.replace(
     read_manifest(REPOSITORY / "model_artifacts" / "isic9-plain"), licence=None
 )
-NON_COMMERCIAL = Licence("CC-BY-NC-4.0", True, {"ham10000": LICENCES["ham10000"]})
+NON_COMMERCIAL = Licence("CC-BY-NC-4.0", True, {"ham10000": LICENCES["ham10000"][0]})
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,32 @@ def test_the_narrowest_licence_of_the_sources_counts(sources, weights, non_comme
     found = of_sources(sources)
     assert (found.weights, found.non_commercial) == (weights, non_commercial)
     assert list(found.training_data) == sorted(sources)
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "weights", "non_commercial"),
+    [
+        ("for teaching at this hospital only", False, "not stated", None),
+        ("for teaching at this hospital only", True, "CC-BY-NC-4.0", True),
+        ("CC0", True, "CC-BY-NC-4.0", True),  # the description has the word
+        ("CC0", False, "Apache-2.0", False),
+        ("CC-0 1.0", None, "Apache-2.0", False),
+        ("CC BY 4.0", False, "CC-BY-4.0", False),
+        ("CC-BY-ND 4.0", False, "not stated", None),
+        ("CC BY-SA 4.0", False, "not stated", None),
+        ("CC BY-NC 4.0", False, "CC-BY-NC-4.0", True),
+        ("research, non-commercial", None, "CC-BY-NC-4.0", True),
+        ("ours", False, "not stated", None),
+        ("part CC0, rest not stated", False, "not stated", None),
+        ("CC0, CC BY-SA", False, "not stated", None),
+    ],
+)
+def test_a_description_of_ones_own_is_taken_at_the_word(words, told, weights, non_commercial):
+    report = {"clinic": {"licence": words, "non_commercial": told}}
+    found = of_sources(["clinic"], report)
+    assert found == Licence(weights, non_commercial, {"clinic": words})
+    beside = of_sources(["clinic", "isic2017"], report)
+    assert (beside.weights, beside.non_commercial) == (weights, non_commercial)
 
 
 @pytest.mark.parametrize("source", LICENCES)
@@ -111,7 +137,7 @@ def test_where_no_licence_was_written_the_sources_tell():
 def test_the_card_names_terms_and_sources():
     text = "\n".join(licence_section(NON_COMMERCIAL))
     assert "for **non-commercial** use only: CC-BY-NC-4.0." in text
-    assert f"- ham10000: {LICENCES['ham10000']}" in text
+    assert f"- ham10000: {LICENCES['ham10000'][0]}" in text
     assert "not stated" in "\n".join(licence_section(None))
 
 
