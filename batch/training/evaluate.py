@@ -39,6 +39,7 @@ from batch.training.measures import (
     ranking_measures,
 )
 from batch.training.subgroups import MIN_CELL, by_subgroup, subgroup_values
+from batch.training.trained_on import own_images_at_hand, trained_on
 
 # the last two are for the training, which measures with the same functions
 __all__ = ["Evaluation", "evaluate_predictions", "class_measures", "melanoma_measures"]
@@ -104,6 +105,9 @@ def evaluate_predictions(
     measures = {
         "model": {name: judged[name].iloc[0] for name in MODEL_COLUMNS},
         "caution": caution_of(judged, manifest, night.model),
+        "trained_on": trained_on(
+            judged, own_images_at_hand(model, str(judged["model_sha256"].iloc[0]))
+        ),
         "melanoma_class": melanoma_class,
         "split": split,
         "matched_by": key,

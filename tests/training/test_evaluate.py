@@ -503,3 +503,43 @@ def test_the_command_lines_defaults_are_the_programs():
     for year in FORMATS:
         words = ["evaluate", "REPORTS", "--labels", "CSV", "--isic-format", year]
         assert parser().parse_args(words).isic_format == year
+
+
+def with_split(night, labels, tmp_path, split):
+    """Evaluated with an artifact of these weights and this split.csv, or without one."""
+    folder = tmp_path / "artifact"
+    folder.mkdir()
+    write_manifest(MANIFEST, folder)
+    if split is not None:
+        (folder / "split.csv").write_text("image,content_sha256,split\n" + split)
+    return evaluate_predictions(night, labels(), model=str(folder)).measures
+
+
+@pytest.mark.parametrize(
+    ("split", "expected", "first"),
+    [
+        ("x,m1,train\nm2,x,train\nn2,n2,test\n", (1, 1, 2), "ATTENTION: 2 of these 4 images"),
+        ("x,m1,test\nm,x,train\n", (0, 0, 0), "Model "),
+    ],
+)  # fmt: skip
+def test_images_of_the_training_are_told_first(bundled, labels, tmp_path, split, expected, first):
+    measures = with_split(bundled, labels, tmp_path, split)
+    assert tuple(measures["trained_on"].values()) == expected
+    text = evaluation_text(measures)
+    assert text.startswith(first)
+    assert ("none of the judged images" in text) is not any(expected)
+
+
+@pytest.mark.parametrize("has_model", [True, False])
+def test_training_images_that_nobody_knows_are_told_so(night, bundled, labels, tmp_path, has_model):
+    if has_model:
+        measures = with_split(bundled, labels, tmp_path, None)
+    else:
+        measures = evaluate_predictions(night, labels()).measures
+    assert measures["trained_on"] is None
+    assert "Trained on   not known" in evaluation_text(measures)
+
+
+def test_of_bundled_weights_the_training_is_known_without_model(bundled, labels):
+    found = evaluate_predictions(bundled, labels()).measures["trained_on"]
+    assert found == {"by_digest": 0, "by_name": 0, "images": 0}
