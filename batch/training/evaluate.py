@@ -93,11 +93,11 @@ def evaluate_predictions(
     manifest = find_artifact(model).manifest if model is not None else None
     found, key = read_labels(labels, split)
     night = read_night(predictions, found, key)
-    rows = labelled_predictions(found, night.predictions, night.unscored, key)
+    rows = labelled_predictions(night.labels, night.predictions, night.unscored, key, night.example)
     check_model(rows, manifest)
     class_names = tuple(dict(rows["class_scores"].iloc[0]))
     melanoma_class = melanoma_class_of(rows, manifest)
-    truth = in_words_of(found, Vocabulary.of(class_names, melanoma_class, map_labels))
+    truth = in_words_of(night.labels, Vocabulary.of(class_names, melanoma_class, map_labels))
     matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
     check_both(matched, melanoma_class)
     judged = matched.judged.assign(group=lesion_names(matched.judged))

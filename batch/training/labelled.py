@@ -60,10 +60,12 @@ def read_labelled(
     output = manifest.output
     found, key = read_labels(labels, split)
     night = read_night(predictions, found, key)
-    named = labelled_predictions(found, night.predictions, night.unscored, key)
+    named = labelled_predictions(
+        night.labels, night.predictions, night.unscored, key, night.example
+    )
     _check_contract(named, predictions, manifest)
     vocabulary = Vocabulary.of(output.class_names, output.melanoma_class, map_labels)
-    truth = in_words_of(found, vocabulary)
+    truth = in_words_of(night.labels, vocabulary)
     matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
     rows = matched.judged
     check_both(matched, output.melanoma_class)

@@ -112,10 +112,15 @@ def test_a_split_takes_its_rows_only(night, labels):
     [
         (None, "no file"),
         ("image,dx\nm1,mel\n", "needed: label"),
-        ("label\nnevus\n", "one of image_id, content_sha256, image"),
+        ("label\nnevus\n", "one of image_id, content_sha256, image, path"),
         (
             "image,label\nother,nevus\n",
-            r"no image of .* \(by image\): 1 rows, 1 without_prediction",
+            r"no image of .* \(by image\): 1 rows, 1 without_prediction. image in the labels: "
+            r"'other'; among the predictions: 'm1'",
+        ),
+        (
+            "path,label\nX\\other.jpg,nevus\n",
+            r"path in the labels: 'X\\\\other.jpg'; among the predictions: 'deep/m1.jpg'",
         ),
         ('image,label\n"m1,nevus\n', "is no CSV"),
         ("image,label\nm1,Melanoma\n", "1 of 1 rows .* 'Melanoma' 1 .*--map-label Melanoma=mel"),
@@ -137,7 +142,7 @@ def test_unusable_labels_are_usage_errors(night, tmp_path, text, message):
 
 
 def test_bytes_that_are_no_text_are_a_usage_error(night, tmp_path):
-    (tmp_path / "labels.csv").write_bytes(b"image,label\nm\xff,nevus\n")
+    (tmp_path / "labels.csv").write_bytes(b"image,label\nm\x81,nevus\n")
     with pytest.raises(UsageError, match="is no CSV"):
         evaluate_predictions(night, tmp_path / "labels.csv")
 
@@ -543,3 +548,22 @@ def test_training_images_that_nobody_knows_are_told_so(night, bundled, labels, t
 def test_of_bundled_weights_the_training_is_known_without_model(bundled, labels):
     found = evaluate_predictions(bundled, labels()).measures["trained_on"]
     assert found == {"by_digest": 0, "by_name": 0, "images": 0}
+
+
+@pytest.mark.parametrize(
+    ("key", "written"), [("path", "deep/{}.jpg"), ("path", "deep\\{}.jpg"), ("image", "{}.png")]
+)
+def test_paths_and_names_with_extension_tie_labels_too(night, labels, key, written):
+    table = {key: [written.format(name) for name in LABELS], "label": list(LABELS.values())}
+    found = evaluate_predictions(night, labels(table)).measures
+    assert (found["matched_by"], found["counts"]["labels"]["judged"]) == (key, 4)
+    assert found["melanoma"]["melanoma_auc"] == 0.75
+
+
+def test_a_name_with_extension_that_two_images_bear_is_not_judged(tmp_path, labels):
+    twice = row("m1", 0.9, path="other/m1.png", image_id="b", content_sha256="b")
+    found = [twice, *(row(name, score) for name, score in SCORES.items())]
+    reports = write_night(tmp_path / "twice", found)
+    table = {"image": [f"{name}.jpg" for name in LABELS], "label": list(LABELS.values())}
+    counts = evaluate_predictions(reports, labels(table)).measures["counts"]["labels"]
+    assert (counts["ambiguous"], counts["judged"]) == (1, 3)
