@@ -87,6 +87,7 @@ OWNERS = {
                "training.sources", "training.datasets", "training.splits", "training.evaluate",
                "training.export", "training.evaluation_inputs", "training.evaluation_checks",
                "training.matching", "training.subgroups", "training.labelled",
+               "training.label_keys", "training.trained_on",
                "training.label_table",
                "training.literature", "training.reference", "training.remeasure", "review.contract",
                "review.frames", "review.grouping", "review.marks", "review.page_rows",

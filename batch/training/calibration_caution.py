@@ -1,7 +1,8 @@
 """What the labels of a calibration say of a model, for every reader of its scores. Pure.
 
 A caution belongs to the evidence at hand. The one of another archive falls when there is evidence
-of this one; it stays where the labelled images are the model's own.
+of this one; it stays where the labelled images are the model's own, or
+many are named like those that it was trained on.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from typing import Any
 
 AUC_THAT_GUIDES = 0.8
 """As the training asks of sources that a model never saw (`figures.AUC_FOR_UNSEEN_SOURCES`)."""
+
+NAMED_AT_MOST = 0.1
+"""Of the labelled images. Where more are named like training images, the former caution stays."""
 
 
 def caution(entry: dict[str, Any], provisional: bool, former: str) -> str:
@@ -34,6 +38,9 @@ def caution(entry: dict[str, Any], provisional: bool, former: str) -> str:
             f"{entry['names_of_trained']} of the images are named as images that it was trained "
             "on: if they are the same, the figures flatter."
         )
+    many = entry["names_of_trained"] > NAMED_AT_MOST * entry["images"]
+    if former and many and not entry["own_images"]:
+        sentences.append(f"As these may be the very same, this holds as before: {former}")
     if entry["own_images"] and former:
         sentences.append(
             f"{entry['own_images']} of the images are of its own validation or test set and tell "

@@ -39,6 +39,7 @@ from batch.training.measures import (
     ranking_measures,
 )
 from batch.training.subgroups import MIN_CELL, by_subgroup, subgroup_values
+from batch.training.trained_on import own_images_at_hand, trained_on
 
 # the last two are for the training, which measures with the same functions
 __all__ = ["Evaluation", "evaluate_predictions", "class_measures", "melanoma_measures"]
@@ -92,11 +93,11 @@ def evaluate_predictions(
     manifest = find_artifact(model).manifest if model is not None else None
     found, key = read_labels(labels, split)
     night = read_night(predictions, found, key)
-    rows = labelled_predictions(found, night.predictions, night.unscored, key)
+    rows = labelled_predictions(night.labels, night.predictions, night.unscored, key, night.example)
     check_model(rows, manifest)
     class_names = tuple(dict(rows["class_scores"].iloc[0]))
     melanoma_class = melanoma_class_of(rows, manifest)
-    truth = in_words_of(found, Vocabulary.of(class_names, melanoma_class, map_labels))
+    truth = in_words_of(night.labels, Vocabulary.of(class_names, melanoma_class, map_labels))
     matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
     check_both(matched, melanoma_class)
     judged = matched.judged.assign(group=lesion_names(matched.judged))
@@ -104,6 +105,9 @@ def evaluate_predictions(
     measures = {
         "model": {name: judged[name].iloc[0] for name in MODEL_COLUMNS},
         "caution": caution_of(judged, manifest, night.model),
+        "trained_on": trained_on(
+            judged, own_images_at_hand(model, str(judged["model_sha256"].iloc[0]))
+        ),
         "melanoma_class": melanoma_class,
         "split": split,
         "matched_by": key,

@@ -12,7 +12,7 @@ import pandas as pd
 from batch.errors import UsageError
 from batch.reports import tables
 from batch.reports.storage import RUN_FILE, read_json
-from batch.training.matching import with_key
+from batch.training.label_keys import as_in_night, spellings, with_key
 
 _OF_PREDICTIONS = [
     "path", "image_id", "content_sha256", "frame_number", "lesion_id", "manufacturer",
@@ -27,6 +27,7 @@ class NightTables:
     """predictions: the rows that a label may name. passed_over: how many others there are.
 
     unscored: rows of the same night; unscored_known: such a table stands beside the predictions.
+    labels: with the key spelled as in these tables. example: a key that stands in the predictions.
     model: what the night's run.json says of its model; empty where there is none.
     """
 
@@ -34,6 +35,8 @@ class NightTables:
     passed_over: int
     unscored: pd.DataFrame
     unscored_known: bool
+    labels: pd.DataFrame
+    example: str
     model: Mapping[str, Any]
 
 
@@ -48,11 +51,13 @@ def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
         UsageError: no predictions there, or tables with other columns.
     """
     folder = _predictions_folder(path)
-    wanted, found, passed_over = set(labels[key]), [], 0
+    wanted = {word for value in set(labels[key]) for word in spellings(value, key)}
+    found, passed_over, example = [], 0, ""
     try:
         for rows in _batches("current", folder):
             rows = with_key(rows, key)
             here = rows[key].isin(wanted)
+            example = example or next(iter(rows[key].dropna()), "")
             found.append(rows[here][sorted({*_OF_PREDICTIONS, key})])
             passed_over += int((~here).sum())
         beside = folder.parent / "unscored"
@@ -67,8 +72,15 @@ def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
         raise UsageError(f"PREDICTIONS: no row in {folder}; score an archive first.")
     none = pd.DataFrame(columns=_OF_UNSCORED, dtype=object)
     unscored = with_key(pd.concat([none, *lost], ignore_index=True)[_OF_UNSCORED], key)
+    predictions = pd.concat(found, ignore_index=True)
     return NightTables(
-        pd.concat(found, ignore_index=True), passed_over, unscored, is_known, _model(folder)
+        predictions=predictions,
+        passed_over=passed_over,
+        unscored=unscored,
+        unscored_known=is_known,
+        labels=as_in_night(labels, [*predictions[key], *unscored[key]], key),
+        example=example,
+        model=_model(folder),
     )
 
 

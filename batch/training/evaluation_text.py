@@ -32,6 +32,7 @@ def evaluation_text(measures: dict[str, Any]) -> str:
     """
     return "\n".join(
         [
+            *_alarm(measures),
             *_what(measures),
             *_counts(measures),
             *_ranking(measures["melanoma"]),
@@ -43,6 +44,20 @@ def evaluation_text(measures: dict[str, Any]) -> str:
     )
 
 
+def _alarm(measures: dict[str, Any]) -> list[str]:
+    """What makes every figure below too good, before any of them."""
+    found = measures["trained_on"]
+    if found is None or not found["images"]:
+        return []
+    text = (
+        f"ATTENTION: {found['images']} of these {measures['melanoma']['images']} images are images "
+        f"that the model was trained on, by its split.csv: {found['by_digest']} by digest, for "
+        f"certain, and {found['by_name']} by name. All figures flatter and tell nothing of images "
+        "that it has not seen. Judge it on others."
+    )
+    return [*textwrap.wrap(text, 96), ""]
+
+
 def _what(measures: dict[str, Any]) -> list[str]:
     model = measures["model"]
     lines = [f"Model        {model['model_id']} {model['model_version']}, {model['model_sha256']}"]
@@ -50,6 +65,11 @@ def _what(measures: dict[str, Any]) -> list[str]:
     if caution is None:
         caution = "not known: the model is not at hand; give it with --model."
     lines += textwrap.wrap(caution, 88, initial_indent="Caution      ", subsequent_indent=_INDENT)
+    trained = measures["trained_on"]
+    if trained is None:
+        lines.append("Trained on   not known: no split.csv of the model at hand; try --model")
+    elif not trained["images"]:
+        lines.append("Trained on   none of the judged images, by digest and by name")
     return lines
 
 

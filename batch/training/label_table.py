@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from batch.errors import UsageError
+from batch.training.label_keys import KEYS, key_column
 from batch.training.label_words import Vocabulary, read_labels_as
-from batch.training.matching import KEYS, key_column
 from batch.training.subgroups import LABEL_COLUMNS
 
 FOUND = "label_found"
@@ -27,8 +27,9 @@ def read_labels(path: Path, split: str | None) -> tuple[pd.DataFrame, str]:
 
     Args:
         path: CSV with `label` and one of `KEYS`; `group`, `split` and `LABEL_COLUMNS` where known.
-            Commas, semicolons or tabs; UTF-8, or UTF-16 as a spreadsheet marks it; heads in any
-            case. Other columns are not read, so that none can stand in for a prediction's.
+            Commas, semicolons or tabs; UTF-8, Windows-1252, or UTF-16 as a spreadsheet marks it;
+            heads in any case. Other columns are not read, so that none can stand in for a
+            prediction's.
         split: take only these rows.
 
     Raises:
@@ -43,7 +44,8 @@ def read_labels(path: Path, split: str | None) -> tuple[pd.DataFrame, str]:
     if "label" not in names or key is None:
         raise UsageError(
             f"--labels: columns {heads}; needed: label, and one of "
-            f"{', '.join(KEYS)} (image: the file's name without folder and extension)."
+            f"{', '.join(KEYS)} (image: the file's name without folder; path: relative "
+            "to the archive)."
         )
     if twice := [name for name in _KNOWN if names.count(name) > 1]:
         raise UsageError(
@@ -107,12 +109,20 @@ def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def _text(path: Path) -> str:
-    """The file's text: UTF-8 with or without its mark, or UTF-16 with one."""
+    """The file's text: UTF-16 with its mark, else UTF-8 with or without one, else Windows-1252."""
     try:
         data = path.read_bytes()
-        marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        return data.decode("utf-16" if data.startswith(marks) else "utf-8-sig")
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return data.decode("utf-16")
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            if data.startswith(codecs.BOM_UTF8) or b"\0" in data:  # marked otherwise, or no text
+                raise
+            return data.decode("cp1252")
     except UnicodeDecodeError as error:
-        raise UsageError(f"--labels: {path} is no CSV in UTF-8. {_SAVE_AGAIN}") from error
+        raise UsageError(
+            f"--labels: {path} is no CSV in UTF-8, Windows-1252 or marked UTF-16. {_SAVE_AGAIN}"
+        ) from error
     except OSError as error:
         raise UsageError(f"--labels: {path} cannot be read ({error.strerror}).") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from batch.training.evaluation_inputs import read_night
 from batch.training.label_table import FOUND, in_words_of, read_labels
 from batch.training.label_words import Vocabulary
 from batch.training.matching import labelled_predictions, lesion_groups, match
+from batch.training.trained_on import named_as_trained, own_images
 
 _REMEDY = "Score the archive with this model first, and calibrate from that night."
 
@@ -59,10 +60,12 @@ def read_labelled(
     output = manifest.output
     found, key = read_labels(labels, split)
     night = read_night(predictions, found, key)
-    named = labelled_predictions(found, night.predictions, night.unscored, key)
+    named = labelled_predictions(
+        night.labels, night.predictions, night.unscored, key, night.example
+    )
     _check_contract(named, predictions, manifest)
     vocabulary = Vocabulary.of(output.class_names, output.melanoma_class, map_labels)
-    truth = in_words_of(found, vocabulary)
+    truth = in_words_of(night.labels, vocabulary)
     matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
     rows = matched.judged
     check_both(matched, output.melanoma_class)
@@ -130,20 +133,15 @@ def _known_images(rows: pd.DataFrame, folder: Path, labels: Path) -> tuple[int, 
     Raises:
         UsageError: it was trained on some: what it learned by heart makes every figure too good.
     """
-    split = folder / "split.csv"
-    if not split.is_file():
+    own = own_images(folder)
+    if own is None:
         return 0, 0
-    own = pd.read_csv(split, dtype=str)
-    if not {"content_sha256", "split"} <= set(own):
-        return 0, 0
-    trained = own[own["split"] == "train"]
-    if known := int(rows["content_sha256"].isin(set(trained["content_sha256"])).sum()):
+    digests = rows["content_sha256"]
+    if known := int(digests.isin(own.trained).sum()):
         raise UsageError(
             f"--labels: the model was trained on {known} of the {len(rows)} labelled images of "
             f"{labels.name}; what it says of them tells nothing of others. Give --split validation "
             "or other labels."
         )
-    beside = own.loc[own["split"].isin(["validation", "test"]), "content_sha256"]
-    learned = set(trained["image"]) if "image" in trained else set()
-    stems = [PurePosixPath(path).stem for path in rows["path"]]
-    return int(rows["content_sha256"].isin(set(beside)).sum()), sum(n in learned for n in stems)
+    learned = named_as_trained(rows["path"], own.trained_names)
+    return int(digests.isin(own.judging).sum()), int(learned.sum())

@@ -7,16 +7,14 @@ labels are not judged, and counted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from batch.errors import UsageError
-
-KEYS = ("image_id", "content_sha256", "image")
-"""Columns that tie a label to an image; the first that the labels have is used."""
+from batch.training.label_keys import KEYS
 
 _IMAGE = ["content_sha256", "frame_number"]
 
@@ -38,22 +36,18 @@ class Matched:
     counts: dict[str, dict[str, int]]
 
 
-def key_column(columns: list[str]) -> str | None:
-    """The column that ties labels to images; None when there is none."""
-    return next((key for key in KEYS if key in columns), None)
-
-
-def with_key(rows: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Rows of predictions or unscored images with the column `key`, as labels name images."""
-    if key != "image":
-        return rows
-    return rows.assign(image=[PurePosixPath(path).stem for path in rows["path"]])
-
-
 def labelled_predictions(
-    labels: pd.DataFrame, predictions: pd.DataFrame, unscored: pd.DataFrame, key: str
+    labels: pd.DataFrame,
+    predictions: pd.DataFrame,
+    unscored: pd.DataFrame,
+    key: str,
+    example: str = "",
 ) -> pd.DataFrame:
     """The predictions whose key has a label, whatever that label is.
+
+    Args:
+        labels, predictions, unscored, key: as `match` takes them. example: a key of the night, to
+            show beside one of the labels.
 
     Raises:
         UsageError: there is none.
@@ -64,9 +58,15 @@ def labelled_predictions(
         found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         raise UsageError(
             f"--labels: no image of the labels is among the predictions (by {key}): {found}. "
-            "Compare the values of that column with those of the predictions."
+            f"{key} in the labels: {_first(labels[key])}; among the predictions: "
+            f"{_first([example, *predictions[key]])}. Write them alike, or tie by another "
+            f"column; of {', '.join(KEYS)} the first that is there is used."
         )
     return rows
+
+
+def _first(values: Iterable[str]) -> str:
+    return next((repr(value) for value in values if value), "none")
 
 
 def match(
@@ -80,8 +80,8 @@ def match(
 
     Args:
         labels: text columns `label` and key; missing is "". predictions, unscored: rows of the
-            published tables, with the key (`with_key`). passed_over: further predictions, whose key
-            no label has.
+            published tables, with the key (`label_keys.with_key`). passed_over: further
+            predictions, whose key no label has.
     """
     named = labels[(labels["label"] != "") & (labels[key] != "")]
     different = named.groupby(key)["label"].transform("nunique") > 1

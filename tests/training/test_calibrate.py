@@ -474,3 +474,14 @@ def test_a_new_threshold_judges_what_was_scored_before(night, tmp_path):
     assert run["equation"]["unchanged"] == 48
     assert (rows["threshold"] == point.threshold).all()
     assert (rows["is_alert"] == (rows["melanoma_score"] >= point.threshold)).all()
+
+
+def test_many_names_of_the_training_keep_the_former_caution(night, bundled_artifact, tmp_path):
+    known = Path(shutil.copytree(bundled_artifact, tmp_path / "known"))
+    names = [Path(path).stem for path in predictions(night / "reports")["path"]][:5]
+    split = pd.DataFrame({"content_sha256": "x", "split": "train", "image": names})
+    split.to_csv(known / "split.csv", index=False)
+    assert calibrate(night, tmp_path / "out", model=known) == ExitCode.COMPLETE
+    caution = read_manifest(tmp_path / "out").caution
+    assert "5 of the images are named as images that it was trained on" in caution
+    assert read_manifest(bundled_artifact).caution in caution

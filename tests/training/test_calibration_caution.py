@@ -46,3 +46,16 @@ def test_few_melanomas_and_known_images_are_told():
 
 def test_training_and_calibration_ask_the_same():
     assert AUC_THAT_GUIDES == AUC_FOR_UNSEEN_SOURCES
+
+
+@pytest.mark.parametrize(("named", "stays"), [(0, False), (1, False), (40, False), (41, True)])
+def test_the_former_caution_stays_where_many_are_named_like_trained_ones(named, stays):
+    text = caution(entry(0.9, 0.95, names_of_trained=named), False, FORMER)
+    assert ("named as images that it was trained on" in text) is (named > 0)
+    assert (FORMER in text) is stays
+    assert "AUC of 0.9" in text
+
+
+def test_the_former_caution_stands_once():
+    text = caution(entry(0.9, 0.95, names_of_trained=300, own_images=9), False, FORMER)
+    assert text.count(FORMER) == 1

@@ -112,10 +112,15 @@ def test_a_split_takes_its_rows_only(night, labels):
     [
         (None, "no file"),
         ("image,dx\nm1,mel\n", "needed: label"),
-        ("label\nnevus\n", "one of image_id, content_sha256, image"),
+        ("label\nnevus\n", "one of image_id, content_sha256, image, path"),
         (
             "image,label\nother,nevus\n",
-            r"no image of .* \(by image\): 1 rows, 1 without_prediction",
+            r"no image of .* \(by image\): 1 rows, 1 without_prediction. image in the labels: "
+            r"'other'; among the predictions: 'm1'",
+        ),
+        (
+            "path,label\nX\\other.jpg,nevus\n",
+            r"path in the labels: 'X\\\\other.jpg'; among the predictions: 'deep/m1.jpg'",
         ),
         ('image,label\n"m1,nevus\n', "is no CSV"),
         ("image,label\nm1,Melanoma\n", "1 of 1 rows .* 'Melanoma' 1 .*--map-label Melanoma=mel"),
@@ -137,7 +142,7 @@ def test_unusable_labels_are_usage_errors(night, tmp_path, text, message):
 
 
 def test_bytes_that_are_no_text_are_a_usage_error(night, tmp_path):
-    (tmp_path / "labels.csv").write_bytes(b"image,label\nm\xff,nevus\n")
+    (tmp_path / "labels.csv").write_bytes(b"image,label\nm\x81,nevus\n")
     with pytest.raises(UsageError, match="is no CSV"):
         evaluate_predictions(night, tmp_path / "labels.csv")
 
@@ -503,3 +508,62 @@ def test_the_command_lines_defaults_are_the_programs():
     for year in FORMATS:
         words = ["evaluate", "REPORTS", "--labels", "CSV", "--isic-format", year]
         assert parser().parse_args(words).isic_format == year
+
+
+def with_split(night, labels, tmp_path, split):
+    """Evaluated with an artifact of these weights and this split.csv, or without one."""
+    folder = tmp_path / "artifact"
+    folder.mkdir()
+    write_manifest(MANIFEST, folder)
+    if split is not None:
+        (folder / "split.csv").write_text("image,content_sha256,split\n" + split)
+    return evaluate_predictions(night, labels(), model=str(folder)).measures
+
+
+@pytest.mark.parametrize(
+    ("split", "expected", "first"),
+    [
+        ("x,m1,train\nm2,x,train\nn2,n2,test\n", (1, 1, 2), "ATTENTION: 2 of these 4 images"),
+        ("x,m1,test\nm,x,train\n", (0, 0, 0), "Model "),
+    ],
+)  # fmt: skip
+def test_images_of_the_training_are_told_first(bundled, labels, tmp_path, split, expected, first):
+    measures = with_split(bundled, labels, tmp_path, split)
+    assert tuple(measures["trained_on"].values()) == expected
+    text = evaluation_text(measures)
+    assert text.startswith(first)
+    assert ("none of the judged images" in text) is not any(expected)
+
+
+@pytest.mark.parametrize("has_model", [True, False])
+def test_training_images_that_nobody_knows_are_told_so(night, bundled, labels, tmp_path, has_model):
+    if has_model:
+        measures = with_split(bundled, labels, tmp_path, None)
+    else:
+        measures = evaluate_predictions(night, labels()).measures
+    assert measures["trained_on"] is None
+    assert "Trained on   not known" in evaluation_text(measures)
+
+
+def test_of_bundled_weights_the_training_is_known_without_model(bundled, labels):
+    found = evaluate_predictions(bundled, labels()).measures["trained_on"]
+    assert found == {"by_digest": 0, "by_name": 0, "images": 0}
+
+
+@pytest.mark.parametrize(
+    ("key", "written"), [("path", "deep/{}.jpg"), ("path", "deep\\{}.jpg"), ("image", "{}.png")]
+)
+def test_paths_and_names_with_extension_tie_labels_too(night, labels, key, written):
+    table = {key: [written.format(name) for name in LABELS], "label": list(LABELS.values())}
+    found = evaluate_predictions(night, labels(table)).measures
+    assert (found["matched_by"], found["counts"]["labels"]["judged"]) == (key, 4)
+    assert found["melanoma"]["melanoma_auc"] == 0.75
+
+
+def test_a_name_with_extension_that_two_images_bear_is_not_judged(tmp_path, labels):
+    twice = row("m1", 0.9, path="other/m1.png", image_id="b", content_sha256="b")
+    found = [twice, *(row(name, score) for name, score in SCORES.items())]
+    reports = write_night(tmp_path / "twice", found)
+    table = {"image": [f"{name}.jpg" for name in LABELS], "label": list(LABELS.values())}
+    counts = evaluate_predictions(reports, labels(table)).measures["counts"]["labels"]
+    assert (counts["ambiguous"], counts["judged"]) == (1, 3)

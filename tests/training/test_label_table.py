@@ -54,7 +54,9 @@ def test_every_form_of_the_same_table_reads_the_same(tmp_path, data):
         ("image,label,label\nm1,melanoma,nevus\n", "2 columns 'label'; allowed: one"),
         ("image,label,Label\nm1,melanoma,nevus\n", "2 columns 'label'; allowed: one"),
         ("image,Image,label\nm1,m2,nevus\n", "2 columns 'image'"),
-        (b"image,label\nm1,n\xe4vus\n", "no CSV in UTF-8. Save it as"),
+        (b"image,label\nm1,n\x81vus\n", "no CSV in UTF-8, Windows-1252 or marked UTF-16. Save it"),
+        (b"image,label\nm1,n\xe4v\0us\n", "no CSV in UTF-8"),
+        (b"\xef\xbb\xbfimage,label\nm1,n\xe4vus\n", "no CSV in UTF-8"),
     ],
 )
 def test_a_table_that_could_be_read_wrongly_is_refused(tmp_path, data, message):
@@ -72,3 +74,10 @@ def test_the_words_are_the_models_and_what_stood_there_is_told(tmp_path):
         "NaN": {"read_as": "", "rows": 1},
         "Nevus": {"read_as": "nevus", "rows": 1},
     }
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+def test_letters_beyond_ascii_read_the_same_in_every_encoding(tmp_path, encoding):
+    data = "image;label\nMüller_1;nævus – „alt“\n".encode(encoding)
+    table, _ = read_labels(write(tmp_path, data), None)
+    assert table.iloc[0].tolist() == ["nævus – „alt“", "Müller_1"]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.training.matching import key_column, match, same_bytes, with_key
+from batch.training.label_keys import as_in_night, key_column, with_key
+from batch.training.matching import match, same_bytes
 
 
 def labels_of(*rows):
@@ -147,6 +148,8 @@ def test_every_row_is_counted_once_as_by_hand(labels, predictions, passed_over):
         (["label", "image"], "image"),
         (["image", "content_sha256"], "content_sha256"),
         (["image", "content_sha256", "image_id"], "image_id"),
+        (["path", "image"], "image"),
+        (["path", "content_sha256"], "content_sha256"),
         (["label", "file"], None),
     ],
 )
@@ -172,3 +175,27 @@ def test_an_image_is_named_by_its_file_without_folder_and_extension():
 def test_copies_under_other_names_are_counted(rows, expected):
     judged = pd.DataFrame(rows, columns=["content_sha256", "frame_number", "label"])
     assert tuple(same_bytes(judged).values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "known", "expected"),
+    [
+        ("path", "a/B.jpg", ["a/B.jpg"], "a/B.jpg"),
+        ("path", "a\\B.jpg", ["a/B.jpg"], "a/B.jpg"),
+        ("path", ".\\a\\B.jpg", ["a/B.jpg"], "a/B.jpg"),
+        ("path", "./a/B.jpg", ["a/B.jpg"], "a/B.jpg"),
+        ("path", "a\\B.jpg", ["a\\B.jpg", "a/B.jpg"], "a\\B.jpg"),  # a file's own name
+        ("path", "A/b.jpg", ["a/B.jpg"], "A/b.jpg"),  # case is kept
+        ("image", "m1.jpg", ["m1"], "m1"),
+        ("image", "m1.JPEG", ["m1"], "m1"),
+        ("image", "m1.jpg", ["m1", "m1.jpg"], "m1.jpg"),
+        ("image", "x.y", ["x.y"], "x.y"),
+        ("image", "1.2.34", ["1.2"], "1.2.34"),  # a UID has no extension
+        ("image", ".jpg", [""], ".jpg"),
+        ("image", "m2.jpg", ["m1"], "m2.jpg"),
+        ("image_id", "m1.jpg", ["m1"], "m1.jpg"),
+    ],
+)
+def test_labels_are_spelled_as_the_night_spells_them(key, value, known, expected):
+    labels = pd.DataFrame({key: [value], "label": ["nevus"]})
+    assert list(as_in_night(labels, known, key)[key]) == [expected]
