@@ -48,14 +48,15 @@ class Items:
 @dataclass(frozen=True, eq=False)
 class Frames:
     """data: the encapsulated value. spans: of each frame that is there, its fragments' contents.
-    has_surplus: there are more frames than declared. is_cut: the last fragment is incomplete.
+    has_surplus: there are more frames than declared. doubtful: the last fragment, when it is
+    incomplete, or something else than a fragment stands behind it.
     """
 
     data: bytes
     spans: tuple[tuple[Span, ...], ...]
     declared: int
     has_surplus: bool
-    is_cut: bool
+    doubtful: Span | None
 
     def stream(self, index: int) -> bytes:
         """The stream of one frame, by number from 0.
@@ -70,7 +71,7 @@ class Frames:
             )
         spans = self.spans[index]
         last = spans[-1]
-        if self.is_cut and last[1] == len(self.data) and not _ends(self.data, last):
+        if last == self.doubtful and not _ends(self.data, last):
             raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "cut off in a fragment")
         if len(spans) == 1:
             return self.data[last[0] : last[1]]
@@ -125,7 +126,9 @@ def split_frames(data: bytes, declared: int, extended_offsets: bytes = b"") -> F
             f"{declared} frames declared, {len(fragments)} fragments that do not tell them apart"
         )
     spans = tuple(fragments[a:b] for a, b in pairwise([*firsts, len(fragments)]))
-    return Frames(data, spans[:declared], declared, len(spans) > declared, items.is_cut)
+    is_doubtful = items.is_cut or data[items.end :].strip(b"\0") != b""
+    doubtful = items.spans[-1] if is_doubtful else None
+    return Frames(data, spans[:declared], declared, len(spans) > declared, doubtful)
 
 
 def _firsts(

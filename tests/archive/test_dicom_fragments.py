@@ -211,6 +211,21 @@ def test_a_fragment_that_is_cut_off_costs_its_frame_only():
     assert failure.value.reason == FailureReason.DECODE_FAILED
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "jpeg 2000", "rle"])
+def test_a_last_fragment_with_something_else_behind_it_is_not_trusted(kind):
+    """Its length was damaged: where a stream has no end, nothing is decoded."""
+    whole = KINDS[kind]
+    data = value(whole[:2])
+    length = len(even(whole[1]))
+    short = data[: -length - 4] + struct.pack("<I", length - 40) + data[-length:]
+    frames = split_frames(short, 2)
+    assert frames.stream(0).rstrip(b"\0") == whole[0].rstrip(b"\0")
+    with pytest.raises(ImageFailure) as failure:
+        frames.stream(1)
+    assert failure.value.reason == FailureReason.DECODE_FAILED
+    assert split_frames(data + bytes(30), 2).stream(1).rstrip(b"\0") == whole[1].rstrip(b"\0")
+
+
 def test_a_missing_byte_of_padding_at_the_end_of_the_file_is_no_loss():
     odd = JPEG[0] + b"\0" * (1 - len(JPEG[0]) % 2)
     data = item(b"") + ITEM + struct.pack("<I", len(odd) + 1) + odd
