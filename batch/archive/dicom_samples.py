@@ -100,15 +100,15 @@ def _goes_on_above(values: np.ndarray, stored: int) -> bool:
     if values.ndim != 3:
         return False
     whole, low = _steps(values), _steps(values & np.array(2**stored - 1, values.dtype))
-    if not low.size:
-        return False
+    if not low.any():  # all that there is stands above
+        return bool(whole.any())
     width = int(values.max()).bit_length()
     roughness = float(low.mean()) / 2**stored
     if roughness > _ROUGH and float(whole.mean()) / 2**width < roughness / 2:
         return True
     jumps = low > 2 ** (stored - 1)
     carried = np.count_nonzero(jumps & (whole < 2 ** (stored - 1)))  # the bits above make up for it
-    return carried > _FEW * low.size and 2 * carried > np.count_nonzero(jumps)
+    return bool(carried > _FEW * low.size and 2 * carried > np.count_nonzero(jumps))
 
 
 def _steps(values: np.ndarray) -> np.ndarray:

@@ -276,6 +276,19 @@ def test_words_whose_picture_is_wider_than_their_header_are_refused(kind, stored
     assert failure.value.detail == f"a picture of more than {stored} bits, as stored"
 
 
+@pytest.mark.parametrize(("stored", "factor"), [(8, 256), (12, 256), (12, 16), (10, 257), (14, 4)])
+def test_values_at_the_upper_end_of_their_words_are_not_cut_away(stored, factor):
+    """As of a writer that shifts and leaves High Bit; 8 to 14 bits of picture, with few levels."""
+    samples = (scaled(16) // factor * factor).astype("<u2")
+    changes = {"BitsAllocated": 16, "BitsStored": stored, "HighBit": stored - 1}
+    with pytest.raises(ImageFailure) as failure:
+        frame(dicom_bytes(dermoscopic(PIXELS, PixelData=samples.tobytes(), **changes)))
+    assert failure.value.reason == FailureReason.HEADER_CONTRADICTS_PIXELS
+    stream = encoded.jpeg_ls_stream(samples, 16)
+    pixels, _ = frame(dicom_bytes(encoded.wrapped(PIXELS, stream, JPEGLSLossless, **changes)))
+    assert np.abs(pixels.astype(int) - PIXELS).max() <= 1
+
+
 @pytest.mark.parametrize("stored", [8, 12, 15])
 @pytest.mark.parametrize("bit", ["next", "highest"])
 @pytest.mark.parametrize("overlay", ["text", "block", "all"])
