@@ -372,3 +372,18 @@ def test_two_values_out_of_turn_are_refused(tmp_path):
     other = element(0x00280004, b"YBR_FULL", False)
     result = only(tmp_path, data[:at] + other + data[at:])
     assert result.reason == FailureReason.DICOM_INVALID
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "PixelData"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_two_values_are_refused_in_a_compressed_object(tmp_path, keyword, is_first):
+    other = dicom_bytes(dermoscopic(lesion_image(3, 120, 160), lesion=1, jpeg=True))
+    if keyword == "Rows":
+        own, repeat = element(0x00280010, b"\x78\0", False), element(0x00280010, b"\x3c\0", False)
+    else:
+        own, repeat = (data[data.rindex(b"\xe0\x7f\x10\0OB") :] for data in (COMPRESSED, other))
+    assert COMPRESSED.count(own) == 1
+    data = COMPRESSED.replace(own, repeat + own if is_first else own + repeat)
+    result = only(tmp_path, data)
+    assert isinstance(result, Unscored)
+    assert result.reason == FailureReason.DICOM_INVALID
