@@ -99,7 +99,8 @@ def walk_items(data: bytes, position: int = 0) -> Items:
 
 
 def split_frames(data: bytes, declared: int, extended_offsets: bytes = b"") -> Frames:
-    """Tell frames apart: one fragment each where the numbers are equal, else by where streams begin
+    """Tell frames apart: one fragment each where the numbers are equal and no fragment goes on with
+    the one before it, else by where streams begin
     and end, else by an offset table that nothing contradicts.
 
     Args:
@@ -135,9 +136,9 @@ def _firsts(
     data: bytes, fragments: Sequence[Span], declared: int, tables: Sequence[Sequence[int]]
 ) -> list[int] | None:
     """The numbers of the fragments that begin a frame; None when that cannot be told."""
-    if len(fragments) == declared:
-        return list(range(declared))
     kinds = [_kind(data, span) for span in fragments]
+    if len(fragments) == declared and _is_one_each(data, fragments, kinds):
+        return list(range(declared))
     kind = kinds[0] if kinds else None
     by_start = [n for n, found in enumerate(kinds) if found is not None and found == kind]
     by_both = [
@@ -150,12 +151,29 @@ def _firsts(
         named = _by_table(fragments, table)
         if len(named) == declared and set(by_start) <= set(named):
             return named
+    if len(fragments) == declared and kind not in _HAVE_END:
+        return None  # a damaged start and a second fragment of one frame look the same
     agreed = by_start[: declared + 1] == by_both[: declared + 1]
     if agreed and len(by_start) > declared:
         return by_start
     if agreed and by_start and _are_whole(data, fragments, by_start):
         return by_start  # fewer than declared: those that are there
     return [0] if declared == 1 and fragments and not by_start else None
+
+
+def _is_one_each(
+    data: bytes, fragments: Sequence[Span], kinds: Sequence[tuple[bytes, ...] | None]
+) -> bool:
+    """Whether as many fragments as frames are one for each: none goes on with the one before it.
+
+    A fragment that begins no stream has a damaged start where the one before it is complete.
+    """
+    kind = next((found for found in kinds if found is not None), None)
+    return kind is None or all(
+        kinds[n] == kind or start == end or _ends(data, fragments[n - 1])
+        for n, (start, end) in enumerate(fragments)
+        if n > 0
+    )
 
 
 def _by_table(fragments: Sequence[Span], table: Sequence[int]) -> list[int]:

@@ -19,7 +19,7 @@ from batch.archive import (
 )
 from batch.archive.dicom import DicomImage
 from batch.archive.dicom_attributes import number, text
-from batch.archive.dicom_native import check_size, decode_native
+from batch.archive.dicom_native import check_size, decode_native, samples_per_pixel
 from batch.archive.dicom_objects import CODECS, Codec
 from batch.archive.dicom_samples import eight_bits, sample_bits, stored_values
 from batch.archive.formats import FileFormat
@@ -80,9 +80,16 @@ def frame_profile(image: DicomImage, index: int) -> tuple[bytes | None, tuple[st
     counts where the header has none and does not say SRGB.
     """
     profile, flags = embedded_profiles.of_dicom(image.values, index)
-    is_jpeg = CODECS.get(image.transfer_syntax_uid) == Codec.JPEG
-    if profile is None and is_jpeg and text(image.values, "ColorSpace") != embedded_profiles.SRGB:
-        frame = image.encapsulated.stream(index)
+    codec = CODECS.get(image.transfer_syntax_uid)
+    may_be_jpeg = codec in (Codec.JPEG, Codec.JPEG_LOSSLESS)
+    if (
+        profile is not None
+        or not may_be_jpeg
+        or text(image.values, "ColorSpace") == embedded_profiles.SRGB
+    ):
+        return profile, flags
+    frame = image.encapsulated.stream(index)
+    if codec is not None and _codec_of_stream(codec, frame) == Codec.JPEG:
         profile, own = embedded_profiles.of_jpeg(frame, jpeg.read_header(frame).segments)
         flags = () if profile is not None else flags or own
     return profile, flags
@@ -100,13 +107,26 @@ def _decode(
         return _native(image, index, photometric)
     surplus = {"frames_beyond_declared"} if image.encapsulated.has_surplus else set()
     frame = image.encapsulated.stream(index)
+    declared, codec = codec, _codec_of_stream(codec, frame)
     if codec == Codec.JPEG:
+        if declared != codec:
+            _refuse_lossy_palette(photometric)
+            surplus.add("lossy")
         pixels, flags = _jpeg(image, frame, photometric, limits, at_least)
     else:
         photometric = _check_stream(image, codec, frame, photometric)
         decoded = _decoded(image, codec, frame)
-        pixels, flags = _colours(image, decoded.samples, decoded.precision, photometric)
+        is_stream = codec != Codec.RLE
+        pixels, flags = _colours(image, decoded.samples, decoded.precision, photometric, is_stream)
     return pixels, (*flags, *surplus)
+
+
+def _codec_of_stream(codec: Codec, frame: bytes) -> Codec:
+    """Lossy JPEG under a syntax of lossless JPEG is what its frame header says."""
+    if codec != Codec.JPEG_LOSSLESS:
+        return codec
+    process = jpeg.read_header(frame).process
+    return Codec.JPEG if process in jpeg.SEQUENTIAL or process == jpeg.PROGRESSIVE else codec
 
 
 def _check_colour(image: DicomImage, codec: Codec | None, photometric: str) -> None:
@@ -119,13 +139,18 @@ def _check_colour(image: DicomImage, codec: Codec | None, photometric: str) -> N
         raise contradiction(f"{samples} samples a pixel, in three colours")
     if not is_three and (photometric != _PALETTE or samples != 1):
         raise _failure(FailureReason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION, "no rule for it")
-    if photometric == _PALETTE and codec == Codec.JPEG:
-        raise _failure(
-            FailureReason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION, "a palette's numbers, lossy"
-        )
+    if codec == Codec.JPEG:
+        _refuse_lossy_palette(photometric)
     is_signed = number(image.values, "PixelRepresentation", default=0) == 1
     if is_signed and is_three and codec not in _UNSIGNED_ALWAYS:
         raise _failure(FailureReason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION, "signed colours")
+
+
+def _refuse_lossy_palette(photometric: str) -> None:
+    if photometric == _PALETTE:
+        raise _failure(
+            FailureReason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION, "a palette's numbers, lossy"
+        )
 
 
 def _check_grey(image: DicomImage, codec: Codec | None) -> None:
@@ -148,7 +173,7 @@ def _native(image: DicomImage, index: int, photometric: str) -> Frame:
     has_surplus = check_size(
         image.dataset, image.values, image.rows, image.columns, image.frames, photometric
     )
-    samples = decode_native(image.dataset, image.transfer_syntax_uid, index)
+    samples = decode_native(image.dataset, image.values, image.transfer_syntax_uid, index)
     pixels, flags = _colours(image, samples, bits.allocated, photometric)
     return pixels, (*flags, *(("frames_beyond_declared",) if has_surplus else ()))
 
@@ -191,7 +216,8 @@ def _check_same_size(image: DicomImage, rows: int, columns: int) -> None:
 
 def _decoded(image: DicomImage, codec: Codec, frame: bytes) -> codecs.DecodedFrame:
     if codec == Codec.RLE:
-        samples = number(image.values, "SamplesPerPixel", default=1)
+        photometric = text(image.values, "PhotometricInterpretation") or ""
+        samples = samples_per_pixel(image.values, photometric)
         allocated = sample_bits(image.values).allocated
         return codecs.decode_rle(frame, image.rows, image.columns, samples, allocated)
     if codec == Codec.JPEG_LOSSLESS:
@@ -203,8 +229,14 @@ def _decoded(image: DicomImage, codec: Codec, frame: bytes) -> codecs.DecodedFra
     return codecs.decode_jpeg_xl(frame)
 
 
-def _colours(image: DicomImage, samples: np.ndarray, precision: int, photometric: str) -> Frame:
-    """Samples as they were stored to RGB."""
+def _colours(
+    image: DicomImage,
+    samples: np.ndarray,
+    precision: int,
+    photometric: str,
+    is_stream: bool = False,
+) -> Frame:
+    """Samples as they were stored to RGB. precision, is_stream: see `stored_values`."""
     size = (image.rows, image.columns)
     if samples.shape != (size if photometric == _PALETTE else (*size, 3)):
         raise contradiction(f"decoded to {samples.shape}: not as declared")
@@ -213,7 +245,7 @@ def _colours(image: DicomImage, samples: np.ndarray, precision: int, photometric
             FailureReason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION, f"samples of {samples.dtype}"
         )
     words = samples.view(samples.dtype.str.replace("i", "u"))  # bits as they are stored
-    values, full = stored_values(words, precision, sample_bits(image.values))
+    values, full = stored_values(words, precision, sample_bits(image.values), is_stream)
     if photometric == _PALETTE:
         return dicom_palette.colours(values, full, image.dataset), ("palette",)
     narrow, flags = eight_bits(values, full)

@@ -9,11 +9,14 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from batch.archive.dicom_attributes import number
+from batch.archive.dicom_attributes import number, text
+from batch.archive.dicom_samples import sample_bits
 from batch.archive.dicom_values import PlainValues
 from batch.archive.refusals import contradiction
 
 _SHARED_CHROMA = "YBR_FULL_422"
+_PALETTE = "PALETTE COLOR"
+_FOR_DECODING = ("PixelData", "Rows", "Columns", "NumberOfFrames", "BitsAllocated")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def check_size(
         ImageFailure: HEADER_CONTRADICTS_PIXELS.
     """
     found = len(dataset.PixelData or b"")
-    samples, allocated = number(values, "SamplesPerPixel", default=1), _allocated(values)
+    samples, allocated = samples_per_pixel(values, photometric), _allocated(values)
     if photometric == _SHARED_CHROMA:  # two pixels share their chroma (PS3.3 C.7.6.3.1.2)
         if columns % 2 or number(values, "PlanarConfiguration", default=0):
             raise contradiction("chroma shared by two pixels, in an odd row or in planes")
@@ -64,21 +67,56 @@ def check_size(
     return whole > frames
 
 
-def decode_native(dataset: Dataset, syntax: str, index: int) -> np.ndarray:
+def samples_per_pixel(values: PlainValues, photometric: str) -> int:
+    """As the header says, or as the photometric interpretation needs where it says nothing.
+
+    Args:
+        photometric: PALETTE COLOR or one of three colours.
+    """
+    return number(values, "SamplesPerPixel", default=1 if photometric == _PALETTE else 3)
+
+
+def decode_native(dataset: Dataset, values: PlainValues, syntax: str, index: int) -> np.ndarray:
     """One frame: (h, w) or (h, w, samples), of the type that Bits Allocated and Pixel
     Representation say; shared chroma is given to both pixels, and no colour is converted.
+
+    What the header leaves out has its usual meaning: samples by pixel, all bits in use, unsigned.
     """
     # else pydicom keeps the lowest Bits Stored bits, without regard to High Bit; `dicom_samples`
     # cuts the sample out of the whole word
     whole_words = {"correct_unused_bits": False}
     pixels, _ = get_decoder(UID(syntax)).as_array(
-        dataset,
+        _completed(dataset, values),
         index=index,
         raw=True,
         validate=False,
         **whole_words,  # type: ignore[arg-type]
     )
     return pixels
+
+
+def _completed(dataset: Dataset, values: PlainValues) -> Dataset:
+    """The dataset, or one of what decoding needs; the one that was read is left as it is."""
+    photometric = text(values, "PhotometricInterpretation") or ""
+    bits = sample_bits(values)
+    needed = {
+        "SamplesPerPixel": samples_per_pixel(values, photometric),
+        "PhotometricInterpretation": photometric,
+        "PlanarConfiguration": 0,
+        "BitsStored": bits.stored,
+        "HighBit": bits.high,
+        "PixelRepresentation": 0,
+    }
+    missing = {keyword for keyword in needed if values.get(keyword) in (None, "")}
+    if not missing:
+        return dataset
+    completed = Dataset()
+    for keyword in (*_FOR_DECODING, *(needed.keys() - missing)):
+        if keyword in dataset:
+            completed[keyword] = dataset[keyword]
+    for keyword in missing:
+        setattr(completed, keyword, needed[keyword])
+    return completed
 
 
 def _allocated(values: PlainValues) -> int:

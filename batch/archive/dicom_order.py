@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import data_element_generator, read_dataset, read_partial
+from pydicom.filereader import (
+    data_element_generator,
+    read_dataset,
+    read_partial,
+    read_sequence,
+)
 from pydicom.tag import BaseTag
 
 from batch.archive.dicom_fragments import DELIMITER, walk_items
+from batch.errors import FailureReason, ImageFailure, Stage
 
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF
@@ -26,6 +33,23 @@ _LONGEST_HEADER = 12
 _PART_10 = b"DICM\x02\x00"
 _OF_AN_OBJECT = frozenset({0x00080016, 0x00080018, 0x00280010, 0x00280011, _PIXEL_DATA})
 """SOP class and instance, Rows, Columns, Pixel Data: an object has each once."""
+
+_OF_THE_PIXELS = frozenset(
+    {
+        0x00280002,  # Samples per Pixel
+        0x00280004,  # Photometric Interpretation
+        0x00280006,  # Planar Configuration
+        0x00280008,  # Number of Frames
+        0x00280010,  # Rows
+        0x00280011,  # Columns
+        0x00280100,  # Bits Allocated
+        0x00280101,  # Bits Stored
+        0x00280102,  # High Bit
+        0x00280103,  # Pixel Representation
+        _PIXEL_DATA,
+    }
+)
+"""With two values of one of these, nothing tells which is right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +154,58 @@ def is_in_order(dataset: Dataset, start: int | None) -> bool:
     )
 
 
+def check_repeated(elements: Iterable[DataElement | RawDataElement], data: io.BytesIO) -> None:
+    """Refuse an element of the pixels that stands twice in a row with different values: pydicom
+    keeps the last one. The other one leaves a gap, which is all that is looked for in most files.
+
+    Args:
+        elements: in their order. data: what they were read from.
+
+    Raises:
+        ImageFailure: DICOM_INVALID.
+    """
+    for before, after in pairwise(elements):
+        if after.tag not in _OF_THE_PIXELS or not isinstance(after, RawDataElement):
+            continue
+        if isinstance(before, RawDataElement):
+            if before.length == _UNDEFINED:
+                continue
+            end = before.value_tell + before.length
+        else:
+            end = _end_of_sequence(before, after, data)
+        if after.value_tell - end > _LONGEST_HEADER:
+            _compare(data.getvalue()[end:], after)
+
+
+def _end_of_sequence(before: DataElement, after: RawDataElement, stream: io.BytesIO) -> int:
+    """Where a sequence of undefined length ends; it is read again only where its delimiter does not
+    stand before the next element.
+    """
+    for header in (8, _LONGEST_HEADER):
+        stream.seek(max(0, after.value_tell - header - 8))
+        if stream.read(8) == DELIMITER + bytes(4):
+            return after.value_tell - header
+    stream.seek(before.file_tell or 0)
+    read_sequence(stream, after.is_implicit_VR, after.is_little_endian, _UNDEFINED, "latin1")
+    return stream.tell()
+
+
+def _compare(data: bytes, last: RawDataElement) -> None:
+    """Args: data: from the first of the repeated elements on. last: the one that was kept."""
+    stream = io.BytesIO(data)
+    for element in data_element_generator(stream, last.is_implicit_VR, last.is_little_endian):
+        if element.tag != last.tag:
+            return
+        if element.value != last.value:
+            raise _repeated()
+
+
+def _repeated() -> ImageFailure:
+    return ImageFailure(
+        Stage.IDENTIFY, FailureReason.DICOM_INVALID, "an element of the pixels has two values"
+    )
+
+
 def read_in_order(source: DicomSource) -> ParsedObject:
     """The dataset again: encapsulated pixel data by its items, whether or not a delimiter ends
     them, nothing out of turn, and of a file that is cut off what stands before the cut.
@@ -169,12 +245,18 @@ def _take_the_rest(dataset: Dataset, rest: bytes, implicit: bool, little: bool) 
         return False
     if holds_an_object(rest):
         return True
-    found = _more(io.BytesIO(rest), implicit, little, None)
+    stream = io.BytesIO(rest)
+    found = _more(stream, implicit, little, None)
     if any(element.tag in dataset and element.tag in _OF_AN_OBJECT for element in found):
         return True
+    check_repeated(found, stream)
     for element in found:
         if element.tag not in dataset:
             dataset[element.tag] = element
+            continue
+        kept = dataset.get_item(element.tag)
+        if element.tag in _OF_THE_PIXELS and kept is not None and element.value != kept.value:
+            raise _repeated()
     return False
 
 

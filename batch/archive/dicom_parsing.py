@@ -22,6 +22,7 @@ from batch.archive.dicom_attributes import text
 from batch.archive.dicom_order import (
     DicomSource,
     ParsedObject,
+    check_repeated,
     holds_an_object,
     is_in_order,
     read_in_order,
@@ -52,6 +53,8 @@ def parse(data: bytes, limits: Limits, has_preamble: bool = True) -> ParsedObjec
         parsed = ParsedObject(source.read(), source.is_followed, False)
         if not is_in_order(parsed.dataset, source.start):
             parsed = read_in_order(source)
+        else:
+            check_repeated(parsed.dataset.values(), source.stream)
         dataset = parsed.dataset
         depth = _depth(dataset, limits.nesting)
     except ImageFailure:

@@ -292,3 +292,32 @@ def test_jpeg_xl_with_an_animation_is_called_unsupported():
     stream = imagecodecs.jpegxl_encode(np.stack([PIXELS] * 2), lossless=True)
     failure = failure_of(encoded.jpeg_xl_bytes(PIXELS, stream))
     assert failure.reason == FailureReason.UNSUPPORTED_TRANSFER_SYNTAX
+
+
+@pytest.mark.parametrize("syntax", [JPEGLossless, JPEGLosslessSV1])
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422"])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("is_progressive", [False, True])
+def test_lossy_jpeg_under_a_lossless_syntax_is_read_as_under_its_own(
+    syntax, photometric, subsampling, is_progressive
+):
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(
+        buffer, "JPEG", quality=95, subsampling=subsampling, progressive=is_progressive
+    )
+    wrapped = encoded.wrapped(PIXELS, buffer.getvalue(), syntax, photometric)
+    pixels, flags = frame(dicom_bytes(wrapped))
+    own = encoded.wrapped(PIXELS, buffer.getvalue(), JPEGBaseline8Bit, photometric)
+    np.testing.assert_array_equal(pixels, frame(dicom_bytes(own))[0])
+    assert np.abs(pixels.astype(int) - np.asarray(Image.open(buffer))).max() <= 1
+    assert "lossy" in flags
+
+
+def test_a_palette_in_a_lossy_stream_under_a_lossless_syntax_is_called_unsupported():
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS[..., 0]).save(buffer, "JPEG")
+    dataset = encoded.wrapped(PIXELS, buffer.getvalue(), JPEGLosslessSV1, "PALETTE COLOR",
+                              SamplesPerPixel=1)  # fmt: skip
+    failure = failure_of(dicom_bytes(dataset))
+    assert failure.reason == FailureReason.UNSUPPORTED_PHOTOMETRIC_INTERPRETATION
+    assert failure.detail == "a palette's numbers, lossy"

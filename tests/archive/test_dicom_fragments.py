@@ -258,3 +258,33 @@ def test_every_frame_has_its_own_pixels(tmp_path, kind, table):
         difference = np.abs(result.pixels.astype(int) - preprocess(frame))
         assert difference.mean() <= tolerance / 3
         assert "frames_beyond_declared" not in result.record.flags
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "jpeg 2000", "jp2"])
+def test_as_many_fragments_as_frames_are_not_one_each_where_one_goes_on(kind):
+    first, second, _ = KINDS[kind]
+    expected = [first.rstrip(b"\0"), second.rstrip(b"\0"), None]
+    assert streams(value([*halves(first), second]), 3) == expected
+    assert streams(value([first, *halves(second)]), 3) == expected
+
+
+@pytest.mark.parametrize("kind", ["jpeg xl", "rle"])
+def test_where_streams_have_no_end_such_fragments_need_a_table(kind):
+    first, second, _ = KINDS[kind]
+    for fragments in ([*halves(first), second], [first, *halves(second)]):
+        with pytest.raises(ImageFailure) as failure:
+            split_frames(value(fragments), 3)
+        assert failure.value.reason == FailureReason.HEADER_CONTRADICTS_PIXELS
+    damaged = b"\1" + second[1:]
+    fragments = [first, damaged, first]
+    table = offsets_of(fragments, (0, 1, 2))
+    found = streams(value(fragments, table), 3)
+    assert found == [each.rstrip(b"\0") for each in fragments]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("kind", ["jpeg", "jpeg 2000"])
+def test_a_damaged_start_costs_its_own_frame_only(kind, number):
+    fragments = list(KINDS[kind])
+    fragments[number] = b"\0" + fragments[number][1:]
+    assert streams(value(fragments), 3) == [each.rstrip(b"\0") for each in fragments]

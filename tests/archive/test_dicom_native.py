@@ -178,3 +178,45 @@ def test_every_uncompressed_syntax_is_measured(tmp_path, syntax, columns):
 )
 def test_whole_frames(frame_bits, found, frames, expected):
     assert NativeSize(frame_bits, found, frames).whole_frames() == expected
+
+
+LEFT_OUT = [
+    ("PlanarConfiguration",),
+    ("BitsStored",),
+    ("HighBit",),
+    ("BitsStored", "HighBit"),
+    ("SamplesPerPixel",),
+    ("PixelRepresentation",),
+    ("SamplesPerPixel", "PlanarConfiguration", "BitsStored", "HighBit", "PixelRepresentation"),
+]
+
+
+@pytest.mark.parametrize("left_out", LEFT_OUT)
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_what_a_header_leaves_out_costs_no_picture(tmp_path, left_out, bits, syntax, frames):
+    is_big = syntax == ExplicitVRBigEndian
+    words = PIXELS.astype(np.uint16) * 257 if bits == 16 else PIXELS
+    data = words.astype(f"{'>' if is_big else '<'}u{bits // 8}").tobytes() * frames
+    dataset = dermoscopic(PIXELS, BitsAllocated=bits, BitsStored=bits, HighBit=bits - 1,
+                          NumberOfFrames=frames, PixelData=data)  # fmt: skip
+    for keyword in left_out:
+        del dataset[keyword]
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset["PixelData"].VR = "OW" if bits == 16 else "OB"
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, dataset, force_encoding=True, little_endian=not is_big,
+                     implicit_vr=False)  # fmt: skip
+    (tmp_path / "a.dcm").write_bytes(buffer.getvalue())
+    results = read(tmp_path / "a.dcm")[1]
+    assert len(results) == frames
+    for result in results:
+        assert isinstance(result, ModelInput)
+        np.testing.assert_array_equal(result.pixels, preprocess(PIXELS))
+
+
+def test_nothing_is_assumed_for_bits_allocated(tmp_path):
+    (result,) = results_of(tmp_path, dermoscopic(PIXELS, BitsAllocated=None))
+    assert isinstance(result, Unscored)
+    assert result.reason == FailureReason.DICOM_INVALID

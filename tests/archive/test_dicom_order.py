@@ -291,3 +291,99 @@ def test_an_acr_nema_file_is_parsed_and_goes_to_a_person_with_its_lesion(tmp_pat
     assert reading.file_format == "dicom"
     assert result.reason == FailureReason.UNSUPPORTED_SOP_CLASS
     assert result.lesion_id == dicom_writer.uid("lesion", 1, 1)
+
+
+def element(tag: int, value: bytes, is_implicit: bool) -> bytes:
+    """One element, little endian; as short as its VR allows."""
+    head = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+    vr = {0x00280004: b"CS", 0x00280008: b"IS", 0x7FE00010: b"OB"}.get(tag, b"US")
+    if is_implicit:
+        return head + struct.pack("<I", len(value)) + value
+    if vr == b"OB":
+        return head + vr + b"\0\0" + struct.pack("<I", len(value)) + value
+    return head + vr + struct.pack("<H", len(value)) + value
+
+
+OTHER_VALUES = {
+    0x00280002: b"\1\0",
+    0x00280004: b"YBR_FULL",
+    0x00280006: b"\1\0",
+    0x00280008: b"2 ",
+    0x00280010: struct.pack("<H", 60),
+    0x00280011: struct.pack("<H", 80),
+    0x00280100: b"\x10\0",
+    0x00280101: b"\7\0",
+    0x00280102: b"\6\0",
+    0x00280103: b"\1\0",
+    0x7FE00010: PIXELS[::-1].tobytes(),
+}
+
+
+def repeated(tag, value, is_first, syntax, **changes):
+    """A file in which an element stands twice in a row; value None: the same value again."""
+    is_implicit = syntax == ImplicitVRLittleEndian
+    data = stored_as(dermoscopic(PIXELS, NumberOfFrames=1, **changes), syntax)
+    kept = pydicom.dcmread(io.BytesIO(data)).get_item(tag)
+    own = element(tag, kept.value, is_implicit)
+    assert data.count(own) == 1
+    other = own if value is None else element(tag, value, is_implicit)
+    return data.replace(own, other + own if is_first else own + other)
+
+
+@pytest.mark.parametrize("tag", OTHER_VALUES)
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_two_values_of_an_element_of_the_pixels_are_refused(tmp_path, tag, is_first, syntax):
+    (tmp_path / "a.dcm").write_bytes(repeated(tag, OTHER_VALUES[tag], is_first, syntax))
+    _, results = read(tmp_path / "a.dcm")
+    assert results
+    for result in results:
+        assert isinstance(result, Unscored)
+        assert result.reason == FailureReason.DICOM_INVALID
+        assert result.detail == "an element of the pixels has two values"
+
+
+@pytest.mark.parametrize("tag", OTHER_VALUES)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_the_same_value_twice_is_no_contradiction(tmp_path, tag, syntax):
+    result = only(tmp_path, repeated(tag, None, True, syntax))
+    np.testing.assert_array_equal(result.pixels, preprocess(PIXELS))
+
+
+@pytest.mark.parametrize(
+    "sequence", [b"\x40\0\x55\x05", b"\x70\0\1\0"], ids=["out of turn", "last"]
+)
+@pytest.mark.parametrize("value", [None, OTHER_VALUES[0x7FE00010]], ids=["same", "other"])
+def test_pixel_data_twice_behind_a_sequence_without_a_length(tmp_path, value, sequence):
+    tag, syntax = 0x7FE00010, ExplicitVRLittleEndian
+    data = repeated(tag, value, True, syntax)
+    empty = sequence + b"SQ\0\0" + b"\xff" * 4 + DELIMITER + bytes(4)
+    at = data.index(b"\xe0\x7f\x10\0")
+    result = only(tmp_path, data[:at] + empty + data[at:])
+    if value is None:
+        np.testing.assert_array_equal(result.pixels, preprocess(PIXELS))
+    else:
+        assert result.reason == FailureReason.DICOM_INVALID
+
+
+def test_two_values_out_of_turn_are_refused(tmp_path):
+    data = stored_as(dermoscopic(PIXELS), ExplicitVRLittleEndian)
+    at = data.index(b"\xe0\x7f\x10\0")
+    other = element(0x00280004, b"YBR_FULL", False)
+    result = only(tmp_path, data[:at] + other + data[at:])
+    assert result.reason == FailureReason.DICOM_INVALID
+
+
+@pytest.mark.parametrize("keyword", ["Rows", "PixelData"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_two_values_are_refused_in_a_compressed_object(tmp_path, keyword, is_first):
+    other = dicom_bytes(dermoscopic(lesion_image(3, 120, 160), lesion=1, jpeg=True))
+    if keyword == "Rows":
+        own, repeat = element(0x00280010, b"\x78\0", False), element(0x00280010, b"\x3c\0", False)
+    else:
+        own, repeat = (data[data.rindex(b"\xe0\x7f\x10\0OB") :] for data in (COMPRESSED, other))
+    assert COMPRESSED.count(own) == 1
+    data = COMPRESSED.replace(own, repeat + own if is_first else own + repeat)
+    result = only(tmp_path, data)
+    assert isinstance(result, Unscored)
+    assert result.reason == FailureReason.DICOM_INVALID

@@ -241,3 +241,61 @@ def test_big_endian_words_are_read_in_their_order(stored):
     buffer = io.BytesIO()
     pydicom.dcmwrite(buffer, dataset, force_encoding=True, little_endian=False, implicit_vr=False)
     np.testing.assert_array_equal(frame(buffer.getvalue())[0], PIXELS)
+
+
+def wide(bits: int) -> np.ndarray:
+    """A smooth picture that uses all of so many bits, with noise in the lowest of them."""
+    noise = np.random.default_rng(2).integers(0, 2 ** (bits - 8), PIXELS.shape)
+    return ((PIXELS.astype(np.uint32) << (bits - 8)) + noise).astype(f"<u{2 if bits <= 16 else 4}")
+
+
+@pytest.mark.parametrize("kind", ["jpeg-ls", "jpeg 2000", "jpeg lossless"])
+@pytest.mark.parametrize(("stored", "high"), [(8, 7), (10, 9), (12, 11), (14, 13), (15, 14)])
+def test_a_stream_whose_picture_is_wider_than_its_header_is_scaled_by_the_stream(
+    kind, stored, high
+):
+    syntax, encode = ENCODERS[kind]
+    dataset = encoded.wrapped(PIXELS, encode(wide(16), 16), syntax, BitsAllocated=16,
+                              BitsStored=stored, HighBit=high)  # fmt: skip
+    pixels, flags = frame(dicom_bytes(dataset))
+    assert np.abs(pixels.astype(int) - PIXELS).max() <= 1
+    assert flags == ("was_16bit",)
+
+
+@pytest.mark.parametrize("kind", ["native", "rle"])
+@pytest.mark.parametrize("stored", [8, 10, 12, 14, 15])
+def test_words_whose_picture_is_wider_than_their_header_are_refused(kind, stored):
+    changes = {"BitsAllocated": 16, "BitsStored": stored, "HighBit": stored - 1}
+    if kind == "native":
+        dataset = dermoscopic(PIXELS, PixelData=wide(16).tobytes(), **changes)
+    else:
+        dataset = encoded.wrapped(PIXELS, encoded.rle_stream(wide(16)), RLELossless, **changes)
+    with pytest.raises(ImageFailure) as failure:
+        frame(dicom_bytes(dataset))
+    assert failure.value.reason == FailureReason.HEADER_CONTRADICTS_PIXELS
+    assert failure.value.detail == f"a picture of more than {stored} bits, as stored"
+
+
+@pytest.mark.parametrize(("stored", "factor"), [(8, 256), (12, 256), (12, 16), (10, 257), (14, 4)])
+def test_values_at_the_upper_end_of_their_words_are_not_cut_away(stored, factor):
+    """As of a writer that shifts and leaves High Bit; 8 to 14 bits of picture, with few levels."""
+    samples = (scaled(16) // factor * factor).astype("<u2")
+    changes = {"BitsAllocated": 16, "BitsStored": stored, "HighBit": stored - 1}
+    with pytest.raises(ImageFailure) as failure:
+        frame(dicom_bytes(dermoscopic(PIXELS, PixelData=samples.tobytes(), **changes)))
+    assert failure.value.reason == FailureReason.HEADER_CONTRADICTS_PIXELS
+    stream = encoded.jpeg_ls_stream(samples, 16)
+    pixels, _ = frame(dicom_bytes(encoded.wrapped(PIXELS, stream, JPEGLSLossless, **changes)))
+    assert np.abs(pixels.astype(int) - PIXELS).max() <= 1
+
+
+@pytest.mark.parametrize("stored", [8, 12, 15])
+@pytest.mark.parametrize("bit", ["next", "highest"])
+@pytest.mark.parametrize("overlay", ["text", "block", "all"])
+def test_an_overlay_beside_the_picture_costs_nothing(stored, bit, overlay):
+    drawn = np.zeros(PIXELS.shape, np.uint16)
+    drawn[{"text": np.s_[4:20:2, 4:40:3], "block": np.s_[8:30, 8:50], "all": np.s_[:]}[overlay]] = 1
+    samples = words(stored, stored - 1, 16) | (drawn << (stored if bit == "next" else 15))
+    dataset = dermoscopic(PIXELS, BitsAllocated=16, BitsStored=stored, HighBit=stored - 1,
+                          PixelData=samples.astype("<u2").tobytes())  # fmt: skip
+    np.testing.assert_array_equal(frame(dicom_bytes(dataset))[0], PIXELS)
