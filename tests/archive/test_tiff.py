@@ -14,9 +14,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from batch.archive.formats import HEAD_BYTES, FileFormat, sniff
+from batch.archive.formats import CAMERA_RAW_EXTENSIONS, HEAD_BYTES, FileFormat, sniff
 from batch.archive.limits import Limits
 from batch.archive.raster import decode
+from batch.archive.reader import read_image
 from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason, ImageFailure
 from tests.archive.tiff_writer import (
@@ -592,6 +593,39 @@ def test_camera_raw_is_unsupported_whatever_it_is_called(data):
 )  # fmt: skip
 def test_camera_raw_with_a_mark_of_its_own_is_told_by_it(head):
     assert sniff(head.ljust(HEAD_BYTES, b"\x00")) == FileFormat.UNSUPPORTED_IMAGE
+
+
+MADE = {271: (2, b"NIKON CORPORATION\0")}
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "fields", "reads"),
+    [
+        *((f"a{extension}", COLUMNS, MADE, False) for extension in sorted(CAMERA_RAW_EXTENSIONS)),
+        ("folder/A.NEF", COLUMNS, MADE, False),
+        ("a.nef", 999, MADE, False),
+        ("a.nef", 1000, MADE, True),
+        ("a.nef", COLUMNS, {}, True),
+        ("a.nef.tif", COLUMNS, MADE, True),
+        ("nef/a.tif", COLUMNS, MADE, True),
+        ("nef", COLUMNS, MADE, True),
+        ("a.tiff", COLUMNS, MADE, True),
+    ],
+)
+def test_a_small_page_of_a_camera_under_a_name_of_camera_raw_is_a_preview(
+    tmp_path, name, columns, fields, reads
+):
+    """Some makers hide the sensor's data, so that no field tells of them."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(write(lesion_image(2, ROWS, columns), Tiff(fields=fields)))
+    if reads:
+        assert read_image(path).record.columns == columns
+        return
+    with pytest.raises(ImageFailure) as caught:
+        read_image(path)
+    assert caught.value.reason == FailureReason.UNSUPPORTED_FORMAT
+    assert caught.value.detail == "camera raw holds previews only"
 
 
 def test_directories_in_a_circle_end():
