@@ -118,6 +118,10 @@ IMAGE_EXTENSIONS = frozenset(
         ".j2k",
         ".jxl",
         ".psd",
+    ]
+)
+CAMERA_RAW_EXTENSIONS = frozenset(
+    [
         ".raw",
         ".dng",
         ".cr2",
@@ -182,12 +186,23 @@ def name_claims_image(path: str) -> bool:
     True for the usual extensions, and for names without any (or with a number in its place): so
     DICOM exports are named. Hidden files (leading dot) claim nothing.
     """
-    name = path.rsplit("/", 1)[-1]
-    if name.startswith("."):
+    if path.rsplit("/", 1)[-1].startswith("."):
         return False
+    extension = _extension(path)
+    known = extension in IMAGE_EXTENSIONS or extension in CAMERA_RAW_EXTENSIONS
+    return known or extension[1:].isdigit() or not extension
+
+
+def name_claims_camera_raw(path: str) -> bool:
+    """Whether a file name promises a sensor's data."""
+    return _extension(path) in CAMERA_RAW_EXTENSIONS
+
+
+def _extension(path: str) -> str:
+    """In small letters, with its dot; empty where there is none, or where the name begins so."""
+    name = path.rsplit("/", 1)[-1]
     dot = name.rfind(".")
-    extension = name[dot:].lower() if dot > 0 else ""
-    return extension in IMAGE_EXTENSIONS or extension[1:].isdigit() or not extension
+    return name[dot:].lower() if dot > 0 else ""
 
 
 def _is_bitmap(head: bytes) -> bool:

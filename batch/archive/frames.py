@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from batch.archive import dicom, formats, raster, suspicion
+from batch.archive import dicom, formats, raster, suspicion, tiff_directory
 from batch.archive.colour_profiles import conversion_to_srgb
 from batch.archive.dicom_frames import decode_frame, frame_profile
 from batch.archive.dicom_objects import CODECS
@@ -43,6 +43,8 @@ def frames_of(content: FileContent) -> tuple[FrameResult, ...]:
     """
     if content.file_format in formats.RASTER_FORMATS:
         raster.check_before_opening(content.data, content.file_format, content.rules.limits)
+        if content.file_format == FileFormat.TIFF and formats.name_claims_camera_raw(content.path):
+            tiff_directory.refuse_preview(content.data)
         if suspicion.is_suspicious_raster(content.data, content.file_format):
             return _watched(raster_frames, content)
         return raster_frames(content)

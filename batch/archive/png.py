@@ -17,7 +17,7 @@ import numpy as np
 from batch.archive import raster_codecs
 from batch.archive.depths import to_eight_bits
 from batch.archive.limits import Limits
-from batch.archive.refusals import damaged, greyscale, unsupported
+from batch.archive.refusals import contradiction, damaged, greyscale, unsupported
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _GREY_WITH_ALPHA = 0, 4
@@ -25,6 +25,13 @@ _ANCILLARY = 0x20
 """The bit that makes a chunk name's first letter small: a reader need not know it."""
 _COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")
 _MOST_PROFILE_BYTES = 16 << 20
+_SAMPLES = {2: 3, 3: 1, 6: 4}
+"""Colour type to samples of a pixel; RGB, palette, RGB with alpha."""
+_ONE_PASS = ((0, 0, 1, 1),)
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+          (0, 1, 1, 2))  # fmt: skip
+"""Of each pass: its first column and row, and its steps."""
+_INFLATED_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +56,10 @@ def decode(data: bytes, limits: Limits) -> PngImage:
 
     Raises:
         ImageFailure: NOT_COLOUR, UNSUPPORTED_FORMAT for a dialect, DECODE_FAILED for damage to what
-            makes the picture, or what `Limits.check_size` says.
+            makes the picture, HEADER_CONTRADICTS_PIXELS when the data are of a larger picture,
+            or what `Limits.check_size` says.
     """
-    header, drawn, others = _sorted_chunks(data)
+    header, drawn, stream, others = _sorted_chunks(data)
     columns, rows = (int.from_bytes(header[at : at + 4], "big") for at in (0, 4))
     bits, colour_type = header[8], header[9]
     limits.check_size(rows, columns, 4 * max(1, bits // 8))
@@ -60,7 +68,7 @@ def decode(data: bytes, limits: Limits) -> PngImage:
     flags = set()
     if int.from_bytes(others.get(b"acTL", b"")[:4], "big") > 1:
         flags.add("first_of_many")
-    samples = _samples(header, drawn)
+    samples = _samples(header, drawn, stream)
     if samples.dtype == np.uint16:
         flags.add("was_16bit")
         samples = to_eight_bits(samples, 16)
@@ -72,16 +80,55 @@ def decode(data: bytes, limits: Limits) -> PngImage:
     return PngImage(colours, alpha, frozenset(flags), exif, profile, stated)
 
 
-def _samples(header: bytes, drawn: bytes) -> np.ndarray:
-    whole = _SIGNATURE + _chunk(b"IHDR", header) + drawn + _chunk(b"IEND", b"")
+def filtered_bytes(header: bytes) -> int:
+    """Bytes of all rows, each with its filter's byte, before they are deflated.
+
+    Args:
+        header: payload of IHDR; of a colour type that is not grey.
+    """
+    columns, rows = (int.from_bytes(header[at : at + 4], "big") for at in (0, 4))
+    bits = header[8] * _SAMPLES.get(header[9], 4)
+    total = 0
+    for left, top, step_across, step_down in _ADAM7 if header[12] else _ONE_PASS:
+        across, down = -(-(columns - left) // step_across), -(-(rows - top) // step_down)
+        if across > 0 and down > 0:
+            total += down * (1 + -(-across * bits // 8))
+    return total
+
+
+def _checked_stream(stream: bytes, needed: int) -> bytes:
+    """The zlib stream of all IDAT chunks, without what lies behind its end.
+
+    Raises:
+        ImageFailure: HEADER_CONTRADICTS_PIXELS when it gives more bytes than are needed; libpng
+            draws what fits. It tells itself when there are fewer.
+    """
+    inflater = zlib.decompressobj()
+    found, rest = 0, stream
+    try:
+        while not inflater.eof and found <= needed:
+            part = inflater.decompress(rest, _INFLATED_AT_ONCE)
+            found, rest = found + len(part), inflater.unconsumed_tail
+            if not part:
+                break
+    except zlib.error:
+        return stream
+    if found > needed:
+        raise contradiction("PNG: holds more than its rows and columns")
+    return stream[: len(stream) - len(inflater.unused_data)]
+
+
+def _samples(header: bytes, drawn: bytes, stream: bytes) -> np.ndarray:
+    data = _chunk(b"IDAT", _checked_stream(stream, filtered_bytes(header)))
+    whole = _SIGNATURE + _chunk(b"IHDR", header) + drawn + data + _chunk(b"IEND", b"")
     try:
         return raster_codecs.decode_png(whole)
     except Exception as error:  # whatever libpng says, without its words
         raise damaged("PNG: the data end early, or are damaged") from error
 
 
-def _sorted_chunks(data: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:
-    """IHDR's payload, the chunks that are drawn as they stand, and others by name."""
+def _sorted_chunks(data: bytes) -> tuple[bytes, bytes, bytes, dict[bytes, bytes]]:
+    """IHDR's payload, the chunks drawn as they stand, the data of IDAT, and others by name."""
     header = None
     drawn: dict[bytes, list[bytes]] = {name: [] for name in (b"PLTE", b"tRNS", b"IDAT")}
     others: dict[bytes, bytes] = {}
@@ -95,6 +142,8 @@ def _sorted_chunks(data: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:
         elif not whole:
             raise damaged("PNG: wrong checksum")
         if name == b"IHDR":
+            if header is not None:
+                raise damaged("PNG: two headers")
             header = data[start + 8 : end - 4]
         elif name in drawn and not (name == b"tRNS" and drawn[name]):
             drawn[name].append(data[start:end])
@@ -106,7 +155,8 @@ def _sorted_chunks(data: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:
             raise unsupported("PNG: a dialect of its own")
     if header is None or len(header) != 13 or not drawn[b"IDAT"]:
         raise damaged("PNG without header or data")
-    return header, b"".join(part for parts in drawn.values() for part in parts), others
+    stream = b"".join(part[8:-4] for part in drawn.pop(b"IDAT"))
+    return header, b"".join(part for parts in drawn.values() for part in parts), stream, others
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from batch.archive import (
+    bitmaps,
     codestream,
     embedded_profiles,
     jpeg,
@@ -54,7 +55,6 @@ UPRIGHT = {
 }
 """What each EXIF orientation asks for."""
 _WEBP_CHUNKS_SEEN = 4096
-_BMP_FILE_HEADER = 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,19 +110,12 @@ def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -
     """Check what Pillow's own opening would already take memory for.
 
     Raises:
-        ImageFailure: DECODE_FAILED, or what `Limits.check_size` says.
+        ImageFailure: DECODE_FAILED, HEADER_CONTRADICTS_PIXELS, or what `Limits.check_size` says.
     """
     if file_format == FileFormat.WEBP:
         limits.check_size(*codestream.webp_size(data[:64]))
     if file_format == FileFormat.BMP:
-        _check_bitmap(data)
-
-
-def _check_bitmap(data: bytes) -> None:
-    """Refuse a bitmap whose pixels begin within its own header: Pillow would draw the header."""
-    start, header_size = (int.from_bytes(data[at : at + 4], "little") for at in (10, 14))
-    if 0 < start < _BMP_FILE_HEADER + header_size:
-        raise damaged("bmp: pixels within the header")
+        bitmaps.check_layout(data)
 
 
 def _png_image(data: bytes, limits: Limits) -> RasterImage:

@@ -7,6 +7,7 @@ import numpy as np
 
 _PACKBITS_RUN = 128
 """A run may reach beyond the last row; libtiff lets it."""
+_MOST_ROOM = 64 << 20
 
 
 def decode_png(data: bytes) -> np.ndarray:
@@ -26,12 +27,17 @@ def decode_lzw(data: bytes, size: int) -> bytes:
 
 def decode_packbits(data: bytes, size: int) -> bytes:
     """A strip or tile in PackBits: at most `size` bytes, fewer when the data end early."""
-    return bytes(imagecodecs.packbits_decode(data, out=size + _PACKBITS_RUN))[:size]
+    return bytes(imagecodecs.packbits_decode(data, out=_room(size)))[:size]
 
 
 def decode_zstd(data: bytes, size: int) -> bytes:
     """A strip or tile in Zstandard, of at most `size` bytes."""
-    return bytes(imagecodecs.zstd_decode(data, out=size))
+    return bytes(imagecodecs.zstd_decode(data, out=_room(size)))[:size]
+
+
+def _room(size: int) -> int:
+    """Bytes for a decoder that fails where it gets too few, so that longer data can be told."""
+    return size + _PACKBITS_RUN + min(7 * size, _MOST_ROOM)
 
 
 def unpack_integers(data: bytes, bits: int, a_row: int) -> np.ndarray:

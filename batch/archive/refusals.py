@@ -19,7 +19,7 @@ def unsupported(detail: str) -> ImageFailure:
 
 
 def contradiction(detail: str) -> ImageFailure:
-    """A DICOM header and its pixel data disagree."""
+    """A header and its pixel data disagree."""
     return ImageFailure(Stage.DECODE, FailureReason.HEADER_CONTRADICTS_PIXELS, detail)
 
 

@@ -16,7 +16,7 @@ from batch.archive.limits import Limits
 from batch.archive.refusals import damaged, greyscale, unsupported
 from batch.archive.tiff_colours import CMYK, COLOURS, PALETTE, RGB, YCBCR, alpha_of, to_colours
 from batch.archive.tiff_directory import Directory, main_directory
-from batch.archive.tiff_layout import SEPARATE, Layout
+from batch.archive.tiff_layout import RAW, SEPARATE, Layout, implied_strip_rows
 from batch.archive.tiff_segments import (
     DECODED,
     JPEG,
@@ -102,6 +102,10 @@ def _layout(page: Directory, limits: Limits) -> tuple[Layout, int]:
     part_columns = page.number(tags.TILE_COLUMNS, 0) if tiled else columns
     if tiled:
         limits.check_size(part_rows, part_columns, samples * -(-bits // 8))
+    elif tags.ROWS_PER_STRIP not in page and compression == RAW:
+        planes = samples if planar == SEPARATE else 1
+        a_row = -(-columns * (samples // planes) * bits // 8)
+        part_rows = implied_strip_rows(page, a_row, rows, planes)
     elif not 0 < part_rows < rows:
         part_rows = rows
     layout = Layout(

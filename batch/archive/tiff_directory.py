@@ -37,6 +37,9 @@ _RAW_PHOTOMETRICS = frozenset({32803, 34892})  # colour filter array; linear raw
 _RAW_COMPRESSIONS = frozenset({32767, 32769, 32770, 34713, 65000, 65535})
 """Sony ARW, Epson ERF, Samsung SRW, Nikon NEF, Kodak KDC, Pentax PEF."""
 _MOST_DIRECTORIES = 256
+_MAKE = 271
+_MOST_PREVIEW_PIXELS = 1000
+"""A side of a camera's picture is longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +143,19 @@ def main_directory(data: bytes) -> Directory:
     if any(child.pixels > pages[0].pixels for child in _children(pages[0]) if not child.is_part):
         raise unsupported("TIFF: the first page is a preview")
     return pages[0]
+
+
+def refuse_preview(data: bytes) -> None:
+    """Refuse a TIFF of a camera, under a name of camera raw, whose page is small: a preview.
+
+    Where its maker hid the sensor's data, no field tells of them.
+
+    Raises:
+        ImageFailure: UNSUPPORTED_FORMAT, or what `main_directory` says.
+    """
+    page = main_directory(data)
+    if _MAKE in page and max(page.number(ROWS, 0), page.number(COLUMNS, 0)) < _MOST_PREVIEW_PIXELS:
+        raise unsupported("camera raw holds previews only")
 
 
 def _chain(data: bytes) -> Iterator[Directory]:

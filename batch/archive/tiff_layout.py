@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from batch.archive import tiff_directory as tags
-from batch.archive.refusals import damaged
+from batch.archive.refusals import contradiction, damaged
 from batch.archive.tiff_directory import Directory
 
 RAW, SEPARATE = 1, 2
 """A compression, and a planar configuration."""
 _HEADER_BYTES = 8
+_LOOSE_BYTES = 8
+_LARGEST_BLOCK = 512
+"""Bytes that a writer may leave behind a part's rows, and to which it may fill them up."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +63,44 @@ class Layout:
             return -(-rows // high) * -(-self.part_columns // wide) * (wide * high + 2)
         return rows * -(-self.part_columns * self.part_samples * self.bits // 8)
 
+    def check_surplus(self, found: int, loose: int = _LOOSE_BYTES) -> None:
+        """Refuse a strip or tile of so many bytes, uncompressed, when they are of another picture.
+
+        The last strip may be as long as the others. What fills a block of 2 to 512 bytes may be
+        left behind the rows, unless it makes every row longer by whole pixels: a width that is too
+        small shears the picture.
+
+        Args:
+            loose: bytes that are no matter where they are no whole pixels of every row.
+
+        Raises:
+            ImageFailure: HEADER_CONTRADICTS_PIXELS.
+        """
+        surplus = found - self.part_bytes(self.part_rows)
+        if surplus <= _LOOSE_BYTES:
+            return
+        pixels_of_a_column = self.part_rows * max(1, self.part_samples * self.bits // 8)
+        block = min(found & -found, _LARGEST_BLOCK)
+        too_much = surplus > loose and surplus >= min(block, self.part_bytes(1))
+        if too_much or surplus % pixels_of_a_column == 0:
+            raise contradiction("TIFF: a strip or tile holds more than its rows and columns")
+
 
 def checked_table(page: Directory, layout: Layout, needed: int) -> tuple[list[int], list[int]]:
     """Offsets and byte counts of all strips or tiles, each of them in the file.
 
     Raises:
-        ImageFailure: DECODE_FAILED when one of them cannot be.
+        ImageFailure: DECODE_FAILED when one of them cannot be, HEADER_CONTRADICTS_PIXELS when there
+            are more, or they hold more than the picture.
     """
     offsets, counts = _listed(page, layout)
     if len(offsets) < needed:
         raise damaged("TIFF: strips or tiles are missing")
-    if layout.compression == RAW:  # what lies there beyond the picture's bytes is no matter
+    if (offsets[needed:] > 0).any() and (counts[needed:] > 0).any():
+        raise contradiction("TIFF: more strips or tiles than the picture has")
+    if layout.compression == RAW:
+        held = np.minimum(counts[:needed], len(page.data) - offsets[: len(counts[:needed])])
+        layout.check_surplus(int(held.max(initial=0)))
         sizes = _raw_sizes(layout, needed)
         counts = np.minimum(counts[:needed], sizes[: len(counts)]) if len(counts) else sizes
     offsets, counts = offsets[:needed], counts[:needed]
@@ -108,3 +138,23 @@ def _raw_sizes(layout: Layout, needed: int) -> np.ndarray:
     if not layout.tiled:
         plane[-1] = layout.part_bytes(layout.rows - (down - 1) * layout.part_rows)
     return np.tile(plane, needed // len(plane))
+
+
+def implied_strip_rows(page: Directory, a_row: int, rows: int, planes: int) -> int:
+    """Rows of a strip where the page does not say them, by the bytes of uncompressed strips.
+
+    Args:
+        a_row: bytes of a row in one strip. rows: of the page. planes: 1, or one a sample.
+
+    Returns:
+        rows of all strips but the last of a plane; those of the page where the byte counts do not
+        settle it: one strip is what TIFF 6.0 says then.
+    """
+    counts = page.numbers(tags.STRIP_BYTES)
+    strips, rest = divmod(len(counts), planes)
+    if rest or strips < 2 or counts[0] < a_row or counts[0] % a_row:
+        return rows
+    found = int(counts[0]) // a_row
+    last = rows - (strips - 1) * found
+    wanted = ([found * a_row] * (strips - 1) + [last * a_row]) * planes
+    return found if 0 < last <= found and counts.tolist() == wanted else rows

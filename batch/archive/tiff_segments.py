@@ -13,7 +13,7 @@ import numpy as np
 
 from batch.archive import jpeg, jpeg_decoder, raster_codecs
 from batch.archive import tiff_directory as tiff
-from batch.archive.refusals import damaged, unsupported
+from batch.archive.refusals import contradiction, damaged, unsupported
 from batch.archive.tiff_directory import Directory
 from batch.archive.tiff_layout import RAW, Layout, checked_table
 from batch.errors import ImageFailure
@@ -22,8 +22,10 @@ LZW, OLD_JPEG, JPEG, DEFLATE, PACKBITS = 5, 6, 7, 8, 32773
 _ADOBE_DEFLATE, _LZMA, _ZSTD = 32946, 34925, 50000
 _HORIZONTAL = 2
 _LOWEST_BIT_FIRST = 2
-_SURPLUS = 1 << 20
-"""Bytes that a compressed strip may hold beyond what the page needs."""
+_LARGEST_BLOCK_ROWS = 16
+"""Rows of a JPEG's block: some writers count them in full."""
+_RUN = 128
+"""Bytes by which a run of PackBits may reach beyond the last row."""
 _REVERSED = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
 
 
@@ -32,6 +34,7 @@ def read_samples(page: Directory, layout: Layout) -> np.ndarray:
 
     Raises:
         ImageFailure: DECODE_FAILED for a strip or tile that is missing, cut or damaged;
+            HEADER_CONTRADICTS_PIXELS for one that holds more than its rows and columns;
             UNSUPPORTED_FORMAT for an encoding without a decoder here.
     """
     down, across = layout.parts_a_plane
@@ -74,7 +77,7 @@ def _decoder(layout: Layout, order: str, tables: bytes) -> Callable[[bytes, int]
     def decode(data: bytes, rows: int) -> np.ndarray:
         if layout.fill_order == _LOWEST_BIT_FIRST:
             data = data.translate(_REVERSED)
-        octets = _whole(expand, data, layout.part_bytes(rows))
+        octets = _whole(expand, data, layout, rows)
         if layout.subsampling != (1, 1):
             return _spread_chroma(octets, layout, rows)
         samples = _numbers(octets, layout, order)
@@ -108,15 +111,22 @@ def _spread_chroma(octets: bytes, layout: Layout, rows: int) -> np.ndarray:
     return spread.reshape(down * high, across * wide, 3)[:rows, : layout.part_columns]
 
 
-def _whole(expand: Callable[[bytes, int], bytes], data: bytes, size: int) -> bytes:
+def _whole(expand: Callable[[bytes, int], bytes], data: bytes, layout: Layout, rows: int) -> bytes:
+    """So many rows of a part; it is expanded a little further, to see whether they are all."""
+    size = layout.part_bytes(rows)
+    most = layout.part_bytes(layout.part_rows) + layout.part_bytes(1) + 2 * _RUN
     try:
-        octets = expand(data, size)
+        octets = expand(data, most)
     except ImageFailure:
         raise
     except Exception as error:  # whatever a codec raises, without its words
         raise damaged("TIFF: a strip or tile is damaged") from error
     if len(octets) < size:
         raise damaged("TIFF: a strip or tile is too short")
+    if layout.compression == PACKBITS:
+        layout.check_surplus(len(octets), loose=_RUN)
+    else:
+        layout.check_surplus(len(octets))
     return octets[:size] if len(octets) > size else octets
 
 
@@ -124,16 +134,18 @@ def decode_jpeg(stream: bytes, layout: Layout, rows: int) -> np.ndarray:
     """A JPEG of a page or a part of it: (rows, columns, samples) uint8; YCbCr as RGB.
 
     Raises:
-        ImageFailure: DECODE_FAILED when it is damaged or of another size; UNSUPPORTED_FORMAT for
-            12 bits.
+        ImageFailure: DECODE_FAILED when it is damaged or of another size; HEADER_CONTRADICTS_PIXELS
+            with rows beyond the page; UNSUPPORTED_FORMAT for 12 bits.
     """
     header = jpeg.read_header(stream)
     if header.precision != 8:
         raise unsupported("TIFF: JPEG of more than 8 bits")
     if len(header.component_ids) != layout.part_samples or layout.part_samples not in (1, 3, 4):
         raise damaged("TIFF: a JPEG with other components")
-    if header.columns != layout.part_columns or not 0 <= header.rows - rows < layout.part_rows + 16:
+    if header.columns != layout.part_columns or header.rows < rows:
         raise damaged("TIFF: a JPEG of another size")
+    if header.rows >= max(rows, layout.part_rows) + _LARGEST_BLOCK_ROWS:
+        raise contradiction("TIFF: a JPEG with more rows than the page")
     if layout.part_samples == 3:
         colour, _ = jpeg.stream_colour(header, "RGB" if layout.rgb_stream else None)
         stream = jpeg.state_colour(stream, header, colour)
@@ -147,23 +159,19 @@ def _with_tables(data: bytes, tables: bytes) -> bytes:
 
 
 def _inflate(data: bytes, size: int) -> bytes:
-    """A zlib stream, which must come to its end: there its checksum stands."""
+    """A zlib stream: at most `size` bytes; where it gives fewer, it must come to its end."""
     inflater = zlib.decompressobj()
     octets = inflater.decompress(data, size)
-    if not inflater.eof:
-        inflater.decompress(inflater.unconsumed_tail, _SURPLUS)
-    if not inflater.eof:
+    if len(octets) < size and not inflater.eof:
         raise damaged("TIFF: a strip or tile is too short")
     return octets
 
 
 def _decompress_xz(data: bytes, size: int) -> bytes:
-    """An xz stream, which must come to its end, like a zlib stream."""
+    """An xz stream, like a zlib stream."""
     decompressor = lzma.LZMADecompressor(memlimit=1 << 28)
     octets = decompressor.decompress(data, size)
-    if not decompressor.eof:
-        decompressor.decompress(b"", _SURPLUS)
-    if not decompressor.eof:
+    if len(octets) < size and not decompressor.eof:
         raise damaged("TIFF: a strip or tile is too short")
     return octets
 

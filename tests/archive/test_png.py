@@ -86,13 +86,15 @@ PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
           (0, 1, 1, 2))  # fmt: skip
 
 
-def interlaced() -> bytes:
+def interlaced(pixels: np.ndarray = PIXELS) -> bytes:
     """Adam7, written by hand: x and y where a pass begins, and its steps."""
     rows = b""
     for x, y, step_x, step_y in PASSES:
-        part = PIXELS[y::step_y, x::step_x]
+        part = pixels[y::step_y, x::step_x]
+        if not part.size:
+            continue
         rows += b"".join(b"\x00" + np.ascontiguousarray(row).tobytes() for row in part)
-    head = struct.pack(">IIBBBBB", 120, 90, 8, 2, 0, 0, 1)
+    head = struct.pack(">IIBBBBB", *pixels.shape[1::-1], 8, 2, 0, 0, 1)
     data = SIGNATURE + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows))
     return data + chunk(b"IEND", b"")
 
@@ -237,3 +239,44 @@ def test_the_first_picture_of_an_animation_is_taken_and_said():
     found = decoded(saved(frames[0], save_all=True, append_images=frames[1:]))
     assert found.flags == ("first_of_many",)
     assert found.pixels[0, 0].tolist() == [255, 0, 0]
+
+
+def with_size(data: bytes, columns: int, rows: int) -> bytes:
+    """The same chunks behind a header that says another size."""
+    (_, header), *others = chunks(data)
+    said = struct.pack(">II", columns, rows) + header[8:]
+    return SIGNATURE + b"".join(chunk(*each) for each in ((b"IHDR", said), *others))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("columns", "rows"), [(120, 45), (120, 89), (117, 90), (60, 90)])
+def test_data_of_a_larger_picture_contradict_the_header(kind, columns, rows, capfd):
+    """libpng draws what fits, and writes a warning of its own."""
+    data = with_size(file_of(kind)[0], columns, rows)
+    assert refused(data) == FailureReason.HEADER_CONTRADICTS_PIXELS
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bytes_behind_the_end_of_the_data_stream_are_no_matter(kind, capfd):
+    data, _ = file_of(kind)
+    longer = [(name, payload + b"padding" * (name == b"IDAT")) for name, payload in chunks(data)]
+    padded = SIGNATURE + b"".join(chunk(*each) for each in longer)
+    np.testing.assert_array_equal(decoded(padded).pixels, decoded(data).pixels)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["rgb", "palette", "interlaced"])
+@pytest.mark.parametrize("rows", [90, 45])
+def test_a_second_header_is_damage(kind, rows):
+    data, _ = file_of(kind)
+    head = with_size(data, 120, rows)[8:33]
+    assert refused(data[:33] + head + data[33:]) == FailureReason.DECODE_FAILED
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(1, 1), (2, 3), (5, 1), (4, 9), (8, 8), (9, 5)])
+@pytest.mark.parametrize("kind", ["rgb", "interlaced"])
+def test_small_pictures_hold_what_their_headers_need(columns, rows, kind):
+    pixels = PIXELS[:rows, :columns]
+    data = saved(Image.fromarray(pixels)) if kind == "rgb" else interlaced(pixels)
+    np.testing.assert_array_equal(decoded(data).pixels, pixels)

@@ -201,3 +201,142 @@ def test_alpha_that_hides_nothing_is_not_said(opaque):
         if kind != "BMP":  # Pillow writes it without a mask
             assert found.flags == (() if opaque else ("alpha_composited",))
         assert np.abs(found.pixels.astype(int) - PIXELS).max() <= 1
+
+
+def plain_bitmap(
+    bits: int,
+    size: tuple[int, int] = (120, 90),
+    *,
+    said: int | None = None,
+    start: int | None = None,
+    table: int | None = None,
+    header_size: int = 40,
+    top_down: bool = False,
+    behind: bytes = b"",
+) -> bytes:
+    """A bitmap of PIXELS in so many bits, written by hand.
+
+    size: columns and rows of the header. said: bits of the header. start: where the header says
+    that the pixels begin. table: entries of the colour table that the header says.
+    """
+    indexed = Image.fromarray(PIXELS).quantize(1 << bits) if bits <= 8 else None
+    colours, masks, compression = b"", b"", 0
+    if indexed is not None:
+        palette = np.zeros((1 << bits, 4), np.uint8)
+        listed = np.array(indexed.getpalette(), np.uint8).reshape(-1, 3)
+        palette[: len(listed), :3] = listed[:, ::-1]
+        colours = palette[:, : 3 if header_size == 12 else 4].tobytes()
+        samples = np.asarray(indexed)
+        if bits == 4:
+            samples = samples[:, ::2] << 4 | samples[:, 1::2]
+        rows = samples
+    elif bits == 16:
+        wide = PIXELS.astype("<u2")
+        rows = (wide[..., 0] >> 3 << 11 | wide[..., 1] >> 2 << 5 | wide[..., 2] >> 3).view(np.uint8)
+        masks, compression = struct.pack("<III", 0xF800, 0x07E0, 0x001F), 3
+    else:
+        padding = np.zeros((90, 120, bits // 8 - 3), np.uint8)
+        rows = np.dstack([PIXELS[..., ::-1], padding]).reshape(90, -1)
+    octets = (rows if top_down else rows[::-1]).tobytes()
+    columns, height = size
+    if header_size == 12:
+        header = struct.pack("<IHHHH", 12, columns, height, 1, said or bits)
+    else:
+        height = -height if top_down else height
+        header = struct.pack("<IiiHHI", header_size, columns, height, 1, said or bits, compression)
+        header += struct.pack("<IiiII", len(octets), 0, 0, table or 0, 0)
+    head = header + masks + colours
+    begin = 14 + len(head) if start is None else start
+    whole = 14 + len(head) + len(octets)
+    return b"BM" + struct.pack("<IHHI", whole, 0, 0, begin) + head + octets + behind
+
+
+def failed(data: bytes) -> FailureReason:
+    with pytest.raises(ImageFailure) as caught:
+        check_before_opening(data, FileFormat.BMP, Limits())
+    return caught.value.reason
+
+
+SOUND_BITMAPS = {
+    "4 bit": (4, {}),
+    "8 bit": (8, {}),
+    "8 bit, table said": (8, {"table": 256}),
+    "8 bit, table not in the offset": (8, {"start": 54}),
+    "8 bit, OS/2": (8, {"header_size": 12}),
+    "8 bit, OS/2, table not in the offset": (8, {"header_size": 12, "start": 26}),
+    "16 bit with masks": (16, {}),
+    "24 bit": (24, {}),
+    "24 bit, OS/2": (24, {"header_size": 12}),
+    "24 bit, from the top": (24, {"top_down": True}),
+    "24 bit, offset 0": (24, {"start": 0}),
+    "24 bit, two bytes behind": (24, {"behind": b"\0\0"}),
+    "32 bit": (32, {}),
+}
+
+
+@pytest.mark.parametrize(("bits", "options"), SOUND_BITMAPS.values(), ids=SOUND_BITMAPS)
+def test_sound_bitmaps_are_read(bits, options):
+    data = plain_bitmap(bits, **options)
+    check_before_opening(data, FileFormat.BMP, Limits())
+    wanted = PIXELS
+    if bits <= 8:
+        wanted = np.asarray(Image.fromarray(PIXELS).quantize(1 << bits).convert("RGB"))
+    difference = np.abs(decoded(data).pixels.astype(int) - wanted)
+    assert difference.max() <= (8 if bits == 16 else 0)
+
+
+@pytest.mark.parametrize(
+    ("bits", "options"),
+    [
+        (8, {"start": 53}),
+        (8, {"start": 55}),
+        (8, {"start": 54 + 512}),
+        (8, {"start": 54 + 1023}),
+        (8, {"start": 26 + 767, "header_size": 12}),
+        (4, {"start": 54 + 63}),
+        (16, {"start": 54}),
+        (16, {"start": 65}),
+        (24, {"start": 53}),
+        (24, {"start": 25, "header_size": 12}),
+    ],
+)
+def test_a_bitmap_whose_pixels_begin_in_masks_or_colour_table_is_damage(bits, options):
+    assert failed(plain_bitmap(bits, **options)) == FailureReason.DECODE_FAILED
+
+
+@pytest.mark.parametrize(
+    ("bits", "options"),
+    [
+        (24, {"size": (116, 90)}),
+        (24, {"size": (116, 90), "top_down": True}),
+        (24, {"size": (116, 90), "header_size": 12}),
+        (24, {"size": (118, 90)}),
+        (24, {"size": (120, 89)}),
+        (24, {"size": (120, 45)}),
+        (32, {"said": 24}),
+        (32, {"size": (119, 90)}),
+        (24, {"said": 16}),
+        (16, {"size": (60, 90)}),
+        (8, {"size": (116, 90)}),
+        (8, {"size": (116, 90), "start": 54}),
+        (8, {"said": 4}),
+        (24, {"behind": bytes(360)}),
+        (24, {"behind": bytes(3000), "start": 55}),
+    ],
+)
+def test_a_bitmap_that_holds_more_than_its_header_needs_contradicts_it(bits, options):
+    """It used to be drawn sheared, or cut."""
+    assert failed(plain_bitmap(bits, **options)) == FailureReason.HEADER_CONTRADICTS_PIXELS
+
+
+def test_a_profile_behind_the_pixels_is_not_counted():
+    """BITMAPV5HEADER says where it begins."""
+    octets = np.ascontiguousarray(PIXELS[::-1, :, ::-1]).tobytes()
+    profile = bytes(2000)
+    header = struct.pack("<IiiHHIIiiII", 124, 120, 90, 1, 24, 0, len(octets), 0, 0, 0, 0)
+    header += bytes(16) + b"DEBM" + bytes(48) + struct.pack("<III", 4, 124 + len(octets), 2000)
+    header += bytes(4)
+    assert len(header) == 124
+    data = b"BM" + struct.pack("<IHHI", 138 + len(octets) + 2000, 0, 0, 138) + header + octets
+    check_before_opening(data + profile, FileFormat.BMP, Limits())
+    np.testing.assert_array_equal(decoded(data + profile).pixels, PIXELS)

@@ -14,9 +14,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from batch.archive.formats import HEAD_BYTES, FileFormat, sniff
+from batch.archive.formats import CAMERA_RAW_EXTENSIONS, HEAD_BYTES, FileFormat, sniff
 from batch.archive.limits import Limits
 from batch.archive.raster import decode
+from batch.archive.reader import read_image
 from batch.demo.lesions import lesion_image
 from batch.errors import FailureReason, ImageFailure
 from tests.archive.tiff_writer import (
@@ -594,6 +595,39 @@ def test_camera_raw_with_a_mark_of_its_own_is_told_by_it(head):
     assert sniff(head.ljust(HEAD_BYTES, b"\x00")) == FileFormat.UNSUPPORTED_IMAGE
 
 
+MADE = {271: (2, b"NIKON CORPORATION\0")}
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "fields", "reads"),
+    [
+        *((f"a{extension}", COLUMNS, MADE, False) for extension in sorted(CAMERA_RAW_EXTENSIONS)),
+        ("folder/A.NEF", COLUMNS, MADE, False),
+        ("a.nef", 999, MADE, False),
+        ("a.nef", 1000, MADE, True),
+        ("a.nef", COLUMNS, {}, True),
+        ("a.nef.tif", COLUMNS, MADE, True),
+        ("nef/a.tif", COLUMNS, MADE, True),
+        ("nef", COLUMNS, MADE, True),
+        ("a.tiff", COLUMNS, MADE, True),
+    ],
+)
+def test_a_small_page_of_a_camera_under_a_name_of_camera_raw_is_a_preview(
+    tmp_path, name, columns, fields, reads
+):
+    """Some makers hide the sensor's data, so that no field tells of them."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(write(lesion_image(2, ROWS, columns), Tiff(fields=fields)))
+    if reads:
+        assert read_image(path).record.columns == columns
+        return
+    with pytest.raises(ImageFailure) as caught:
+        read_image(path)
+    assert caught.value.reason == FailureReason.UNSUPPORTED_FORMAT
+    assert caught.value.detail == "camera raw holds previews only"
+
+
 def test_directories_in_a_circle_end():
     data = bytearray(pages((PIXELS, {}), (SMALL, {})))
     second = struct.unpack("<I", data[4:8])[0]
@@ -606,3 +640,125 @@ def test_the_writer_of_these_tests_is_tifffiles_to_read():
         found = tifffile.imread(io.BytesIO(write(samples, how)))
         np.testing.assert_array_equal(np.moveaxis(found, 0, -1) if how.separate else found, samples)
     assert packed(np.array([[1, 2], [3, 4]]), 4) == b"\x12\x34"
+
+
+# ---- a directory that does not fit its data
+
+
+def one_column_fewer(samples):
+    return samples, {256: (LONG, [samples.shape[1] - 1])}
+
+
+def alpha_not_declared(samples):
+    alpha = np.full(samples.shape[:2], samples.max(), samples.dtype)
+    return np.dstack([samples, alpha]), {258: (SHORT, [8, 8, 8]), 277: (SHORT, [3])}
+
+
+def depth_not_declared(samples):
+    return samples, {258: None}
+
+
+def half_of_the_rows(samples):
+    return samples, {257: (LONG, [samples.shape[0] // 2])}
+
+
+CONTRADICTIONS = (one_column_fewer, alpha_not_declared, depth_not_declared, half_of_the_rows)
+
+
+@pytest.mark.parametrize("compression", [NONE, LZW, DEFLATE, PACKBITS])
+@pytest.mark.parametrize("strip_rows", [ROWS, 16])
+@pytest.mark.parametrize("contradict", CONTRADICTIONS)
+def test_data_for_more_than_the_header_says_contradict_it(contradict, strip_rows, compression):
+    """They used to be cut to size: sheared, or noise."""
+    samples, fields = contradict(PIXELS)
+    data = write(samples, Tiff(compression=compression, strip_rows=strip_rows, fields=fields))
+    assert refused(data)[0] == FailureReason.HEADER_CONTRADICTS_PIXELS
+
+
+@pytest.mark.parametrize("compression", [NONE, LZW, DEFLATE, PACKBITS])
+@pytest.mark.parametrize("strip_rows", [ROWS, 16])
+def test_sixteen_bits_of_which_eight_are_declared_contradict_the_header(strip_rows, compression):
+    fields = {258: (SHORT, [8, 8, 8])}
+    how = Tiff(bits=16, compression=compression, strip_rows=strip_rows, fields=fields)
+    reason, _ = refused(write(widened(PIXELS, 16), how))
+    assert reason == FailureReason.HEADER_CONTRADICTS_PIXELS
+
+
+@pytest.mark.parametrize("compression", [NONE, LZW, DEFLATE, PACKBITS])
+@pytest.mark.parametrize(
+    ("tile", "fields"),
+    [
+        (None, {278: (LONG, [32])}),
+        (None, {257: (LONG, [20]), 278: (LONG, [10])}),
+        (TILE, {323: (SHORT, [15]), 257: (LONG, [45])}),
+        (TILE, {322: (SHORT, [31])}),
+    ],
+    ids=["fewer strips", "shorter strips", "shorter tiles", "narrower tiles"],
+)
+def test_strips_and_tiles_of_another_size_contradict_the_header(tile, fields, compression):
+    how = Tiff(compression=compression, strip_rows=16, tile=tile, fields=fields)
+    assert refused(write(PIXELS, how))[0] == FailureReason.HEADER_CONTRADICTS_PIXELS
+
+
+@pytest.mark.parametrize("compression", [NONE, DEFLATE])
+def test_a_last_strip_may_be_as_long_as_the_others(compression):
+    """So some writers fill it."""
+    filled = np.pad(PIXELS, ((0, -ROWS % 32), (0, 0), (0, 0)), "edge")
+    assert len(filled) > ROWS
+    how = Tiff(compression=compression, strip_rows=32, fields={257: (LONG, [ROWS])})
+    np.testing.assert_array_equal(decoded(write(filled, how)).pixels, PIXELS)
+
+
+@pytest.mark.parametrize("block", [2, 4, 16, 512])
+def test_what_fills_a_block_behind_a_strip_is_no_matter(block):
+    narrow = PIXELS[:, :67]
+
+    def fill(parts):
+        parts[0][1] += -parts[0][1] % block
+
+    how = Tiff(strip_rows=ROWS, damage=fill, behind=bytes(block))
+    np.testing.assert_array_equal(decoded(write(narrow, how)).pixels, narrow)
+
+
+@pytest.mark.parametrize(
+    ("surplus", "reads"), [(0, True), (8, True), (9, False), (3 * 67, False), (3 * ROWS, False)]
+)
+def test_a_few_bytes_behind_a_strip_are_no_matter(surplus, reads):
+    narrow = PIXELS[:, :67]
+    assert narrow.nbytes % 2 == 0 and (narrow.nbytes + 9) % 2
+
+    def lengthen(parts):
+        parts[0][1] += surplus
+
+    data = write(narrow, Tiff(strip_rows=ROWS, damage=lengthen, behind=bytes(surplus)))
+    if reads:
+        np.testing.assert_array_equal(decoded(data).pixels, narrow)
+    else:
+        assert refused(data)[0] == FailureReason.HEADER_CONTRADICTS_PIXELS
+
+
+@pytest.mark.parametrize("compression", [JPEG, DEFLATE])
+def test_a_part_with_many_more_rows_than_the_page_contradicts_it(compression):
+    fields = {257: (LONG, [ROWS // 2]), 278: (LONG, [ROWS])}
+    how = Tiff(YCBCR if compression == JPEG else RGB, compression=compression, strip_rows=ROWS)
+    reason, _ = refused(write(PIXELS, replace(how, fields=fields)))
+    assert reason == FailureReason.HEADER_CONTRADICTS_PIXELS
+
+
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("strip_rows", [1, 16, 30, ROWS])
+def test_rows_of_a_strip_that_are_not_said_follow_from_the_byte_counts(strip_rows, bits, separate):
+    how = Tiff(bits=bits, separate=separate, strip_rows=strip_rows, fields={278: None})
+    np.testing.assert_array_equal(decoded(write(widened(PIXELS, bits), how)).pixels, PIXELS)
+
+
+def test_rows_of_a_strip_that_nothing_tells_are_not_guessed():
+    def shorten(parts):
+        parts[1][1] -= 1
+
+    data = write(PIXELS, Tiff(damage=shorten, fields={278: None}))
+    assert refused(data)[0] in (
+        FailureReason.DECODE_FAILED,
+        FailureReason.HEADER_CONTRADICTS_PIXELS,
+    )
