@@ -226,7 +226,7 @@ BOMBS = (
     Bomb("text-200mb.png", _png_with_inflating_text, "scored"),
     Bomb("profile-200mb.png", _png_with_inflating_profile, "scored"),
     Bomb("strip-200mb.tif", lambda: _tiff_of_one_strip(300, 200_000_000), "decode_failed"),
-    Bomb("real-9900.tif", lambda: _tiff_of_one_strip(9_900), "scored", allowed_mb=1200),
+    Bomb("real-9900.tif", lambda: _tiff_of_one_strip(9_900), "one_colour", allowed_mb=1200),
     Bomb("header-65500.jpg", lambda: _jpeg_with_size(65_500, 65_500)),
     Bomb(
         "scans-5000.jpg",

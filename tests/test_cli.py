@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from batch.cli import main
 from batch.demo.archive import EXPECTED_STATES
 from batch.errors import ExitCode
 from tests.small_model import SCORE
-from tests.support import REPOSITORY, as_nobody, on_a_terminal
+from tests.support import REPOSITORY, as_nobody, on_a_terminal, open_to_all
 
 
 @pytest.fixture(scope="module")
@@ -255,14 +254,6 @@ def test_a_folder_that_may_not_be_entered_exits_with_2(tmp_path, capsys):
         code = main([*SCORE, str(closed / "archive"), "--output", str(tmp_path / "r")])
     assert code == ExitCode.USAGE
     assert "ARCHIVE: cannot look into" in capsys.readouterr().err
-
-
-def open_to_all(*paths: Path) -> None:
-    """Let others enter: pytest's own folders are closed."""
-    for path in paths:
-        for folder in (path, *path.parents):
-            if Path(tempfile.gettempdir()) in folder.parents:
-                folder.chmod(0o755)
 
 
 @pytest.mark.parametrize("thing", ["latest", "runs", ".in-progress"])

@@ -12,7 +12,7 @@ from batch.cli import main
 from batch.errors import ExitCode
 from tests.faults.nights import write_image
 from tests.small_model import SCORE
-from tests.support import as_nobody
+from tests.support import as_nobody, open_to_all
 
 
 @pytest.fixture
@@ -80,8 +80,7 @@ def test_a_folder_that_cannot_be_written_is_refused(world, capsys, option):
     for path in (world, *world.rglob("*")):
         if path.name not in ("key", "pipe"):
             path.chmod(0o777 if path.is_dir() else 0o666)
-    for path in (world.parent, world.parent.parent):
-        path.chmod(0o755)
+    open_to_all(world.parent)
     (world / "folder").chmod(0o555)
     words = [*SCORE, str(world / "archive"), "--output", str(world / "reports")]
     with as_nobody():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests import support
 from tests.faults.nights import World, make_world
 
 
@@ -34,11 +34,4 @@ def world(untouched: World, tmp_path: Path) -> World:
 @pytest.fixture
 def open_to_all() -> Callable[..., None]:
     """Lets others enter and read: pytest's own folders are closed."""
-
-    def open_all(*paths: Path) -> None:
-        for path in paths:
-            for folder in (path, *path.parents):
-                if Path(tempfile.gettempdir()) in folder.parents:
-                    folder.chmod(0o755)
-
-    return open_all
+    return support.open_to_all

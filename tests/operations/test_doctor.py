@@ -27,7 +27,7 @@ from batch.operations.doctor import (
     space_checks,
 )
 from tests.operations import night, point_latest
-from tests.support import as_nobody
+from tests.support import as_nobody, open_to_all
 
 OK, WARNING, FAILED = Status
 
@@ -336,8 +336,7 @@ def test_of_reports_that_cannot_be_nothing_else_is_tried(no_machine, tmp_path):
 @pytest.mark.parametrize("name", ["reports", "new/reports"])
 def test_a_parent_that_cannot_be_written_is_said(no_machine, tmp_path, name):
     (tmp_path / "closed").mkdir(mode=0o555)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    open_to_all(tmp_path)
     with as_nobody():
         checks = examine(None, tmp_path / "closed" / name, None)
     failed = [check for check in checks if check.status == FAILED]
