@@ -23,6 +23,7 @@ from batch.reports.identity import told_changes
 from batch.reports.storage import RUN_FILE, LocalReports, read_json
 from batch.review.contract import ReviewFacts
 from batch.review.frames import model_names
+from batch.review.mark_limits import remembered_until
 from batch.review.remembered import Remembered
 from batch.review.tiers import near_from
 from batch.review.worklist import DETAIL_COLUMNS, GROUPING_COLUMNS, Tonight
@@ -154,7 +155,8 @@ def read_remembered(reports: LocalReports, run_id: str) -> Remembered:
         if night is None:
             continue
         with suppress(*_UNREADABLE):
-            return Remembered(night, _rows(folder / f"{WORKLIST}.parquet"), alerted)
+            rows = _rows(folder / f"{WORKLIST}.parquet")
+            return Remembered(night, remembered_until(rows, night), alerted)
         with suppress(*_UNREADABLE):
             ids = tables.read_file_columns(folder / "alerts.parquet", ["image_id"])
             alerted |= dict.fromkeys(ids["image_id"].to_pylist(), night)  # the oldest night stays
