@@ -148,6 +148,7 @@ def figures(worklist: ReviewWorklist, marks: Marks) -> dict[str, Any]:
         "marks": {**facts.marks, "not_understood": marks.not_understood},
         "marks_not_understood": marks.not_understood,
         "marks_problems": list(marks.problems[:PROBLEMS_TOLD]),
+        "marks_of_nobody": list(facts.marks_of_nobody[:PROBLEMS_TOLD]),
     }
 
 

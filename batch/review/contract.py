@@ -171,6 +171,7 @@ class ReviewFacts:
     archive: Mapping[str, int]
     previous_night: str | None = None
     notes: tuple[str, ...] = ()
+    marks_of_nobody: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     marks: Mapping[str, int] = field(default_factory=dict)
 

@@ -48,10 +48,13 @@ def lesion_row(
     scored = numbers or _NO_NUMBERS
     was, was_by = _previous(lesion, links.by_key.get(lesion.key), night)
     changed = image_changes(lesion, links, datetime.fromisoformat(night))
+    scored_ids = {image["image_id"] for image in images}
+    copies = [row for row in lesion.unreadable if row["image_id"] in scored_ids]
     facts = {
         "score_tier": score_tier,
         "readable": bool(images),
-        "unreadable_count": len({row["image_id"] for row in lesion.unreadable}),
+        "unreadable_count": len({row["image_id"] for row in lesion.unreadable} - scored_ids),
+        "unreadable_copies": len(copies),
         "models": scored["models"],
         "copies": max((image["copies"] for image in images), default=1),
         "patients": scored["patients"],
@@ -86,7 +89,8 @@ def lesion_row(
         "accession_numbers": _known(images, "accession_number"),
         **_standing_columns(standing),
     }
-    row["reason"] = reason(row, standing, [each["reason"] for each in lesion.unreadable], changed)
+    why_unreadable = [each["reason"] for each in lesion.unreadable]
+    row["reason"] = reason(row, standing, why_unreadable, changed, len(copies))
     return row
 
 

@@ -118,7 +118,7 @@ def build(
     taken = len(marks_taken(assigned, lesions, left, links, remembered, tonight.facts.night))
     counted = {"taken": taken, "without_effect": len(made) - taken}
     facts = _facts(tonight, whole.counts(unscored), marks, assigned, remembered)
-    facts = _with_marks(facts, counted, assigned.unmatched)
+    facts = _with_marks(facts, counted, len(assigned.unmatched))
     return ReviewWorklist(
         lesions=frame,
         images=image_frame(
@@ -245,18 +245,22 @@ def _facts(
     archive = {
         **counted,
         "marks": len(set(marks.found)),
-        "marks_unmatched": assigned.unmatched,
+        "marks_unmatched": len(assigned.unmatched),
     }
     notes = list(tonight.facts.notes) + list(marks.problems[:_PROBLEMS_TOLD])
     if len(marks.problems) > _PROBLEMS_TOLD:
         notes.append(f"{len(marks.problems) - _PROBLEMS_TOLD} more lines of marks do not count.")
-    if assigned.unmatched:
-        notes.append(f"{assigned.unmatched} marks name no lesion or image that is known here.")
+    of_nobody = [f"{mark.place} {_NAMES_NOTHING}." for mark in assigned.unmatched if mark.place]
+    if count := len(assigned.unmatched):
+        marks_name = "1 mark names" if count == 1 else f"{count} marks name"
+        notes.append(f"{marks_name} no lesion or image that is known here.")
+        notes += of_nobody[:_PROBLEMS_TOLD]
     return replace(
         tonight.facts,
         archive={**tonight.facts.archive, **archive},
         previous_night=remembered.night,
         notes=tuple(notes),
+        marks_of_nobody=tuple(of_nobody),
     )
 
 
@@ -274,3 +278,4 @@ def _with_marks(facts: ReviewFacts, counted: Mapping[str, int], unmatched: int) 
 
 
 _PROBLEMS_TOLD = 20
+_NAMES_NOTHING = "names no lesion or image that is known here"
