@@ -39,11 +39,12 @@ def flags(
     """A lesion's flags, sorted.
 
     Args:
-        facts: score_tier, readable (int), unreadable_count, unreadable_copies, models, copies, patients, shared,
-            mark_without_effect. of_images: the flags of its images.
+        facts: score_tier, readable (int), unreadable_count, unreadable_copies, models, copies,
+            patients, shared, mark_without_effect. of_images: the flags of its images.
     """
     is_open_alert = standing.tier == Tier.ALERT and standing.status != Status.REVIEWED
     score_tier = facts["score_tier"]
+    some_unreadable = facts["unreadable_count"] + facts["unreadable_copies"]
     found = {flag for each in of_images for flag in each}
     found |= {
         name
@@ -51,10 +52,7 @@ def flags(
             ("left_archive", score_tier is None),
             ("below_threshold_now", is_open_alert and score_tier in _BELOW_ALERT),
             ("no_longer_readable", is_open_alert and score_tier == Tier.UNREADABLE),
-            (
-                "unreadable_images",
-                (facts["unreadable_count"] or facts["unreadable_copies"]) and facts["readable"],
-            ),
+            ("unreadable_images", some_unreadable > 0 and facts["readable"]),
             ("mixed_models", facts["models"] > 1),
             ("copies", facts["copies"] > 1),
             ("several_patients", facts["patients"] > 1),
