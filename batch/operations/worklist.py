@@ -11,6 +11,7 @@ import webbrowser
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def rebuild(
     fresh = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         fresh.mkdir(parents=True)
-        said = morning(NightPlace(reports, folder, run), fresh, options, pictures)
+        place_of_night = NightPlace(reports, folder, run, marked_until=datetime.now(UTC))
+        said = morning(place_of_night, fresh, options, pictures)
         _check_made(said)
         put_in_place(fresh, target)
     except OSError as error:

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -33,6 +34,7 @@ from batch.reports.storage import LocalReports
 from batch.review import page, thumbnails
 from batch.review.contract import ReviewWorklist, Status, Tier
 from batch.review.mark_files import is_mark_file
+from batch.review.mark_limits import without_future
 from batch.review.marks import Marks, read_marks
 from batch.review.night_report import NightReport
 from batch.review.patterns import lesion_pattern
@@ -58,13 +60,18 @@ class Pictures:
 
 @dataclass(frozen=True)
 class NightPlace:
-    """A night that is reviewed. folder: of its tables. run: run.json, or what there is of it."""
+    """A night that is reviewed.
+
+    folder: of its tables. run: run.json, or what there is of it. marked_until: for a list made
+    anew, now; None for a night that is being made, whose images no mark can have seen.
+    """
 
     reports: LocalReports
     folder: Path
     run: Mapping[str, Any]
     provenance: Mapping[str, Any] | None = None
     canary: Canary | None = None
+    marked_until: datetime | None = None
 
 
 def morning(
@@ -102,6 +109,8 @@ def make_worklist(place: NightPlace, options: ReviewOptions) -> tuple[ReviewWork
     """The worklist of a night, and the marks that were read for it."""
     run_id = place.run["run_id"]
     marks = reduce(add, map(read_marks, mark_files(place.reports.root, options)), Marks())
+    until = place.marked_until or datetime.fromisoformat(place.run["started_at"])
+    marks = without_future(marks, until, max(until, datetime.now(UTC)))
     pattern = lesion_pattern(options.lesion_pattern) if options.lesion_pattern else None
     worklist = build(
         read_tonight(place.folder, place.run),
@@ -139,6 +148,7 @@ def figures(worklist: ReviewWorklist, marks: Marks) -> dict[str, Any]:
         "marks": {**facts.marks, "not_understood": marks.not_understood},
         "marks_not_understood": marks.not_understood,
         "marks_problems": list(marks.problems[:PROBLEMS_TOLD]),
+        "marks_of_nobody": list(facts.marks_of_nobody[:PROBLEMS_TOLD]),
     }
 
 

@@ -23,6 +23,8 @@ from batch.reports.identity import told_changes
 from batch.reports.storage import RUN_FILE, LocalReports, read_json
 from batch.review.contract import ReviewFacts
 from batch.review.frames import model_names
+from batch.review.lesion_images import EarlierScore
+from batch.review.mark_limits import remembered_until
 from batch.review.remembered import Remembered
 from batch.review.tiers import near_from
 from batch.review.worklist import DETAIL_COLUMNS, GROUPING_COLUMNS, Tonight
@@ -41,7 +43,10 @@ _FEW_WORDS = (
 )  # fmt: skip
 """The same words in many rows: read as numbers that stand for them."""
 
-_SCORES = ("image_id", "melanoma_score", "scored_at", "model_id", "model_version", "model_sha256")
+_SCORES = (
+    "image_id", "melanoma_score", "scored_at", "model_id", "model_version", "model_sha256", "path",
+    "lesion_id",
+)  # fmt: skip
 _UNREADABLE = (OSError, pa.ArrowException, SchemaMismatch, KeyError, ValueError)
 """What a damaged file of an earlier night raises; the night is passed over."""
 
@@ -136,7 +141,7 @@ class NightSources:
             start += len(part)
         return pd.DataFrame(found, columns=list(DETAIL_COLUMNS), index=wanted, dtype=object)
 
-    def history(self, image_ids: Collection[str]) -> Iterator[tuple[str, datetime, float, str]]:
+    def history(self, image_ids: Collection[str]) -> Iterator[tuple[str, EarlierScore]]:
         """Scores of earlier nights."""
         ids = pa.array(sorted(image_ids), pa.string())
         for run_id in _earlier(self.reports, self.run_id)[:MOST_NIGHTS] if len(ids) else ():
@@ -154,7 +159,8 @@ def read_remembered(reports: LocalReports, run_id: str) -> Remembered:
         if night is None:
             continue
         with suppress(*_UNREADABLE):
-            return Remembered(night, _rows(folder / f"{WORKLIST}.parquet"), alerted)
+            rows = _rows(folder / f"{WORKLIST}.parquet")
+            return Remembered(night, remembered_until(rows, night), alerted)
         with suppress(*_UNREADABLE):
             ids = tables.read_file_columns(folder / "alerts.parquet", ["image_id"])
             alerted |= dict.fromkeys(ids["image_id"].to_pylist(), night)  # the oldest night stays
@@ -175,13 +181,17 @@ def _earlier(reports: LocalReports, run_id: str) -> list[str]:
     return [night for night in reports.nights() if is_earlier(night, run_id)]
 
 
-def _scores(folder: Path, ids: pa.Array) -> Iterator[tuple[str, datetime, float, str]]:
+def _scores(folder: Path, ids: pa.Array) -> Iterator[tuple[str, EarlierScore]]:
     for part in tables.stream("predictions", folder, _SCORES):
         found = part.filter(pc.is_in(part["image_id"], value_set=ids)).to_pandas()
         if len(found):
-            columns = found["image_id"], found["scored_at"], found["melanoma_score"]
-            for image_id, when, score, model in zip(*columns, model_names(found), strict=True):
-                yield image_id, when.to_pydatetime(), score, model
+            names = "image_id", "scored_at", "melanoma_score", "path", "lesion_id"
+            columns = [found[name] for name in names]
+            for image_id, when, score, path, lesion, model in zip(
+                *columns, model_names(found), strict=True
+            ):
+                place = path, lesion if isinstance(lesion, str) else None
+                yield image_id, EarlierScore(when.to_pydatetime(), score, model, place)
 
 
 def _rows(file: Path) -> tuple[dict[str, Any], ...]:

@@ -41,8 +41,9 @@ def marks_lines(review: Mapping[str, Any]) -> list[str]:
         f"Marks      {told.get('taken', 0):>8} taken, {told.get('without_effect', 0)} without "
         f"effect, {f'{lost} NOT UNDERSTOOD' if lost else 'all understood'}"
     ]
-    problems = [str(each) for each in at(made, "marks_problems") or ()]
-    lines += [f"           {problem}" for problem in problems[:_ROWS_TOLD]]
-    if len(problems) > _ROWS_TOLD:
-        lines.append("           and more; the page names them")
+    for kind in ("marks_problems", "marks_of_nobody"):
+        rows = [str(each) for each in at(made, kind) or ()]
+        lines += [f"           {row}" for row in rows[:_ROWS_TOLD]]
+        if len(rows) > _ROWS_TOLD:
+            lines.append("           and more; the page names them")
     return lines

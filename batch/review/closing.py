@@ -17,7 +17,7 @@ class Assigned:
 
     of_lesions: Mapping[str, Sequence[Mark]]
     of_images: Mapping[str, Sequence[Mark]]
-    unmatched: int
+    unmatched: Sequence[Mark]
 
     def keys(self) -> set[str]:
         """Lesions with a mark."""
@@ -54,7 +54,7 @@ def assign(
     images_of = {row["lesion_key"]: row["image_ids"] for row in rows}
     of_lesions: dict[str, list[Mark]] = defaultdict(list)
     single: dict[str, list[Mark]] = defaultdict(list)
-    unmatched = 0
+    unmatched: list[Mark] = []
     for mark in marks:
         named = _known(mark.lesion_key or "", keys, images_of)
         ids = images_of.get(named, ()) if named else (_known(mark.image_id or "", lesions_of),)
@@ -62,7 +62,8 @@ def assign(
         found = {named} if named in keys else by_image
         for key in found:
             (of_lesions if named else single)[key].append(mark)
-        unmatched += not found
+        if not found:
+            unmatched.append(mark)
     return Assigned(of_lesions, single, unmatched)
 
 

@@ -158,6 +158,7 @@ class ReviewFacts:
     sentences on what this worklist lacks or what went wrong (e.g. marks that could not be read).
     changed: sentences on options that decide which images are one lesion, and are others than the
     night before. marks: different marks by what became of them, "taken" and "without_effect".
+    marks_of_nobody: sentences, with file and row, on marks that name nothing known here.
     """
 
     run_id: str
@@ -171,6 +172,7 @@ class ReviewFacts:
     archive: Mapping[str, int]
     previous_night: str | None = None
     notes: tuple[str, ...] = ()
+    marks_of_nobody: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     marks: Mapping[str, int] = field(default_factory=dict)
 

@@ -16,7 +16,7 @@ from batch.review.contract import (
     Status,
 )
 from batch.review.image_changes import ImageChanges, image_changes
-from batch.review.lesion_rows import Lesion, LesionImage
+from batch.review.lesion_images import Lesion, LesionImage
 from batch.review.remembered import Links, Remembered, Row
 from batch.review.tiers import TIERS, in_order
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from batch.review.remembered import Links, Row
 
 if TYPE_CHECKING:
-    from batch.review.lesion_rows import Lesion
+    from batch.review.lesion_images import Lesion
 
 
 @dataclass(frozen=True)

@@ -3,92 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from batch.review.closing import Assigned
 from batch.review.contract import Tier
 from batch.review.image_changes import image_changes
+from batch.review.lesion_images import Lesion
 from batch.review.marks import Mark
 from batch.review.remembered import Links, Remembered, Row, before_of
 from batch.review.standing import Before, Review, SeenImage, Standing, review_of, stand
 from batch.review.tiers import TIERS
 from batch.review.wording import flags, reason
-
-
-@dataclass(frozen=True, eq=False)
-class LesionImage:
-    """An image with a score. row: its columns. earlier: (night, score, model version), before the
-    present score, oldest first. now: the night of the present score.
-    """
-
-    row: Mapping[str, Any]
-    earlier: Sequence[tuple[datetime, float, str]]
-    now: datetime
-
-    @staticmethod
-    def of(
-        row: Mapping[str, Any],
-        night: datetime,
-        is_new: bool,
-        history: Sequence[tuple[datetime, float, str]],
-    ) -> LesionImage:
-        """An image of tonight.
-
-        Args:
-            is_new: scored tonight, not remembered. history: of its id, in any order.
-        """
-        now = night if is_new else row["scored_at"].to_pydatetime()
-        earlier = sorted(each for each in history if each[0] < now)
-        return LesionImage(row, earlier, now)
-
-    def seen(self) -> SeenImage:
-        """Its scores in time."""
-        scores = [(when, score) for when, score, _ in self.earlier]
-        scores.append((self.now, self.row["melanoma_score"]))
-        return SeenImage(self.row["image_id"], scores[0][0], scores)
-
-    def before(self, night: datetime) -> tuple[float, str] | None:
-        """Score and model version as the night before left them."""
-        if self.now < night:
-            return self.row["melanoma_score"], self.row["model_version"]
-        return self.earlier[-1][1:] if self.earlier else None
-
-
-@dataclass(frozen=True, eq=False)
-class Lesion:
-    """A lesion's images. unreadable: rows of `unscored`, with image_id and since."""
-
-    key: str
-    images: list[LesionImage] = field(default_factory=list)
-    unreadable: list[Mapping[str, Any]] = field(default_factory=list)
-
-    def paths(self) -> dict[str, str]:
-        """image_id to path, by id."""
-        found = {row["image_id"]: row["path"] for row in self.unreadable}
-        found |= {image.row["image_id"]: image.row["path"] for image in self.images}
-        return dict(sorted(found.items()))
-
-    def seen(self) -> list[SeenImage]:
-        """Its images in time."""
-        scored = {image.row["image_id"]: image.seen() for image in self.images}
-        others = {
-            row["image_id"]: SeenImage(row["image_id"], row["since"]) for row in self.unreadable
-        }
-        return list({**others, **scored}.values())
-
-    def asking(self) -> set[str]:
-        """Images that ask for a look by themselves."""
-        below = TIERS.index(Tier.BELOW)
-        ids = {image.row["image_id"] for image in self.images if image.row["code"] < below}
-        return ids | {row["image_id"] for row in self.unreadable}
-
-    def before(self, night: datetime) -> tuple[float, str] | None:
-        """Highest score of the night before, and its model version; None: not known."""
-        found = [before for image in self.images if (before := image.before(night))]
-        return max(found) if found else None
 
 
 def lesion_row(
@@ -107,7 +34,7 @@ def lesion_row(
     paths = lesion.paths()
     score_tier = Tier.UNREADABLE if numbers is None else TIERS[numbers["code"]]
     mark = assigned.mark(lesion.key, lesion.asking())
-    review = review_of(mark, lesion.seen()) if mark else None
+    review = _review_of(mark, lesion, links, remembered, night)
     before = links.before(lesion.key, paths)
     alerts = [since for i in paths if (since := remembered.alerted.get(i))]
     score = None if numbers is None else numbers["max_score"]
@@ -121,15 +48,19 @@ def lesion_row(
     scored = numbers or _NO_NUMBERS
     was, was_by = _previous(lesion, links.by_key.get(lesion.key), night)
     changed = image_changes(lesion, links, datetime.fromisoformat(night))
+    scored_ids = {image["image_id"] for image in images}
+    copies = [row for row in lesion.unreadable if row["image_id"] in scored_ids]
     facts = {
         "score_tier": score_tier,
         "readable": bool(images),
-        "unreadable_count": len({row["image_id"] for row in lesion.unreadable}),
+        "unreadable_count": len({row["image_id"] for row in lesion.unreadable} - scored_ids),
+        "unreadable_copies": len(copies),
         "models": scored["models"],
         "copies": max((image["copies"] for image in images), default=1),
         "patients": scored["patients"],
         "shared": any(image["shared"] for image in both),
-        "mark_without_effect": mark is not None and review is None,
+        "mark_without_effect": mark is not None
+        and (standing.review is None or standing.review.reviewed_at < mark.reviewed_at),
     }
     row: dict[str, Any] = {
         "lesion_key": lesion.key,
@@ -158,7 +89,8 @@ def lesion_row(
         "accession_numbers": _known(images, "accession_number"),
         **_standing_columns(standing),
     }
-    row["reason"] = reason(row, standing, [each["reason"] for each in lesion.unreadable], changed)
+    why_unreadable = [each["reason"] for each in lesion.unreadable]
+    row["reason"] = reason(row, standing, why_unreadable, changed, len(copies))
     return row
 
 
@@ -189,6 +121,20 @@ _OF_THAT_NIGHT = {"below_threshold_now", "image_added", "image_gone", "image_rep
 """Flags that say nothing any more once every image has left."""
 
 
+def _review_of(
+    mark: Mark | None, lesion: Lesion, links: Links, remembered: Remembered, night: str
+) -> Review | None:
+    if mark is None:
+        return None
+    own = links.by_key.get(lesion.key)
+    others = links.by_image.get(lesion.key, ())  # under the key that the mark names, it may be
+    named = [row for row in others if row["lesion_key"] == mark.lesion_key]
+    rows = named if own is None else [own]
+    tonight = datetime.fromisoformat(night)
+    listed = datetime.fromisoformat(remembered.night) if remembered.night else tonight
+    return review_of(mark, lesion.seen(rows, listed, tonight))
+
+
 def _review_of_left(row: Row, assigned: Assigned) -> Review | None:
     ids, scores = row["image_ids"], row["image_scores"]
     since = datetime.fromisoformat(row["first_listed_at"])
@@ -198,7 +144,12 @@ def _review_of_left(row: Row, assigned: Assigned) -> Review | None:
 
 
 def marks_taken(
-    assigned: Assigned, lesions: Mapping[str, Lesion], left: Mapping[str, Row], links: Links
+    assigned: Assigned,
+    lesions: Mapping[str, Lesion],
+    left: Mapping[str, Row],
+    links: Links,
+    remembered: Remembered,
+    night: str,
 ) -> set[Mark]:
     """The marks of lesions on which a mark acts, tonight or since an earlier night; all others are
     without effect.
@@ -213,7 +164,7 @@ def marks_taken(
             review, before = _review_of_left(left[key], assigned), before_of(left[key])
         else:
             mark = assigned.mark(key, lesions[key].asking())
-            review = review_of(mark, lesions[key].seen()) if mark else None
+            review = _review_of(mark, lesions[key], links, remembered, night)
             before = links.before(key, lesions[key].paths())
         review = review or (before.review if before else None)
         named = {*assigned.of_lesions.get(key, ()), *assigned.of_images.get(key, ())}

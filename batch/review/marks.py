@@ -10,7 +10,7 @@ import csv
 import math
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -36,7 +36,8 @@ class Mark:
     """One line of reviewed.csv.
 
     lesion_key, image_id: one of both. reviewed_at: with time zone. score, image_count: what the
-    page showed of the lesion then; None where the line does not tell.
+    page showed of the lesion then; None where the line does not tell. place: file and row, for a
+    person.
     """
 
     lesion_key: str | None
@@ -46,6 +47,7 @@ class Mark:
     reviewed_at: datetime
     score: float | None = None
     image_count: int | None = None
+    place: str = field(default="", compare=False)
 
     @property
     def reopens(self) -> bool:
@@ -151,13 +153,13 @@ def _rows(rows: Iterable[tuple[int, Mapping[str, object]]], name: str) -> Marks:
     found, problems = [], []
     for number, cells in told:
         try:
-            found.append(_mark(cells, known))
+            found.append(_mark(cells, known, f"{name}: row {number}"))
         except ValueError as error:
             problems.append(f"{name}: row {number} does not count: {error}.")
     return Marks(tuple(found), tuple(problems), len(problems))
 
 
-def _mark(cells: Mapping[str, str], known: Orders) -> Mark:
+def _mark(cells: Mapping[str, str], known: Orders, place: str) -> Mark:
     if not (cells["lesion_key"].strip() or cells["image_id"].strip()):
         raise ValueError("neither lesion_key nor image_id")
     if not cells["decision"]:
@@ -170,6 +172,7 @@ def _mark(cells: Mapping[str, str], known: Orders) -> Mark:
         reviewed_at=instant(from_spreadsheet(cells["reviewed_at"]), known),
         score=_score(cells["score"]),
         image_count=_count(cells["image_count"]),
+        place=place,
     )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from batch.review.contract import CHANGE_COLUMNS, Tier
 from batch.review.frames import records
-from batch.review.lesion_rows import Lesion, LesionImage
+from batch.review.lesion_images import Lesion, LesionImage
 from batch.review.remembered import Links, Remembered, Row
 from batch.review.tiers import TIERS
 
@@ -44,7 +44,7 @@ def changes(
         lesion = known.get(key)
         if lesion is None or key in links.by_key or key in links.by_image:
             continue
-        there = [image for image in lesion.images if image.seen().since <= before]
+        there = [image for image in lesion.images if image.first_scored <= before]
         if there:  # not on the last list: it was below the band
             was = _below(there[0].row["model_version"], there, before)
             rows.append((key, Tier.BELOW, _tier(now["score_tier"]), _why(was, now, lesion)))

@@ -20,7 +20,7 @@ FLAGS = {
     "left_archive": "none of its images is in the archive any more",
     "below_threshold_now": "an alert of an earlier night; tonight's score is below the threshold",
     "no_longer_readable": "an alert of an earlier night; tonight none of its images can be read",
-    "unreadable_images": "some of its images could not be read",
+    "unreadable_images": "some of its images, or copies of them, could not be read",
     "mixed_models": "its images were scored by several models, which do not compare",
     "copies": "the same image lies in several files; it counts once, with its highest score",
     "several_patients": "its images name several patients",
@@ -39,11 +39,12 @@ def flags(
     """A lesion's flags, sorted.
 
     Args:
-        facts: score_tier, readable (int), unreadable_count, models, copies, patients, shared,
-            mark_without_effect. of_images: the flags of its images.
+        facts: score_tier, readable (int), unreadable_count, unreadable_copies, models, copies,
+            patients, shared, mark_without_effect. of_images: the flags of its images.
     """
     is_open_alert = standing.tier == Tier.ALERT and standing.status != Status.REVIEWED
     score_tier = facts["score_tier"]
+    some_unreadable = facts["unreadable_count"] + facts["unreadable_copies"]
     found = {flag for each in of_images for flag in each}
     found |= {
         name
@@ -51,7 +52,7 @@ def flags(
             ("left_archive", score_tier is None),
             ("below_threshold_now", is_open_alert and score_tier in _BELOW_ALERT),
             ("no_longer_readable", is_open_alert and score_tier == Tier.UNREADABLE),
-            ("unreadable_images", facts["unreadable_count"] > 0 and facts["readable"]),
+            ("unreadable_images", some_unreadable > 0 and facts["readable"]),
             ("mixed_models", facts["models"] > 1),
             ("copies", facts["copies"] > 1),
             ("several_patients", facts["patients"] > 1),
@@ -71,12 +72,14 @@ def reason(
     standing: Standing,
     why_unreadable: Sequence[str],
     images_changed: ImageChanges | None = None,
+    unreadable_copies: int = 0,
 ) -> str:
     """Why a lesion stands here.
 
     Args:
         row: a row of `LESION_COLUMNS` without reason. why_unreadable: reasons, of its images.
         images_changed: since the night before; None: nothing is to be said.
+        unreadable_copies: files that could not be read, of images that another file has.
     """
     changed = [*(images_changed or ImageChanges()).sentences()]
     if standing.status == Status.REVIEWED and standing.review is not None:
@@ -94,9 +97,12 @@ def reason(
         sentences.append(
             f"Stands out among the {row['lesions_of_patient']} lesions of its patient."
         )
-    if "unreadable_images" in row["flags"]:
+    if row["unreadable_count"] and row["image_scores"] and row["score_tier"] is not None:
         images = "1 image" if row["unreadable_count"] == 1 else f"{row['unreadable_count']} images"
         sentences.append(f"{images} of {row['image_count']} could not be read.")
+    if unreadable_copies:
+        copies = "1 copy of an image" if unreadable_copies == 1 else f"{unreadable_copies} copies"
+        sentences.append(f"{copies} could not be read; another file of the image was scored.")
     if NEARLY_UNIFORM in row["flags"]:
         sentences.append(_UNIFORM)
     return " ".join(sentences)

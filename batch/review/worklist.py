@@ -19,7 +19,8 @@ from batch.review.closing import Assigned, assign
 from batch.review.contract import ReviewFacts, ReviewWorklist
 from batch.review.frames import image_frame, lesion_frame, records, unreadable_frame
 from batch.review.grouping import group_unscored
-from batch.review.lesion_rows import Lesion, LesionImage, left_row, lesion_row, marks_taken
+from batch.review.lesion_images import EarlierScore, Lesion, LesionImage
+from batch.review.lesion_rows import left_row, lesion_row, marks_taken
 from batch.review.marks import Mark, Marks
 from batch.review.remembered import Links, Remembered, link
 from batch.review.tier_changes import changes
@@ -42,7 +43,7 @@ DETAIL_COLUMNS = (
 
 
 _OF_FEW = (
-    "study_instance_uid", "patient_id", "issuer_of_patient_id", "run_id", "scored_at",
+    "lesion_id", "study_instance_uid", "patient_id", "issuer_of_patient_id", "run_id", "scored_at",
 )  # fmt: skip
 
 
@@ -53,8 +54,8 @@ class Sources(Protocol):
         """`DETAIL_COLUMNS` of these rows of the night's images; same index."""
         ...
 
-    def history(self, image_ids: Collection[str]) -> Iterable[tuple[str, datetime, float, str]]:
-        """Scores of all nights: image_id, night (UTC), score, `model_name`."""
+    def history(self, image_ids: Collection[str]) -> Iterable[tuple[str, EarlierScore]]:
+        """Scores of earlier nights, by image_id."""
         ...
 
 
@@ -114,10 +115,10 @@ def build(
     rows = _rows(tonight, close, lesions, links, assigned, remembered)
     listed = {row["lesion_key"] for row in rows}
     frame = lesion_frame(rows)
-    taken = len(marks_taken(assigned, lesions, left, links))
+    taken = len(marks_taken(assigned, lesions, left, links, remembered, tonight.facts.night))
     counted = {"taken": taken, "without_effect": len(made) - taken}
     facts = _facts(tonight, whole.counts(unscored), marks, assigned, remembered)
-    facts = _with_marks(facts, counted, assigned.unmatched)
+    facts = _with_marks(facts, counted, len(assigned.unmatched))
     return ReviewWorklist(
         lesions=frame,
         images=image_frame(
@@ -195,9 +196,9 @@ def _lesions(
     images = close.distinct[close.distinct["lesion_key"].isin(list(keys))]
     images = images.join(tonight.images[list(_OF_FEW)])
     details = sources.details(images.index).loc[images.index, list(DETAIL_COLUMNS)]
-    history: dict[str, list[tuple[datetime, float, str]]] = defaultdict(list)
-    for image_id, when, score, by in sources.history(set(images["image_id"])):
-        history[image_id].append((when, score, by))
+    history: dict[str, list[EarlierScore]] = defaultdict(list)
+    for image_id, earlier in sources.history(set(images["image_id"])):
+        history[image_id].append(earlier)
     night = datetime.fromisoformat(tonight.facts.night)
     found = {key: Lesion(key) for key in keys}
     for row, detail in zip(records(images), records(details), strict=True):
@@ -244,18 +245,22 @@ def _facts(
     archive = {
         **counted,
         "marks": len(set(marks.found)),
-        "marks_unmatched": assigned.unmatched,
+        "marks_unmatched": len(assigned.unmatched),
     }
     notes = list(tonight.facts.notes) + list(marks.problems[:_PROBLEMS_TOLD])
     if len(marks.problems) > _PROBLEMS_TOLD:
         notes.append(f"{len(marks.problems) - _PROBLEMS_TOLD} more lines of marks do not count.")
-    if assigned.unmatched:
-        notes.append(f"{assigned.unmatched} marks name no lesion or image that is known here.")
+    of_nobody = [f"{mark.place} {_NAMES_NOTHING}." for mark in assigned.unmatched if mark.place]
+    if count := len(assigned.unmatched):
+        marks_name = "1 mark names" if count == 1 else f"{count} marks name"
+        notes.append(f"{marks_name} no lesion or image that is known here.")
+        notes += of_nobody[:_PROBLEMS_TOLD]
     return replace(
         tonight.facts,
         archive={**tonight.facts.archive, **archive},
         previous_night=remembered.night,
         notes=tuple(notes),
+        marks_of_nobody=tuple(of_nobody),
     )
 
 
@@ -273,3 +278,4 @@ def _with_marks(facts: ReviewFacts, counted: Mapping[str, int], unmatched: int) 
 
 
 _PROBLEMS_TOLD = 20
+_NAMES_NOTHING = "names no lesion or image that is known here"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -137,13 +138,14 @@ def test_a_list_made_anew_takes_the_pattern_of_its_night_and_says_another(place,
 
 
 def marks(place: Place, *rows: str) -> None:
-    """A second download that a spreadsheet saved."""
+    """A second download that a spreadsheet saved, a moment ago where a row says NOW."""
+    rows = tuple(row.replace("NOW", f"{datetime.now():%d.%m.%Y %H:%M:%S}") for row in rows)
     text = "\r\n".join(["sep=;", "lesion_key;decision;reviewer;reviewed_at;score", *rows, ""])
     (place.reports / "reviewed (1).csv").write_bytes(text.encode("cp1252"))
 
 
 def test_marks_that_are_understood_are_told_and_the_night_is_complete(place, capsys):
-    marks(place, "PATTERN:p0/l0;Kürettage;Dr. Ü;25.11.2099 08:30;0,75", "x;y;z;25.11.2099;")
+    marks(place, "PATTERN:p0/l0;Kürettage;Dr. Ü;NOW;0,75", "x;y;z;NOW;")
     assert place.score() == ExitCode.COMPLETE
     assert "Marks             1 taken, 1 without effect, all understood" in capsys.readouterr().out
     assert place.metric('marks{state="taken"}') == 1
@@ -151,9 +153,16 @@ def test_marks_that_are_understood_are_told_and_the_night_is_complete(place, cap
     assert place.metric('marks{state="not_understood"}') == 0
 
 
+def test_a_mark_of_the_future_exits_with_8(place, capsys):
+    marks(place, "PATTERN:p0/l0;ok;R;25.11.2999 08:30;")
+    assert place.score() == ExitCode.MARKS_NOT_UNDERSTOOD
+    assert "row 3 does not count: reviewed_at is in the future" in capsys.readouterr().out
+    assert main(["worklist", str(place.reports)]) == ExitCode.MARKS_NOT_UNDERSTOOD
+
+
 def test_marks_that_are_not_understood_exit_with_8_and_the_night_is_published(place, capsys):
     before = place.run["run_id"]
-    marks(place, "PATTERN:p0/l0;ok;Dr. Ü;25.11.2099 08:30;0,75", "PATTERN:p0/l1;ok;R;03/04/2026;")
+    marks(place, "PATTERN:p0/l0;ok;Dr. Ü;NOW;0,75", "PATTERN:p0/l1;ok;R;03/04/2026;")
     assert place.score() == ExitCode.MARKS_NOT_UNDERSTOOD == 8
     assert place.run["run_id"] != before
     said = capsys.readouterr()
@@ -164,7 +173,7 @@ def test_marks_that_are_not_understood_exit_with_8_and_the_night_is_published(pl
     assert place.metric('marks{state="not_understood"}') == 1
     assert main(["worklist", str(place.reports)]) == ExitCode.MARKS_NOT_UNDERSTOOD
     assert (place.reports / "worklist" / f"{WORKLIST}.html").exists()
-    marks(place, "PATTERN:p0/l1;ok;R;04.03.2099;")
+    marks(place, "PATTERN:p0/l1;ok;R;NOW;")
     assert main(["worklist", str(place.reports)]) == ExitCode.COMPLETE
 
 

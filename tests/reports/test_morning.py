@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -156,6 +157,8 @@ def test_marks_that_cannot_be_read_close_nothing_and_are_told_on_the_page(place,
 
 
 HEAD = "lesion_key;decision;reviewer;reviewed_at\r\n"
+LATER = datetime(2026, 12, 1, tzinfo=UTC)
+"""When the list of a published night is made anew."""
 
 
 def key_of(folder: Path, path: str) -> str:
@@ -166,6 +169,7 @@ def key_of(folder: Path, path: str) -> str:
 
 
 def test_marks_of_all_downloads_count_once_and_are_told_by_what_became_of_them(place, tmp_path):
+    place = replace(place, marked_until=LATER)
     morning(place, tmp_path, ReviewOptions(), None)
     a, b = key_of(tmp_path, "a.jpg"), key_of(tmp_path, "b.jpg")
     late, early = "25.11.2026 08:30", "25.11.2019 08:30"
@@ -189,7 +193,8 @@ def test_marks_of_all_downloads_count_once_and_are_told_by_what_became_of_them(p
     ]  # fmt: skip
     lines = marks_lines(said)
     assert lines[0] == "Marks             1 taken, 2 without effect, 3 NOT UNDERSTOOD"
-    assert len(lines) == 4
+    assert lines[-1].strip() == ("reviewed.csv: row 3 names no lesion or image that is known here.")
+    assert len(lines) == 5
     assert "25.11" not in json.dumps(said) + "\n".join(lines)
     page = (tmp_path / "review_worklist.html").read_text()
     assert "1 mark closes nothing: it is older than every image" in page
@@ -197,10 +202,38 @@ def test_marks_of_all_downloads_count_once_and_are_told_by_what_became_of_them(p
 
 
 def test_without_marks_nothing_is_said_of_them(place, tmp_path):
+    place = replace(place, marked_until=LATER)
     assert marks_lines(morning(place, tmp_path, ReviewOptions(), None)) == []
     (tmp_path / "reviewed.csv").write_text(f"{HEAD}{key_of(tmp_path, 'a.jpg')};seen;R;2026-11-25")
     lines = marks_lines(morning(place, tmp_path, ReviewOptions(), None))
     assert lines == ["Marks             1 taken, 0 without effect, all understood"]
+
+
+def test_a_mark_of_the_future_closes_nothing_and_is_told_with_its_row(tmp_path):
+    made = {}
+    for number in (1, 2):
+        place = night(tmp_path, number)
+        made[number] = morning(place, place.folder, ReviewOptions(), None)["worklist"]
+        row = f"{key_of(place.folder, 'a.jpg')};benign;R;2999-11-21T08:00Z"
+        (tmp_path / "reviewed.csv").write_text(HEAD + row)
+    assert made[2]["by_status"] == {"open": 3}
+    assert made[2]["marks"] == {"taken": 0, "without_effect": 0, "not_understood": 1}
+    assert made[2]["marks_problems"] == [
+        "reviewed.csv: row 2 does not count: reviewed_at is in the future; correct the date."
+    ]
+    assert "row 2 does not count" in (place.folder / "review_worklist.html").read_text()
+
+
+def test_a_mark_made_while_the_night_runs_has_not_seen_its_images(tmp_path):
+    """One of its hour closes nothing in the night, and closes the list that is made anew."""
+    place = night(tmp_path, 1)
+    morning(place, place.folder, ReviewOptions(), None)
+    row = f"{key_of(place.folder, 'a.jpg')};benign;R;2026-11-01T03:00Z"
+    (tmp_path / "reviewed.csv").write_text(HEAD + row)
+    assert morning(place, tmp_path, ReviewOptions(), None)["worklist"]["by_status"] == {"new": 3}
+    anew = replace(place, marked_until=LATER)
+    made = morning(anew, tmp_path, ReviewOptions(), None)["worklist"]
+    assert made["by_status"] == {"new": 2, "reviewed": 1}
 
 
 def test_a_mark_that_closed_a_lesion_stays_taken_when_its_image_is_another_now(tmp_path):

@@ -12,6 +12,7 @@ import pandas as pd
 from batch.records import KEPT_ATTRIBUTES
 from batch.review.contract import ReviewFacts, ReviewWorklist
 from batch.review.frames import records
+from batch.review.lesion_images import EarlierScore
 from batch.review.marks import Mark, Marks
 from batch.review.remembered import Remembered
 from batch.review.tiers import near_from
@@ -121,7 +122,11 @@ class Mornings:
         for row in self.scores:
             if row["image_id"] in image_ids and row["run_id"] < f"run-{self.number:03d}":
                 model = f"{row['model_id']} {row['model_version']} {row['model_sha256'][:8]}"
-                yield row["image_id"], row["scored_at"], row["melanoma_score"], model
+                place = row["path"], row["lesion_id"]
+                yield (
+                    row["image_id"],
+                    EarlierScore(row["scored_at"], row["melanoma_score"], model, place),
+                )
 
 
 def standings(worklist: ReviewWorklist) -> dict[str, tuple[str, str]]:

@@ -215,6 +215,25 @@ def test_marks_of_nobody_are_counted():
     )
     assert found.facts.archive["marks_unmatched"] == 2
     assert "2 marks name no lesion or image that is known here." in found.facts.notes
+    one = mark(2, lesion_key="x", place="r.csv: row 2")
+    facts = Mornings().night([image(0.9, "a")], marks=[one]).facts
+    told = "r.csv: row 2 names no lesion or image that is known here."
+    assert facts.notes == ("1 mark names no lesion or image that is known here.", told)
+    assert facts.marks_of_nobody == (told,)
+
+
+@pytest.mark.parametrize(("blind", "copies"), [(1, "1 copy of an image"), (2, "2 copies")])
+def test_an_unreadable_copy_beside_a_good_file_is_a_copy(blind, copies):
+    rows = [unreadable(f"u{n}", image_id="1.2.9") for n in range(blind)]
+    found = Mornings().night([image(0.797, "a", image_id="1.2.9")], rows)
+    (row,) = records(found.lesions)
+    assert row["reason"] == (
+        "Score 0.797, at or above the threshold 0.500. "
+        f"{copies} could not be read; another file of the image was scored."
+    )
+    assert (row["image_count"], row["unreadable_count"]) == (1, 0)
+    assert "unreadable_images" in row["flags"]
+    assert len(found.unreadable) == blind
 
 
 @pytest.mark.parametrize(("key", "named"), [(A, f" {A} "), ("PATTERN: l1", "PATTERN: l1")])
