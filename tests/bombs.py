@@ -225,7 +225,9 @@ BOMBS = (
     Bomb("real-9900.png", lambda: _one_colour_png(9_900), "one_colour", allowed_mb=1200),
     Bomb("text-200mb.png", _png_with_inflating_text, "scored"),
     Bomb("profile-200mb.png", _png_with_inflating_profile, "scored"),
-    Bomb("strip-200mb.tif", lambda: _tiff_of_one_strip(300, 200_000_000), "decode_failed"),
+    Bomb(
+        "strip-200mb.tif", lambda: _tiff_of_one_strip(300, 200_000_000), "header_contradicts_pixels"
+    ),
     Bomb("real-9900.tif", lambda: _tiff_of_one_strip(9_900), "one_colour", allowed_mb=1200),
     Bomb("header-65500.jpg", lambda: _jpeg_with_size(65_500, 65_500)),
     Bomb(
