@@ -61,17 +61,16 @@ def _planes(pixels: np.ndarray) -> np.ndarray:
 
 def _may_be_uniform(coarse: np.ndarray) -> bool:
     """The rule below with wider bounds, of (3, n, n) uint8."""
-    lightest, darkest = coarse.max(axis=0), coarse.min(axis=0)
-    if _share(lightest >= _LIT) < _LEAST_LIT + _MARGIN:
-        return True
-    if _share(lightest <= _DARK) >= _MOSTLY_DARK - _MARGIN:
-        return True
-    if _share(darkest >= _WHITE) >= _MOSTLY_WHITE - _MARGIN:
-        return True
-    if _share(_most_common(coarse)) >= _FILLED - _MARGIN:
-        return True
-    spread = coarse.max(axis=(1, 2)) - coarse.min(axis=(1, 2))
-    return int(spread.max()) < _NARROW
+    lightest = np.sort(coarse.max(axis=0), axis=None)
+    darkest = np.sort(coarse.min(axis=0), axis=None)
+    count = len(lightest)
+    return bool(
+        int(lightest[-1]) - int(lightest[0]) < _NARROW
+        or lightest[-int(count * (_LEAST_LIT + _MARGIN))] < _LIT
+        or lightest[int(count * (_MOSTLY_DARK - _MARGIN))] <= _DARK
+        or darkest[-int(count * (_MOSTLY_WHITE - _MARGIN))] >= _WHITE
+        or _share(_most_common(coarse)) >= _FILLED - _MARGIN
+    )
 
 
 def _is_nearly_uniform(seen: np.ndarray) -> bool:
