@@ -13,9 +13,9 @@ both equal. Types are Arrow's. `predictions`, `unscored` and `files` are folders
 `alerts` and `review_worklist` are one file each. Compression is zstd.
 
 `path` is the file's name, with one exception: a name that is not UTF-8, or that holds `\\x` and two
-lower-case hexadecimal digits itself, is spelled. There a backslash stands twice, and a byte that is not UTF-8
-as `\\xNN`: a name with the byte FF stands as `a\\xff`, the name `a\\xff` as `a\\\\xff`. So no two
-names share a `path`, and `path_bytes` has the bytes of a spelled one.
+lower-case hexadecimal digits itself, is spelled. There a backslash stands twice, and a byte that is
+not UTF-8 as `\\xNN`: a name with the byte FF stands as `a\\xff`, the name `a\\xff` as
+`a\\\\xff`. So no two names share a `path`, and `path_bytes` has the bytes of a spelled one.
 
 `class_scores` is a map, readable by class name:
 
