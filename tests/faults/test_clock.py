@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from batch import cli
+from batch import score_command
 from batch.errors import ExitCode
 from tests.faults.gates import when_reached
 from tests.faults.nights import AT_WORK, NEW, SEGMENT_SIZE, damages, read_table, write_image
@@ -17,7 +17,7 @@ NOISE = b"\xff\xd8\xff" + bytes(200)
 
 @pytest.fixture
 def set_clock(monkeypatch):
-    """Move the clock as the program sees it: `batch.cli` alone reads one."""
+    """Move the clock as the program sees it: `score` reads one."""
 
     def move(**by):
         shift = timedelta(**by)
@@ -27,7 +27,7 @@ def set_clock(monkeypatch):
             def now(cls, tz=None):
                 return datetime.now(tz) + shift
 
-        monkeypatch.setattr(cli, "datetime", Moved)
+        monkeypatch.setattr(score_command, "datetime", Moved)
 
     return move
 
@@ -74,7 +74,7 @@ def test_two_starts_in_one_second_are_two_nights(world, monkeypatch):
         def now(cls, tz=None):
             return now.astimezone(tz) if tz else now.replace(tzinfo=None)
 
-    monkeypatch.setattr(cli, "datetime", Stopped)
+    monkeypatch.setattr(score_command, "datetime", Stopped)
     for _ in range(3):
         assert world.score() == ExitCode.COMPLETE
     assert len(nights(world)) == 4
