@@ -25,7 +25,7 @@ from unittest import mock
 
 import pandas as pd
 
-from batch import cli
+from batch import cli, score_command
 from batch.reports.review_inputs import WORKLIST
 from tests.review.expected import Expected
 
@@ -83,7 +83,7 @@ class Story:
 
         command = ["score", str(self.root), "--output", str(self.reports), "--model", model]
         command += ["--lesion-pattern", PATTERN, "--max-unscored-rate", "1", *words]
-        with mock.patch.object(cli, "datetime", Clock), mock.patch("sys.stdout"):
+        with mock.patch.object(score_command, "datetime", Clock), mock.patch("sys.stdout"):
             code = cli.main(command)
         assert code == 0, code
         folder = self.reports / "latest"
