@@ -310,9 +310,11 @@ def test_full_identifiers_are_patient_issuer_accession_and_the_lesions_name(full
     assert found_in(full.everything(), HIDDEN) == []
 
 
-def test_full_identifiers_stand_in_predictions_and_alerts_only(full):
+def test_full_identifiers_stand_in_their_columns_and_nowhere_else(full):
     elsewhere = [full.said, full.log, (full.reports / "latest" / "run.json").read_text()]
-    elsewhere += [full.table(name).to_string() for name in ("unscored", "files")]
+    named = ["patient_id", "issuer_of_patient_id"]
+    elsewhere += [full.table("unscored").drop(columns=named).to_string()]
+    elsewhere += [full.table("files").to_string()]
     assert found_in("\n".join(elsewhere).encode(), VALUES) == []
 
 

@@ -28,7 +28,8 @@ FOREIGN = {
 
 
 def run(*arguments: str, home=None, **settings: str) -> subprocess.CompletedProcess:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("KERAS", "TF_"))}
+    told = ("KERAS", "TF_", *PASSED_OVER)  # TensorFlow leaves TF2_BEHAVIOR where it was loaded
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(told)}
     environment |= settings | ({"HOME": str(home)} if home else {})
     return subprocess.run(
         [sys.executable, *arguments], cwd=REPOSITORY, env=environment, capture_output=True,
