@@ -8,8 +8,8 @@ from pathlib import Path
 from batch import __version__
 from batch.artifact_arguments import add_calibrate, add_map_label, add_wrap
 from batch.command_parser import CommandParser
+from batch.core.location import folder, place
 from batch.job_arguments import DEFAULT_MODEL, PROGRAM, add_job, add_outcome, at_least
-from batch.objects.url import folder, place
 from batch.review_arguments import add_review, add_worklist
 
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from batch.archive.privacy import Identifiers
 from batch.arguments import parser
-from batch.config import whole_path
-from batch.errors import BatchError, ExitCode
+from batch.core.errors import BatchError, ExitCode
+from batch.core.location import whole_path
+from batch.core.privacy import Identifiers
 from batch.job_arguments import PROGRAM
 from batch.options import job_config, reports_place, review_options
 from batch.private import private_files

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from batch.near import did_you_mean
+from batch.core.text import did_you_mean
 
 
 class CommandParser(argparse.ArgumentParser):

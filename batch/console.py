@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
+from batch.core.records import FileState, OperatingPoint
 from batch.night import Night
 from batch.operations.runs import printable, unusual_by
-from batch.records import FileState, OperatingPoint
 from batch.reports.identity import identity_lines
 from batch.reports.review_inputs import WORKLIST
 from batch.reports.review_said import marks_complaint, marks_lines

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from batch.arenas import few_arenas
-from batch.errors import BatchError
+from batch.core.errors import BatchError
 from batch.failures import places, portable
 from batch.permanent import permanent
 from batch.progress import FILES_READ

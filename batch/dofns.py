@@ -21,11 +21,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from batch.ahead import Ahead
 from batch.archive.frames import FrameResult
+from batch.core.records import FileReading, ModelInput, QueuedFile, Unscored
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.model.scoring import score_batch
 from batch.progress import FILES_READ
-from batch.records import FileReading, ModelInput, QueuedFile, Unscored
 from batch.reports.parts import Result, path_of
 
 METRICS, FILES = "batch", "files_read"

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from batch.errors import BatchError
+from batch.core.errors import BatchError
 from batch.objects.store import store_code
 
 STORE_REFUSED = (

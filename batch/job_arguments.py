@@ -6,16 +6,16 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from batch.archive.limits import LIMIT_NAMES
-from batch.archive.privacy import Identifiers
-from batch.config import (
+from batch.core.config import (
     CORES_A_PROCESS,
     DEFAULT_BATCH_SIZE,
     DEFAULT_SEGMENT_SIZE,
     Listing,
     Order,
 )
-from batch.objects.url import place
+from batch.core.location import place
+from batch.core.privacy import Identifiers
+from batch.core.rules import LIMIT_NAMES
 
 PROGRAM = "melanoma-batch"
 DEFAULT_MODEL = "dermoscopy-lite0"

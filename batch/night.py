@@ -12,14 +12,14 @@ from typing import Any, Protocol
 from batch import interrupt
 from batch.archive.places import open_archive
 from batch.archive.storage import ArchiveStorage
-from batch.config import JobConfig, Listing, Order
-from batch.errors import ArchiveLost, NoImagesFound, PendingReason, ReportsLost
+from batch.core.config import JobConfig, Listing, Order
+from batch.core.errors import ArchiveLost, NoImagesFound, PendingReason, ReportsLost
+from batch.core.location import Place
+from batch.core.records import Canary, ImageLocation
 from batch.failures import places
 from batch.model.artifact import shared_classifier
 from batch.model.classifier import Classifier
-from batch.objects.url import Place
 from batch.permanent import permanent
-from batch.records import Canary, ImageLocation
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
 from batch.reports.identity import settle_identity

@@ -10,11 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from batch.archive.limits import parse_limits
-from batch.archive.privacy import IdentifierPolicy, Identifiers, read_key
-from batch.archive.rules import ReadingRules
-from batch.archive.selection import Selection, parse_rules
-from batch.config import (
+from batch.core.config import (
     YOUNG_SECONDS,
     JobConfig,
     Listing,
@@ -22,11 +18,11 @@ from batch.config import (
     ReviewOptions,
     default_processes,
     nanoseconds,
-    whole_path,
 )
-from batch.errors import UsageError
-from batch.objects.url import ObjectUrl, Place
-from batch.review.patterns import lesion_pattern
+from batch.core.errors import UsageError
+from batch.core.location import ObjectUrl, Place, whole_path
+from batch.core.privacy import IdentifierPolicy, Identifiers, read_key
+from batch.core.rules import ReadingRules, Selection, lesion_pattern, parse_limits, parse_rules
 from batch.schedule import duration_seconds, seconds_until
 
 COPIES = "MELANOMA_BATCH_CACHE"

@@ -9,17 +9,16 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage
 from batch.archive.top_levels import top_levels
-from batch.config import available_cores
+from batch.core.config import available_cores
+from batch.core.records import ImageLocation, QueuedFile, RunFacts
+from batch.core.rules import ReadingRules
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
-from batch.records import ImageLocation, QueuedFile
 from batch.reports.listing import read_listing, write_folders
 from batch.reports.parts import settle_parts
 from batch.reports.queue import write_queue
-from batch.reports.rows import RunFacts
 from batch.reports.shared import SharedFolder, fresh_name
 from batch.runners import has_one_worker, pipeline_options, run_pipeline
 from batch.transforms import ListFolders, PrepareImages, ReadQueue, ScoreImages, WriteReports

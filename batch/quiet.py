@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from batch.errors import BatchError
+from batch.core.errors import BatchError
 
 logger = logging.getLogger(__name__)
 BACKEND = "tensorflow"

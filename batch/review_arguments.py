@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from batch.core.location import place
 from batch.job_arguments import PROGRAM, at_least
-from batch.objects.url import place
 
 
 def add_review(command: argparse.ArgumentParser) -> None:

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from batch.config import whole_path
-from batch.errors import UsageError
-from batch.objects.url import Place
+from batch.core.errors import UsageError
+from batch.core.location import Place, whole_path
 from batch.reports.attempts import LOGS, SUFFIX
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 from pathlib import Path
 
-from batch.errors import BatchError, ExitCode
+from batch.core.errors import BatchError, ExitCode
 from batch.failures import STORE_REFUSED, causes, places
 from batch.log_json import JsonFormatter
 from batch.objects.store import store_code

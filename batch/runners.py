@@ -19,10 +19,10 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.runner import PipelineState, create_runner
 from apache_beam.runners.worker.statesampler import DEFAULT_SAMPLING_PERIOD_MS, StateSampler
 
-from batch.config import LOCAL_RUNNER
+from batch.core.config import LOCAL_RUNNER
+from batch.core.errors import RunnerFailed, UsageError
+from batch.core.text import did_you_mean
 from batch.dofns import FILES, METRICS
-from batch.errors import RunnerFailed, UsageError
-from batch.near import did_you_mean
 from batch.progress import FILES_READ
 from batch.repeating import repeating
 

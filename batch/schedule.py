@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from datetime import datetime, timedelta
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 
 _TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _DURATION = re.compile(r"(?:([0-9]{1,4})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7})s)?")

@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batch.archive.privacy import Identifiers
 from batch.arenas import few_arenas
-from batch.config import JobConfig, whole_path
-from batch.errors import BatchError, ExitCode, UsageError
+from batch.core.config import JobConfig
+from batch.core.errors import BatchError, ExitCode, UsageError
+from batch.core.location import ObjectUrl, whole_path
+from batch.core.privacy import Identifiers
 from batch.interrupt import finishing, stop_on_signals
 from batch.job_arguments import PROGRAM
-from batch.objects.url import ObjectUrl
 from batch.options import job_config, new_run_id, reports_place
 from batch.permanent import permanent
 from batch.private import private_files

@@ -10,13 +10,13 @@ from functools import partial
 
 from batch import interrupt
 from batch.archive.storage import ArchiveStorage
-from batch.config import JobConfig, available_cores
+from batch.core.config import JobConfig, available_cores
+from batch.core.errors import PendingReason
+from batch.core.records import Canary
 from batch.crew import Crew
-from batch.errors import PendingReason
 from batch.model.artifact import prove, shared_classifier
 from batch.model.manifest import MODEL_FILE
 from batch.pipeline import QueuedSegment, SegmentJob, queue_segment, run_segment
-from batch.records import Canary
 from batch.reports.gathering import Done
 from batch.reports.plan import Plan
 from batch.reports.rows import segment_facts

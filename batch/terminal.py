@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TextIO
 
-from batch.errors import BatchError
+from batch.core.errors import BatchError
 
 _NOBODY = (errno.EPIPE, errno.EIO, errno.EBADF)
 """A reader that has left (`| head`), a terminal that is gone, a stream that is closed."""

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from batch.artifact_arguments import PREVALENCES, TARGET_SENSITIVITY
-from batch.config import whole_path
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
+from batch.core.location import whole_path
 from batch.job_arguments import PROGRAM
 from batch.quiet import import_tensorflow
 from batch.terminal import say as _say

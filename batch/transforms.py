@@ -14,14 +14,14 @@ from functools import partial
 import apache_beam as beam
 
 from batch.archive.reader import read_file
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage
+from batch.core.records import RunFacts
+from batch.core.rules import ReadingRules
 from batch.dofns import ReadDoFn, Results, ScoreDoFn, ShardDoFn
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.reports import listing, parts
 from batch.reports.queue import read_chunk
-from batch.reports.rows import RunFacts
 from batch.reports.shared import SharedFolder
 
 

@@ -34,13 +34,12 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from batch.archive.limits import Limits
 from batch.archive.reader import read_file
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
+from batch.core.records import Unscored
+from batch.core.rules import Limits, ReadingRules
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
-from batch.records import Unscored
 from tests.support import REPOSITORY, dermoscopic, dicom_bytes, locate
 
 ADDRESS_SPACE = 3 * 1024**3

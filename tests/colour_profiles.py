@@ -23,8 +23,8 @@ from PIL import Image
 from batch.archive import raster
 from batch.archive.colour_profiles import UNCHANGED, conversion_to_srgb
 from batch.archive.formats import FileFormat
-from batch.archive.limits import Limits
 from batch.archive.preprocess import DECODE_AT_LEAST, preprocess
+from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
 from batch.model.artifact import bundled_model_ids, find_artifact, verify_artifact
 from tests import icc

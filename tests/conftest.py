@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from batch.core.records import ImageLocation
 from batch.demo.archive import write_archive
-from batch.records import ImageLocation
 from tests.support import REPOSITORY, locate
 
 settings.register_profile("untimed", deadline=None)  # machines are noisy; no test is about time

@@ -22,9 +22,8 @@ from PIL import Image
 from batch.archive import raster, reader, suspicion
 from batch.archive.formats import FileFormat
 from batch.archive.inventory import list_archive
-from batch.archive.limits import Limits
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
+from batch.core.rules import Limits, ReadingRules
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
 from tests import encoded

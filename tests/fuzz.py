@@ -20,15 +20,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from batch.archive.limits import Limits
-from batch.archive.privacy import IdentifierPolicy, Identifiers
 from batch.archive.reader import read_file
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
+from batch.core.errors import FailureReason
+from batch.core.privacy import IdentifierPolicy, Identifiers
+from batch.core.records import FileReading, FileState, ModelInput, Unscored
+from batch.core.rules import Limits, ReadingRules
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason
-from batch.records import FileReading, FileState, ModelInput, Unscored
 from tests import encoded, icc
 from tests.archive.tiff_writer import JPEG, LZW, SHORT, YCBCR, Tiff, write
 from tests.support import dicom_bytes, locate

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from batch.config import Order, ReviewOptions
-from batch.records import FileOutcome, FileState, ImageLocation
+from batch.core.config import Order, ReviewOptions
+from batch.core.records import FileOutcome, FileState, ImageLocation
 from batch.reports import rows, tables
 from batch.reports.columns import SCHEMA_VERSION
 from batch.reports.counting import count_night

@@ -22,9 +22,8 @@ from batch.archive.dicom_attributes import text
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_parsing import parse
 from batch.archive.formats import HEAD_BYTES, FileFormat, sniff
-from batch.archive.limits import Limits
-from batch.archive.rules import ReadingRules
-from batch.errors import ImageFailure
+from batch.core.errors import ImageFailure
+from batch.core.rules import Limits, ReadingRules
 
 SHIPPED = [Path(pydicom.__file__).parent / "data" / "test_files"]
 if spec := find_spec("data_store"):  # the package pydicom-data

@@ -18,8 +18,8 @@ from PIL import Image
 
 from batch.archive import raster
 from batch.archive.formats import FileFormat
-from batch.archive.limits import Limits
 from batch.archive.preprocess import DECODE_AT_LEAST, HEIGHT, WIDTH, preprocess
+from batch.core.rules import Limits
 from batch.model.artifact import bundled_model_ids, find_artifact, verify_artifact
 
 

@@ -15,21 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
-from batch.archive.limits import Limits
 from batch.archive.reader import read_file
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
-from batch.demo import dicom_writer
-from batch.model.manifest import OutputContract
-from batch.records import (
+from batch.core.records import (
     Fingerprints,
     ImageLocation,
     ImageRecord,
     ModelInput,
     OperatingPoint,
     Prediction,
+    RunFacts,
 )
-from batch.reports.rows import RunFacts
+from batch.core.rules import Limits, ReadingRules
+from batch.demo import dicom_writer
+from batch.model.manifest import OutputContract
 
 REPOSITORY = Path(__file__).parent.parent
 STARTED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

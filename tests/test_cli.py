@@ -18,8 +18,8 @@ import pytest
 from batch import night as night_module
 from batch.archive.storage import LocalArchive
 from batch.cli import main
+from batch.core.errors import ExitCode
 from batch.demo.archive import EXPECTED_STATES
-from batch.errors import ExitCode
 from tests.small_model import SCORE
 from tests.support import REPOSITORY, as_nobody, on_a_terminal, open_to_all
 

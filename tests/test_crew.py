@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from batch.core.errors import ArtifactRefused, BatchError, NoImagesFound, RunnerFailed, StoreFailed
 from batch.crew import WAITING_A_PROCESS, Crew
-from batch.errors import ArtifactRefused, BatchError, NoImagesFound, RunnerFailed, StoreFailed
 from batch.progress import FILES_READ
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch import config
+from batch.core import config
 
 GB = 1 << 30
 

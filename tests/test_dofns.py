@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch import dofns
+from batch.core.errors import FailureReason, Stage
+from batch.core.records import FileReading, ImageLocation, Unscored
 from batch.dofns import ShardDoFn
-from batch.errors import FailureReason, Stage
-from batch.records import FileReading, ImageLocation, Unscored
 
 
 def results_of(path: str, frames: int):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batch.cli import main
-from batch.errors import ExitCode
-from batch.near import did_you_mean
+from batch.core.errors import ExitCode
+from batch.core.text import did_you_mean
 
 A, R = "archive", "reports"
 

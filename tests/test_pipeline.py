@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 
 from batch.archive.inventory import list_archive
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
-from batch.config import Order
+from batch.core.config import Order
+from batch.core.errors import UsageError
+from batch.core.rules import ReadingRules
 from batch.demo.archive import EXPECTED_STATES
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
-from batch.errors import UsageError
 from batch.pipeline import SegmentJob, queue_segment, run_segment
 from batch.progress import FILES_READ, Counter
 from batch.reports import parts as written_parts
@@ -167,7 +167,7 @@ def test_an_archive_without_any_score_has_every_table(tmp_path):
 
 def test_a_lost_part_is_noticed(scored, tmp_path, generated_archive):
     """A table whose rows go missing between pipeline and ledger: the counts differ."""
-    from batch.errors import LedgerImbalance
+    from batch.core.errors import LedgerImbalance
 
     _, night = run(generated_archive, tmp_path / "out")
     part = next((night / "predictions").iterdir())

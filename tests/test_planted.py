@@ -16,9 +16,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from batch.cli import main
+from batch.core.errors import ExitCode
 from batch.demo.dicom_writer import multi_frame_capture
 from batch.demo.lesions import lesion_image
-from batch.errors import ExitCode
 from tests.small_model import SCORE
 from tests.support import altered, dermoscopic, dicom_bytes
 

@@ -8,8 +8,8 @@ import stat
 import pytest
 
 from batch.cli import main
+from batch.core.errors import ExitCode
 from batch.demo.lesions import lesion_image
-from batch.errors import ExitCode
 from batch.private import close_to_others, private_files
 from tests.faults.nights import write_file
 from tests.small_model import SCORE

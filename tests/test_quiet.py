@@ -125,7 +125,7 @@ def test_the_network_that_is_trained_is_of_the_job_s_kind(tmp_path):
 def test_a_keras_that_was_imported_with_another_backend_is_refused_by_name(monkeypatch):
     import keras
 
-    from batch.errors import BatchError
+    from batch.core.errors import BatchError
     from batch.quiet import import_tensorflow
 
     import_tensorflow()

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from batch.ahead import Ahead
 from batch.archive.inventory import list_archive
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
+from batch.core.records import QueuedFile
+from batch.core.rules import ReadingRules
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.dofns import READ_AHEAD_FILES, READ_AHEAD_FRAMES, ReadDoFn, ScoreDoFn
 from batch.pipeline import SegmentJob, queue_segment, run_segment
-from batch.records import QueuedFile
 from batch.reports import tables
 from batch.reports.shared import LocalSharedFolder
 from tests.support import FACTS, OUTPUT, BrightnessClassifier

@@ -13,7 +13,7 @@ import pytest
 
 from batch import night as night_module
 from batch.cli import main
-from batch.errors import ArtifactRefused, BatchError, ExitCode, NoImagesFound, UsageError
+from batch.core.errors import ArtifactRefused, BatchError, ExitCode, NoImagesFound, UsageError
 from batch.run_log import reason_of
 from tests.faults.nights import wait_for, write_image
 from tests.small_model import SCORE

@@ -10,7 +10,7 @@ from apache_beam.runners.worker import statesampler
 from apache_beam.utils.counters import CounterFactory
 
 from batch import runners
-from batch.errors import RunnerFailed
+from batch.core.errors import RunnerFailed
 from batch.progress import FILES_READ
 from batch.runners import pipeline_options, run_pipeline
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.schedule import Allowance, duration_seconds, seconds_until
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from batch.cli import main
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from tests.small_model import SCORE
 from tests.support import REPOSITORY
 

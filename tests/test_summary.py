@@ -9,7 +9,7 @@ import pytest
 from batch import night as night_module
 from batch.arguments import parser
 from batch.cli import main
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from tests.faults.nights import write_image
 from tests.small_model import SCORE
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from batch.archive.reader import read_image
 from batch.archive.uniform import NEARLY_UNIFORM, uniformity_flags
+from batch.core.errors import FailureReason, ImageFailure
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason, ImageFailure
 
 THREADS, ROUNDS = 2, 1000
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from batch.archive import raster
 from batch.archive.formats import FileFormat
-from batch.archive.limits import Limits
+from batch.core.rules import Limits
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
 from tests import icc

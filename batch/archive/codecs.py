@@ -18,7 +18,7 @@ from rle.utils import decode_pixel_data as decode_rle_segments
 
 from batch.archive import codestream, jpeg, jpeg_decoder
 from batch.archive.refusals import damaged
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 _RLE_ORDER = "<"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 _END = b"\xff\xd9"
 _JXL_RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))

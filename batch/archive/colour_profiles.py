@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageCms
 
-from batch.archive.limits import Limits
 from batch.archive.watched import call_watched, is_watched
+from batch.core.rules import Limits
 
 APPLIED, BROKEN, NOT_APPLIED = "icc_applied", "icc_broken", "icc_not_applied"
 

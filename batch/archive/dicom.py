@@ -13,8 +13,8 @@ from batch.archive.dicom_attributes import number, record_attributes, selection_
 from batch.archive.dicom_fragments import Frames, split_frames
 from batch.archive.dicom_parsing import ParsedObject, parse
 from batch.archive.dicom_values import PlainValues
-from batch.archive.rules import ReadingRules
-from batch.errors import FailureReason, ImageFailure, NonImageReason, NotAnImage, Stage
+from batch.core.errors import FailureReason, ImageFailure, NonImageReason, NotAnImage, Stage
+from batch.core.rules import ReadingRules
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 _LEAP_SECOND = 60
 # what an attribute may hold by its value representation (PS3.5 6.2); anything else is free text,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from batch.archive.refusals import contradiction
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 ITEM, DELIMITER = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _HEADER = 8

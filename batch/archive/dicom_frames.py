@@ -23,9 +23,9 @@ from batch.archive.dicom_native import check_size, decode_native, samples_per_pi
 from batch.archive.dicom_objects import CODECS, Codec
 from batch.archive.dicom_samples import eight_bits, sample_bits, stored_values
 from batch.archive.formats import FileFormat
-from batch.archive.limits import Limits
 from batch.archive.refusals import contradiction, greyscale
-from batch.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
+from batch.core.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
+from batch.core.rules import Limits
 
 _RGB, _YBR, _PALETTE = "RGB", frozenset({"YBR_FULL", "YBR_FULL_422"}), "PALETTE COLOR"
 _DECODED_AS_RGB = frozenset({"YBR_ICT", "YBR_RCT"})  # the codec undoes these itself

@@ -15,16 +15,11 @@ from itertools import pairwise
 
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.filereader import (
-    data_element_generator,
-    read_dataset,
-    read_partial,
-    read_sequence,
-)
+from pydicom.filereader import data_element_generator, read_dataset, read_partial, read_sequence
 from pydicom.tag import BaseTag
 
 from batch.archive.dicom_fragments import DELIMITER, walk_items
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from batch.archive.dicom_attributes import number
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 _COLOURS = ("Red", "Green", "Blue")
 _MOST_ENTRIES = 65536

@@ -28,8 +28,8 @@ from batch.archive.dicom_order import (
     read_in_order,
 )
 from batch.archive.dicom_values import PlainValues
-from batch.archive.limits import Limits
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
+from batch.core.rules import Limits
 
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")

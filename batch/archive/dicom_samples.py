@@ -14,7 +14,7 @@ import numpy as np
 from batch.archive.depths import to_eight_bits
 from batch.archive.dicom_attributes import number
 from batch.archive.refusals import contradiction
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 _LEAST, _MOST, _BY_TABLE = 8, 32, 16
 _LINES_SEEN = 256

@@ -11,11 +11,11 @@ from batch.archive.dicom_frames import decode_frame, frame_profile
 from batch.archive.dicom_objects import CODECS
 from batch.archive.formats import FileFormat
 from batch.archive.preprocess import DECODE_AT_LEAST, HEIGHT, mean_colour, preprocess
-from batch.archive.rules import ReadingRules
 from batch.archive.uniform import uniformity_flags
 from batch.archive.watched import call_watched
-from batch.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
-from batch.records import KEPT_ATTRIBUTES, ImageRecord, ModelInput, Unscored
+from batch.core.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
+from batch.core.records import KEPT_ATTRIBUTES, ImageRecord, ModelInput, Unscored
+from batch.core.rules import ReadingRules
 
 FrameResult = ModelInput | Unscored
 

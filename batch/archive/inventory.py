@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from batch.records import ImageLocation
+from batch.core.records import ImageLocation
 
 _INT64 = 1 << 63
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 SOI, EOI, SOS, APP0, APP2, APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE2, 0xEE
 ICC_NAME = b"ICC_PROFILE\x00"

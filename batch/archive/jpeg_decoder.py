@@ -19,7 +19,7 @@ from batch.archive.jpeg import LOSSLESS, JpegHeader
 from batch.archive.jpeg_blocks import DamagedError
 from batch.archive.jpeg_scans import has_every_scan
 from batch.archive.jpeg_support import is_read_by_turbojpeg
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 _SCALES = (8, 4, 2)
 _AS_STORED = {1: "GRAY", 4: "CMYK"}

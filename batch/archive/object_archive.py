@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from batch.errors import ArchiveLost, FailureReason, ImageFailure, Stage
+from batch.core.errors import ArchiveLost, FailureReason, ImageFailure, Stage
+from batch.core.location import ObjectUrl
+from batch.core.records import ImageLocation
 from batch.objects.store import Found, ObjectStore, TooLarge, Version, code_of, explained
-from batch.objects.url import ObjectUrl
-from batch.records import ImageLocation
 
 _SECOND = 10**9
 

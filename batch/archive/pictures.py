@@ -19,13 +19,12 @@ from batch.archive.colour_profiles import conversion_to_srgb
 from batch.archive.dicom_frames import decode_frame, frame_profile
 from batch.archive.formats import FileFormat
 from batch.archive.frames import as_failure
-from batch.archive.limits import Limits
-from batch.archive.privacy import IdentifierPolicy, Identifiers
 from batch.archive.resizing import resize
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage
 from batch.archive.watched import call_watched
-from batch.errors import FailureReason, ImageFailure, NotAnImage, Stage
+from batch.core.errors import FailureReason, ImageFailure, NotAnImage, Stage
+from batch.core.privacy import IdentifierPolicy, Identifiers
+from batch.core.rules import Limits, ReadingRules
 
 
 @dataclass(frozen=True)

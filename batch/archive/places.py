@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batch.archive.object_archive import ObjectArchive
 from batch.archive.storage import ArchiveStorage, LocalArchive
-from batch.objects.url import ObjectUrl, Place
+from batch.core.location import ObjectUrl, Place
 
 
 def open_archive(place: Place) -> ArchiveStorage:

@@ -16,8 +16,8 @@ import numpy as np
 
 from batch.archive import raster_codecs
 from batch.archive.depths import to_eight_bits
-from batch.archive.limits import Limits
 from batch.archive.refusals import contradiction, damaged, greyscale, unsupported
+from batch.core.rules import Limits
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _GREY_WITH_ALPHA = 0, 4

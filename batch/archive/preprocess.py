@@ -12,7 +12,7 @@ import numpy as np
 
 from batch.archive.colour_profiles import UNCHANGED, Conversion
 from batch.archive.reduced import resize_reduced
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 HEIGHT = WIDTH = 180
 CHANNELS = 3

@@ -28,10 +28,10 @@ from batch.archive import (
     tiff,
 )
 from batch.archive.formats import FileFormat
-from batch.archive.limits import Limits
 from batch.archive.raster_colours import on_white, to_rgb
 from batch.archive.refusals import damaged
-from batch.errors import DecoderNotStarted, ImageFailure
+from batch.core.errors import DecoderNotStarted, ImageFailure
+from batch.core.rules import Limits
 
 Image.MAX_IMAGE_PIXELS = None  # Limits.check_size decides, with a reason of ours
 

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from batch.archive.colour_profiles import conversion_to_srgb
-from batch.archive.limits import Limits
 from batch.archive.refusals import greyscale
 from batch.archive.transparency import is_opaque, over_white
+from batch.core.rules import Limits
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "PA"})

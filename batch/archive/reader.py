@@ -14,10 +14,9 @@ from batch.archive import formats
 from batch.archive.formats import FileFormat
 from batch.archive.frames import FileContent, FrameResult, as_failure, frames_of, unscored
 from batch.archive.inventory import storable_mtime_ns
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import ArchiveStorage, LocalArchive
 from batch.archive.system_folders import is_in_system_folder
-from batch.errors import (
+from batch.core.errors import (
     BatchError,
     DecoderNotStarted,
     FailureReason,
@@ -27,7 +26,8 @@ from batch.errors import (
     PendingReason,
     Stage,
 )
-from batch.records import FileReading, FileState, ImageLocation, ModelInput, Unscored
+from batch.core.records import FileReading, FileState, ImageLocation, ModelInput, Unscored
+from batch.core.rules import ReadingRules
 
 
 def read_file(

@@ -5,7 +5,7 @@ A detail is our own phrase, never a library's message or a value of the dataset.
 
 from __future__ import annotations
 
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 
 def damaged(detail: str) -> ImageFailure:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 from batch.archive.inventory import entries, list_archive, storable_mtime_ns
-from batch.errors import ArchiveLost, FailureReason, ImageFailure, Stage
-from batch.records import ImageLocation
+from batch.core.errors import ArchiveLost, FailureReason, ImageFailure, Stage
+from batch.core.records import ImageLocation
 
 
 class ArchiveStorage(Protocol):

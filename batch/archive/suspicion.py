@@ -17,7 +17,7 @@ from batch.archive.dicom_objects import Codec
 from batch.archive.formats import FileFormat
 from batch.archive.jpeg_scans import count_scans
 from batch.archive.jpeg_support import is_read_by_turbojpeg
-from batch.errors import ImageFailure
+from batch.core.errors import ImageFailure
 
 MAX_SCANS = 64
 """Ordinary progressive JPEGs have about ten scans; thousands of them keep a decoder busy for

@@ -12,18 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from batch.archive import tiff_directory as tags
-from batch.archive.limits import Limits
 from batch.archive.refusals import damaged, greyscale, unsupported
 from batch.archive.tiff_colours import CMYK, COLOURS, PALETTE, RGB, YCBCR, alpha_of, to_colours
 from batch.archive.tiff_directory import Directory, main_directory
 from batch.archive.tiff_layout import RAW, SEPARATE, Layout, implied_strip_rows
-from batch.archive.tiff_segments import (
-    DECODED,
-    JPEG,
-    OLD_JPEG,
-    decode_jpeg,
-    read_samples,
-)
+from batch.archive.tiff_segments import DECODED, JPEG, OLD_JPEG, decode_jpeg, read_samples
+from batch.core.rules import Limits
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _MASK = 0, 1, 4
 _GREY = frozenset({_WHITE_IS_ZERO, _BLACK_IS_ZERO, _MASK})

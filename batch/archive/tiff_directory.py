@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from batch.archive.refusals import damaged, unsupported
-from batch.errors import ImageFailure
+from batch.core.errors import ImageFailure
 
 SUBFILE_TYPE, OLD_SUBFILE_TYPE, COLUMNS, ROWS, BITS, COMPRESSION = 254, 255, 256, 257, 258, 259
 PHOTOMETRIC, FILL_ORDER, STRIP_OFFSETS, ORIENTATION, SAMPLES = 262, 266, 273, 274, 277

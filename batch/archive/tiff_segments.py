@@ -16,7 +16,7 @@ from batch.archive import tiff_directory as tiff
 from batch.archive.refusals import contradiction, damaged, unsupported
 from batch.archive.tiff_directory import Directory
 from batch.archive.tiff_layout import RAW, Layout, checked_table
-from batch.errors import ImageFailure
+from batch.core.errors import ImageFailure
 
 LZW, OLD_JPEG, JPEG, DEFLATE, PACKBITS = 5, 6, 7, 8, 32773
 _ADOBE_DEFLATE, _LZMA, _ZSTD = 32946, 34925, 50000

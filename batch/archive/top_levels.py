@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batch.archive.storage import ArchiveStorage
-from batch.records import ImageLocation
+from batch.core.records import ImageLocation
 
 FOLDERS = 512
 """So many folders keep a hundred workers busy, and no level below is looked at by the driver."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 _OPAQUE = 255
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 NEARLY_UNIFORM = "nearly_uniform"
 

@@ -25,7 +25,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from batch.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
+from batch.core.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
 
 _CONTEXT = multiprocessing.get_context("spawn")  # a fork of a threaded process may deadlock
 READY_SECONDS = 120.0

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from batch.core.errors import UsageError
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
-from batch.errors import UsageError
 
 MARKER = ".melanoma-batch-demo"
 

@@ -15,8 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from batch.config import DEFAULT_BATCH_SIZE
-from batch.errors import ArtifactRefused, UsageError
+from batch.core.config import DEFAULT_BATCH_SIZE
+from batch.core.errors import ArtifactRefused, UsageError
+from batch.core.records import Canary
+from batch.core.text import did_you_mean
 from batch.model.classifier import KerasClassifier, load_model
 from batch.model.golden import check_golden
 from batch.model.manifest import (
@@ -27,9 +29,7 @@ from batch.model.manifest import (
     read_manifest,
 )
 from batch.model.manifest_checks import TRAIN_AGAIN, check_manifest
-from batch.near import did_you_mean
 from batch.permanent import permanent
-from batch.records import Canary
 
 ReadModel = Callable[[], bytes]
 """Gives the content of a model file, or raises OSError."""

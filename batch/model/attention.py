@@ -21,7 +21,7 @@ from __future__ import annotations
 import numpy as np
 
 from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 from batch.model.classifier import Classifier
 
 SQUARE = 30

@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 
 from batch.archive.reader import read_image
-from batch.errors import ArtifactRefused, ImageFailure
+from batch.core.errors import ArtifactRefused, ImageFailure
+from batch.core.records import Canary
 from batch.model.classifier import KerasClassifier
 from batch.model.manifest import GoldenCase, ModelManifest
-from batch.records import Canary
 
 GOLDEN_FOLDER = "golden"
 PIXEL_TOLERANCE = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batch.archive import preprocess as shared
-from batch.errors import ArtifactRefused
+from batch.core.errors import ArtifactRefused
 from batch.model.manifest import ModelManifest
 
 MAX_GOLDEN_TOLERANCE = 1e-3

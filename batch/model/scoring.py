@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
-from batch.errors import FailureReason, Stage
+from batch.core.errors import FailureReason, Stage
+from batch.core.records import KEPT_ATTRIBUTES, ModelInput, Prediction, Unscored
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
-from batch.records import KEPT_ATTRIBUTES, ModelInput, Prediction, Unscored
 
 INPUT_SHAPE = (HEIGHT, WIDTH, CHANNELS)
 

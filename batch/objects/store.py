@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from batch.errors import StoreFailed
-from batch.objects.url import SCHEME, ObjectUrl
+from batch.core.errors import StoreFailed
+from batch.core.location import SCHEME, ObjectUrl
 
 CONNECT_SECONDS, READ_SECONDS, TRIES = 10, 60, 4
 """A store that does not answer costs a file about five minutes, and not the night."""

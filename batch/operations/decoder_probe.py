@@ -6,8 +6,7 @@ import zlib
 from base64 import b64decode
 
 from batch.archive.dicom_objects import CODECS, Codec
-from batch.archive.limits import Limits
-from batch.archive.rules import ReadingRules
+from batch.core.rules import Limits, ReadingRules
 
 COLOUR = (200, 100, 50)
 STREAMS = {

@@ -21,22 +21,16 @@ from itertools import islice
 from pathlib import Path
 
 from batch.archive.dicom_objects import CODECS, Codec
-from batch.archive.limits import Limits
 from batch.archive.storage import LocalArchive
 from batch.archive.watched import call_watched
-from batch.config import check_apart, check_archive, whole_path
-from batch.errors import (
-    BatchError,
-    DecoderNotStarted,
-    FailureReason,
-    ImageFailure,
-    UsageError,
-)
-from batch.objects.url import ObjectUrl, Place
+from batch.core.config import check_apart, check_archive
+from batch.core.errors import BatchError, DecoderNotStarted, FailureReason, ImageFailure, UsageError
+from batch.core.location import ObjectUrl, Place, whole_path
+from batch.core.records import ImageLocation
+from batch.core.rules import Limits
 from batch.operations.checks import Check, Status, level
 from batch.operations.decoder_probe import decode_trouble
 from batch.operations.runs import RUNS, latest_run, notes, stored_run
-from batch.records import ImageLocation
 from batch.reports.locking import LOCK_FILE
 from batch.reports.storage import LATEST, LocalReports
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from batch.core.location import ObjectUrl
 from batch.objects.store import ObjectStore, check_store
-from batch.objects.url import ObjectUrl
 from batch.operations.checks import Check, Status, level
 from batch.reports.locking import LOCK_FILE
 from batch.reports.shared import fresh_name

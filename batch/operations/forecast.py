@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from batch.archive.places import open_archive
-from batch.config import JobConfig
+from batch.core.config import JobConfig
+from batch.core.records import FileState
 from batch.night import plan_night
-from batch.records import FileState
 from batch.reports.identity import identity_lines, settle_identity
 from batch.reports.places import open_reports
 from batch.reports.plan import Action, Plan

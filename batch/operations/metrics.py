@@ -12,9 +12,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
-from batch.errors import FailureReason, PendingReason, UsageError
+from batch.core.errors import FailureReason, PendingReason, UsageError
+from batch.core.records import FileState
 from batch.operations.runs import RUNS, instant, latest_run, number, read_ledger, words
-from batch.records import FileState
 from batch.reports.identity import IDENTITY, told_changes
 
 PREFIX = "melanoma_batch_"

@@ -12,16 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch.errors import UsageError
-from batch.objects.url import ObjectUrl
-from batch.operations.runs import (
-    PRUNABLE,
-    RUNS,
-    StoredRun,
-    is_real_folder,
-    latest_run,
-    stored_runs,
-)
+from batch.core.errors import UsageError
+from batch.core.location import ObjectUrl
+from batch.operations.runs import PRUNABLE, RUNS, StoredRun, is_real_folder, latest_run, stored_runs
 from batch.reports.places import hold
 from batch.reports.storage import sync
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.reports.storage import LATEST, RUN_FILE, SUCCESS_FILE
 
 RUNS = "runs"

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
+from batch.core.times import offset
 from batch.operations.runs import (
     StoredRun,
     age_rank,
@@ -23,7 +24,6 @@ from batch.operations.runs import (
     words,
 )
 from batch.reports.attempts import Attempt, attempts
-from batch.review.times import offset
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batch.archive.limits import Limits
 from batch.archive.places import open_archive
-from batch.config import ReviewOptions, check_archive, whole_path
-from batch.errors import BatchError, UsageError
+from batch.core.config import ReviewOptions, check_archive
+from batch.core.errors import BatchError, UsageError
+from batch.core.location import ObjectUrl, Place, place, whole_path
+from batch.core.rules import Limits
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.classifier import Classifier
-from batch.objects.url import ObjectUrl, Place, place
 from batch.operations.exchange import put_in_place
 from batch.reports.identity import identity_lines, settle_pattern
 from batch.reports.morning import NightPlace, Pictures, morning

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from batch import __version__
-from batch.errors import BatchError
+from batch.core.errors import BatchError
+from batch.core.location import ObjectUrl
 from batch.objects.store import ObjectStore, at_once
-from batch.objects.url import ObjectUrl
 
 LOGS, SUFFIX = "logs", ".attempt"
 _MOST_BYTES = 64 * 1024

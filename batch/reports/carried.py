@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.errors import PendingReason
-from batch.records import FileState
+from batch.core.errors import PendingReason
+from batch.core.records import FileState, RunFacts
 from batch.reports import tables
 from batch.reports.memory import keys_of
 from batch.reports.plan import Action, Plan
-from batch.reports.rows import RunFacts, fingerprint_columns
+from batch.reports.rows import fingerprint_columns
 
 _SCORED = (FileState.SCORED.value, FileState.UNCHANGED.value, FileState.REUSED.value)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from batch.records import KEPT_ATTRIBUTES
+from batch.core.records import KEPT_ATTRIBUTES
 
 SCHEMA_VERSION = 4
 READABLE_VERSIONS = (2, 3, SCHEMA_VERSION)

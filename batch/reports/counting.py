@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batch.records import FileState
+from batch.core.records import FileState
 from batch.reports import tables
 from batch.reports.gathering import Gathered
 from batch.reports.ledger import Counts

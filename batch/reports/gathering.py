@@ -13,14 +13,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.errors import PendingReason
+from batch.core.errors import PendingReason
+from batch.core.records import RunFacts
 from batch.reports import tables
 from batch.reports.carried import Carried, carry
 from batch.reports.memory import keys_of
 from batch.reports.plan import Action, Plan
 from batch.reports.points import alert_rows, apply_operating_point
 from batch.reports.reuse import Reuse
-from batch.reports.rows import RunFacts
 from batch.reports.storage import Staging
 
 

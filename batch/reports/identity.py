@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from batch.config import JobConfig, ReviewOptions
-from batch.errors import UsageError
+from batch.core.config import JobConfig, ReviewOptions
+from batch.core.errors import UsageError
+from batch.core.rules import lesion_pattern
 from batch.reports.storage import RUN_FILE, LocalReports, read_json
 from batch.review.nights import at
-from batch.review.patterns import lesion_pattern
 
 logger = logging.getLogger(__name__)
 IDENTITY = "identity"

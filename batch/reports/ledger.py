@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from batch.errors import FailureReason, LedgerImbalance, PendingReason
-from batch.records import FileOutcome, FileReading, FileState, Prediction, Unscored
+from batch.core.errors import FailureReason, LedgerImbalance, PendingReason
+from batch.core.records import FileOutcome, FileReading, FileState, Prediction, Unscored
 
 
 def conclude_file(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from batch.archive.storage import ArchiveStorage
-from batch.records import ImageLocation
+from batch.core.records import ImageLocation
 from batch.reports.shared import SharedFolder, fresh_name
 
 MOST_CHUNKS = 512

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from batch.errors import ReportsLocked, ReportsLost, UsageError
+from batch.core.errors import ReportsLocked, ReportsLost, UsageError
 from batch.repeating import repeating
 
 LOCK_FILE = ".lock"

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.errors import FailureReason, NonImageReason
-from batch.records import FileState, Fingerprints
+from batch.core.errors import FailureReason, NonImageReason
+from batch.core.records import FileState, Fingerprints
 from batch.reports import tables
 from batch.reports.columns import READABLE_VERSIONS
 from batch.reports.storage import (

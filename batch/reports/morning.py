@@ -22,11 +22,11 @@ from typing import Any
 
 import pandas as pd
 
-from batch.archive.limits import Limits
 from batch.archive.storage import ArchiveStorage
-from batch.config import ReviewOptions
+from batch.core.config import ReviewOptions
+from batch.core.records import Canary
+from batch.core.rules import Limits, lesion_pattern
 from batch.model.classifier import Classifier
-from batch.records import Canary
 from batch.reports.night_review import review_night
 from batch.reports.review_inputs import WORKLIST, NightSources, read_remembered, read_tonight
 from batch.reports.review_outputs import for_page, table_files
@@ -37,7 +37,6 @@ from batch.review.mark_files import is_mark_file
 from batch.review.mark_limits import without_future
 from batch.review.marks import Marks, read_marks
 from batch.review.night_report import NightReport
-from batch.review.patterns import lesion_pattern
 from batch.review.worklist import build
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from batch.records import Canary
+from batch.core.records import Canary
 from batch.reports import tables
 from batch.reports.earlier_nights import earlier_nights
 from batch.reports.storage import LocalReports

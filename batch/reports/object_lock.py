@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
-from batch.errors import ReportsLocked, ReportsLost
+from batch.core.errors import ReportsLocked, ReportsLost
 from batch.objects.store import Content, ObjectStore
 from batch.reports.locking import DEAD_AFTER_SECONDS, LOCK_FILE, heartbeat
 from batch.reports.shared import fresh_name

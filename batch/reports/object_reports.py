@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batch.core.location import Place
 from batch.objects.store import Found, ObjectStore, at_once
-from batch.objects.url import Place
 from batch.reports.shared import ObjectFolder, SharedFolder
 from batch.reports.storage import (
     LATEST,

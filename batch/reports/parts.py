@@ -13,13 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from batch.errors import ReportsLost
-from batch.records import FileReading, Prediction, Unscored
+from batch.core.errors import ReportsLost
+from batch.core.records import FileReading, Prediction, RunFacts, Unscored, alert_for
 from batch.reports import rows, tables
 from batch.reports.ledger import conclude_files
-from batch.reports.rows import Row, RunFacts
+from batch.reports.rows import Row
 from batch.reports.shared import SharedFolder, fresh_name
-from batch.review.alerts import alert_for
 
 
 class Part(NamedTuple):

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from batch.core.location import ObjectUrl
 from batch.objects.store import ObjectStore
-from batch.objects.url import ObjectUrl
 from batch.reports.locking import exclusive, holder
 from batch.reports.object_lock import hold_objects, object_holder
 from batch.reports.object_reports import ObjectReports

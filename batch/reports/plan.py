@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.archive.rules import modified_after
-from batch.config import Order
-from batch.errors import ArchiveShrunk
-from batch.records import FileState, Fingerprints, ImageLocation, QueuedFile
+from batch.core.config import Order
+from batch.core.errors import ArchiveShrunk
+from batch.core.records import FileState, Fingerprints, ImageLocation, QueuedFile
+from batch.core.rules import modified_after
 from batch.reports.known import KnownDigests
 from batch.reports.memory import ALWAYS_AGAIN, Memory, earlier_attempts, reusable, stays
 

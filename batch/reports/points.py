@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.records import Alert
+from batch.core.records import Alert, RunFacts
 from batch.reports import tables
 from batch.reports.memory import keys_of
-from batch.reports.rows import RunFacts
 
 
 def apply_operating_point(

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from batch.records import ImageLocation, QueuedFile
+from batch.core.records import ImageLocation, QueuedFile
 from batch.reports.shared import SharedFolder
 
 FILES_PER_CHUNK = 500

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.errors import LedgerImbalance
-from batch.records import FileState
+from batch.core.errors import LedgerImbalance
+from batch.core.records import FileState
 from batch.reports import tables
 from batch.reports.memory import keys_of
 from batch.reports.plan import Plan

@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.errors import SchemaMismatch, UsageError
-from batch.records import KEPT_ATTRIBUTES, FileState, OperatingPoint
+from batch.core.errors import SchemaMismatch, UsageError
+from batch.core.records import KEPT_ATTRIBUTES, FileState, OperatingPoint
 from batch.reports import tables
 from batch.reports.columns import TABLES
 from batch.reports.earlier_nights import is_earlier

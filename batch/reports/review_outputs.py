@@ -12,13 +12,13 @@ from typing import Any
 
 import pandas as pd
 
+from batch.core.text import spreadsheet_safe
+from batch.core.times import local
 from batch.reports import tables
 from batch.reports.columns import TABLES
 from batch.reports.review_inputs import WORKLIST
-from batch.review.cells import spreadsheet_safe
 from batch.review.contract import LESION_COLUMNS, ReviewWorklist
 from batch.review.frames import records
-from batch.review.times import local
 
 PAGE_ROWS = 5000
 """Lesions, and images that could not be read, on the page; the tables hold all."""

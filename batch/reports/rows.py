@@ -5,37 +5,21 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from dataclasses import dataclass
-from datetime import datetime
 
-from batch.archive.fingerprints import digest_of
-from batch.records import (
+from batch.core.fingerprints import digest_of
+from batch.core.records import (
     KEPT_ATTRIBUTES,
     Alert,
     FileOutcome,
     Fingerprints,
-    OperatingPoint,
     Prediction,
+    RunFacts,
     Unscored,
+    is_alert,
 )
 from batch.reports.columns import SCHEMA_VERSION
-from batch.review.alerts import is_alert
 
 Row = dict[str, object]
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What every row of a run repeats."""
-
-    run_id: str
-    started_at: datetime
-    model_id: str
-    model_version: str
-    model_sha256: str
-    preprocessing_version: str
-    operating_point: OperatingPoint
-    fingerprints: Fingerprints
 
 
 SPELLED_BYTE = re.compile(r"\\x[0-9a-f]{2}")

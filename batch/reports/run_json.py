@@ -8,14 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 from batch import __version__
-from batch.archive.fingerprints import DECODERS, installed_version
-from batch.config import JobConfig
-from batch.errors import PendingReason
+from batch.core.config import JobConfig
+from batch.core.errors import PendingReason
+from batch.core.fingerprints import DECODERS, installed_version
+from batch.core.records import RunFacts
 from batch.model.manifest import ModelManifest
 from batch.reports.columns import SCHEMA_VERSION
 from batch.reports.ledger import Counts, equation
 from batch.reports.plan import Action, Plan
-from batch.reports.rows import RunFacts
 
 _LIBRARIES = ("tensorflow", "keras", "apache-beam", "pyarrow", "pandas", "numpy", *DECODERS)
 _STOPPED = {PendingReason.OUT_OF_TIME: "deadline", PendingReason.STOPPED: "signal"}

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batch.archive.privacy import Identifiers
-from batch.errors import UsageError
-from batch.objects.url import Place
+from batch.core.errors import UsageError
+from batch.core.location import Place
+from batch.core.privacy import Identifiers
 from batch.private import close_to_others
 from batch.reports.shared import LocalSharedFolder, SharedFolder
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batch.errors import SchemaMismatch
+from batch.core.errors import SchemaMismatch
 from batch.reports.columns import ADDED, SCHEMA_VERSION, TABLES
 from batch.reports.rows import SPELLED_BYTE, path_columns
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from batch.records import OperatingPoint
+from batch.core.records import OperatingPoint
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,12 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from batch.review.contract import (
-    IMAGE_COLUMNS,
-    LESION_COLUMNS,
-    UNREADABLE_COLUMNS,
-    Status,
-)
+from batch.review.contract import IMAGE_COLUMNS, LESION_COLUMNS, UNREADABLE_COLUMNS, Status
 from batch.review.image_changes import ImageChanges, image_changes
 from batch.review.lesion_images import Lesion, LesionImage
 from batch.review.remembered import Links, Remembered, Row

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from batch.records import KEPT_ATTRIBUTES
+from batch.core.records import KEPT_ATTRIBUTES
 from batch.review.keys import OWN_ID, UID, by_id, by_path, kept_apart, own, tracking, visible
 
 _AT_ONCE = 50_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from batch.review.cells import is_control
+from batch.core.text import is_control
 
 UID = "(?:[0-9.]+)"
 OWN_ID = r"(?:[0-9.]+(#[0-9]+)?|sha256:[0-9a-f]+)"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from batch.review.cells import from_spreadsheet, one_line
+from batch.core.text import from_spreadsheet, one_line
 from batch.review.contract import MARK_COLUMNS
 from batch.review.mark_files import Line, NotRead, check_kind, lines, rows_in
 from batch.review.mark_times import Orders, instant, orders

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batch.records import Canary
+from batch.core.records import Canary
 from batch.review.comparisons import Drift, all_drifts
 from batch.review.figures import NightFigures
 from batch.review.night_charts import draw

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from batch.core.times import local, offset_minutes, zero_offset
 from batch.review.contract import MARK_COLUMNS, ReviewWorklist, Status, Tier
-from batch.review.times import local, offset_minutes, zero_offset
 
 _FILE_KEYS = ("sha256:", "FILE:", "IMAGE:")
 _LABEL_MOST, _PATIENT_MOST = 40, 14

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from batch.core.times import minute, zone
 from batch.review.contract import ReviewWorklist, Status, Tier
 from batch.review.page_rows import rows
 from batch.review.svg import checked_svg
-from batch.review.times import minute, zone
 
 if TYPE_CHECKING:
     from batch.review.night_report import NightReport

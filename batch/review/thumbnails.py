@@ -15,21 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from batch.archive.limits import Limits
-from batch.archive.pictures import (
-    ImageAddress,
-    Picture,
-    jpeg,
-    read_picture,
-    upright,
-)
+from batch.archive.pictures import ImageAddress, Picture, jpeg, read_picture, upright
 from batch.archive.reader import read_file
 from batch.archive.resizing import resize
 from batch.archive.storage import ArchiveStorage
-from batch.errors import ImageFailure
+from batch.core.errors import ImageFailure
+from batch.core.records import ModelInput
+from batch.core.rules import Limits
 from batch.model.attention import occlusion_map
 from batch.model.classifier import Classifier
-from batch.records import ModelInput
 
 if TYPE_CHECKING:
     import pandas as pd

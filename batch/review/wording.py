@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batch.archive.uniform import NEARLY_UNIFORM
+from batch.core.times import day, minute
 from batch.review.contract import Status, Tier
 from batch.review.image_changes import ImageChanges
 from batch.review.standing import Standing
 from batch.review.tiers import near_from
-from batch.review.times import day, minute
 
 FLAGS = {
     "left_archive": "none of its images is in the archive any more",

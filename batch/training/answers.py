@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from batch.errors import BatchError
+from batch.core.errors import BatchError
 from batch.terminal import say, tell
 
 

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 
 INPUT_SCALE, INPUT_OFFSET = 1 / 128, -127 / 128
 """The weights were trained on (x - 127) / 128."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.model.artifact import find_artifact, open_model
 from batch.model.classifier import KerasClassifier
 from batch.training.answers import answer

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from batch import __version__
-from batch.errors import UsageError
+from batch.core.errors import UsageError
+from batch.core.records import OperatingPoint
 from batch.model.manifest import ModelManifest
-from batch.records import OperatingPoint
 from batch.training import operating_point
 from batch.training.calibration_caution import caution
 from batch.training.labelled import Labelled

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from batch.archive.reader import read_image
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.labels import HAM_TO_CODE, Label, resolve
 
 HAM10000 = ("ham10000/HAM10000_metadata.csv", "image_id", "dx")

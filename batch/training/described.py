@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training import datasets
 from batch.training.datasets import Dataset
 from batch.training.descriptions import Source, allowed_classes, check_classes, described

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 
 BUNDLED = Path(__file__).with_name("sources.toml")
 OWN_FILE = "source.toml"

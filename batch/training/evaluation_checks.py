@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.model.artifact import bundled_model_ids, find_artifact
 from batch.model.manifest import ModelManifest
 from batch.training.matching import Matched

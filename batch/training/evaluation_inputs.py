@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.reports import tables
 from batch.reports.storage import RUN_FILE, read_json
 from batch.training.label_keys import as_in_night, spellings, with_key

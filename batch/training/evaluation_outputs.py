@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch.config import whole_path
-from batch.errors import UsageError
+from batch.core.errors import UsageError
+from batch.core.location import whole_path
 from batch.training.evaluate import Evaluation
 
 STDOUT = "-"

@@ -17,13 +17,8 @@ from typing import Any
 import pandas as pd
 
 from batch import __version__
-from batch.archive.preprocess import (
-    CHANNELS,
-    HEIGHT,
-    PREPROCESSING_VERSION,
-    RESIZE_RULE,
-    WIDTH,
-)
+from batch.archive.preprocess import CHANNELS, HEIGHT, PREPROCESSING_VERSION, RESIZE_RULE, WIDTH
+from batch.core.records import OperatingPoint
 from batch.model.artifact import ModelArtifact, verify_artifact
 from batch.model.classifier import KerasClassifier, load_model
 from batch.model.manifest import (
@@ -37,7 +32,6 @@ from batch.model.manifest import (
     write_manifest,
 )
 from batch.model.manifest_checks import check_manifest
-from batch.records import OperatingPoint
 from batch.review.reference import REFERENCE
 from batch.training import operating_point
 from batch.training.datasets import Dataset

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.job_arguments import PROGRAM
 
 IMPORTED_AS = {"scikit-learn": "sklearn", "ImageHash": "imagehash", "matplotlib": "matplotlib"}

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batch.core.records import OperatingPoint
 from batch.model.classifier import KerasClassifier
-from batch.records import OperatingPoint
 from batch.training import datasets
 from batch.training.datasets import Dataset
 from batch.training.evaluate import class_measures, melanoma_measures

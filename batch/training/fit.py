@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training import datasets, described, networks, sources, splits
 from batch.training.course_parts import HISTORY, Run
 from batch.training.datasets import Dataset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 
 
 def new_folder(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from batch.archive.preprocess import CHANNELS
-from batch.errors import ArtifactRefused, UsageError
+from batch.core.errors import ArtifactRefused, UsageError
 from batch.model.classifier import load_model
 
 _MODEL = "model.keras"

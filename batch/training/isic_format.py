@@ -12,7 +12,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.labels import CODE_TO_CLASSES
 
 FORMATS: dict[str, tuple[str, ...]] = {

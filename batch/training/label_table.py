@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.label_keys import KEYS, key_column
 from batch.training.label_words import Vocabulary, read_labels_as
 from batch.training.subgroups import LABEL_COLUMNS

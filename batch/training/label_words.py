@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.diagnosis_words import (
     BENIGN,
     COARSE,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.model.artifact import ModelArtifact
 from batch.model.manifest import ModelManifest, scoring_fingerprint
 from batch.training.evaluation_checks import check_both

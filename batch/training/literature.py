@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batch.errors import BatchError, UsageError
+from batch.core.errors import BatchError, UsageError
 from batch.terminal import say
 from batch.training import datasets
 from batch.training.datasets import Dataset

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.label_keys import KEYS
 
 _IMAGE = ["content_sha256", "frame_number"]

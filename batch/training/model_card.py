@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from batch.core.records import OperatingPoint
 from batch.model.manifest import ModelManifest
-from batch.records import OperatingPoint
 from batch.training.licences import licence_section
 
 REMEASURED = "remeasured"

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.stats import binomtest
 
-from batch.records import OperatingPoint
+from batch.core.records import OperatingPoint
 
 TARGET_SENSITIVITY = 0.95
 PROVISIONAL_BELOW = 100

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from batch.errors import UsageError
-from batch.near import did_you_mean
+from batch.core.errors import UsageError
+from batch.core.text import did_you_mean
 from batch.training.parts import (
     Change,
     Cnn,

@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 
-from batch.errors import BatchError, UsageError
+from batch.core.errors import BatchError, UsageError
 from batch.model.artifact import ModelArtifact, open_model
 from batch.model.manifest import MODEL_FILE, ModelManifest, read_manifest
 from batch.terminal import say

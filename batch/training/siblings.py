@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.model.manifest import read_manifest
 from batch.training.recipes import Recipe
 

@@ -14,7 +14,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 
 HASH_SIDE = 16
 NEAR_DUPLICATE_BITS = 56

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.model.artifact import bundled_model_ids, find_artifact
 
 FEWEST_CHARACTERS = 6

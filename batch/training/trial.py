@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.answers import answer
 from batch.training.by_source import judged
 from batch.training.fit import Fitted, fit

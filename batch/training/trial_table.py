@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.answers import answer
 from batch.training.trial import RESULT
 

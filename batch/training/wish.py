@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.model.artifact import bundled_model_ids
 
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from batch import __version__
 from batch.archive.preprocess import CHANNELS, HEIGHT, PREPROCESSING_VERSION, RESIZE_RULE, WIDTH
+from batch.core.errors import ArtifactRefused
+from batch.core.records import OperatingPoint
 from batch.demo.lesions import lesion_image
-from batch.errors import ArtifactRefused
 from batch.model.artifact import ModelArtifact, verify_artifact
 from batch.model.classifier import KerasClassifier
 from batch.model.manifest import (
@@ -30,7 +31,6 @@ from batch.model.manifest import (
     write_manifest,
 )
 from batch.model.manifest_checks import check_manifest
-from batch.records import OperatingPoint
 from batch.training import foreign
 from batch.training.folders import new_folder
 from batch.training.golden_cases import GOLDEN_TOLERANCE, write_golden

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch.errors import FailureReason
+from batch.core.errors import FailureReason
 from tests.bombs import BOMBS, Bomb, Measured, measure_all, violations
 
 

@@ -24,10 +24,10 @@ from batch.archive import codecs, dicom
 from batch.archive.codestream import jpeg_2000_header, jpeg_xl_header
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_parsing import parse
-from batch.archive.rules import ReadingRules
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.rules import ReadingRules
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason, ImageFailure
 from tests import encoded
 from tests.support import dicom_bytes
 

@@ -18,10 +18,10 @@ from batch.archive.colour_profiles import (
     UNCHANGED,
     conversion_to_srgb,
 )
-from batch.archive.limits import Limits
 from batch.archive.watched import call_watched
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason, ImageFailure
 from tests import icc
 from tests.archive import victims
 

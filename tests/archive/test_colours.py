@@ -8,7 +8,7 @@ import pytest
 from batch.archive import dicom
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_parsing import parse
-from batch.archive.rules import ReadingRules
+from batch.core.rules import ReadingRules
 from batch.demo.lesions import lesion_image
 from tests import encoded, matrix
 from tests.support import dermoscopic, dicom_bytes

@@ -12,16 +12,15 @@ from batch.archive import dicom as reader
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_objects import ObjectKind, is_plausible_class, object_kind
 from batch.archive.dicom_parsing import parse
-from batch.archive.limits import Limits
 from batch.archive.preprocess import preprocess
-from batch.archive.privacy import IdentifierPolicy, Identifiers
 from batch.archive.reader import read_file
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.privacy import IdentifierPolicy, Identifiers
+from batch.core.records import KEPT_ATTRIBUTES, Unscored
+from batch.core.rules import Limits, ReadingRules
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason, ImageFailure
-from batch.records import KEPT_ATTRIBUTES, Unscored
 from tests import matrix
 from tests.support import altered, dermoscopic, dicom_bytes, locate, read
 

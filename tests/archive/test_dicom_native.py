@@ -16,9 +16,9 @@ from pydicom.uid import (
 
 from batch.archive.dicom_native import NativeSize
 from batch.archive.preprocess import preprocess
+from batch.core.errors import FailureReason
+from batch.core.records import ModelInput, Unscored
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason
-from batch.records import ModelInput, Unscored
 from tests.support import dermoscopic, dicom_bytes, read
 
 ROWS, COLUMNS = 30, 42

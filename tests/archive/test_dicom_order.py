@@ -19,12 +19,12 @@ from pydicom.uid import (
 
 from batch.archive.dicom_fragments import DELIMITER
 from batch.archive.dicom_parsing import parse
-from batch.archive.limits import Limits
 from batch.archive.preprocess import preprocess
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.records import FileState, ModelInput, Unscored
+from batch.core.rules import Limits
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason, ImageFailure
-from batch.records import FileState, ModelInput, Unscored
 from tests import encoded
 from tests.support import dermoscopic, dicom_bytes, read
 

@@ -13,8 +13,8 @@ from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, R
 from batch.archive import dicom
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_parsing import parse
-from batch.archive.rules import ReadingRules
-from batch.errors import FailureReason, ImageFailure
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.rules import ReadingRules
 from tests.support import dermoscopic, dicom_bytes
 
 RULES = ReadingRules()

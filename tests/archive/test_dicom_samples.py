@@ -20,9 +20,9 @@ from batch.archive import dicom
 from batch.archive.dicom_frames import decode_frame
 from batch.archive.dicom_parsing import parse
 from batch.archive.dicom_samples import SampleBits, eight_bits, sample_bits, stored_values
-from batch.archive.rules import ReadingRules
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.rules import ReadingRules
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason, ImageFailure
 from tests import encoded
 from tests.support import dermoscopic, dicom_bytes
 

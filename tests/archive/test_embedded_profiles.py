@@ -15,11 +15,11 @@ from pydicom.sequence import Sequence
 
 from batch.archive.embedded_profiles import IGNORED, of_jpeg
 from batch.archive.jpeg import read_header
-from batch.archive.limits import Limits
 from batch.archive.pictures import ImageAddress, decode_picture
+from batch.core.records import ModelInput
+from batch.core.rules import Limits
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
-from batch.records import ModelInput
 from tests import encoded, icc
 from tests.support import dermoscopic, dicom_bytes, read
 

@@ -9,18 +9,16 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from batch.archive import fingerprints
-from batch.archive.fingerprints import (
+from batch.core import fingerprints
+from batch.core.fingerprints import (
     DECODERS,
     digest_of,
     failure_fingerprint,
     identity_fingerprint,
     installed_version,
 )
-from batch.archive.limits import Limits
-from batch.archive.privacy import IdentifierPolicy, Identifiers
-from batch.archive.rules import ReadingRules
-from batch.archive.selection import Selection, parse_rules
+from batch.core.privacy import IdentifierPolicy, Identifiers
+from batch.core.rules import Limits, ReadingRules, Selection, parse_rules
 from batch.model.manifest import read_manifest, scoring_fingerprint
 from tests.support import REPOSITORY
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.archive import reader
-from batch.records import ModelInput
+from batch.core.records import ModelInput
 from tests import fuzz
 from tests.support import record
 

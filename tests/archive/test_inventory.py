@@ -7,8 +7,8 @@ import pytest
 
 from batch.archive.inventory import list_archive
 from batch.archive.reader import read_file
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
+from batch.core.rules import ReadingRules
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.reports.rows import path_columns

@@ -9,9 +9,9 @@ from PIL import Image
 from batch.archive import jpeg
 from batch.archive.formats import FileFormat
 from batch.archive.jpeg import JpegHeader, StreamColour
-from batch.archive.limits import Limits
 from batch.archive.raster import decode
-from batch.errors import FailureReason, ImageFailure
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.rules import Limits
 from tests import jpeg_writer as writer
 
 RED = np.full((32, 32, 3), (255, 0, 0), np.uint8)

@@ -12,10 +12,10 @@ from PIL import Image
 from batch.archive.formats import FileFormat
 from batch.archive.jpeg import read_header
 from batch.archive.jpeg_decoder import decode_rgb
-from batch.archive.limits import Limits
 from batch.archive.raster import decode
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason, ImageFailure
 from tests import jpeg_writer as writer
 
 

@@ -12,8 +12,8 @@ import simplejpeg
 from batch.archive.formats import FileFormat
 from batch.archive.jpeg_blocks import DamagedError
 from batch.archive.jpeg_entropy import check_whole
-from batch.archive.limits import Limits
 from batch.archive.raster import decode
+from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
 from tests.jpeg_writer import encode, pillow_pixels, saved, scan_start
 

@@ -10,10 +10,10 @@ from PIL import Image
 
 from batch.archive import jpeg_repair
 from batch.archive.formats import HEAD_BYTES, FileFormat, sniff
-from batch.archive.limits import Limits
 from batch.archive.raster import decode
+from batch.core.errors import ImageFailure
+from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
-from batch.errors import ImageFailure
 from tests.jpeg_writer import encode, pillow_pixels, replaced, saved, scan_start, segment
 
 PIXELS = lesion_image(1, 90, 120)

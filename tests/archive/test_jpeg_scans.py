@@ -10,11 +10,11 @@ from batch.archive.dicom_objects import Codec
 from batch.archive.formats import FileFormat
 from batch.archive.jpeg import read_header
 from batch.archive.jpeg_scans import count_scans, has_every_scan, scans
-from batch.archive.limits import Limits
 from batch.archive.raster import decode
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.rules import Limits
 from batch.demo.dicom_writer import encapsulate
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason, ImageFailure
 from tests.jpeg_writer import encode, saved, segment
 
 PIXELS = lesion_image(3, 60, 80)

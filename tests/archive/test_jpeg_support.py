@@ -8,10 +8,10 @@ import pytest
 
 from batch.archive.formats import FileFormat
 from batch.archive.jpeg_support import is_read_by_turbojpeg
-from batch.archive.limits import Limits
 from batch.archive.raster import decode
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason, ImageFailure
 from tests.jpeg_writer import encode, replaced, saved, segment
 
 PIXELS = lesion_image(1, 60, 80)

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from batch.archive.limits import LIMIT_NAMES, Limits, parse_limits
-from batch.errors import FailureReason, ImageFailure, Stage, UsageError
+from batch.core.errors import FailureReason, ImageFailure, Stage, UsageError
+from batch.core.rules import LIMIT_NAMES, Limits, parse_limits
 
 
 @pytest.mark.parametrize(

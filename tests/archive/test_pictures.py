@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from batch.archive.limits import Limits
 from batch.archive.pictures import ImageAddress, decode_picture, jpeg, read_picture, upright
 from batch.archive.storage import LocalArchive
-from batch.errors import FailureReason, ImageFailure
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.rules import Limits
 from tests.support import dermoscopic, dicom_bytes
 
 _RNG = np.random.default_rng(5)

@@ -8,12 +8,12 @@ from PIL import Image
 
 from batch.archive import raster
 from batch.archive.formats import FileFormat
-from batch.archive.limits import Limits
 from batch.archive.preprocess import DECODE_AT_LEAST, mean_colour, preprocess
 from batch.archive.reader import read_image
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.rules import Limits
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason, ImageFailure
 from tests.support import REPOSITORY
 
 GOLDEN = sorted((REPOSITORY / "tests" / "golden").glob("*.input.png"))

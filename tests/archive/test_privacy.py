@@ -7,8 +7,8 @@ import hmac
 
 import pytest
 
-from batch.archive.privacy import IdentifierPolicy, Identifiers, read_key
-from batch.errors import UsageError
+from batch.core.errors import UsageError
+from batch.core.privacy import IdentifierPolicy, Identifiers, read_key
 
 KEY = bytes(range(1, 33))
 ATTRIBUTES = {

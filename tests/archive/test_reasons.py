@@ -14,15 +14,14 @@ import pytest
 from PIL import Image
 from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian
 
-from batch.archive.limits import Limits
 from batch.archive.reader import read_file
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
+from batch.core.errors import FailureReason as Reason
+from batch.core.errors import Stage
+from batch.core.records import FileState, ImageLocation, ModelInput, Unscored
+from batch.core.rules import Limits, ReadingRules
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason as Reason
-from batch.errors import Stage
-from batch.records import FileState, ImageLocation, ModelInput, Unscored
 from tests.support import as_nobody, dermoscopic, dicom_bytes, locate, read
 
 PIXELS = lesion_image(1, 60, 80)

@@ -12,10 +12,10 @@ from PIL import Image
 
 from batch.archive import raster
 from batch.archive.formats import FileFormat
-from batch.archive.limits import Limits
 from batch.archive.preprocess import DECODE_AT_LEAST, preprocess
 from batch.archive.reduced import resize_reduced, scale_of
 from batch.archive.resizing import resize
+from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
 
 

@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from batch.archive.storage import LocalArchive
-from batch.errors import ArchiveLost, FailureReason, ImageFailure, Stage
-from batch.records import ImageLocation
+from batch.core.errors import ArchiveLost, FailureReason, ImageFailure, Stage
+from batch.core.records import ImageLocation
 from tests.support import as_nobody, locate
 
 MIB = 1 << 20

@@ -14,7 +14,6 @@ import pytest
 from batch.archive import watched
 from batch.archive.formats import FileFormat
 from batch.archive.jpeg_scans import scans
-from batch.archive.limits import Limits
 from batch.archive.suspicion import (
     _CHUNK,
     MAX_SCANS,
@@ -22,11 +21,12 @@ from batch.archive.suspicion import (
     has_many_scans,
     is_suspicious_raster,
 )
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.records import ModelInput
+from batch.core.rules import Limits
 from batch.demo import dicom_writer
 from batch.demo.dicom_writer import encapsulate
 from batch.demo.lesions import lesion_image
-from batch.errors import FailureReason, ImageFailure
-from batch.records import ModelInput
 from tests import encoded
 from tests.archive import victims
 from tests.support import REPOSITORY, dicom_bytes, read

@@ -12,8 +12,8 @@ import pytest
 from batch.archive import watched
 from batch.archive.reader import read_image
 from batch.cli import main
+from batch.core.errors import BatchError, DecoderNotStarted, ExitCode
 from batch.demo.lesions import lesion_image
-from batch.errors import BatchError, DecoderNotStarted, ExitCode
 from tests.archive import victims
 from tests.faults.nights import read_table, write_file, write_image
 from tests.small_model import SCORE

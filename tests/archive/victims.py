@@ -7,7 +7,7 @@ import numpy as np
 
 from batch.archive.colour_profiles import conversion_to_srgb
 from batch.archive.watched import is_watched
-from batch.errors import FailureReason, ImageFailure, Stage
+from batch.core.errors import FailureReason, ImageFailure, Stage
 
 
 def fine(value):

@@ -23,9 +23,9 @@ import numpy as np
 
 from batch.archive.inventory import list_archive
 from batch.archive.reader import read_file
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
-from batch.config import DEFAULT_BATCH_SIZE, LOCAL_RUNNER
+from batch.core.config import DEFAULT_BATCH_SIZE, LOCAL_RUNNER
+from batch.core.rules import ReadingRules
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.quiet import import_tensorflow
 

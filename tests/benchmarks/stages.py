@@ -21,15 +21,14 @@ import numpy as np
 from batch.archive import preprocess, raster
 from batch.archive.formats import FileFormat
 from batch.archive.inventory import list_archive
-from batch.archive.limits import Limits
 from batch.archive.reader import read_file
-from batch.archive.rules import ReadingRules
 from batch.archive.storage import LocalArchive
-from batch.config import DEFAULT_BATCH_SIZE
+from batch.core.config import DEFAULT_BATCH_SIZE
+from batch.core.records import ImageLocation
+from batch.core.rules import Limits, ReadingRules
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.scoring import score_batch
 from batch.quiet import import_tensorflow
-from batch.records import ImageLocation
 from batch.reports import rows, tables
 from tests.support import FACTS
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from batch.cli import main
+from batch.core.location import ObjectUrl
 from batch.objects.store import ObjectStore
-from batch.objects.url import ObjectUrl
 from tests.cluster.flink import kill_session, wait_for
 from tests.cluster.nights import assert_same_night, reads, words
 from tests.objects.server import (

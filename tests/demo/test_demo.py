@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from batch.core.errors import UsageError
 from batch.demo.archive import MARKER, prepare_folder, write_archive
 from batch.demo.lesions import lesion_image
-from batch.errors import UsageError
 
 
 def digests(root):

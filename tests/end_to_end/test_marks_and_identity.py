@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from batch.cli import main
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from batch.reports.review_inputs import WORKLIST
 from tests.small_model import SCORE
 

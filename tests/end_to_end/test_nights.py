@@ -16,8 +16,8 @@ from PIL import Image
 
 from batch.archive.storage import LocalArchive
 from batch.cli import main
+from batch.core.errors import ExitCode
 from batch.demo.archive import WRITTEN_AT
-from batch.errors import ExitCode
 from batch.model.manifest import read_manifest, write_manifest
 from tests.small_model import SCORE
 from tests.support import REPOSITORY

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from batch.cli import main
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from batch.model.artifact import bundled_model_ids
 from tests.score_difference import by_pillow, differences, prepared, reduced_and_full
 

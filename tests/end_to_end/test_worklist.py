@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from batch.cli import main
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from batch.job_arguments import DEFAULT_MODEL
 from batch.model.artifact import find_artifact
 from batch.model.manifest import read_manifest, write_manifest

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from batch import score_command
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from tests.faults.gates import when_reached
 from tests.faults.nights import AT_WORK, NEW, SEGMENT_SIZE, damages, read_table, write_image
 

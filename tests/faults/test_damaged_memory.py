@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from batch.reports.memory import remember
 from batch.reports.storage import LocalReports
 from tests.faults.nights import KNOWN, NEW, World, damages, differences

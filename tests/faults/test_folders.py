@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from tests.faults.gates import when_reached
 from tests.faults.nights import (
     AT_WORK,

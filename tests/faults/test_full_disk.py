@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from batch.cli import main
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from tests.small_model import SCORE
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from batch.cli import main
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from tests.faults.gates import when_reached
 from tests.faults.nights import AT_WORK, SEGMENT_SIZE, World, damages, differences
 

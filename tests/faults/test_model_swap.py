@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from batch.arguments import parser
-from batch.errors import ArtifactRefused, ExitCode
+from batch.core.errors import ArtifactRefused, ExitCode
 from batch.night import run_night
 from batch.options import job_config
 from tests.faults.gates import when_reached

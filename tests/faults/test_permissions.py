@@ -12,17 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from tests.faults.gates import when_reached
-from tests.faults.nights import (
-    AT_WORK,
-    NEW,
-    SEGMENT_SIZE,
-    World,
-    damages,
-    differences,
-    read_table,
-)
+from tests.faults.nights import AT_WORK, NEW, SEGMENT_SIZE, World, damages, differences, read_table
 from tests.support import REPOSITORY, as_nobody
 
 MODEL = REPOSITORY / "model_artifacts" / "isic9-plain" / "model.keras"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from tests.faults.gates import Gate
 from tests.faults.nights import AT_WORK, damages, differences, kill, read_table, start, wait_for
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from tests.faults.gates import READ, when_reached
 from tests.faults.nights import (
     AT_WORK,

@@ -9,7 +9,7 @@ import signal
 import pytest
 from PIL import Image
 
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from tests.faults.gates import Gate
 from tests.faults.nights import (
     AT_WORK,

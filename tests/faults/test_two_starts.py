@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from tests.faults.gates import Gate
 from tests.faults.nights import COMMITTED, damages, differences, wait_for
 from tests.support import REPOSITORY

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.errors import ArtifactRefused, UsageError
+from batch.core.errors import ArtifactRefused, UsageError
 from batch.model.artifact import (
     ModelArtifact,
     bundled_model_ids,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.errors import FailureReason, ImageFailure
+from batch.core.errors import FailureReason, ImageFailure
 from batch.model.attention import SQUARE, STRIDE, image_count, log_odds, occlusion_map
 from tests.support import (
     REPOSITORY,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.errors import FailureReason, Stage
+from batch.core.errors import FailureReason, Stage
+from batch.core.records import ModelInput, Prediction, Unscored
 from batch.model.scoring import conclude, score_batch
-from batch.records import ModelInput, Prediction, Unscored
 from tests.support import (
     OUTPUT,
     BrightnessClassifier,

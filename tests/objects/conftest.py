@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 
-from batch.objects.url import ObjectUrl
+from batch.core.location import ObjectUrl
 from tests.objects.server import BUCKET, environment, make_bucket, s3_server
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from batch.core.location import ObjectUrl
 from batch.objects.store import ObjectStore, _call, _filesystem
-from batch.objects.url import ObjectUrl
 from tests.cluster.flink import kill_session, wait_for
 
 BUCKET = "hospital"

@@ -6,9 +6,9 @@ import os
 
 from batch.archive.object_archive import ObjectArchive
 from batch.archive.reader import read_file
-from batch.archive.rules import ReadingRules
+from batch.core.records import FileState
+from batch.core.rules import ReadingRules
 from batch.objects.store import ObjectStore
-from batch.records import FileState
 from tests.archive.test_top_levels import listed_by_many
 
 BOTH = () if os.environ.get("S3PROXY") else ("a",)

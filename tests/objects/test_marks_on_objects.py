@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batch.config import ReviewOptions
+from batch.core.config import ReviewOptions
 from batch.objects.store import ObjectStore
 from batch.reports.morning import mark_files
 from batch.reports.places import open_reports

@@ -18,9 +18,9 @@ import pytest
 
 from batch.archive.object_archive import ObjectArchive
 from batch.cli import main
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
+from batch.core.location import ObjectUrl
 from batch.objects.store import ObjectStore
-from batch.objects.url import ObjectUrl
 from batch.reports.attempts import Record
 from tests.cluster.flink import wait_for
 from tests.objects.server import download, environment, upload

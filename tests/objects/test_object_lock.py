@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch.errors import ReportsLocked, ReportsLost
+from batch.core.errors import ReportsLocked, ReportsLost
 from batch.objects.store import ObjectStore
 from batch.reports import object_lock
 from batch.reports.object_lock import ObjectLock, hold_objects

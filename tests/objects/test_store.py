@@ -7,10 +7,10 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from batch.errors import StoreFailed
+from batch.core.errors import StoreFailed
+from batch.core.location import ObjectUrl, folder, place
 from batch.objects import store
 from batch.objects.store import ObjectStore, TooLarge, explained, store_code
-from batch.objects.url import ObjectUrl, folder, place
 
 HERE = ObjectUrl("hospital", "reports")
 

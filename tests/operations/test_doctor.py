@@ -13,7 +13,7 @@ import pytest
 
 from batch.archive.dicom_objects import CODECS, Codec
 from batch.archive.storage import LocalArchive
-from batch.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage, UsageError
+from batch.core.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage, UsageError
 from batch.operations import decoder_probe, doctor
 from batch.operations.checks import Check, Status, doctor_table, has_failed, level
 from batch.operations.decoder_probe import STREAMS, decode_trouble

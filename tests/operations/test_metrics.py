@@ -7,7 +7,7 @@ import os
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from batch.errors import FailureReason, PendingReason, UsageError
+from batch.core.errors import FailureReason, PendingReason, UsageError
 from batch.operations.metrics import write_metrics
 from tests.operations import ledger, night, point_latest
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.errors import ReportsLocked, UsageError
+from batch.core.errors import ReportsLocked, UsageError
 from batch.operations import prune as module
 from batch.operations.prune import Pruned, prune
 from tests.operations import ledger, night, point_latest

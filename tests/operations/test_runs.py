@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.operations.runs import instant, latest_run, number, words
 from batch.operations.runs_table import last_runs, runs_table
 from tests.operations import ledger, night, point_latest

@@ -17,16 +17,18 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from batch.config import Order
-from batch.errors import FailureReason, NonImageReason, PendingReason, Stage
-from batch.records import (
+from batch.core.config import Order
+from batch.core.errors import FailureReason, NonImageReason, PendingReason, Stage
+from batch.core.records import (
     FileOutcome,
     FileReading,
     FileState,
     Fingerprints,
     ImageLocation,
     Prediction,
+    RunFacts,
     Unscored,
+    alert_for,
 )
 from batch.reports import rows, tables
 from batch.reports.columns import SCHEMA_VERSION
@@ -35,9 +37,8 @@ from batch.reports.gathering import Done, Gathered, gather_night
 from batch.reports.ledger import Counts, check_balance, conclude_file
 from batch.reports.memory import Memory, keys_of, remember
 from batch.reports.plan import Plan, make_plan
-from batch.reports.rows import RunFacts, segment_facts
+from batch.reports.rows import segment_facts
 from batch.reports.storage import LocalReports, Staging
-from batch.review.alerts import alert_for
 from tests.support import POINT, prediction
 
 TO_ROW = {

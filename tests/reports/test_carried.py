@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batch.errors import FailureReason, PendingReason
-from batch.records import FileState
+from batch.core.errors import FailureReason, PendingReason
+from batch.core.records import FileState
 from batch.reports import tables
 from batch.reports.carried import carry
 from batch.reports.gathering import Done, gather_night

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from batch.config import ReviewOptions
+from batch.core.config import ReviewOptions
 from batch.reports.identity import (
     Identity,
     identity_lines,

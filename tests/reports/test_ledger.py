@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.errors import FailureReason, LedgerImbalance, Stage
-from batch.records import FileReading, FileState, ImageLocation, Unscored
+from batch.core.errors import FailureReason, LedgerImbalance, Stage
+from batch.core.records import FileReading, FileState, ImageLocation, Unscored
 from batch.reports.ledger import Counts, check_balance, conclude_file, equation
 
 LOCATION = ImageLocation("a.dcm", 10, 20)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from batch.errors import ReportsLocked, ReportsLost, UsageError
+from batch.core.errors import ReportsLocked, ReportsLost, UsageError
 from batch.reports import locking
 from batch.reports.locking import DEAD_AFTER_SECONDS, LOCK_FILE, exclusive
 from tests.support import REPOSITORY, as_nobody

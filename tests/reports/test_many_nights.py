@@ -17,13 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch.config import Order
-from batch.errors import FailureReason, NonImageReason, PendingReason
-from batch.records import FileState, ImageLocation
+from batch.core.config import Order
+from batch.core.errors import FailureReason, NonImageReason, PendingReason
+from batch.core.records import FileState, ImageLocation, RunFacts
 from batch.reports import storage
 from batch.reports.gathering import Done, gather_night
 from batch.reports.plan import Action
-from batch.reports.rows import RunFacts
 from batch.reports.storage import LocalReports
 from tests.reports import nights
 from tests.reports.nights import Night, Result, image, non_image, pending, reused, sha

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.errors import FailureReason, NonImageReason
-from batch.records import KEPT_ATTRIBUTES, FileState, ImageLocation
+from batch.core.errors import FailureReason, NonImageReason
+from batch.core.records import KEPT_ATTRIBUTES, FileState, ImageLocation
 from batch.reports import rows, tables
 from batch.reports.columns import ADDED, READABLE_VERSIONS, SCHEMA_VERSION
 from batch.reports.memory import MAX_ATTEMPTS, earlier_attempts, reusable, stays

@@ -11,23 +11,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from batch.archive.limits import Limits
 from batch.archive.storage import LocalArchive
-from batch.config import ReviewOptions
+from batch.core.config import ReviewOptions
+from batch.core.rules import Limits
 from batch.reports import morning as room
 from batch.reports.morning import NightPlace, Pictures, mark_files, morning
 from batch.reports.review_said import marks_lines
 from batch.reports.storage import RUN_FILE, LocalReports
-from tests.reports.nights import (
-    at,
-    facts,
-    failed,
-    image,
-    non_image,
-    pending,
-    published,
-    run_of,
-)
+from tests.reports.nights import at, facts, failed, image, non_image, pending, published, run_of
 
 FILES = [
     image(at("a.jpg"), 0.9), image(at("b.jpg"), 0.4), image(at("c.jpg"), 0.1),

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from batch.records import Canary
+from batch.core.records import Canary
 from batch.reports.earlier_nights import earlier_nights, is_earlier
 from batch.reports.night_review import measured, review_night
 from batch.reports.storage import LocalReports

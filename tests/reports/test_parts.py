@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.errors import LedgerImbalance, ReportsLost
-from batch.records import FileReading, ImageLocation, QueuedFile
+from batch.core.errors import LedgerImbalance, ReportsLost
+from batch.core.records import FileReading, ImageLocation, QueuedFile
 from batch.reports import queue as queue_module
 from batch.reports.parts import settle_parts, shard_rows, write_list, write_parts
 from batch.reports.queue import read_chunk, write_queue

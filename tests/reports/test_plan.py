@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.archive.rules import FUTURE_NS
-from batch.config import Order
-from batch.errors import ArchiveShrunk, FailureReason, NonImageReason, PendingReason
-from batch.records import ImageLocation
+from batch.core.config import Order
+from batch.core.errors import ArchiveShrunk, FailureReason, NonImageReason, PendingReason
+from batch.core.records import ImageLocation
+from batch.core.rules import FUTURE_NS
 from batch.reports.plan import Action, Cause, check_not_shrunk, listed, make_plan
 from tests.reports.nights import (
     at,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch.core.records import is_alert
 from batch.reports import rows, tables
 from batch.reports.memory import keys_of
 from batch.reports.points import alert_rows, apply_operating_point
-from batch.review.alerts import is_alert
 from tests.reports.nights import (
     at,
     by_path,

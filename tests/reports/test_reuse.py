@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.config import Order
-from batch.errors import FailureReason, LedgerImbalance
+from batch.core.config import Order
+from batch.core.errors import FailureReason, LedgerImbalance
 from batch.reports import rows, tables
 from batch.reports.plan import make_plan
 from batch.reports.reuse import Reuse

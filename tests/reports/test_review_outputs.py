@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from batch.core.rules import lesion_pattern
 from batch.reports.columns import TABLES
 from batch.reports.review_inputs import WORKLIST, read_remembered
 from batch.reports.review_outputs import as_csv, for_page, table_files
@@ -18,7 +19,6 @@ from batch.review.contract import LESION_COLUMNS
 from batch.review.frames import records
 from batch.review.marks import parse_csv
 from batch.review.page_rows import page_data
-from batch.review.patterns import lesion_pattern
 from tests.review.lists import Mornings, image, mark, standings, unreadable
 
 HOSTILE = (

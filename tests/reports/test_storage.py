@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.reports import storage
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night

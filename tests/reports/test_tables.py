@@ -9,12 +9,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from batch.errors import SchemaMismatch
-from batch.records import FileOutcome, FileState, ImageLocation, Unscored
+from batch.core.errors import SchemaMismatch
+from batch.core.records import FileOutcome, FileState, ImageLocation, Unscored, alert_for
 from batch.reports import rows, tables
 from batch.reports.columns import TABLES, contract
 from batch.reports.review_outputs import worklist_row
-from batch.review.alerts import alert_for
 from batch.review.frames import records
 from tests.review.lists import Mornings, image
 from tests.support import FACTS, POINT, REPOSITORY, prediction
@@ -40,7 +39,7 @@ def _lesion():
 
 
 def _why():
-    from batch.errors import FailureReason, Stage
+    from batch.core.errors import FailureReason, Stage
 
     return Stage.READ, FailureReason.VANISHED
 

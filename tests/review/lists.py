@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
-from batch.records import KEPT_ATTRIBUTES
+from batch.core.records import KEPT_ATTRIBUTES
 from batch.review.contract import ReviewFacts, ReviewWorklist
 from batch.review.frames import records
 from batch.review.lesion_images import EarlierScore

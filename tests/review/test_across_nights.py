@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch.core.rules import lesion_pattern
 from batch.review.frames import records
-from batch.review.patterns import lesion_pattern
 from batch.review.remembered import Remembered
 from tests.review.lists import (
     Mornings,

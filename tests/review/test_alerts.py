@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from batch.review.alerts import alert_for, is_alert
+from batch.core.records import alert_for, is_alert
 from tests.support import POINT, prediction
 
 

@@ -9,13 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.review.figures import (
-    NightFigures,
-    figures_from_json,
-    figures_of,
-    histogram_of,
-    together,
-)
+from batch.review.figures import NightFigures, figures_from_json, figures_of, histogram_of, together
 from batch.review.quantities import (
     DEVICE,
     MAX_DEVICE_NAME,

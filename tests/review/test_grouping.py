@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
+from batch.core.rules import PATTERN_MOST, lesion_pattern
 from batch.review import keys
 from batch.review.frames import records
 from batch.review.grouping import Bearers, group_images, group_unscored
-from batch.review.patterns import PATTERN_MOST, lesion_pattern
 from tests.review.lists import image, unreadable
 
 PATTERN = lesion_pattern(r"^(?P<patient>[^/]+)/(?P<lesion>[^/_]+)_")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.review.cells import from_spreadsheet, spreadsheet_safe
+from batch.core.text import from_spreadsheet, spreadsheet_safe
 from batch.review.marks import Mark, newest, parse_csv, read_marks
 from tests.review.lists import mark
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from batch.records import Canary
+from batch.core.records import Canary
 from batch.review.comparisons import LAST_NIGHTS, MODEL_REFERENCE
 from batch.review.drift import Level
 from batch.review.figures import NightFigures, figures_of

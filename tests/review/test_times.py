@@ -9,9 +9,9 @@ import re
 
 import pytest
 
+from batch.core.times import day, local, minute, offset_minutes, zone
 from batch.reports.review_outputs import as_csv
 from batch.review.page import render
-from batch.review.times import day, local, minute, offset_minutes, zone
 from tests.review import sample
 from tests.review.conftest import machine_in
 from tests.review.lists import Mornings, image, key_of, lesion, mark

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.backbone import LITE2, NORM_EPSILON, efficientnet_lite, freeze, weights_from
 
 

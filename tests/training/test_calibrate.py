@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from batch.cli import main
+from batch.core.errors import ExitCode, UsageError
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
-from batch.errors import ExitCode, UsageError
 from batch.model.manifest import read_manifest, scoring_fingerprint, write_manifest
 from batch.training.calibration import (
     FEWEST,

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from batch.cli import main
-from batch.errors import ExitCode, UsageError
+from batch.core.errors import ExitCode, UsageError
 from batch.training import recipes
 from batch.training.described import kept_rows, load_described
 from batch.training.descriptions import allowed_classes, check_classes, described

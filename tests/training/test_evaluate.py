@@ -10,10 +10,10 @@ import pytest
 
 from batch.arguments import parser
 from batch.cli import main
-from batch.errors import ExitCode, FailureReason, Stage, UsageError
+from batch.core.errors import ExitCode, FailureReason, Stage, UsageError
+from batch.core.records import Prediction, Unscored
 from batch.model.artifact import find_artifact
 from batch.model.manifest import write_manifest
-from batch.records import Prediction, Unscored
 from batch.reports import rows, tables
 from batch.training.curves import MIN_SENSITIVITY
 from batch.training.evaluate import evaluate_predictions

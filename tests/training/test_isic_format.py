@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.isic_format import FORMATS, code_of, codes_of, isic_csv
 from batch.training.recipes import ISIC9_CLASSES
 from tests.public_scorer import EIGHT, NINE

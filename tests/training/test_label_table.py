@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.label_table import FOUND, in_words_of, read_labels, readings
 from batch.training.label_words import Vocabulary
 

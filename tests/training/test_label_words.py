@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.diagnosis_words import NOT_MELANOMA
 from batch.training.label_words import Vocabulary, read_labels_as
 from batch.training.recipes import DERMOSCOPY_CLASSES, ISIC9_CLASSES

@@ -8,7 +8,7 @@ import json
 import pandas as pd
 import pytest
 
-from batch.errors import ArtifactRefused
+from batch.core.errors import ArtifactRefused
 from batch.model.artifact import bundled_model_ids, find_artifact
 from batch.model.manifest import (
     Licence,

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from batch.core.errors import UsageError
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
-from batch.errors import UsageError
 from batch.training.fit import prepare_data
 from batch.training.recipes import DERMOSCOPY_CLASSES, ISIC9_CLASSES, find_recipe
 from batch.training.sources import dermoscopy

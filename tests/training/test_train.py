@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from batch.cli import main
+from batch.core.errors import ExitCode, UsageError
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
-from batch.errors import ExitCode, UsageError
 from batch.model.manifest import Licence, read_manifest, write_manifest
 from batch.training import literature, networks, remeasure
 from batch.training.datasets import Dataset

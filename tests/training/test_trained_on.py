@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 from batch.training.trained_on import OwnImages, named_as_trained, own_images, trained_on
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from batch.cli import main as cli
+from batch.core.errors import ExitCode, UsageError
 from batch.demo.lesions import lesion_image
-from batch.errors import ExitCode, UsageError
 from batch.training import by_source, recipes, trial, trial_table
 from batch.training.by_source import judging_sets, set_measures, unlearned
 from batch.training.datasets import Dataset

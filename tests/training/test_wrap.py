@@ -12,7 +12,7 @@ import pytest
 
 from batch.archive.reader import read_image
 from batch.cli import main
-from batch.errors import ExitCode
+from batch.core.errors import ExitCode
 from batch.model.manifest import Licence, read_manifest
 from tests.support import REPOSITORY
 

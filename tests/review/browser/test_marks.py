@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.review.cells import from_spreadsheet, spreadsheet_safe
+from batch.core.text import from_spreadsheet, spreadsheet_safe
 from batch.review.contract import MARK_COLUMNS
 from batch.review.marks import parse_csv
 from tests.review import sample

@@ -9,24 +9,32 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from batch.archive.rules import ReadingRules
-from batch.errors import UsageError
+from batch.core.errors import UsageError
+from batch.core.location import ObjectUrl, Place
+from batch.core.rules import ReadingRules
 from batch.objects.store import check_store
-from batch.objects.url import ObjectUrl, Place, is_url
 
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 """Named in full: Beam's `DirectRunner` may try to download another runner, and a hospital's
 machine without network must not see that."""
 
+
 DEFAULT_SEGMENT_SIZE = 2000
+
 
 DEFAULT_BATCH_SIZE = 16
 """As fast as 32, with less memory, and an image waits less for others."""
 
+
 CORES_A_PROCESS = 4
+
+
 BYTES_A_PROCESS = 2 << 30
 """One takes 1.0 to 1.2 GB, and a large image up to one more."""
+
+
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
 
 YOUNG_SECONDS = 600
 """A file that cannot be decoded and was modified less than ten minutes before the run may still be
@@ -170,30 +178,6 @@ class JobConfig:
 def nanoseconds(instant: datetime) -> int:
     """Nanoseconds since 1970, as file systems count them."""
     return round(instant.timestamp() * 1e6) * 1000
-
-
-def whole_path(option: str, path: Path) -> Path:
-    """A path as everything below us understands it: absolute, `~` expanded, links resolved.
-
-    Raises:
-        UsageError: it cannot be resolved, or its name is not UTF-8.
-    """
-    if is_url(str(path)):  # a `Path` of it, which has one slash less
-        raise UsageError(
-            f"{option}: found {path}; allowed: a path of this machine. Object storage may hold "
-            "ARCHIVE and REPORTS."
-        )
-    try:
-        resolved = path.expanduser().resolve()
-        str(resolved).encode()
-    except (OSError, RuntimeError) as error:  # a loop of links, a home that nobody has
-        raise UsageError(f"{option}: cannot resolve {path}: {error.args[-1]}.") from error
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            f"{option}: the name {str(path).encode(errors='backslashreplace')!r} is not UTF-8; "
-            "choose another."
-        ) from error
-    return resolved
 
 
 def check_archive(archive: Place) -> None:

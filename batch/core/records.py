@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from batch.errors import FailureReason, Stage
+from batch.core.errors import FailureReason, Stage
 
 if TYPE_CHECKING:
     import numpy as np
+from datetime import datetime
 
 
 class FileState(StrEnum):
@@ -237,3 +238,29 @@ class Alert:
     prediction: Prediction
     operating_point: OperatingPoint
     review_status: str = "UNVERIFIED"
+
+
+def is_alert(melanoma_score: float, operating_point: OperatingPoint) -> bool:
+    """Whether a score, 0..1, asks for a look: at the threshold itself, it does."""
+    return melanoma_score >= operating_point.threshold
+
+
+def alert_for(prediction: Prediction, operating_point: OperatingPoint) -> Alert | None:
+    """The alert that a prediction raises, if any. None says nothing about the lesion."""
+    if is_alert(prediction.melanoma_score, operating_point):
+        return Alert(prediction, operating_point)
+    return None
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What every row of a run repeats."""
+
+    run_id: str
+    started_at: datetime
+    model_id: str
+    model_version: str
+    model_sha256: str
+    preprocessing_version: str
+    operating_point: OperatingPoint
+    fingerprints: Fingerprints

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 _STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """What makes a cell a formula somewhere; the last four are the full-width forms."""
 
@@ -35,3 +38,10 @@ def is_control(character: str) -> bool:
 def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """A sentence with a space before it; empty where nothing allowed is near."""
+    by_lower = {each.lower(): each for each in allowed}
+    found = difflib.get_close_matches(word.lower(), by_lower, 1)
+    return f" Did you mean {by_lower[found[0]]!r}?" if found else ""

@@ -7,8 +7,14 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from pathlib import Path
 
+from batch.core.errors import UsageError
+
 SCHEME = "s3://"
+
+
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
 _ANY_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 
 
@@ -66,3 +72,27 @@ def folder(word: str) -> Path:
 def is_url(word: str) -> bool:
     """Whether this is meant as the name of something that is not on this machine."""
     return _ANY_SCHEME.match(word) is not None
+
+
+def whole_path(option: str, path: Path) -> Path:
+    """A path as everything below us understands it: absolute, `~` expanded, links resolved.
+
+    Raises:
+        UsageError: it cannot be resolved, or its name is not UTF-8.
+    """
+    if is_url(str(path)):  # a `Path` of it, which has one slash less
+        raise UsageError(
+            f"{option}: found {path}; allowed: a path of this machine. Object storage may hold "
+            "ARCHIVE and REPORTS."
+        )
+    try:
+        resolved = path.expanduser().resolve()
+        str(resolved).encode()
+    except (OSError, RuntimeError) as error:  # a loop of links, a home that nobody has
+        raise UsageError(f"{option}: cannot resolve {path}: {error.args[-1]}.") from error
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{option}: the name {str(path).encode(errors='backslashreplace')!r} is not UTF-8; "
+            "choose another."
+        ) from error
+    return resolved

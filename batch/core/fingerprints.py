@@ -11,8 +11,7 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from batch.archive.limits import Limits
-from batch.archive.rules import ReadingRules
+from batch.core.rules import Limits, ReadingRules
 
 DECODERS = (
     "Pillow",

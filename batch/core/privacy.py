@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from batch.errors import UsageError
+from batch.core.errors import UsageError
 
 MIN_KEY_BYTES = 32
 _UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "tracking_uid")
