@@ -55,7 +55,7 @@ TRAIN = [
 
 S3 = [
     # not Beam's own filesystems: those tell no ETag, know no conditional write and ask twice
-    # for an object, where an archive's 0.4 to 4 MB want one request (batch/objects/store.py)
+    # for an object, where an archive's 0.4 to 4 MB want one request (batch/storage/object_store.py)
     "s3fs>=2025.3",
 ]
 

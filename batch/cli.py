@@ -17,9 +17,9 @@ from batch.core.location import whole_path
 from batch.core.privacy import Identifiers
 from batch.job_arguments import PROGRAM
 from batch.options import job_config, reports_place, review_options
-from batch.private import private_files
-from batch.terminal import open_streams, settle_streams, tell
-from batch.terminal import say as _say
+from batch.runtime.terminal import open_streams, settle_streams, tell
+from batch.runtime.terminal import say as _say
+from batch.storage.files import private_files
 from batch.training_commands import _calibrate, _evaluate, _train, _wrap
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _main(given: list[str]) -> int:
         )
         return ExitCode.FAILURE
     except Exception as error:  # no traceback for a user; the log has the places
-        from batch.run_log import explain_failure
+        from batch.storage.failures import explain_failure
 
         _complain(explain_failure(error))
         if os.environ.get("MELANOMA_BATCH_DEBUG"):

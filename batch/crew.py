@@ -21,12 +21,12 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from batch.arenas import few_arenas
 from batch.core.errors import BatchError
-from batch.failures import places, portable
-from batch.permanent import permanent
-from batch.progress import FILES_READ
-from batch.repeating import repeating
+from batch.runtime.logs import places
+from batch.runtime.process import few_arenas, permanent
+from batch.runtime.terminal import FILES_READ
+from batch.runtime.threads import repeating
+from batch.storage.failures import portable
 
 logger = logging.getLogger(__name__)
 Task = TypeVar("Task")

@@ -19,14 +19,14 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from batch.ahead import Ahead
 from batch.archive.frames import FrameResult
 from batch.core.records import FileReading, ModelInput, QueuedFile, Unscored
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.model.scoring import score_batch
-from batch.progress import FILES_READ
 from batch.reports.parts import Result, path_of
+from batch.runtime.terminal import FILES_READ
+from batch.runtime.threads import Ahead
 
 METRICS, FILES = "batch", "files_read"
 """Namespace of our counters, and the counter of files that were read."""

@@ -6,16 +6,11 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from batch.core.config import (
-    CORES_A_PROCESS,
-    DEFAULT_BATCH_SIZE,
-    DEFAULT_SEGMENT_SIZE,
-    Listing,
-    Order,
-)
+from batch.core.config import DEFAULT_BATCH_SIZE, DEFAULT_SEGMENT_SIZE, Listing, Order
 from batch.core.location import place
 from batch.core.privacy import Identifiers
 from batch.core.rules import LIMIT_NAMES
+from batch.runtime.process import CORES_A_PROCESS
 
 PROGRAM = "melanoma-batch"
 DEFAULT_MODEL = "dermoscopy-lite0"

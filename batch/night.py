@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from batch import interrupt
 from batch.archive.places import open_archive
 from batch.archive.storage import ArchiveStorage
 from batch.core.config import JobConfig, Listing, Order
 from batch.core.errors import ArchiveLost, NoImagesFound, PendingReason, ReportsLost
 from batch.core.location import Place
 from batch.core.records import Canary, ImageLocation
-from batch.failures import places
 from batch.model.artifact import shared_classifier
 from batch.model.classifier import Classifier
-from batch.permanent import permanent
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
 from batch.reports.identity import settle_identity
@@ -31,6 +28,9 @@ from batch.reports.plan import Plan, check_not_shrunk, make_plan
 from batch.reports.rows import segment_facts
 from batch.reports.run_json import Stopwatch, by_reason, finish, run_json
 from batch.reports.storage import LocalReports, Staging
+from batch.runtime import signals
+from batch.runtime.logs import places
+from batch.runtime.process import permanent
 from batch.schedule import Allowance
 from batch.settings import Settings, settle
 
@@ -119,8 +119,8 @@ def _run_night(
             listener.phase("scoring")
             listener.found(len(plan.queue))
             work, canary = _start(config, settings, plan, archive, staging, clock)
-            interrupt.check()
-            with interrupt.orderly():
+            signals.check()
+            with signals.orderly():
                 done = work(staging, ground, listener.done, clock.total)
                 clock.lap("segments")
                 listener.phase("gathering")
@@ -140,9 +140,9 @@ def _run_night(
                 finish(run, config, clock)
                 lock.check()
                 listener.phase("publishing")
-                with interrupt.finishing():
+                with signals.finishing():
                     reports.publish(staging, run)
-                    interrupt.no_more()
+                    signals.no_more()
                     where = reports.place / "runs" / config.run_id
                     published.append(Night(where, counts, settings, run, stopped))
                     logger.info("published: %s", equation(counts))

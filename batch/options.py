@@ -10,19 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from batch.core.config import (
-    YOUNG_SECONDS,
-    JobConfig,
-    Listing,
-    Order,
-    ReviewOptions,
-    default_processes,
-    nanoseconds,
-)
+from batch.core.config import YOUNG_SECONDS, JobConfig, Listing, Order, ReviewOptions, nanoseconds
 from batch.core.errors import UsageError
 from batch.core.location import ObjectUrl, Place, whole_path
 from batch.core.privacy import IdentifierPolicy, Identifiers, read_key
 from batch.core.rules import ReadingRules, Selection, lesion_pattern, parse_limits, parse_rules
+from batch.runtime.process import default_processes
 from batch.schedule import duration_seconds, seconds_until
 
 COPIES = "MELANOMA_BATCH_CACHE"

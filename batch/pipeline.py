@@ -11,7 +11,6 @@ import apache_beam as beam
 
 from batch.archive.storage import ArchiveStorage
 from batch.archive.top_levels import top_levels
-from batch.core.config import available_cores
 from batch.core.records import ImageLocation, QueuedFile, RunFacts
 from batch.core.rules import ReadingRules
 from batch.model.classifier import Classifier
@@ -19,8 +18,9 @@ from batch.model.manifest import OutputContract
 from batch.reports.listing import read_listing, write_folders
 from batch.reports.parts import settle_parts
 from batch.reports.queue import write_queue
-from batch.reports.shared import SharedFolder, fresh_name
 from batch.runners import has_one_worker, pipeline_options, run_pipeline
+from batch.runtime.process import available_cores
+from batch.storage.shared_folder import SharedFolder, fresh_name
 from batch.transforms import ListFolders, PrepareImages, ReadQueue, ScoreImages, WriteReports
 
 FILES_PER_SHARD = 20_000

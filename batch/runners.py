@@ -23,8 +23,8 @@ from batch.core.config import LOCAL_RUNNER
 from batch.core.errors import RunnerFailed, UsageError
 from batch.core.text import did_you_mean
 from batch.dofns import FILES, METRICS
-from batch.progress import FILES_READ
-from batch.repeating import repeating
+from batch.runtime.terminal import FILES_READ
+from batch.runtime.threads import repeating
 
 POLL_SECONDS = 2.0
 """Between two looks at the counters of an engine elsewhere."""

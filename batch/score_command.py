@@ -17,20 +17,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batch.arenas import few_arenas
 from batch.core.config import JobConfig
 from batch.core.errors import BatchError, ExitCode, UsageError
 from batch.core.location import ObjectUrl, whole_path
 from batch.core.privacy import Identifiers
-from batch.interrupt import finishing, stop_on_signals
 from batch.job_arguments import PROGRAM
 from batch.options import job_config, new_run_id, reports_place
-from batch.permanent import permanent
-from batch.private import private_files
 from batch.reports.attempts import Record
 from batch.run_files import LOGS, RunFiles, run_files, usual_files
-from batch.run_log import log_end, log_failure, reason_of, start_log
-from batch.terminal import say
+from batch.runtime.logs import log_end, log_failure, start_log
+from batch.runtime.process import few_arenas, permanent
+from batch.runtime.signals import finishing, stop_on_signals
+from batch.runtime.terminal import say
+from batch.storage.failures import reason_of
+from batch.storage.files import private_files
 
 if TYPE_CHECKING:
     from batch.night import Night
@@ -87,10 +87,10 @@ def _begin(record: Record, files: RunFiles, log_format: str, started_at: datetim
 def _run(config: JobConfig) -> tuple[Night, ExitCode, str]:
     few_arenas()
     with permanent():
-        from batch.bar import Progress
         from batch.console import outcome_of
         from batch.night import run_night
         from batch.operations.runs import unusual_by
+        from batch.runtime.terminal import Progress
     with Progress() as progress:
         night = run_night(config, progress, time.monotonic)
     if (what := unusual_by(night.run)) is not None:
@@ -108,7 +108,7 @@ def _end(
     record.end(datetime.now(UTC), code, reason)
     if record.url is None or files.log != usual_files(record.root, record.run_id).log:
         return
-    from batch.objects.store import ObjectStore
+    from batch.storage.object_store import ObjectStore
 
     try:
         ObjectStore(record.url).put(f"{LOGS}/{files.log.name}", files.log.read_bytes())

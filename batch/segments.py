@@ -8,9 +8,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
-from batch import interrupt
 from batch.archive.storage import ArchiveStorage
-from batch.core.config import JobConfig, available_cores
+from batch.core.config import JobConfig
 from batch.core.errors import PendingReason
 from batch.core.records import Canary
 from batch.crew import Crew
@@ -22,6 +21,8 @@ from batch.reports.plan import Plan
 from batch.reports.rows import segment_facts
 from batch.reports.storage import Staging
 from batch.runners import is_local
+from batch.runtime import signals
+from batch.runtime.process import available_cores
 from batch.schedule import Allowance
 from batch.settings import Settings
 
@@ -99,7 +100,7 @@ def work_off(
         nonlocal done
         for number, start in enumerate(range(0, total, size)):
             count = min(size, total - start)
-            if interrupt.is_requested():
+            if signals.is_requested():
                 done = Done(start, PendingReason.STOPPED)
                 return
             at = now()
@@ -120,7 +121,7 @@ def work_off(
                 logger.info("segment %d done: %d of %d files", one.number, one.end, total)
                 on_done(one.end)
     except Exception:  # Beam wraps what it meets; what lies behind it is told better
-        interrupt.check_at_once()
+        signals.check_at_once()
         check_ground()
         raise
     return done

@@ -14,9 +14,9 @@ from batch.artifact_arguments import PREVALENCES, TARGET_SENSITIVITY
 from batch.core.errors import ExitCode
 from batch.core.location import whole_path
 from batch.job_arguments import PROGRAM
-from batch.quiet import import_tensorflow
-from batch.terminal import say as _say
-from batch.terminal import tell
+from batch.runtime.process import import_tensorflow
+from batch.runtime.terminal import say as _say
+from batch.runtime.terminal import tell
 
 
 def _train(options: argparse.Namespace, beam: Sequence[str]) -> int:
@@ -24,9 +24,9 @@ def _train(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
     need_train_extra()
     import_tensorflow()
+    from batch.storage.files import new_folder
     from batch.training.export import export
     from batch.training.fit import fit
-    from batch.training.folders import new_folder
     from batch.training.recipes import find_recipe
     from batch.training.siblings import held_out_runs
 

@@ -22,7 +22,7 @@ from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.reports import listing, parts
 from batch.reports.queue import read_chunk
-from batch.reports.shared import SharedFolder
+from batch.storage.shared_folder import SharedFolder
 
 
 @dataclass

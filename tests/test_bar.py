@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import sys
 
-from batch import bar as bar_module
-from batch.bar import Progress
-from batch.progress import FILES_READ
+from batch.runtime import terminal as bar_module
+from batch.runtime.terminal import FILES_READ, Progress
 from tests.small_model import SCORE
 from tests.support import on_a_terminal
 

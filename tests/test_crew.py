@@ -15,7 +15,7 @@ import pytest
 
 from batch.core.errors import ArtifactRefused, BatchError, NoImagesFound, RunnerFailed, StoreFailed
 from batch.crew import WAITING_A_PROCESS, Crew
-from batch.progress import FILES_READ
+from batch.runtime.terminal import FILES_READ
 
 
 def note(folder: Path, task: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch.core import config
+from batch.runtime import process
 
 GB = 1 << 30
 
@@ -17,9 +17,9 @@ GB = 1 << 30
     ],
 )  # fmt: skip
 def test_one_for_four_cores_as_memory_allows(monkeypatch, cores, memory, expected):
-    monkeypatch.setattr(config, "available_cores", lambda: cores)
-    monkeypatch.setattr(config, "available_memory", lambda: memory)
-    assert config.default_processes() == expected
+    monkeypatch.setattr(process, "available_cores", lambda: cores)
+    monkeypatch.setattr(process, "available_memory", lambda: memory)
+    assert process.default_processes() == expected
 
 
 @pytest.mark.parametrize("word", ["max", "", None])
@@ -27,15 +27,15 @@ def test_without_a_containers_limit_it_is_the_machines_memory(monkeypatch, tmp_p
     limit = tmp_path / "memory.max"
     if word is not None:
         limit.write_text(f"{word}\n")
-    monkeypatch.setattr(config, "CGROUP_LIMITS", ())
-    machine = config.available_memory()
+    monkeypatch.setattr(process, "CGROUP_LIMITS", ())
+    machine = process.available_memory()
     assert machine > 100_000_000
-    monkeypatch.setattr(config, "CGROUP_LIMITS", (str(limit),))
-    assert config.available_memory() == machine
+    monkeypatch.setattr(process, "CGROUP_LIMITS", (str(limit),))
+    assert process.available_memory() == machine
 
 
 def test_a_containers_limit_counts(monkeypatch, tmp_path):
     limit = tmp_path / "memory.max"
     limit.write_text("50000000\n")
-    monkeypatch.setattr(config, "CGROUP_LIMITS", (str(limit),))
-    assert config.available_memory() == 50_000_000
+    monkeypatch.setattr(process, "CGROUP_LIMITS", (str(limit),))
+    assert process.available_memory() == 50_000_000

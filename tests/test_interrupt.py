@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from batch import interrupt
+from batch.runtime import signals as interrupt
 from tests.support import REPOSITORY
 
 NOTICE = "\nstopping at the end of this segment; Ctrl-C stops at once\n"

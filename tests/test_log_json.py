@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.log_json import JsonFormatter
+from batch.runtime.logs import JsonFormatter
 
 PLANTED = "Jane^Doe /archive/jane.dcm"
 

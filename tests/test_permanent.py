@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from batch.permanent import permanent
+from batch.runtime.process import permanent
 
 
 class Knot:

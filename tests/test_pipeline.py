@@ -19,7 +19,6 @@ from batch.demo.archive import EXPECTED_STATES
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.pipeline import SegmentJob, queue_segment, run_segment
-from batch.progress import FILES_READ, Counter
 from batch.reports import parts as written_parts
 from batch.reports import tables
 from batch.reports.counting import count_night
@@ -30,6 +29,7 @@ from batch.reports.plan import make_plan
 from batch.reports.rows import segment_facts
 from batch.reports.storage import LocalReports
 from batch.runners import pipeline_options
+from batch.runtime.terminal import FILES_READ, Counter
 from tests.support import FACTS, OUTPUT, BrightnessClassifier, FailingClassifier
 
 

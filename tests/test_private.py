@@ -10,7 +10,7 @@ import pytest
 from batch.cli import main
 from batch.core.errors import ExitCode
 from batch.demo.lesions import lesion_image
-from batch.private import close_to_others, private_files
+from batch.storage.files import close_to_others, private_files
 from tests.faults.nights import write_file
 from tests.small_model import SCORE
 from tests.support import dermoscopic, dicom_bytes

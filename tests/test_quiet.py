@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from batch.quiet import PASSED_OVER
+from batch.runtime.process import PASSED_OVER
 from tests.support import REPOSITORY
 
 LOADED = """
@@ -126,7 +126,7 @@ def test_a_keras_that_was_imported_with_another_backend_is_refused_by_name(monke
     import keras
 
     from batch.core.errors import BatchError
-    from batch.quiet import import_tensorflow
+    from batch.runtime.process import import_tensorflow
 
     import_tensorflow()
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")

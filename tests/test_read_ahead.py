@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.ahead import Ahead
 from batch.archive.inventory import list_archive
 from batch.archive.storage import LocalArchive
 from batch.core.records import QueuedFile
@@ -23,7 +22,8 @@ from batch.demo.lesions import lesion_image
 from batch.dofns import READ_AHEAD_FILES, READ_AHEAD_FRAMES, ReadDoFn, ScoreDoFn
 from batch.pipeline import SegmentJob, queue_segment, run_segment
 from batch.reports import tables
-from batch.reports.shared import LocalSharedFolder
+from batch.runtime.threads import Ahead
+from batch.storage.shared_folder import LocalSharedFolder
 from tests.support import FACTS, OUTPUT, BrightnessClassifier
 
 PATIENCE_SECONDS = 60

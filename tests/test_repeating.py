@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from batch.repeating import repeating
+from batch.runtime.threads import repeating
 
 
 @pytest.mark.parametrize("failure", [None, KeyboardInterrupt])

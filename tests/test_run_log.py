@@ -14,7 +14,7 @@ import pytest
 from batch import night as night_module
 from batch.cli import main
 from batch.core.errors import ArtifactRefused, BatchError, ExitCode, NoImagesFound, UsageError
-from batch.run_log import reason_of
+from batch.storage.failures import reason_of
 from tests.faults.nights import wait_for, write_image
 from tests.small_model import SCORE
 from tests.support import REPOSITORY
@@ -92,7 +92,7 @@ def test_a_model_that_nobody_has(archive, tmp_path):
 
 
 def test_a_lock_that_is_held(archive, tmp_path):
-    from batch.reports.locking import exclusive
+    from batch.storage.locks import exclusive
 
     reports = tmp_path / "r"
     with exclusive(reports, "run of another"):

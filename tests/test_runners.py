@@ -11,8 +11,8 @@ from apache_beam.utils.counters import CounterFactory
 
 from batch import runners
 from batch.core.errors import RunnerFailed
-from batch.progress import FILES_READ
 from batch.runners import pipeline_options, run_pipeline
+from batch.runtime.terminal import FILES_READ
 
 ELSEWHERE = ["--runner", "PortableRunner", "--job_endpoint", "localhost:1"]
 

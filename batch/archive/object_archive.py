@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from batch.core.errors import ArchiveLost, FailureReason, ImageFailure, Stage
 from batch.core.location import ObjectUrl
 from batch.core.records import ImageLocation
-from batch.objects.store import Found, ObjectStore, TooLarge, Version, code_of, explained
+from batch.storage.object_store import Found, ObjectStore, TooLarge, Version, code_of, explained
 
 _SECOND = 10**9
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +11,7 @@ from pathlib import Path
 from batch.core.errors import UsageError
 from batch.core.location import ObjectUrl, Place
 from batch.core.rules import ReadingRules
-from batch.objects.store import check_store
+from batch.storage.object_store import check_store
 
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 """Named in full: Beam's `DirectRunner` may try to download another runner, and a hospital's
@@ -26,43 +25,9 @@ DEFAULT_BATCH_SIZE = 16
 """As fast as 32, with less memory, and an image waits less for others."""
 
 
-CORES_A_PROCESS = 4
-
-
-BYTES_A_PROCESS = 2 << 30
-"""One takes 1.0 to 1.2 GB, and a large image up to one more."""
-
-
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-
-
 YOUNG_SECONDS = 600
 """A file that cannot be decoded and was modified less than ten minutes before the run may still be
 being written: it is left for the next run."""
-
-
-def available_cores() -> int:
-    """Cores that this process may use, which `taskset` and containers may have made fewer."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def available_memory() -> int:
-    """Bytes of memory that this machine has, or its container may use."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for name in CGROUP_LIMITS:
-        with suppress(OSError, ValueError):  # there is none, or its word is "max"
-            found = min(found, int(Path(name).read_text()))
-    return found
-
-
-def default_processes() -> int:
-    """So many processes score side by side where nobody says how many.
-
-    One interpreter keeps some four cores busy; each process has a model of its own.
-    """
-    return max(1, min(available_cores() // CORES_A_PROCESS, available_memory() // BYTES_A_PROCESS))
 
 
 class Order(StrEnum):

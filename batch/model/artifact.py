@@ -29,7 +29,7 @@ from batch.model.manifest import (
     read_manifest,
 )
 from batch.model.manifest_checks import TRAIN_AGAIN, check_manifest
-from batch.permanent import permanent
+from batch.runtime.process import permanent
 
 ReadModel = Callable[[], bytes]
 """Gives the content of a model file, or raises OSError."""

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
-from batch.core.config import DEFAULT_BATCH_SIZE, available_cores
+from batch.core.config import DEFAULT_BATCH_SIZE
 from batch.core.errors import ArtifactRefused
 from batch.model.manifest import InputContract, ModelManifest, OutputContract
-from batch.quiet import import_tensorflow
+from batch.runtime.process import available_cores, import_tensorflow
 
 
 class Classifier(Protocol):

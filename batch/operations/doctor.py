@@ -31,8 +31,8 @@ from batch.core.rules import Limits
 from batch.operations.checks import Check, Status, level
 from batch.operations.decoder_probe import decode_trouble
 from batch.operations.runs import RUNS, latest_run, notes, stored_run
-from batch.reports.locking import LOCK_FILE
 from batch.reports.storage import LATEST, LocalReports
+from batch.storage.locks import LOCK_FILE
 
 MIB, GIB = 1 << 20, 1 << 30
 BUILD_YEAR, OPEN_FILES, LISTED, TRIED = 2026, 256, 1000, 3

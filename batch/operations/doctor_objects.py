@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 from batch.core.location import ObjectUrl
-from batch.objects.store import ObjectStore, check_store
 from batch.operations.checks import Check, Status, level
-from batch.reports.locking import LOCK_FILE
-from batch.reports.shared import fresh_name
 from batch.reports.storage import LATEST
+from batch.storage.locks import LOCK_FILE
+from batch.storage.object_store import ObjectStore, check_store
+from batch.storage.shared_folder import fresh_name
 
 
 def look_at_reports(url: ObjectUrl) -> Iterator[Check]:

@@ -14,8 +14,9 @@ from batch.night import plan_night
 from batch.reports.identity import identity_lines, settle_identity
 from batch.reports.places import open_reports
 from batch.reports.plan import Action, Plan
-from batch.reports.storage import RUN_FILE, LocalReports, read_json
+from batch.reports.storage import RUN_FILE, LocalReports
 from batch.settings import settle
+from batch.storage.files import read_json
 
 RECENT_NIGHTS = 10
 

@@ -16,7 +16,7 @@ from batch.core.errors import UsageError
 from batch.core.location import ObjectUrl
 from batch.operations.runs import PRUNABLE, RUNS, StoredRun, is_real_folder, latest_run, stored_runs
 from batch.reports.places import hold
-from batch.reports.storage import sync
+from batch.storage.files import sync
 
 _HIDDEN = ".pruned-"
 

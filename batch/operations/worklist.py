@@ -22,12 +22,12 @@ from batch.core.location import ObjectUrl, Place, place, whole_path
 from batch.core.rules import Limits
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.classifier import Classifier
-from batch.operations.exchange import put_in_place
 from batch.reports.identity import identity_lines, settle_pattern
 from batch.reports.morning import NightPlace, Pictures, morning
 from batch.reports.review_inputs import WORKLIST, facts_of
 from batch.reports.review_said import marks_lines
-from batch.reports.storage import RUN_FILE, LocalReports, read_json
+from batch.reports.storage import RUN_FILE, LocalReports
+from batch.storage.files import put_in_place, read_json
 
 FOLDER = "worklist"
 PAGE = f"{WORKLIST}.html"

@@ -20,7 +20,7 @@ from typing import Any
 from batch import __version__
 from batch.core.errors import BatchError
 from batch.core.location import ObjectUrl
-from batch.objects.store import ObjectStore, at_once
+from batch.storage.object_store import ObjectStore, at_once
 
 LOGS, SUFFIX = "logs", ".attempt"
 _MOST_BYTES = 64 * 1024

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from batch.reports.storage import RUN_FILE, LocalReports, read_json
+from batch.reports.storage import RUN_FILE, LocalReports
 from batch.review.night_report import LAST_NIGHTS
 from batch.review.nights import NightRecord, night_record
+from batch.storage.files import read_json
 
 _SECOND = len("20260101T000000Z")
 

@@ -15,8 +15,9 @@ from typing import Any
 from batch.core.config import JobConfig, ReviewOptions
 from batch.core.errors import UsageError
 from batch.core.rules import lesion_pattern
-from batch.reports.storage import RUN_FILE, LocalReports, read_json
+from batch.reports.storage import RUN_FILE, LocalReports
 from batch.review.nights import at
+from batch.storage.files import read_json
 
 logger = logging.getLogger(__name__)
 IDENTITY = "identity"

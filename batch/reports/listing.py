@@ -13,7 +13,7 @@ from itertools import islice
 
 from batch.archive.storage import ArchiveStorage
 from batch.core.records import ImageLocation
-from batch.reports.shared import SharedFolder, fresh_name
+from batch.storage.shared_folder import SharedFolder, fresh_name
 
 MOST_CHUNKS = 512
 _FOLDER = "listing"

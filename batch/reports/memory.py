@@ -26,8 +26,8 @@ from batch.reports.storage import (
     LocalReports,
     committed_segments,
     is_intact,
-    read_json,
 )
+from batch.storage.files import read_json
 
 MAX_ATTEMPTS = 3
 """Runs that try a file which cannot be scored, before only a change makes them try again."""

@@ -23,8 +23,6 @@ from pathlib import Path
 from typing import Any
 
 from batch.core.location import Place
-from batch.objects.store import Found, ObjectStore, at_once
-from batch.reports.shared import ObjectFolder, SharedFolder
 from batch.reports.storage import (
     LATEST,
     RUN_FILE,
@@ -34,9 +32,11 @@ from batch.reports.storage import (
     LocalReports,
     Staging,
     is_intact,
-    read_json,
 )
 from batch.review.mark_files import is_mark_file
+from batch.storage.files import read_json
+from batch.storage.object_store import Found, ObjectStore, at_once
+from batch.storage.shared_folder import ObjectFolder, SharedFolder
 
 _RUNS, _WORK, _PULLED = "runs", ".in-progress", ".pulled"
 _STARTED = "_STARTED"

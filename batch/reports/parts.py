@@ -18,7 +18,7 @@ from batch.core.records import FileReading, Prediction, RunFacts, Unscored, aler
 from batch.reports import rows, tables
 from batch.reports.ledger import conclude_files
 from batch.reports.rows import Row
-from batch.reports.shared import SharedFolder, fresh_name
+from batch.storage.shared_folder import SharedFolder, fresh_name
 
 
 class Part(NamedTuple):

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from batch.core.location import ObjectUrl
-from batch.objects.store import ObjectStore
-from batch.reports.locking import exclusive, holder
-from batch.reports.object_lock import hold_objects, object_holder
 from batch.reports.object_reports import ObjectReports
 from batch.reports.storage import LocalReports
+from batch.storage.locks import exclusive, holder
+from batch.storage.object_lock import hold_objects, object_holder
+from batch.storage.object_store import ObjectStore
 
 
 class Held(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from batch.core.records import ImageLocation, QueuedFile
-from batch.reports.shared import SharedFolder
+from batch.storage.shared_folder import SharedFolder
 
 FILES_PER_CHUNK = 500
 _FOLDER = "queue"

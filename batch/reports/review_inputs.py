@@ -20,7 +20,7 @@ from batch.reports import tables
 from batch.reports.columns import TABLES
 from batch.reports.earlier_nights import is_earlier
 from batch.reports.identity import told_changes
-from batch.reports.storage import RUN_FILE, LocalReports, read_json
+from batch.reports.storage import RUN_FILE, LocalReports
 from batch.review.contract import ReviewFacts
 from batch.review.frames import model_names
 from batch.review.lesion_images import EarlierScore
@@ -28,6 +28,7 @@ from batch.review.mark_limits import remembered_until
 from batch.review.remembered import Remembered
 from batch.review.tiers import near_from
 from batch.review.worklist import DETAIL_COLUMNS, GROUPING_COLUMNS, Tonight
+from batch.storage.files import read_json
 
 WORKLIST = "review_worklist"
 MOST_NIGHTS = 1000

@@ -14,8 +14,6 @@ reports folder is here, so that another kind of storage has one place to stand i
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -26,17 +24,28 @@ from typing import Any
 from batch.core.errors import UsageError
 from batch.core.location import Place
 from batch.core.privacy import Identifiers
-from batch.private import close_to_others
-from batch.reports.shared import LocalSharedFolder, SharedFolder
+from batch.storage.files import _sha256, close_to_others, digests, sync, sync_tree, write_json
+from batch.storage.shared_folder import LocalSharedFolder, SharedFolder
 
 SUCCESS_FILE = "_SUCCESS"
+
+
 RUN_FILE = "run.json"
+
+
 SEGMENT_FILE = "segment.json"
+
+
 LATEST = "latest"
+
+
 SNAPSHOTS = ("files", "current", "unscored")
 """Tables that tell of the whole archive: what the next night remembers."""
 
+
 _RUNS = "runs"
+
+
 _WORK = ".in-progress"
 
 
@@ -218,13 +227,6 @@ def committed_segments(work: Path) -> list[Path]:
     return sorted((work / "segments").glob("[0-9]*"))
 
 
-def digests(folder: Path) -> dict[str, str]:
-    """Relative name to SHA-256 of every Parquet file below a folder."""
-    return {
-        str(path.relative_to(folder)): _sha256(path) for path in sorted(folder.rglob("*.parquet"))
-    }
-
-
 def is_intact(folder: Path, expected: object, tables: tuple[str, ...]) -> bool:
     """Whether the Parquet files of these tables are the ones that were written, and no others.
 
@@ -245,39 +247,3 @@ def is_intact(folder: Path, expected: object, tables: tuple[str, ...]) -> bool:
 
 def _table(name: str) -> str:
     return name.split("/")[0].removesuffix(".parquet")
-
-
-def write_json(path: Path, value: dict[str, Any], indent: int | None = None) -> None:
-    """Write a JSON file."""
-    path.write_text(json.dumps(value, indent=indent) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None when there is none that can be read."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def sync_tree(folder: Path) -> None:
-    """Force a folder and all below it to the disk."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            sync(Path(parent) / name)
-        sync(Path(parent))
-
-
-def sync(path: Path) -> None:
-    """Force a file, or a folder's list of names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from batch.core.errors import BatchError
-from batch.terminal import say, tell
+from batch.runtime.terminal import say, tell
 
 
 def answer(find: Callable[[], str]) -> int:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from batch.core.errors import UsageError
 from batch.reports import tables
-from batch.reports.storage import RUN_FILE, read_json
+from batch.reports.storage import RUN_FILE
+from batch.storage.files import read_json
 from batch.training.label_keys import as_in_night, spellings, with_key
 
 _OF_PREDICTIONS = [

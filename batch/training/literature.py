@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from batch.core.errors import BatchError, UsageError
-from batch.terminal import say
+from batch.runtime.terminal import say
 from batch.training import datasets
 from batch.training.datasets import Dataset
 from batch.training.recipes import RECIPES, Change, Cnn, Course, Recipe
@@ -142,7 +142,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from batch.quiet import import_tensorflow
+    from batch.runtime.process import import_tensorflow
 
     import_tensorflow()
     raise SystemExit(main())

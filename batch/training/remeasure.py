@@ -23,12 +23,12 @@ import pandas as pd
 from batch.core.errors import BatchError, UsageError
 from batch.model.artifact import ModelArtifact, open_model
 from batch.model.manifest import MODEL_FILE, ModelManifest, read_manifest
-from batch.terminal import say
+from batch.runtime.terminal import say
+from batch.storage.files import new_folder
 from batch.training.calibration import next_version
 from batch.training.datasets import Dataset
 from batch.training.export import judge
 from batch.training.fit import Fitted, load
-from batch.training.folders import new_folder
 from batch.training.model_card import REMEASURED
 from batch.training.recipes import Recipe, find_recipe
 
@@ -131,7 +131,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from batch.quiet import import_tensorflow
+    from batch.runtime.process import import_tensorflow
 
     import_tensorflow()
     raise SystemExit(main())

@@ -140,7 +140,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from batch.quiet import import_tensorflow
+    from batch.runtime.process import import_tensorflow
 
     import_tensorflow()
     raise SystemExit(main())

@@ -31,8 +31,8 @@ from batch.model.manifest import (
     write_manifest,
 )
 from batch.model.manifest_checks import check_manifest
+from batch.storage.files import new_folder
 from batch.training import foreign
-from batch.training.folders import new_folder
 from batch.training.golden_cases import GOLDEN_TOLERANCE, write_golden
 from batch.training.licences import as_stated, licence_section
 from batch.training.wish import Wish, check_wish, settled_kind, settled_value_range

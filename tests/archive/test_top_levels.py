@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from batch.archive.storage import LocalArchive
 from batch.archive.top_levels import top_levels
 from batch.reports import listing
-from batch.reports.shared import LocalSharedFolder
+from batch.storage.shared_folder import LocalSharedFolder
 
 NAMES = st.sampled_from(
     ["a", "a.jpg", "a-b", "B", "ü", "z", b"\xff.jpg".decode(errors="surrogateescape")]

@@ -27,7 +27,7 @@ from batch.archive.storage import LocalArchive
 from batch.core.config import DEFAULT_BATCH_SIZE, LOCAL_RUNNER
 from batch.core.rules import ReadingRules
 from batch.model.artifact import find_artifact, verify_artifact
-from batch.quiet import import_tensorflow
+from batch.runtime.process import import_tensorflow
 
 BEGIN = "begin"
 LIMIT_SAMPLE = 600

@@ -28,8 +28,8 @@ from batch.core.records import ImageLocation
 from batch.core.rules import Limits, ReadingRules
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.scoring import score_batch
-from batch.quiet import import_tensorflow
 from batch.reports import rows, tables
+from batch.runtime.process import import_tensorflow
 from tests.support import FACTS
 
 SAMPLE = 320

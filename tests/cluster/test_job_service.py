@@ -11,7 +11,7 @@ import pytest
 
 from batch.cli import main
 from batch.core.location import ObjectUrl
-from batch.objects.store import ObjectStore
+from batch.storage.object_store import ObjectStore
 from tests.cluster.flink import kill_session, wait_for
 from tests.cluster.nights import assert_same_night, reads, words
 from tests.objects.server import (

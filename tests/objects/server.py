@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from batch.core.location import ObjectUrl
-from batch.objects.store import ObjectStore, _call, _filesystem
+from batch.storage.object_store import ObjectStore, _call, _filesystem
 from tests.cluster.flink import kill_session, wait_for
 
 BUCKET = "hospital"

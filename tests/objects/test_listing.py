@@ -8,7 +8,7 @@ from batch.archive.object_archive import ObjectArchive
 from batch.archive.reader import read_file
 from batch.core.records import FileState
 from batch.core.rules import ReadingRules
-from batch.objects.store import ObjectStore
+from batch.storage.object_store import ObjectStore
 from tests.archive.test_top_levels import listed_by_many
 
 BOTH = () if os.environ.get("S3PROXY") else ("a",)
@@ -41,7 +41,7 @@ def test_more_than_a_page_is_listed_whole(url, monkeypatch):
     names = [f"{number:04d}" for number in range(25)]
     for name in names:
         ObjectStore(url).put(name, b"x")
-    import batch.objects.store as store
+    import batch.storage.object_store as store
 
     call = store._call
 

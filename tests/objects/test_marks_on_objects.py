@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from batch.core.config import ReviewOptions
-from batch.objects.store import ObjectStore
 from batch.reports.morning import mark_files
 from batch.reports.places import open_reports
+from batch.storage.object_store import ObjectStore
 
 THERE = {
     "reviewed.csv": b"a", "reviewed (1).csv": b"b", "Reviewed.csv": b"c", "reviewed.parquet": b"d",

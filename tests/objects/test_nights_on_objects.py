@@ -20,8 +20,8 @@ from batch.archive.object_archive import ObjectArchive
 from batch.cli import main
 from batch.core.errors import ExitCode
 from batch.core.location import ObjectUrl
-from batch.objects.store import ObjectStore
 from batch.reports.attempts import Record
+from batch.storage.object_store import ObjectStore
 from tests.cluster.flink import wait_for
 from tests.objects.server import download, environment, upload
 from tests.small_model import SCORE
@@ -171,7 +171,7 @@ def test_a_killed_run_is_taken_up_from_another_machine(
     assert not list(reports.objects("runs/"))
     shutil.rmtree(tmp_path / "copies")
     assert score(archive, url / "reports") == ExitCode.LOCKED  # by a run that seems alive
-    monkeypatch.setattr("batch.reports.object_lock.DEAD_AFTER_SECONDS", -1.0)
+    monkeypatch.setattr("batch.storage.object_lock.DEAD_AFTER_SECONDS", -1.0)
     assert score(archive, url / "reports") == ExitCode.COMPLETE
     night = latest(url / "reports", tmp_path / "night")
     assert 0 < run_of(night)["taken_up"] <= 2 * done  # without what was young in the killed run
@@ -273,7 +273,9 @@ def test_an_object_that_vanishes_after_the_listing_is_unscored_with_a_reason(
 def test_a_store_that_cannot_be_used_is_told_in_one_line(
     server, capsys, monkeypatch, places, changes, said
 ):
-    monkeypatch.setattr("batch.objects.store.TRIES", 1)  # a test need not wait for a dead server
+    monkeypatch.setattr(
+        "batch.storage.object_store.TRIES", 1
+    )  # a test need not wait for a dead server
     with environment(server, **changes):
         assert score(*places) in (ExitCode.USAGE, ExitCode.NO_IMAGES)
     message = capsys.readouterr().err

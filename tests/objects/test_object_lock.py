@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from batch.core.errors import ReportsLocked, ReportsLost
-from batch.objects.store import ObjectStore
-from batch.reports import object_lock
-from batch.reports.object_lock import ObjectLock, hold_objects
+from batch.storage import object_lock
+from batch.storage.object_lock import ObjectLock, hold_objects
+from batch.storage.object_store import ObjectStore
 
 
 def test_a_second_start_is_refused_and_the_lock_goes_when_it_is_given_back(url):

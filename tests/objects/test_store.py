@@ -9,8 +9,8 @@ import pytest
 
 from batch.core.errors import StoreFailed
 from batch.core.location import ObjectUrl, folder, place
-from batch.objects import store
-from batch.objects.store import ObjectStore, TooLarge, explained, store_code
+from batch.storage import object_store
+from batch.storage.object_store import ObjectStore, TooLarge, explained, store_code
 
 HERE = ObjectUrl("hospital", "reports")
 
@@ -52,10 +52,10 @@ def test_a_failing_disk_is_no_failing_store():
 
 def test_an_installation_without_the_extra_says_which(monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    store._filesystem.cache_clear()
+    object_store._filesystem.cache_clear()
     with pytest.raises(StoreFailed, match=r"pip install 'melanoma-batch\[s3\]'"):
         list(ObjectStore(HERE).objects())
-    store._filesystem.cache_clear()
+    object_store._filesystem.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_condition_holds_or_nothing_is_written(url):
 
 
 def test_more_objects_than_one_request_removes_are_removed(url, monkeypatch):
-    monkeypatch.setattr(store, "_MOST_DELETED", 3)
+    monkeypatch.setattr(object_store, "_MOST_DELETED", 3)
     there = ObjectStore(url)
     for number in range(7):
         there.put(str(number), b"x")

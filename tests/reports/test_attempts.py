@@ -8,7 +8,7 @@ import pytest
 
 from batch.operations.runs_table import AT_WORK, NO_END, last_runs, runs_table
 from batch.reports.attempts import Attempt, Record, attempts
-from batch.reports.locking import exclusive, holder
+from batch.storage.locks import exclusive, holder
 from tests.operations import ledger, night, point_latest
 
 START = datetime(2026, 11, 21, 2, tzinfo=UTC)

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 import pytest
 
 from batch.core.errors import ReportsLocked, ReportsLost, UsageError
-from batch.reports import locking
-from batch.reports.locking import DEAD_AFTER_SECONDS, LOCK_FILE, exclusive
+from batch.storage import locks
+from batch.storage.locks import DEAD_AFTER_SECONDS, LOCK_FILE, exclusive
 from tests.support import REPOSITORY, as_nobody
 
 HOLD = (
@@ -151,7 +151,7 @@ def test_garbage_in_the_lock_file_is_somebody_for_ten_minutes(tmp_path):
 
 
 def test_the_heart_beats_while_the_folder_is_held(tmp_path, monkeypatch):
-    monkeypatch.setattr(locking, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(locks, "HEARTBEAT_SECONDS", 0.01)
     with exclusive(tmp_path, "run new"):
         os.utime(tmp_path / LOCK_FILE, (0, 0))
         deadline = time.monotonic() + 10

@@ -15,7 +15,8 @@ from batch.core.records import KEPT_ATTRIBUTES, FileState, ImageLocation
 from batch.reports import rows, tables
 from batch.reports.columns import ADDED, READABLE_VERSIONS, SCHEMA_VERSION
 from batch.reports.memory import MAX_ATTEMPTS, earlier_attempts, reusable, stays
-from batch.reports.storage import SNAPSHOTS, LocalReports, digests
+from batch.reports.storage import SNAPSHOTS, LocalReports
+from batch.storage.files import digests
 from tests.reports.nights import (
     NOW,
     at,

@@ -16,7 +16,7 @@ from batch.core.records import FileReading, ImageLocation, QueuedFile
 from batch.reports import queue as queue_module
 from batch.reports.parts import settle_parts, shard_rows, write_list, write_parts
 from batch.reports.queue import read_chunk, write_queue
-from batch.reports.shared import LocalSharedFolder
+from batch.storage.shared_folder import LocalSharedFolder
 from tests.support import FACTS, prediction
 
 LIST = "parts-x.json"

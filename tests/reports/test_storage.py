@@ -15,7 +15,9 @@ from batch.reports import storage
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import check_balance
-from batch.reports.storage import LocalReports, committed_segments, digests, is_intact
+from batch.reports.storage import LocalReports, committed_segments, is_intact
+from batch.storage import files
+from batch.storage.files import digests
 from tests.reports.nights import (
     SCHEMA_VERSION,
     at,
@@ -291,13 +293,13 @@ def test_tables_that_nobody_asked_for_are_not_compared(tmp_path):
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"7", b"\xff\xfe", b'{"a": 1'])
 def test_json_that_cannot_be_read_is_none(tmp_path, text):
     (tmp_path / "a.json").write_bytes(text)
-    assert storage.read_json(tmp_path / "a.json") is None
-    assert storage.read_json(tmp_path / "missing.json") is None
+    assert files.read_json(tmp_path / "a.json") is None
+    assert files.read_json(tmp_path / "missing.json") is None
 
 
 def test_json_is_read_as_it_was_written(tmp_path):
-    storage.write_json(tmp_path / "a.json", {"ä": [1, None, "\ud83d"]})
-    assert storage.read_json(tmp_path / "a.json") == {"ä": [1, None, "\ud83d"]}
+    files.write_json(tmp_path / "a.json", {"ä": [1, None, "\ud83d"]})
+    assert files.read_json(tmp_path / "a.json") == {"ä": [1, None, "\ud83d"]}
 
 
 # --- a process that dies at its n-th step ----

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from batch.objects.store import ObjectStore
+from batch.storage.object_store import ObjectStore
 
 
 class SharedFolder(Protocol):

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 from batch.core.errors import ReportsLocked, ReportsLost
-from batch.objects.store import Content, ObjectStore
-from batch.reports.locking import DEAD_AFTER_SECONDS, LOCK_FILE, heartbeat
-from batch.reports.shared import fresh_name
-from batch.terminal import say
+from batch.runtime.terminal import say
+from batch.storage.locks import DEAD_AFTER_SECONDS, LOCK_FILE, heartbeat
+from batch.storage.object_store import Content, ObjectStore
+from batch.storage.shared_folder import fresh_name
 
 SETTLE_SECONDS = 2.0
 """Between writing a lock on a server without conditions, and looking whose it is."""

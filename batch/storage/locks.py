@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from batch.core.errors import ReportsLocked, ReportsLost, UsageError
-from batch.repeating import repeating
+from batch.runtime.threads import repeating
 
 LOCK_FILE = ".lock"
 HEARTBEAT_SECONDS = 30.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
@@ -88,3 +89,26 @@ class Ahead(Generic[Result]):
         with self._lock:
             self._running -= 1
             self._begin()
+
+
+@contextmanager
+def repeating(work: Callable[[], object], seconds: float, name: str) -> Iterator[None]:
+    """While this is open, `work` every so many seconds; at its end no call is under way.
+
+    Args:
+        work: raises nothing; what it raised would end the repeating unheard.
+        name: of the thread.
+    """
+    stop = threading.Event()
+
+    def repeat() -> None:
+        while not stop.wait(seconds):
+            work()
+
+    thread = threading.Thread(target=repeat, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

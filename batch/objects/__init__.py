@@ -1,1 +1,0 @@
-"""Object storage (`s3://…`), for archives and for reports: names, and one small client."""

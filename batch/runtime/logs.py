@@ -1,0 +1,117 @@
+"""Log lines as JSON, one object a line, for collectors that parse them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from batch.core.errors import ExitCode
+
+logger = logging.getLogger(__name__)
+
+
+_OF_THE_END = ("exit_code", "reason")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, in ASCII: time, level, logger, message, run_id, and exception. The
+    last line has exit_code and reason, too.
+
+    Of an exception only the type is told: its message and its traceback quote values.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self._run_id = run_id
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's line, without its end."""
+        line = {
+            "time": _utc(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "run_id": self._run_id,
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            line["exception"] = record.exc_info[0].__name__
+        line |= {name: vars(record)[name] for name in _OF_THE_END if name in vars(record)}
+        return json.dumps(line)  # escapes line ends and everything that is not ASCII
+
+
+def _utc(seconds: float) -> str:
+    """ISO 8601 with microseconds and `Z`."""
+    time = datetime.fromtimestamp(seconds, UTC)
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, what caused it, and so on."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def places(error: BaseException) -> list[str]:
+    """A line for the error and each cause: its kind and the lines of code, without its message."""
+    lines = []
+    for cause in causes(error):
+        frames = traceback.extract_tb(cause.__traceback__)
+        where = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
+        lines.append(f"{type(cause).__name__} at {where}")
+    return lines
+
+
+_PUBLISHED = (
+    ExitCode.COMPLETE,
+    ExitCode.UNSCORED_RATE,
+    ExitCode.STOPPED_EARLY,
+    ExitCode.MARKS_NOT_UNDERSTOOD,
+    ExitCode.NOT_STARTED,
+)
+
+
+def start_log(path: Path, json_run_id: str | None = None) -> None:
+    """Send this program's log lines to a file, and nobody else's anywhere.
+
+    Args:
+        json_run_id: write JSON lines that name this run; None: lines for people.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler.setFormatter(JsonFormatter(json_run_id) if json_run_id else plain)
+    ours = logging.getLogger("batch")
+    ours.handlers = [handler]
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+    logging.raiseExceptions = False  # a full disk of the log is no reason to shout
+    # libraries may quote what they were working on, file names and attributes included
+    for library in ("apache_beam", "tensorflow", "absl", "pydicom", "PIL", "root"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+    logging.getLogger().handlers = [logging.NullHandler()]
+
+
+def log_end(exit_code: int, reason: str) -> None:
+    """The last line of every log: how the run ended.
+
+    Args:
+        reason: quotes nothing.
+    """
+    level = logging.INFO if exit_code in _PUBLISHED else logging.ERROR
+    told = {"exit_code": int(exit_code), "reason": reason}
+    logger.log(level, "ended with exit code %d: %s", exit_code, reason, extra=told)
+
+
+def log_failure(error: BaseException) -> None:
+    """Log where an unexpected error came from, without its message: messages quote values."""
+    for line in places(error):
+        logger.error("%s", line)
