@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from batch import __version__
-from batch.archive.preprocess import PREPROCESSING_VERSION
 from batch.core.config import JobConfig
 from batch.core.fingerprints import failure_fingerprint, identity_fingerprint
 from batch.core.records import Fingerprints, RunFacts
+from batch.images.preprocess import PREPROCESSING_VERSION
 from batch.model.artifact import ModelArtifact, check_files, find_artifact
 from batch.model.manifest import scoring_fingerprint
 

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from batch.archive import raster
-from batch.archive.colour_profiles import UNCHANGED, conversion_to_srgb
-from batch.archive.formats import FileFormat
-from batch.archive.preprocess import DECODE_AT_LEAST, preprocess
 from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
+from batch.images import raster
+from batch.images.colour_profiles import UNCHANGED, conversion_to_srgb
+from batch.images.formats import FileFormat
+from batch.images.preprocess import DECODE_AT_LEAST, preprocess
 from batch.model.artifact import bundled_model_ids, find_artifact, verify_artifact
 from tests import icc
 

@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from batch.archive import raster, reader, suspicion
-from batch.archive.formats import FileFormat
+from batch.archive import reader
 from batch.archive.inventory import list_archive
 from batch.archive.storage import LocalArchive
 from batch.core.rules import Limits, ReadingRules
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
+from batch.images import raster, sandbox
+from batch.images.formats import FileFormat
 from tests import encoded
 from tests.support import dermoscopic, dicom_bytes
 
@@ -88,16 +89,16 @@ def main() -> int:
           f"megapixels on average, {THREADS} threads, median of {ROUNDS} rounds\n")  # fmt: skip
     print("| kind | images/s | against JPEG | unwatched |\n|---|---|---|---|")
     reference = None
-    watched_rule = suspicion.is_suspicious_raster, suspicion.is_suspicious_object
+    watched_rule = sandbox.is_suspicious_raster, sandbox.is_suspicious_object
     for kind, encode in KINDS.items():
         with tempfile.TemporaryDirectory() as folder:
             for number, pixels in enumerate(images):
                 (Path(folder) / f"{number}.img").write_bytes(encode(pixels))
             found = rate(Path(folder))
-            suspicion.is_suspicious_raster = lambda *_: False
-            suspicion.is_suspicious_object = lambda *_: False
+            sandbox.is_suspicious_raster = lambda *_: False
+            sandbox.is_suspicious_object = lambda *_: False
             here = rate(Path(folder))
-            suspicion.is_suspicious_raster, suspicion.is_suspicious_object = watched_rule
+            sandbox.is_suspicious_raster, sandbox.is_suspicious_object = watched_rule
         reference = reference or found
         print(f"| {kind} | {found:.1f} | {found / reference:.2f} | {here:.1f} |", flush=True)
     return 0

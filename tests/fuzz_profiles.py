@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from batch.archive.colour_profiles import conversion_to_srgb
 from batch.core.errors import ImageFailure
 from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
+from batch.images.colour_profiles import conversion_to_srgb
 from tests import icc
 from tests.fuzz import mutate
 

@@ -12,7 +12,7 @@ from math import ceil
 import numpy as np
 from PIL import Image
 
-from batch.archive import jpeg
+from batch.images import jpeg_headers
 
 _AT = np.arange(8)
 _DCT = np.sqrt(np.where(_AT, 2, 1) / 8)[:, None] * np.cos(
@@ -42,12 +42,12 @@ def segment(marker: int, payload: bytes) -> bytes:
 
 def scan_start(data: bytes) -> int:
     """Offset of the first byte of coded data."""
-    return jpeg.read_header(data).segments[-1][2]
+    return jpeg_headers.read_header(data).segments[-1][2]
 
 
 def replaced(data: bytes, marker: int, payload: bytes) -> bytes:
     """The file with another payload in its first segment of that kind."""
-    start, end = next((s, e) for m, s, e in jpeg.read_header(data).segments if m == marker)
+    start, end = next((s, e) for m, s, e in jpeg_headers.read_header(data).segments if m == marker)
     return data[:start] + segment(marker, payload) + data[end:]
 
 
@@ -60,7 +60,7 @@ def encode(
 ) -> bytes:
     """A YCbCr JPEG with these (horizontal, vertical) factors. pixels: (h, w, 3) uint8, RGB."""
     model = saved(np.zeros((8, 8, 3), np.uint8))
-    kept = [(m, model[s:e]) for m, s, e in jpeg.read_header(model).segments]
+    kept = [(m, model[s:e]) for m, s, e in jpeg_headers.read_header(model).segments]
     quantisers = {body[4]: np.frombuffer(body[5:69], np.uint8) for m, body in kept if m == 0xDB}
     codes = dict(_codes(body[4:]) for m, body in kept if m == 0xC4)
     planes = np.asarray(Image.fromarray(pixels).convert("YCbCr")).astype(float) - 128

@@ -17,13 +17,13 @@ from pathlib import Path
 import pydicom
 from pydicom.uid import UID
 
-from batch.archive import dicom
-from batch.archive.dicom_attributes import text
-from batch.archive.dicom_frames import decode_frame
-from batch.archive.dicom_parsing import parse
-from batch.archive.formats import HEAD_BYTES, FileFormat, sniff
 from batch.core.errors import ImageFailure
 from batch.core.rules import Limits, ReadingRules
+from batch.images import dicom_image
+from batch.images.dicom_attributes import text
+from batch.images.dicom_frames import decode_frame
+from batch.images.dicom_parse import parse
+from batch.images.formats import HEAD_BYTES, FileFormat, sniff
 
 SHIPPED = [Path(pydicom.__file__).parent / "data" / "test_files"]
 if spec := find_spec("data_store"):  # the package pydicom-data
@@ -45,7 +45,7 @@ def attempt(path: Path) -> tuple[str, str, str] | None:
         dataset = parsed.dataset
         if "PixelData" not in dataset or "Rows" not in dataset:
             return None
-        image = dicom.describe(parsed, rules)
+        image = dicom_image.describe(parsed, rules)
     except ImageFailure as failure:
         return "?", "?", failure.reason.value
     syntax = UID(image.transfer_syntax_uid).name

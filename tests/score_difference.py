@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from batch.archive import raster
-from batch.archive.formats import FileFormat
-from batch.archive.preprocess import DECODE_AT_LEAST, HEIGHT, WIDTH, preprocess
 from batch.core.rules import Limits
+from batch.images import raster
+from batch.images.formats import FileFormat
+from batch.images.preprocess import DECODE_AT_LEAST, HEIGHT, WIDTH, preprocess
 from batch.model.artifact import bundled_model_ids, find_artifact, verify_artifact
 
 

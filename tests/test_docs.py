@@ -8,12 +8,12 @@ import re
 import pytest
 
 from batch import __version__
-from batch.archive.colour_profiles import APPLIED, BROKEN, NOT_APPLIED
-from batch.archive.embedded_profiles import IGNORED
-from batch.archive.uniform import NEARLY_UNIFORM
 from batch.arguments import parser
 from batch.core.errors import ExitCode, FailureReason, NonImageReason, PendingReason
 from batch.core.rules import LIMIT_NAMES, Limits
+from batch.images.colour_profiles import APPLIED, BROKEN, NOT_APPLIED
+from batch.images.embedded_profiles import IGNORED
+from batch.images.uniform import NEARLY_UNIFORM
 from batch.model.artifact import bundled_model_ids
 from batch.model.manifest import read_manifest
 from batch.review.contract import MARK_COLUMNS, Status, Tier

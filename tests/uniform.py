@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from batch.archive.reader import read_image
-from batch.archive.uniform import NEARLY_UNIFORM, uniformity_flags
 from batch.core.errors import FailureReason, ImageFailure
 from batch.demo.lesions import lesion_image
+from batch.images.uniform import NEARLY_UNIFORM, uniformity_flags
 
 THREADS, ROUNDS = 2, 1000
 

@@ -7,11 +7,11 @@ tests/icc.py for the one with a colour profile), on full decodes, not from the f
 import numpy as np
 from PIL import Image
 
-from batch.archive import raster
-from batch.archive.formats import FileFormat
 from batch.core.rules import Limits
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
+from batch.images import raster
+from batch.images.formats import FileFormat
 from tests import icc
 from tests.archive.test_preprocess import oracle
 from tests.support import REPOSITORY

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from batch.archive import dicom, formats, raster, suspicion, tiff_directory
-from batch.archive.colour_profiles import conversion_to_srgb
-from batch.archive.dicom_frames import decode_frame, frame_profile
-from batch.archive.dicom_objects import CODECS
-from batch.archive.formats import FileFormat
-from batch.archive.preprocess import DECODE_AT_LEAST, HEIGHT, mean_colour, preprocess
-from batch.archive.uniform import uniformity_flags
-from batch.archive.watched import call_watched
 from batch.core.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage
 from batch.core.records import KEPT_ATTRIBUTES, ImageRecord, ModelInput, Unscored
 from batch.core.rules import ReadingRules
+from batch.images import dicom_image, formats, raster, sandbox, tiff_directory
+from batch.images.colour_profiles import conversion_to_srgb
+from batch.images.dicom_frames import decode_frame, frame_profile
+from batch.images.dicom_kinds import CODECS
+from batch.images.formats import FileFormat
+from batch.images.preprocess import DECODE_AT_LEAST, HEIGHT, mean_colour, preprocess
+from batch.images.sandbox import call_watched
+from batch.images.uniform import uniformity_flags
 
 FrameResult = ModelInput | Unscored
 
@@ -45,13 +45,13 @@ def frames_of(content: FileContent) -> tuple[FrameResult, ...]:
         raster.check_before_opening(content.data, content.file_format, content.rules.limits)
         if content.file_format == FileFormat.TIFF and formats.name_claims_camera_raw(content.path):
             tiff_directory.refuse_preview(content.data)
-        if suspicion.is_suspicious_raster(content.data, content.file_format):
+        if sandbox.is_suspicious_raster(content.data, content.file_format):
             return _watched(raster_frames, content)
         return raster_frames(content)
     image = _identified(content)
     pixel_data = image.dataset.get("PixelData") or b""
     codec = CODECS.get(image.transfer_syntax_uid)
-    if not suspicion.is_suspicious_object(codec, pixel_data, image.rows, image.columns):
+    if not sandbox.is_suspicious_object(codec, pixel_data, image.rows, image.columns):
         return _object_frames(image, content)
     try:
         return _watched(dicom_frames, content)
@@ -128,15 +128,17 @@ def _watched(
     return call_watched(function, (content,), limits.decode_seconds, limits.decoder_bytes)
 
 
-def _identified(content: FileContent) -> dicom.DicomImage:
-    return dicom.identify(content.data, content.rules, content.file_format == FileFormat.DICOM)
+def _identified(content: FileContent) -> dicom_image.DicomImage:
+    return dicom_image.identify(
+        content.data, content.rules, content.file_format == FileFormat.DICOM
+    )
 
 
-def _object_frames(image: dicom.DicomImage, content: FileContent) -> tuple[FrameResult, ...]:
+def _object_frames(image: dicom_image.DicomImage, content: FileContent) -> tuple[FrameResult, ...]:
     return tuple(_dicom_frame(image, index, content) for index in range(image.frames))
 
 
-def _dicom_frame(image: dicom.DicomImage, index: int, content: FileContent) -> FrameResult:
+def _dicom_frame(image: dicom_image.DicomImage, index: int, content: FileContent) -> FrameResult:
     """One frame of a DICOM object; what fails costs this frame only."""
     image_id, frame_number = _frame_identity(image, index, content)
     limits = content.rules.limits
@@ -170,7 +172,7 @@ def _dicom_frame(image: dicom.DicomImage, index: int, content: FileContent) -> F
 
 
 def _unscored_frame(
-    image: dicom.DicomImage, index: int, content: FileContent, failure: ImageFailure
+    image: dicom_image.DicomImage, index: int, content: FileContent, failure: ImageFailure
 ) -> Unscored:
     failure.attributes = image.attributes
     identity = _frame_identity(image, index, content)
@@ -178,7 +180,7 @@ def _unscored_frame(
 
 
 def _frame_identity(
-    image: dicom.DicomImage, index: int, content: FileContent
+    image: dicom_image.DicomImage, index: int, content: FileContent
 ) -> tuple[str, int | None]:
     """(image id, frame number) of a frame; the number only where there are several."""
     image_id = image.attributes["sop_instance_uid"] or f"sha256:{content.sha256}"

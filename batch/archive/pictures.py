@@ -14,17 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from batch.archive import dicom, formats, raster
-from batch.archive.colour_profiles import conversion_to_srgb
-from batch.archive.dicom_frames import decode_frame, frame_profile
-from batch.archive.formats import FileFormat
 from batch.archive.frames import as_failure
-from batch.archive.resizing import resize
 from batch.archive.storage import ArchiveStorage
-from batch.archive.watched import call_watched
 from batch.core.errors import FailureReason, ImageFailure, NotAnImage, Stage
 from batch.core.privacy import IdentifierPolicy, Identifiers
 from batch.core.rules import Limits, ReadingRules
+from batch.images import dicom_image, formats, raster
+from batch.images.colour_profiles import conversion_to_srgb
+from batch.images.dicom_frames import decode_frame, frame_profile
+from batch.images.formats import FileFormat
+from batch.images.preprocess import resize
+from batch.images.sandbox import call_watched
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _frame(
         raster.check_before_opening(data, file_format, limits)
         decoded = raster.decode(data, file_format, limits, side)
         return decoded.pixels, decoded.orientation, decoded.icc_profile
-    image = dicom.identify(data, address.rules(limits), file_format == FileFormat.DICOM)
+    image = dicom_image.identify(data, address.rules(limits), file_format == FileFormat.DICOM)
     found = image.attributes["sop_instance_uid"] or digest
     number = address.frame_number if image.frames > 1 else 1
     if number is None or not 1 <= number <= image.frames:

@@ -10,12 +10,9 @@ import hashlib
 from collections.abc import Container
 from pathlib import Path
 
-from batch.archive import formats
-from batch.archive.formats import FileFormat
 from batch.archive.frames import FileContent, FrameResult, as_failure, frames_of, unscored
 from batch.archive.inventory import storable_mtime_ns
 from batch.archive.storage import ArchiveStorage, LocalArchive
-from batch.archive.system_folders import is_in_system_folder
 from batch.core.errors import (
     BatchError,
     DecoderNotStarted,
@@ -28,6 +25,8 @@ from batch.core.errors import (
 )
 from batch.core.records import FileReading, FileState, ImageLocation, ModelInput, Unscored
 from batch.core.rules import ReadingRules
+from batch.images import formats
+from batch.images.formats import FileFormat, is_in_system_folder
 
 
 def read_file(

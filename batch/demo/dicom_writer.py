@@ -21,7 +21,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from batch.archive.dicom_objects import (
+from batch.images.dicom_kinds import (
     DERMOSCOPIC_PHOTOGRAPHY,
     MULTI_FRAME_TRUE_COLOR_SECONDARY_CAPTURE,
 )

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.core.errors import FailureReason, ImageFailure, Stage
+from batch.images.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.model.classifier import Classifier
 
 SQUARE = 30

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.core.config import DEFAULT_BATCH_SIZE
 from batch.core.errors import ArtifactRefused
+from batch.images.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.model.manifest import InputContract, ModelManifest, OutputContract
 from batch.runtime.process import available_cores, import_tensorflow
 

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from batch.archive.preprocess import PREPROCESSING_VERSION
 from batch.core.errors import ArtifactRefused, UsageError
 from batch.core.records import OperatingPoint
 from batch.core.text import did_you_mean
+from batch.images.preprocess import PREPROCESSING_VERSION
 
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.keras"

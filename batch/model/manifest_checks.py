@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from batch.archive import preprocess as shared
 from batch.core.errors import ArtifactRefused
+from batch.images import preprocess as shared
 from batch.model.manifest import ModelManifest
 
 MAX_GOLDEN_TOLERANCE = 1e-3

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.core.errors import FailureReason, Stage
 from batch.core.records import KEPT_ATTRIBUTES, ModelInput, Prediction, Unscored
+from batch.images.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from base64 import b64decode
 
-from batch.archive.dicom_objects import CODECS, Codec
 from batch.core.rules import Limits, ReadingRules
+from batch.images.dicom_kinds import CODECS, Codec
 
 COLOUR = (200, 100, 50)
 STREAMS = {
@@ -26,9 +26,9 @@ STREAMS = {
 
 def decode_trouble(uid: str) -> str:
     """What is wrong with decoding a transfer syntax in this process; empty when nothing is."""
-    from batch.archive import dicom
-    from batch.archive.dicom_frames import decode_frame
-    from batch.archive.dicom_parsing import parse
+    from batch.images import dicom_image
+    from batch.images.dicom_frames import decode_frame
+    from batch.images.dicom_parse import parse
 
     codec, data = CODECS[uid], bytes(COLOUR) * 64
     if codec != Codec.NATIVE:  # an item without offsets, an item with the frame (PS3.5 A.4)
@@ -42,6 +42,6 @@ def decode_trouble(uid: str) -> str:
     dataset.PhotometricInterpretation = "YBR_FULL" if codec == Codec.JPEG else "RGB"
     dataset.PlanarConfiguration, dataset.PixelRepresentation, dataset.PixelData = 0, 0, data
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    pixels, _ = decode_frame(dicom.describe(parsed, ReadingRules()), 0, Limits())
+    pixels, _ = decode_frame(dicom_image.describe(parsed, ReadingRules()), 0, Limits())
     is_far = abs(pixels.astype(int) - COLOUR).max() > 3
     return "other colours than were encoded" if is_far else ""

@@ -20,14 +20,14 @@ from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
-from batch.archive.dicom_objects import CODECS, Codec
 from batch.archive.storage import LocalArchive
-from batch.archive.watched import call_watched
 from batch.core.config import check_apart, check_archive
 from batch.core.errors import BatchError, DecoderNotStarted, FailureReason, ImageFailure, UsageError
 from batch.core.location import ObjectUrl, Place, whole_path
 from batch.core.records import ImageLocation
 from batch.core.rules import Limits
+from batch.images.dicom_kinds import CODECS, Codec
+from batch.images.sandbox import call_watched
 from batch.operations.checks import Check, Status, level
 from batch.operations.decoder_probe import decode_trouble
 from batch.operations.runs import RUNS, latest_run, notes, stored_run

@@ -17,11 +17,11 @@ import numpy as np
 
 from batch.archive.pictures import ImageAddress, Picture, jpeg, read_picture, upright
 from batch.archive.reader import read_file
-from batch.archive.resizing import resize
 from batch.archive.storage import ArchiveStorage
 from batch.core.errors import ImageFailure
 from batch.core.records import ModelInput
 from batch.core.rules import Limits
+from batch.images.preprocess import resize
 from batch.model.attention import occlusion_map
 from batch.model.classifier import Classifier
 

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batch.archive.uniform import NEARLY_UNIFORM
 from batch.core.times import day, minute
+from batch.images.uniform import NEARLY_UNIFORM
 from batch.review.contract import Status, Tier
 from batch.review.image_changes import ImageChanges
 from batch.review.standing import Standing

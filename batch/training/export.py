@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 
 from batch import __version__
-from batch.archive.preprocess import CHANNELS, HEIGHT, PREPROCESSING_VERSION, RESIZE_RULE, WIDTH
 from batch.core.records import OperatingPoint
+from batch.images.preprocess import CHANNELS, HEIGHT, PREPROCESSING_VERSION, RESIZE_RULE, WIDTH
 from batch.model.artifact import ModelArtifact, verify_artifact
 from batch.model.classifier import KerasClassifier, load_model
 from batch.model.manifest import (

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from batch.archive.preprocess import CHANNELS
 from batch.core.errors import ArtifactRefused, UsageError
+from batch.images.preprocess import CHANNELS
 from batch.model.classifier import load_model
 
 _MODEL = "model.keras"

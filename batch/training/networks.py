@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from batch.archive.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.core.errors import UsageError
+from batch.images.preprocess import CHANNELS, HEIGHT, WIDTH
 from batch.training.backbone import LITE0, LITE2, efficientnet_lite, freeze, weights_from
 from batch.training.parts import Cnn, EfficientNetLite0, EfficientNetLite2, Recipe
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from batch.archive.preprocess import CHANNELS, HEIGHT, PREPROCESSING_VERSION, WIDTH
 from batch.archive.reader import read_image
+from batch.images.preprocess import CHANNELS, HEIGHT, PREPROCESSING_VERSION, WIDTH
 
 _PIXELS = "pixels"
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batch.archive.preprocess import mean_colour
+from batch.images.preprocess import mean_colour
 from batch.model.manifest import ModelManifest, scoring_fingerprint
 from batch.review.figures import NightFigures, histogram_of
 from batch.review.quantities import QUANTITIES, values

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from batch.archive.resizing import resize
+from batch.images.preprocess import resize
 
 GRID = 90
 """Masks are made at half the side: edges of a lesion are no sharper than that."""

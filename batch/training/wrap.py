@@ -16,10 +16,10 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from batch import __version__
-from batch.archive.preprocess import CHANNELS, HEIGHT, PREPROCESSING_VERSION, RESIZE_RULE, WIDTH
 from batch.core.errors import ArtifactRefused
 from batch.core.records import OperatingPoint
 from batch.demo.lesions import lesion_image
+from batch.images.preprocess import CHANNELS, HEIGHT, PREPROCESSING_VERSION, RESIZE_RULE, WIDTH
 from batch.model.artifact import ModelArtifact, verify_artifact
 from batch.model.classifier import KerasClassifier
 from batch.model.manifest import (

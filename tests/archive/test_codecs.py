@@ -20,14 +20,14 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from batch.archive import codecs, dicom
-from batch.archive.codestream import jpeg_2000_header, jpeg_xl_header
-from batch.archive.dicom_frames import decode_frame
-from batch.archive.dicom_parsing import parse
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import ReadingRules
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
+from batch.images import dicom_codecs, dicom_image
+from batch.images.dicom_frames import decode_frame
+from batch.images.dicom_parse import parse
+from batch.images.stream_headers import jpeg_2000_header, jpeg_xl_header
 from tests import encoded
 from tests.support import dicom_bytes
 
@@ -38,7 +38,7 @@ PROGRESSIVE, SPECTRAL = UID("1.2.840.10008.1.2.4.55"), UID("1.2.840.10008.1.2.4.
 
 
 def frame(data: bytes):
-    image = dicom.describe(parse(data, RULES.limits), RULES)
+    image = dicom_image.describe(parse(data, RULES.limits), RULES)
     return decode_frame(image, 0, RULES.limits)
 
 
@@ -147,7 +147,7 @@ def test_markers_of_colour_change_no_sample_of_lossless_jpeg(marker, pixels):
     stream = lossless_jpeg(pixels)
     assert stream[2:4] == b"\xff\xee"  # an Adobe marker is there, and makes way
     stream = stream[:2] + marker + stream[18:]
-    np.testing.assert_array_equal(codecs.decode_jpeg_lossless(stream).samples, pixels)
+    np.testing.assert_array_equal(dicom_codecs.decode_jpeg_lossless(stream).samples, pixels)
 
 
 @pytest.mark.parametrize("predictor", [1, 2, 3, 4, 5, 6, 7])
@@ -156,7 +156,7 @@ def test_every_predictor_of_lossless_jpeg(predictor, pixels):
     stream = imagecodecs.jpeg_encode(
         pixels, lossless=True, predictor=predictor, bitspersample=8 * pixels.itemsize
     )
-    decoded = codecs.decode_jpeg_lossless(stream)
+    decoded = dicom_codecs.decode_jpeg_lossless(stream)
     np.testing.assert_array_equal(decoded.samples, pixels)
     assert decoded.precision == 8 * pixels.itemsize
 
@@ -179,11 +179,11 @@ def test_sound_lossless_jpeg_is_never_taken_for_damaged(kind, bits):
             stream = imagecodecs.jpeg_encode(
                 pixels, lossless=True, bitspersample=bits, predictor=predictor
             )
-            np.testing.assert_array_equal(codecs.decode_jpeg_lossless(stream).samples, pixels)
+            np.testing.assert_array_equal(dicom_codecs.decode_jpeg_lossless(stream).samples, pixels)
 
 
 def test_lossless_jpeg_of_one_component():
-    decoded = codecs.decode_jpeg_lossless(lossless_jpeg(np.ascontiguousarray(PIXELS[..., 0])))
+    decoded = dicom_codecs.decode_jpeg_lossless(lossless_jpeg(np.ascontiguousarray(PIXELS[..., 0])))
     np.testing.assert_array_equal(decoded.samples, PIXELS[..., 0])
 
 
@@ -204,7 +204,7 @@ def test_damaged_lossless_jpeg_is_refused_where_it_can_be_told(pixels):
             sound[:place] + b"\xff\xd9",
         ):
             try:
-                codecs.decode_jpeg_lossless(mutant)
+                dicom_codecs.decode_jpeg_lossless(mutant)
                 scored += 1
             except Exception:  # each library has its own
                 continue

@@ -8,8 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from batch.archive import colour_profiles
-from batch.archive.colour_profiles import (
+from batch.core.errors import FailureReason, ImageFailure
+from batch.core.rules import Limits
+from batch.demo.lesions import lesion_image
+from batch.images import colour_profiles
+from batch.images.colour_profiles import (
     APPLIED,
     BROKEN,
     INCOMPLETE,
@@ -18,10 +21,7 @@ from batch.archive.colour_profiles import (
     UNCHANGED,
     conversion_to_srgb,
 )
-from batch.archive.watched import call_watched
-from batch.core.errors import FailureReason, ImageFailure
-from batch.core.rules import Limits
-from batch.demo.lesions import lesion_image
+from batch.images.sandbox import call_watched
 from tests import icc
 from tests.archive import victims
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from batch.archive import dicom
-from batch.archive.dicom_frames import decode_frame
-from batch.archive.dicom_parsing import parse
 from batch.core.rules import ReadingRules
 from batch.demo.lesions import lesion_image
+from batch.images import dicom_image
+from batch.images.dicom_frames import decode_frame
+from batch.images.dicom_parse import parse
 from tests import encoded, matrix
 from tests.support import dermoscopic, dicom_bytes
 
@@ -18,7 +18,7 @@ RULES = ReadingRules()
 
 
 def frame(data: bytes, index: int = 0):
-    image = dicom.describe(parse(data, RULES.limits), RULES)
+    image = dicom_image.describe(parse(data, RULES.limits), RULES)
     return decode_frame(image, index, RULES.limits)
 
 

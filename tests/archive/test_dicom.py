@@ -8,11 +8,6 @@ import numpy as np
 import pydicom
 import pytest
 
-from batch.archive import dicom as reader
-from batch.archive.dicom_frames import decode_frame
-from batch.archive.dicom_objects import ObjectKind, is_plausible_class, object_kind
-from batch.archive.dicom_parsing import parse
-from batch.archive.preprocess import preprocess
 from batch.archive.reader import read_file
 from batch.archive.storage import LocalArchive
 from batch.core.errors import FailureReason, ImageFailure
@@ -21,6 +16,11 @@ from batch.core.records import KEPT_ATTRIBUTES, Unscored
 from batch.core.rules import Limits, ReadingRules
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
+from batch.images import dicom_image as reader
+from batch.images.dicom_frames import decode_frame
+from batch.images.dicom_kinds import ObjectKind, is_plausible_class, object_kind
+from batch.images.dicom_parse import parse
+from batch.images.preprocess import preprocess
 from tests import matrix
 from tests.support import altered, dermoscopic, dicom_bytes, locate, read
 

@@ -9,11 +9,11 @@ import numpy as np
 import pydicom
 import pytest
 
-from batch.archive.dicom_fragments import DELIMITER, ITEM, split_frames, walk_items
-from batch.archive.preprocess import preprocess
 from batch.core.errors import FailureReason, ImageFailure
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
+from batch.images.dicom_fragments import DELIMITER, ITEM, split_frames, walk_items
+from batch.images.preprocess import preprocess
 from tests import encoded
 from tests.support import altered, dicom_bytes, read
 

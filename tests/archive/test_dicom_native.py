@@ -14,11 +14,11 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from batch.archive.dicom_native import NativeSize
-from batch.archive.preprocess import preprocess
 from batch.core.errors import FailureReason
 from batch.core.records import ModelInput, Unscored
 from batch.demo.lesions import lesion_image
+from batch.images.dicom_native import NativeSize
+from batch.images.preprocess import preprocess
 from tests.support import dermoscopic, dicom_bytes, read
 
 ROWS, COLUMNS = 30, 42

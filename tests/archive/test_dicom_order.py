@@ -17,14 +17,14 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from batch.archive.dicom_fragments import DELIMITER
-from batch.archive.dicom_parsing import parse
-from batch.archive.preprocess import preprocess
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.records import FileState, ModelInput, Unscored
 from batch.core.rules import Limits
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
+from batch.images.dicom_fragments import DELIMITER
+from batch.images.dicom_parse import parse
+from batch.images.preprocess import preprocess
 from tests import encoded
 from tests.support import dermoscopic, dicom_bytes, read
 

@@ -10,11 +10,11 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from batch.archive import dicom
-from batch.archive.dicom_frames import decode_frame
-from batch.archive.dicom_parsing import parse
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import ReadingRules
+from batch.images import dicom_image
+from batch.images.dicom_frames import decode_frame
+from batch.images.dicom_parse import parse
 from tests.support import dermoscopic, dicom_bytes
 
 RULES = ReadingRules()
@@ -41,7 +41,7 @@ def tables(entries, kind="u1", factor=1):
 
 
 def frame(data: bytes):
-    image = dicom.describe(parse(data, RULES.limits), RULES)
+    image = dicom_image.describe(parse(data, RULES.limits), RULES)
     return decode_frame(image, 0, RULES.limits)
 
 

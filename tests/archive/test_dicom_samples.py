@@ -16,13 +16,13 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from batch.archive import dicom
-from batch.archive.dicom_frames import decode_frame
-from batch.archive.dicom_parsing import parse
-from batch.archive.dicom_samples import SampleBits, eight_bits, sample_bits, stored_values
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import ReadingRules
 from batch.demo.lesions import lesion_image
+from batch.images import dicom_image
+from batch.images.dicom_frames import decode_frame
+from batch.images.dicom_parse import parse
+from batch.images.dicom_samples import SampleBits, eight_bits, sample_bits, stored_values
 from tests import encoded
 from tests.support import dermoscopic, dicom_bytes
 
@@ -31,7 +31,7 @@ RULES = ReadingRules()
 
 
 def frame(data: bytes):
-    image = dicom.describe(parse(data, RULES.limits), RULES)
+    image = dicom_image.describe(parse(data, RULES.limits), RULES)
     return decode_frame(image, 0, RULES.limits)
 
 

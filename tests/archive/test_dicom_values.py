@@ -15,8 +15,14 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import Tag
 
-from batch.archive.dicom_attributes import number, record_attributes, selection_values, text, texts
-from batch.archive.dicom_values import PlainValues
+from batch.images.dicom_attributes import (
+    PlainValues,
+    number,
+    record_attributes,
+    selection_values,
+    text,
+    texts,
+)
 
 # pydicom warns of what it cannot decode, as it should
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

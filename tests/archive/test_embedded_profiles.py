@@ -13,13 +13,13 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 
-from batch.archive.embedded_profiles import IGNORED, of_jpeg
-from batch.archive.jpeg import read_header
 from batch.archive.pictures import ImageAddress, decode_picture
 from batch.core.records import ModelInput
 from batch.core.rules import Limits
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
+from batch.images.embedded_profiles import IGNORED, of_jpeg
+from batch.images.jpeg_headers import read_header
 from tests import encoded, icc
 from tests.support import dermoscopic, dicom_bytes, read
 

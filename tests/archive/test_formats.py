@@ -1,6 +1,6 @@
 import pytest
 
-from batch.archive.formats import FileFormat, name_claims_image, sniff
+from batch.images.formats import FileFormat, name_claims_image, sniff
 
 BMP_HEAD = b"BM" + bytes(12) + (40).to_bytes(4, "little")
 

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from batch.archive import jpeg
-from batch.archive.formats import FileFormat
-from batch.archive.jpeg import JpegHeader, StreamColour
-from batch.archive.raster import decode
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import Limits
+from batch.images import jpeg_headers
+from batch.images.formats import FileFormat
+from batch.images.jpeg_headers import JpegHeader, StreamColour
+from batch.images.raster import decode
 from tests import jpeg_writer as writer
 
 RED = np.full((32, 32, 3), (255, 0, 0), np.uint8)
@@ -45,13 +45,13 @@ def header(
         (header(), "RGB", (StreamColour.RGB, True)),
         (header(), "YBR_FULL", (StreamColour.YCBCR, False)),
         (header(), None, (StreamColour.YCBCR, False)),
-        (header(process=jpeg.LOSSLESS), None, (StreamColour.RGB, False)),
+        (header(process=jpeg_headers.LOSSLESS), None, (StreamColour.RGB, False)),
         (header(ids=(1,), sampling=((1, 1),)), "RGB", (StreamColour.GREY, False)),
         (header(ids=(1, 2, 3, 4), sampling=((1, 1),) * 4), None, (StreamColour.FOUR, False)),
     ],
 )
 def test_the_first_rule_that_applies_decides_the_colour(given_header, photometric, expected):
-    assert jpeg.stream_colour(given_header, photometric) == expected
+    assert jpeg_headers.stream_colour(given_header, photometric) == expected
 
 
 def _saved(pixels, **options) -> bytes:
@@ -70,7 +70,7 @@ def marked(jfif: bool, adobe: int | None, ids: tuple[int, ...], subsampling: int
     parts = [b"\xff\xd8"]
     parts += [writer.segment(0xE0, JFIF)] if jfif else []
     parts += [] if adobe is None else [writer.segment(0xEE, ADOBE + bytes([adobe]))]
-    for marker, start, end in jpeg.read_header(data).segments:
+    for marker, start, end in jpeg_headers.read_header(data).segments:
         body = bytearray(data[start:end])
         if marker == 0xC0:
             body[10::3] = bytes(ids)
@@ -102,13 +102,13 @@ def test_jfif_wins_over_adobes_transform_0_in_dicom_too(photometric):
 
 
 def _without(data: bytes, markers: set[int]) -> bytes:
-    found = jpeg.read_header(data)
+    found = jpeg_headers.read_header(data)
     kept = [data[s:e] for m, s, e in found.segments if m not in markers]
     return data[:2] + b"".join(kept) + data[found.segments[-1][2] :]
 
 
 def test_the_header_of_a_real_jpeg_is_read():
-    found = jpeg.read_header(_saved(np.zeros((30, 50, 3), np.uint8), subsampling=2))
+    found = jpeg_headers.read_header(_saved(np.zeros((30, 50, 3), np.uint8), subsampling=2))
     assert (found.rows, found.columns, found.precision) == (30, 50, 8)
     assert found.component_ids == (1, 2, 3)
     assert found.subsampled
@@ -121,7 +121,7 @@ def test_a_stream_that_libjpeg_would_read_wrongly_is_decoded_in_its_own_colours(
     stored = _without(_saved(RED, keep_rgb=True), {0xEE})
     plain = stored.replace(b"R\x11", b"\x01\x11").replace(b"G\x11", b"\x02\x11")
     plain = plain.replace(b"B\x11", b"\x03\x11")
-    sos = jpeg.read_header(plain).segments[-1]
+    sos = jpeg_headers.read_header(plain).segments[-1]
     scan = plain[sos[1] : sos[2]].replace(b"R", b"\x01").replace(b"G", b"\x02")
     plain = plain[: sos[1]] + scan.replace(b"B", b"\x03") + plain[sos[2] :]
     decoded = decode(plain, FileFormat.JPEG, Limits(), photometric_interpretation="RGB")
@@ -133,19 +133,21 @@ def test_a_stream_that_libjpeg_would_read_wrongly_is_decoded_in_its_own_colours(
 @pytest.mark.parametrize("subsampling", [0, 2])
 def test_an_ordinary_stream_is_left_as_it_is(subsampling):
     data = _saved(RED, subsampling=subsampling)
-    assert jpeg.state_colour(data, jpeg.read_header(data), StreamColour.YCBCR) is data
+    assert (
+        jpeg_headers.state_colour(data, jpeg_headers.read_header(data), StreamColour.YCBCR) is data
+    )
 
 
 def test_a_jpeg_without_frame_header_is_a_reason():
     with pytest.raises(ImageFailure) as failure:
-        jpeg.read_header(b"\xff\xd8\xff\xd9")
+        jpeg_headers.read_header(b"\xff\xd8\xff\xd9")
     assert failure.value.reason == FailureReason.DECODE_FAILED
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_give_a_header_or_a_reason(tail):
     try:
-        found = jpeg.read_header(b"\xff\xd8" + tail)
+        found = jpeg_headers.read_header(b"\xff\xd8" + tail)
     except ImageFailure:
         return
     assert all(0 <= s < e <= len(tail) + 2 for _, s, e in found.segments)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batch.archive.formats import FileFormat
-from batch.archive.jpeg import read_header
-from batch.archive.jpeg_decoder import decode_rgb
-from batch.archive.raster import decode
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
+from batch.images.formats import FileFormat
+from batch.images.jpeg_decoder import decode_rgb
+from batch.images.jpeg_headers import read_header
+from batch.images.raster import decode
 from tests import jpeg_writer as writer
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from batch.archive.formats import FileFormat
-from batch.archive.jpeg_blocks import DamagedError
-from batch.archive.jpeg_entropy import check_whole
-from batch.archive.raster import decode
 from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
+from batch.images.formats import FileFormat
+from batch.images.jpeg_blocks import DamagedError
+from batch.images.jpeg_entropy import check_whole
+from batch.images.raster import decode
 from tests.jpeg_writer import encode, pillow_pixels, saved, scan_start
 
 PIXELS = lesion_image(2, 61, 83)

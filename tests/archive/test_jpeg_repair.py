@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batch.archive import jpeg_repair
-from batch.archive.formats import HEAD_BYTES, FileFormat, sniff
-from batch.archive.raster import decode
 from batch.core.errors import ImageFailure
 from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
+from batch.images import jpeg_repair
+from batch.images.formats import HEAD_BYTES, FileFormat, sniff
+from batch.images.raster import decode
 from tests.jpeg_writer import encode, pillow_pixels, replaced, saved, scan_start, segment
 
 PIXELS = lesion_image(1, 90, 120)

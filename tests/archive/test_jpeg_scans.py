@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from batch.archive import suspicion
-from batch.archive.dicom_objects import Codec
-from batch.archive.formats import FileFormat
-from batch.archive.jpeg import read_header
-from batch.archive.jpeg_scans import count_scans, has_every_scan, scans
-from batch.archive.raster import decode
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import Limits
 from batch.demo.dicom_writer import encapsulate
 from batch.demo.lesions import lesion_image
+from batch.images import sandbox
+from batch.images.dicom_kinds import Codec
+from batch.images.formats import FileFormat
+from batch.images.jpeg_headers import read_header
+from batch.images.jpeg_scans import count_scans, has_every_scan, scans
+from batch.images.raster import decode
 from tests.jpeg_writer import encode, saved, segment
 
 PIXELS = lesion_image(3, 60, 80)
@@ -52,16 +52,16 @@ def many_scans() -> bytes:
     ids=["few", "a comment", "pictures in a row", "after the end", "many", "hidden", "stray byte"],
 )
 def test_only_a_stream_with_many_scans_of_its_own_is_watched(data, expected):
-    assert suspicion.is_suspicious_raster(data, FileFormat.JPEG) is expected
+    assert sandbox.is_suspicious_raster(data, FileFormat.JPEG) is expected
     pixel_data = encapsulate([PROGRESSIVE, data])
-    assert suspicion.is_suspicious_object(Codec.JPEG, pixel_data, 60, 80) is expected
+    assert sandbox.is_suspicious_object(Codec.JPEG, pixel_data, 60, 80) is expected
 
 
 def test_a_stream_that_is_read_code_by_code_is_watched():
     odd = encode(PIXELS, ((3, 1), (1, 1), (1, 1)))
-    assert suspicion.is_suspicious_raster(odd, FileFormat.JPEG)
-    assert suspicion.is_suspicious_object(Codec.JPEG, encapsulate([odd]), 60, 80)
-    assert not suspicion.is_suspicious_raster(b"\xff\xd8\xff", FileFormat.JPEG)
+    assert sandbox.is_suspicious_raster(odd, FileFormat.JPEG)
+    assert sandbox.is_suspicious_object(Codec.JPEG, encapsulate([odd]), 60, 80)
+    assert not sandbox.is_suspicious_raster(b"\xff\xd8\xff", FileFormat.JPEG)
 
 
 WITH_SCANS = {

@@ -6,12 +6,12 @@ import imagecodecs
 import numpy as np
 import pytest
 
-from batch.archive.formats import FileFormat
-from batch.archive.jpeg_support import is_read_by_turbojpeg
-from batch.archive.raster import decode
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
+from batch.images.formats import FileFormat
+from batch.images.jpeg_support import is_read_by_turbojpeg
+from batch.images.raster import decode
 from tests.jpeg_writer import encode, replaced, saved, segment
 
 PIXELS = lesion_image(1, 60, 80)

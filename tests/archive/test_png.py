@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batch.archive.formats import FileFormat
-from batch.archive.raster import decode
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
+from batch.images.formats import FileFormat
+from batch.images.raster import decode
 
 PIXELS = lesion_image(2, 90, 120)
 BIG = 2_000_000

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from batch.archive import raster
-from batch.archive.formats import FileFormat
-from batch.archive.preprocess import DECODE_AT_LEAST, mean_colour, preprocess
 from batch.archive.reader import read_image
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import Limits
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
+from batch.images import raster
+from batch.images.formats import FileFormat
+from batch.images.preprocess import DECODE_AT_LEAST, mean_colour, preprocess
 from tests.support import REPOSITORY
 
 GOLDEN = sorted((REPOSITORY / "tests" / "golden").glob("*.input.png"))

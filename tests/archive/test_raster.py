@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batch.archive.formats import HEAD_BYTES, FileFormat, sniff
-from batch.archive.raster import check_before_opening, decode
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
+from batch.images.formats import HEAD_BYTES, FileFormat, sniff
+from batch.images.raster import check_before_opening, decode
 
 PIXELS = lesion_image(2, 90, 120)
 

@@ -10,13 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from batch.archive import raster
-from batch.archive.formats import FileFormat
-from batch.archive.preprocess import DECODE_AT_LEAST, preprocess
-from batch.archive.reduced import resize_reduced, scale_of
-from batch.archive.resizing import resize
 from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
+from batch.images import raster
+from batch.images.formats import FileFormat
+from batch.images.preprocess import DECODE_AT_LEAST, preprocess, resize, resize_reduced, scale_of
 
 
 def blocks(rows: int, columns: int, scale: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from batch.archive import resizing
-from batch.archive.resizing import resize
 from batch.demo.lesions import lesion_image
+from batch.images import preprocess
+from batch.images.preprocess import resize
 
 
 def noise(rows: int, columns: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
 
 
-def pillows(pixels: np.ndarray, height: int, width: int, box: resizing.Box | None) -> np.ndarray:
+def pillows(pixels: np.ndarray, height: int, width: int, box: preprocess.Box | None) -> np.ndarray:
     image = Image.fromarray(pixels)
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box))
 
@@ -62,7 +62,7 @@ def test_every_processor_gives_the_same(rows, columns, extremes, seed):
     pixels = noise(rows, columns, seed)
     if extremes:
         pixels = (pixels > 127).astype(np.uint8) * 255
-    resizer, found = resizing._resizer(), []
+    resizer, found = preprocess._resizer(), []
     usual = resizer.cpu_extensions
     try:
         for extension in _there(usual):

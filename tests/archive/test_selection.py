@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from batch.archive.dicom_objects import DERMOSCOPIC_PHOTOGRAPHY
 from batch.archive.reader import read_file
 from batch.archive.storage import LocalArchive
 from batch.core.errors import NonImageReason, NotAnImage, UsageError
@@ -12,6 +11,7 @@ from batch.core.records import FileState, ModelInput
 from batch.core.rules import ATTRIBUTES, ReadingRules, Rule, Selection, parse_rules
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
+from batch.images.dicom_kinds import DERMOSCOPIC_PHOTOGRAPHY
 from tests.support import dermoscopic, dicom_bytes, locate
 
 PIXELS = lesion_image(1, 40, 40)

@@ -7,11 +7,11 @@ import pytest
 from batch.archive.inventory import list_archive
 from batch.archive.reader import read_file
 from batch.archive.storage import LocalArchive
-from batch.archive.system_folders import is_in_system_folder
 from batch.core.records import FileState, ImageLocation
 from batch.core.rules import ReadingRules
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
+from batch.images.formats import is_in_system_folder
 
 JPEG = jpeg_bytes(lesion_image(1, 40, 40))
 

@@ -14,12 +14,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from batch.archive.formats import CAMERA_RAW_EXTENSIONS, HEAD_BYTES, FileFormat, sniff
-from batch.archive.raster import decode
 from batch.archive.reader import read_image
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
+from batch.images.formats import CAMERA_RAW_EXTENSIONS, HEAD_BYTES, FileFormat, sniff
+from batch.images.raster import decode
 from tests.archive.tiff_writer import (
     CMYK,
     DEFLATE,

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from batch.archive.uniform import NEARLY_UNIFORM, uniformity_flags
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.records import ModelInput
 from batch.demo.lesions import lesion_image
+from batch.images.uniform import NEARLY_UNIFORM, uniformity_flags
 from tests.support import dermoscopic, dicom_bytes, read
 
 LESION = lesion_image(4, 180, 180)

@@ -11,22 +11,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from batch.archive import watched
-from batch.archive.formats import FileFormat
-from batch.archive.jpeg_scans import scans
-from batch.archive.suspicion import (
-    _CHUNK,
-    MAX_SCANS,
-    _count_scans,
-    has_many_scans,
-    is_suspicious_raster,
-)
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.records import ModelInput
 from batch.core.rules import Limits
 from batch.demo import dicom_writer
 from batch.demo.dicom_writer import encapsulate
 from batch.demo.lesions import lesion_image
+from batch.images import sandbox
+from batch.images.formats import FileFormat
+from batch.images.jpeg_scans import scans
+from batch.images.sandbox import (
+    _CHUNK,
+    MAX_SCANS,
+    _count_scans,
+    has_many_scans,
+    is_suspicious_raster,
+)
 from tests import encoded
 from tests.archive import victims
 from tests.support import REPOSITORY, dicom_bytes, read
@@ -35,7 +35,7 @@ GIGABYTE = 1 << 30
 
 
 def call(function, *arguments, seconds=30.0, memory=4 * GIGABYTE):
-    return watched.call_watched(function, arguments, seconds, memory)
+    return sandbox.call_watched(function, arguments, seconds, memory)
 
 
 def test_a_value_comes_back_from_another_process():
@@ -110,7 +110,7 @@ def test_the_file_whose_decoder_fails_is_one_unscored_row(tmp_path, monkeypatch,
     from batch.archive import frames
 
     monkeypatch.setattr(frames, "raster_frames", getattr(victims, victim))
-    monkeypatch.setattr(watched._Worker, "call", _without_arguments(watched._Worker.call))
+    monkeypatch.setattr(sandbox._Worker, "call", _without_arguments(sandbox._Worker.call))
     (tmp_path / "a.webp").write_bytes(_webp())
     reading, (result,) = read(tmp_path / "a.webp", Limits(decode_seconds=1))
     expected = {"hang": "decoder_timed_out", "crash": "decoder_crashed"}[victim]
@@ -147,7 +147,7 @@ def test_every_frame_of_an_object_shares_its_decoders_fate(tmp_path, monkeypatch
     from batch.archive import frames
 
     monkeypatch.setattr(frames, "dicom_frames", victims.crash)
-    monkeypatch.setattr(watched._Worker, "call", _without_arguments(watched._Worker.call))
+    monkeypatch.setattr(sandbox._Worker, "call", _without_arguments(sandbox._Worker.call))
     reading, results = read(tmp_path / "a.dcm")
     assert reading.frames == 3
     assert [result.frame_number for result in results] == [1, 2, 3]

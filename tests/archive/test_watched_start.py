@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from batch.archive import watched
 from batch.archive.reader import read_image
 from batch.cli import main
 from batch.core.errors import BatchError, DecoderNotStarted, ExitCode
 from batch.demo.lesions import lesion_image
+from batch.images import sandbox
 from tests.archive import victims
 from tests.faults.nights import read_table, write_file, write_image
 from tests.small_model import SCORE
@@ -108,10 +108,10 @@ def test_where_one_process_is_allowed_threads_take_turns(tmp_path):
 
 def test_a_process_that_was_killed_while_it_had_nothing_to_do_is_blamed_on_nobody():
     bound = 3 * GIGABYTE
-    child = watched.call_watched(victims.process_id, (), 30, bound)
+    child = sandbox.call_watched(victims.process_id, (), 30, bound)
     os.kill(child, signal.SIGKILL)
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-    assert watched.call_watched(victims.fine, (1,), 30, bound) == 2
+    assert sandbox.call_watched(victims.fine, (1,), 30, bound) == 2
 
 
 @pytest.fixture
@@ -124,21 +124,21 @@ def no_process(monkeypatch):
         raise DecoderNotStarted("Resource temporarily unavailable")
 
     kill_idle()
-    monkeypatch.setattr(watched._Worker, "__init__", refuse)
-    monkeypatch.setattr(watched, "_STARTS", watched._Starts())
+    monkeypatch.setattr(sandbox._Worker, "__init__", refuse)
+    monkeypatch.setattr(sandbox, "_STARTS", sandbox._Starts())
     return asked
 
 
 def test_after_some_failed_starts_none_is_tried_for_a_while(no_process, monkeypatch):
-    for _ in range(watched.PATIENCE + 5):
+    for _ in range(sandbox.PATIENCE + 5):
         with pytest.raises(DecoderNotStarted, match="Resource temporarily"):
-            watched.call_watched(victims.fine, (1,), 30, GIGABYTE)
-    assert len(no_process) == watched.PATIENCE
-    monkeypatch.setattr(watched, "PAUSE_SECONDS", 0.0)
-    watched._STARTS._not_before = 0.0
+            sandbox.call_watched(victims.fine, (1,), 30, GIGABYTE)
+    assert len(no_process) == sandbox.PATIENCE
+    monkeypatch.setattr(sandbox, "PAUSE_SECONDS", 0.0)
+    sandbox._STARTS._not_before = 0.0
     with pytest.raises(DecoderNotStarted):
-        watched.call_watched(victims.fine, (1,), 30, GIGABYTE)
-    assert len(no_process) == watched.PATIENCE + 1
+        sandbox.call_watched(victims.fine, (1,), 30, GIGABYTE)
+    assert len(no_process) == sandbox.PATIENCE + 1
 
 
 def test_the_file_is_pending_with_a_reason_of_its_own(tmp_path, no_process):
@@ -157,8 +157,8 @@ def test_training_does_not_take_the_machine_s_fault_for_a_file_s(tmp_path, no_pr
 
 def kill_idle() -> None:
     """As if none had been started yet."""
-    while not watched._IDLE.empty():
-        watched._IDLE.get_nowait()[1].kill()
+    while not sandbox._IDLE.empty():
+        sandbox._IDLE.get_nowait()[1].kill()
 
 
 def write_tiff(path) -> None:
@@ -212,8 +212,8 @@ def test_an_earlier_score_of_a_file_that_waits_stays(tmp_path, monkeypatch):
     before = read_table(reports / "latest", "current")["melanoma_score"].tolist()
     assert len(before) == 1
     kill_idle()
-    monkeypatch.setattr(watched._Worker, "__init__", _refuse)
-    monkeypatch.setattr(watched, "_STARTS", watched._Starts())
+    monkeypatch.setattr(sandbox._Worker, "__init__", _refuse)
+    monkeypatch.setattr(sandbox, "_STARTS", sandbox._Starts())
     assert main([*words, "--model", "dermoscopy-lite0"]) == ExitCode.NOT_STARTED
     assert read_table(reports / "latest", "current")["melanoma_score"].tolist() == before
 

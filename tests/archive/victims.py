@@ -5,9 +5,9 @@ import time
 
 import numpy as np
 
-from batch.archive.colour_profiles import conversion_to_srgb
-from batch.archive.watched import is_watched
 from batch.core.errors import FailureReason, ImageFailure, Stage
+from batch.images.colour_profiles import conversion_to_srgb
+from batch.images.sandbox import is_watched
 
 
 def fine(value):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from batch.archive.preprocess import HEIGHT, WIDTH, preprocess
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
+from batch.images.preprocess import HEIGHT, WIDTH, preprocess
 from tests.decoders import KINDS, pictures
 
 SIZES = ((542, 722), (768, 1024), (1200, 1600), (1424, 2144), (1944, 2592), (2304, 3072))

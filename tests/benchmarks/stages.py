@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from batch.archive import preprocess, raster
-from batch.archive.formats import FileFormat
 from batch.archive.inventory import list_archive
 from batch.archive.reader import read_file
 from batch.archive.storage import LocalArchive
 from batch.core.config import DEFAULT_BATCH_SIZE
 from batch.core.records import ImageLocation
 from batch.core.rules import Limits, ReadingRules
+from batch.images import preprocess, raster
+from batch.images.formats import FileFormat
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.scoring import score_batch
 from batch.reports import rows, tables

@@ -257,7 +257,7 @@ def test_another_way_of_resizing_is_refused_by_its_golden_pixels(artifact_copy, 
     def nearest(pixels, height, width, box=None):
         return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST))
 
-    monkeypatch.setattr("batch.archive.reduced.resize", nearest)
+    monkeypatch.setattr("batch.images.preprocess.resize", nearest)
     refused(artifact_copy, "input.resize_rule")
 
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from batch.archive.dicom_objects import CODECS, Codec
 from batch.archive.storage import LocalArchive
 from batch.core.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage, UsageError
+from batch.images.dicom_kinds import CODECS, Codec
 from batch.operations import decoder_probe, doctor
 from batch.operations.checks import Check, Status, doctor_table, has_failed, level
 from batch.operations.decoder_probe import STREAMS, decode_trouble
@@ -151,7 +151,7 @@ def test_every_transfer_syntax_is_decoded(uid):
 
 @pytest.mark.parametrize("uid", CODECS)
 def test_a_decoder_that_gives_other_colours_is_found(uid, monkeypatch):
-    from batch.archive import dicom_frames
+    from batch.images import dicom_frames
 
     decode = dicom_frames.decode_frame
     monkeypatch.setattr(
@@ -162,7 +162,7 @@ def test_a_decoder_that_gives_other_colours_is_found(uid, monkeypatch):
 
 @pytest.mark.parametrize(("off", "expected"), [(3, ""), (4, "other colours than were encoded")])
 def test_colours_may_differ_by_what_a_lossy_codec_does_and_no_further(monkeypatch, off, expected):
-    from batch.archive import dicom_frames
+    from batch.images import dicom_frames
 
     decode = dicom_frames.decode_frame
     monkeypatch.setattr(dicom_frames, "decode_frame", lambda *a: (decode(*a)[0] + off, ()))

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from batch.archive.preprocess import preprocess
 from batch.demo.lesions import lesion_image
+from batch.images.preprocess import preprocess
 from batch.training.splits import (
     COPY_BITS,
     NEAR_DUPLICATE_BITS,

@@ -1,0 +1,122 @@
+"""Strict JPEG decoding. The only importer of simplejpeg.
+
+libjpeg treats damaged entropy-coded data as a warning and fills the rest with grey; Pillow passes
+that on in silence. Here every warning about the data is a failure; a stream that fails is tried
+again without what is only a fault of its headers. On sound files the pixels are Pillow's to the
+bit: both are libjpeg-turbo with the accurate inverse DCT (tests compare them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import simplejpeg
+
+from batch.core.errors import FailureReason, ImageFailure, Stage
+from batch.images import jpeg_entropy, jpeg_repair
+from batch.images.jpeg_blocks import DamagedError
+from batch.images.jpeg_headers import LOSSLESS, JpegHeader
+from batch.images.jpeg_scans import has_every_scan
+from batch.images.jpeg_support import is_read_by_turbojpeg
+
+_SCALES = (8, 4, 2)
+_AS_STORED = {1: "GRAY", 4: "CMYK"}
+
+Result = TypeVar("Result")
+
+
+def decode_rgb(data: bytes, header: JpegHeader, at_least: int | None) -> np.ndarray:
+    """Decode a JPEG of three components whose sampling TurboJPEG knows.
+
+    Args:
+        data: a stream that says its colour, see `jpeg.state_colour`. at_least: when given, decode
+            at the smallest of 1/8, 1/4 and 1/2 scale that keeps both sides at least that long.
+
+    Returns:
+        (h, w, 3) uint8, RGB. h and w are rounded up where the scale does not divide a side: the
+        last line then stands for fewer lines of the image, and holds some of the encoder's padding.
+
+    Raises:
+        ImageFailure: DECODE_FAILED for truncated or damaged data.
+    """
+    scale = 1 if header.process == LOSSLESS else _scale(header.rows, header.columns, at_least)
+    rows, columns = -(-header.rows // scale), -(-header.columns // scale)  # as libjpeg does
+    return _first_that_passes(data, header, lambda form: _decode(form, "RGB", rows, columns))
+
+
+def whole_stream(data: bytes, header: JpegHeader) -> bytes:
+    """The stream, when nothing of it is missing or damaged, for a decoder that would not notice.
+
+    For CMYK, and for samplings that TurboJPEG does not know.
+
+    Returns:
+        data, or the form of it that libjpeg reads without a warning.
+
+    Raises:
+        ImageFailure: DECODE_FAILED.
+    """
+
+    def check(form: bytes) -> bytes:
+        if is_read_by_turbojpeg(header.sampling):
+            _decode(form, "CMYK" if len(header.component_ids) == 4 else "RGB")
+        else:
+            jpeg_entropy.check_whole(form)
+        return form
+
+    return _first_that_passes(data, header, check)
+
+
+def _decode(data: bytes, colours: str, rows: int = 0, columns: int = 0) -> np.ndarray:
+    decoded: np.ndarray = simplejpeg.decode_jpeg(
+        data,
+        colours,
+        fastdct=False,
+        fastupsample=False,
+        min_height=rows,
+        min_width=columns,
+        strict=True,
+    )
+    return decoded
+
+
+def _first_that_passes(
+    data: bytes, header: JpegHeader, attempt: Callable[[bytes], Result]
+) -> Result:
+    if not has_every_scan(data, header):
+        raise ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, "jpeg: truncated or damaged")
+    failure: Exception | None = None
+    for form in jpeg_repair.forms(data):
+        try:
+            return attempt(form)
+        except (ValueError, DamagedError) as error:
+            failure = error
+    raise ImageFailure(
+        Stage.DECODE, FailureReason.DECODE_FAILED, "jpeg: truncated or damaged"
+    ) from failure
+
+
+def decode_components(data: bytes, components: int) -> np.ndarray:
+    """Decode a JPEG of one or four components, which are taken as they are stored.
+
+    Returns:
+        (h, w, components) uint8.
+
+    Raises:
+        ImageFailure: DECODE_FAILED for truncated or damaged data.
+    """
+    try:
+        decoded: np.ndarray = simplejpeg.decode_jpeg(data, _AS_STORED[components], strict=True)
+        return decoded
+    except ValueError as error:
+        raise ImageFailure(
+            Stage.DECODE, FailureReason.DECODE_FAILED, "jpeg: truncated or damaged"
+        ) from error
+
+
+def _scale(rows: int, columns: int, at_least: int | None) -> int:
+    if at_least is None:
+        return 1
+    room = min(rows // at_least, columns // at_least)
+    return next((scale for scale in _SCALES if scale <= room), 1)

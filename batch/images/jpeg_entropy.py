@@ -1,0 +1,134 @@
+"""Whether the coded data of a JPEG is whole: read code by code, without making pixels.
+
+simplejpeg is strict, and reads the usual samplings only; Pillow reads all, and fills with grey
+what is missing. So a JPEG of unusual sampling is read here first. What libjpeg warns of in the data
+is a failure: a code that is in no table, a marker before the last block, bytes left over after it,
+a restart marker out of turn. Huffman coding, sequential and progressive (ITU-T T.81 annexes F, G).
+
+A stream may change its tables between scans, and a refining scan needs to know which coefficients
+the scans before it have set; nothing else is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from math import ceil
+
+from batch.images.jpeg_blocks import BLOCK, Bits, DamagedError, Table, block_reader, tables_of
+from batch.images.jpeg_headers import PROGRESSIVE, SOS, JpegHeader, read_header, walk
+from batch.images.jpeg_scans import end_of_scan
+
+_DHT, _DRI = 0xC4, 0xDD
+_RESTART = re.compile(rb"(?<!\xff)\xff+([\xd0-\xd7])")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One component. blocks: (a row, rows) of it that a scan of its own codes.
+
+    is_set: of a progressive picture a byte a coefficient, 1 where a scan made it other than 0; in
+    rows of row_length blocks, as many as the MCUs of an interleaved scan fill.
+    """
+
+    width: int
+    height: int
+    blocks: tuple[int, int]
+    row_length: int
+    is_set: bytearray
+
+
+@dataclass
+class _Stream:
+    """What the segments so far have said. tables: by (class, id) as DHT numbers them."""
+
+    header: JpegHeader
+    parts: list[_Part]
+    tables: dict[int, Table] = field(default_factory=dict)
+    restart_interval: int = 0
+
+
+def check_whole(data: bytes) -> None:
+    """Read the coded data of a JPEG with Huffman coding to its end.
+
+    Raises:
+        DamagedError: something is missing, left over or in no table.
+    """
+    header = read_header(data)
+    if not all(1 <= factor <= 4 for factors in header.sampling for factor in factors):
+        raise DamagedError
+    stream = _Stream(header, _parts(header))
+    position: int | None = 2
+    scans = 0
+    while position is not None:
+        segments, position, marker = walk(data, position), None, 0
+        for marker, start, end in segments:
+            payload = data[start + 4 : end]
+            if marker == _DHT:
+                stream.tables.update(tables_of(payload))
+            elif marker == _DRI:
+                stream.restart_interval = int.from_bytes(payload[:2], "big")
+            elif marker == SOS:
+                position = end_of_scan(data, end)
+                _check_scan(stream, payload, data[end:position])
+                scans += 1
+        if position is None and (marker != 0xD9 or not scans):
+            raise DamagedError
+
+
+def _parts(header: JpegHeader) -> list[_Part]:
+    widest = max(h for h, _ in header.sampling)
+    highest = max(v for _, v in header.sampling)
+    across, down = _mcus(header)
+    kept = BLOCK if header.process == PROGRESSIVE else 0
+    parts = []
+    for h, v in header.sampling:
+        columns, rows = ceil(header.columns * h / widest), ceil(header.rows * v / highest)
+        blocks = ceil(columns / 8), ceil(rows / 8)
+        parts.append(_Part(h, v, blocks, across * h, bytearray(across * h * down * v * kept)))
+    return parts
+
+
+def _check_scan(stream: _Stream, payload: bytes, coded: bytes) -> None:
+    count = payload[0] if payload else 0
+    if not count or len(payload) != 4 + 2 * count:
+        raise DamagedError
+    chosen = []
+    for at in range(1, 1 + 2 * count, 2):
+        if payload[at] not in stream.header.component_ids:
+            raise DamagedError
+        part = stream.parts[stream.header.component_ids.index(payload[at])]
+        dc, ac = payload[at + 1] >> 4, 0x10 | (payload[at + 1] & 15)
+        tables = stream.tables.get(dc), stream.tables.get(ac)
+        chosen.append((part, block_reader(stream.header.process, *tables, payload[-3:])))
+    intervals = _RESTART.split(coded)
+    sequence = [marker[0] & 7 for marker in intervals[1::2]]
+    if sequence != [number % 8 for number in range(len(sequence))]:
+        raise DamagedError
+    alone = count == 1
+    across, down = chosen[0][0].blocks if alone else _mcus(stream.header)
+    total = across * down
+    interval = stream.restart_interval or total
+    if len(sequence) + 1 != -(-total // interval):
+        raise DamagedError
+    for number, octets in enumerate(intervals[::2]):
+        bits = Bits(octets.replace(b"\xff\x00", b"\xff"))
+        readers = [(part, new(bits)) for part, new in chosen]
+        for mcu in range(number * interval, min(total, (number + 1) * interval)):
+            row, column = divmod(mcu, across)
+            for part, read in readers:
+                width, height = (1, 1) if alone else (part.width, part.height)
+                for block_row in range(row * height, (row + 1) * height):
+                    first = block_row * part.row_length + column * width
+                    for block in range(first, first + width):
+                        read(part.is_set, block * BLOCK)
+            if bits.position > 8 * len(bits.octets):
+                raise DamagedError
+        bits.end()
+
+
+def _mcus(header: JpegHeader) -> tuple[int, int]:
+    """MCUs of an interleaved scan: (a row, rows)."""
+    widest = max(h for h, _ in header.sampling)
+    highest = max(v for _, v in header.sampling)
+    return ceil(header.columns / (8 * widest)), ceil(header.rows / (8 * highest))
