@@ -19,7 +19,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from batch.archive.frames import FrameResult
+from batch.archive.reader import FrameResult
 from batch.core.records import FileReading, ModelInput, QueuedFile, Unscored
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from batch.archive.places import open_archive
-from batch.archive.storage import ArchiveStorage
+from batch.archive.access import open_archive
+from batch.archive.local import ArchiveStorage
 from batch.core.config import JobConfig, Listing, Order
 from batch.core.errors import ArchiveLost, NoImagesFound, PendingReason, ReportsLost
 from batch.core.location import Place

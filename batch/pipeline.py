@@ -9,8 +9,8 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from batch.archive.storage import ArchiveStorage
-from batch.archive.top_levels import top_levels
+from batch.archive.access import top_levels
+from batch.archive.local import ArchiveStorage
 from batch.core.records import ImageLocation, QueuedFile, RunFacts
 from batch.core.rules import ReadingRules
 from batch.model.classifier import Classifier

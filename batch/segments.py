@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
-from batch.archive.storage import ArchiveStorage
+from batch.archive.local import ArchiveStorage
 from batch.core.config import JobConfig
 from batch.core.errors import PendingReason
 from batch.core.records import Canary

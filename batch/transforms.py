@@ -13,8 +13,8 @@ from functools import partial
 
 import apache_beam as beam
 
+from batch.archive.local import ArchiveStorage
 from batch.archive.reader import read_file
-from batch.archive.storage import ArchiveStorage
 from batch.core.records import RunFacts
 from batch.core.rules import ReadingRules
 from batch.dofns import ReadDoFn, Results, ScoreDoFn, ShardDoFn

@@ -34,8 +34,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from batch.archive.local import LocalArchive
 from batch.archive.reader import read_file
-from batch.archive.storage import LocalArchive
 from batch.core.records import Unscored
 from batch.core.rules import Limits, ReadingRules
 from batch.demo.dicom_writer import jpeg_bytes

@@ -20,8 +20,7 @@ import numpy as np
 from PIL import Image
 
 from batch.archive import reader
-from batch.archive.inventory import list_archive
-from batch.archive.storage import LocalArchive
+from batch.archive.local import LocalArchive, list_archive
 from batch.core.rules import Limits, ReadingRules
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image

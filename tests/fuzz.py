@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from batch.archive.local import LocalArchive
 from batch.archive.reader import read_file
-from batch.archive.storage import LocalArchive
 from batch.core.errors import FailureReason
 from batch.core.privacy import IdentifierPolicy, Identifiers
 from batch.core.records import FileReading, FileState, ModelInput, Unscored

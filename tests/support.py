@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from batch.archive.local import LocalArchive
 from batch.archive.reader import read_file
-from batch.archive.storage import LocalArchive
 from batch.core.records import (
     Fingerprints,
     ImageLocation,

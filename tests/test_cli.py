@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from batch import night as night_module
-from batch.archive.storage import LocalArchive
+from batch.archive.local import LocalArchive
 from batch.cli import main
 from batch.core.errors import ExitCode
 from batch.demo.archive import EXPECTED_STATES

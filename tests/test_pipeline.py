@@ -10,8 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from batch.archive.inventory import list_archive
-from batch.archive.storage import LocalArchive
+from batch.archive.local import LocalArchive, list_archive
 from batch.core.config import Order
 from batch.core.errors import UsageError
 from batch.core.rules import ReadingRules

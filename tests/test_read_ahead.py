@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.archive.inventory import list_archive
-from batch.archive.storage import LocalArchive
+from batch.archive.local import LocalArchive, list_archive
 from batch.core.records import QueuedFile
 from batch.core.rules import ReadingRules
 from batch.demo.dicom_writer import jpeg_bytes

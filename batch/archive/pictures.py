@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from batch.archive.frames import as_failure
-from batch.archive.storage import ArchiveStorage
+from batch.archive.local import ArchiveStorage
+from batch.archive.reader import as_failure
 from batch.core.errors import FailureReason, ImageFailure, NotAnImage, Stage
 from batch.core.privacy import IdentifierPolicy, Identifiers
 from batch.core.rules import Limits, ReadingRules

@@ -7,12 +7,11 @@ its content whatever happens to the file meanwhile.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container
+from collections.abc import Callable, Container
+from dataclasses import dataclass
 from pathlib import Path
 
-from batch.archive.frames import FileContent, FrameResult, as_failure, frames_of, unscored
-from batch.archive.inventory import storable_mtime_ns
-from batch.archive.storage import ArchiveStorage, LocalArchive
+from batch.archive.local import ArchiveStorage, LocalArchive, storable_mtime_ns
 from batch.core.errors import (
     BatchError,
     DecoderNotStarted,
@@ -23,10 +22,200 @@ from batch.core.errors import (
     PendingReason,
     Stage,
 )
-from batch.core.records import FileReading, FileState, ImageLocation, ModelInput, Unscored
+from batch.core.records import (
+    KEPT_ATTRIBUTES,
+    FileReading,
+    FileState,
+    ImageLocation,
+    ImageRecord,
+    ModelInput,
+    Unscored,
+)
 from batch.core.rules import ReadingRules
-from batch.images import formats
+from batch.images import dicom_image, formats, raster, sandbox, tiff_directory
+from batch.images.colour_profiles import conversion_to_srgb
+from batch.images.dicom_frames import decode_frame, frame_profile
+from batch.images.dicom_kinds import CODECS
 from batch.images.formats import FileFormat, is_in_system_folder
+from batch.images.preprocess import DECODE_AT_LEAST, HEIGHT, mean_colour, preprocess
+from batch.images.sandbox import call_watched
+from batch.images.uniform import uniformity_flags
+
+FrameResult = ModelInput | Unscored
+
+
+@dataclass(frozen=True, eq=False)
+class FileContent:
+    """A file that was read: its bytes, what they are, and how they are to be taken.
+
+    path: in the archive. sha256: of data.
+    """
+
+    path: str
+    data: bytes
+    sha256: str
+    file_format: FileFormat
+    rules: ReadingRules
+
+
+def frames_of(content: FileContent) -> tuple[FrameResult, ...]:
+    """Every frame's result.
+
+    Raises:
+        ImageFailure: the file fails as a whole. NotAnImage: it is a non-image.
+        DecoderNotStarted: no process could be started for a decoder or an embedded profile.
+    """
+    if content.file_format in formats.RASTER_FORMATS:
+        raster.check_before_opening(content.data, content.file_format, content.rules.limits)
+        if content.file_format == FileFormat.TIFF and formats.name_claims_camera_raw(content.path):
+            tiff_directory.refuse_preview(content.data)
+        if sandbox.is_suspicious_raster(content.data, content.file_format):
+            return _watched(raster_frames, content)
+        return raster_frames(content)
+    image = _identified(content)
+    pixel_data = image.dataset.get("PixelData") or b""
+    codec = CODECS.get(image.transfer_syntax_uid)
+    if not sandbox.is_suspicious_object(codec, pixel_data, image.rows, image.columns):
+        return _object_frames(image, content)
+    try:
+        return _watched(dicom_frames, content)
+    except ImageFailure as failure:  # of the process itself: every frame shares it
+        return tuple(
+            _unscored_frame(image, index, content, failure) for index in range(image.frames)
+        )
+
+
+def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
+    """The one image of a plain file; public because the watched process finds it by name.
+
+    Raises:
+        ImageFailure: stage DECODE; IDENTIFY for a format, or a kind of one, that is not read.
+        DecoderNotStarted: no process could be started to try an embedded profile.
+    """
+    limits = content.rules.limits
+    decoded = raster.decode(content.data, content.file_format, limits, DECODE_AT_LEAST)
+    colours = conversion_to_srgb(decoded.icc_profile, limits)
+    model_input = preprocess(decoded.pixels, decoded.rows, decoded.columns, colours)
+    flags = (*decoded.flags, *colours.flags, *uniformity_flags(model_input))
+    red, green, blue = mean_colour(model_input)
+    record = ImageRecord(
+        image_id=f"sha256:{content.sha256}",
+        path=content.path,
+        content_sha256=content.sha256,
+        file_format=content.file_format.value,
+        rows=decoded.rows,
+        columns=decoded.columns,
+        mean_red=red,
+        mean_green=green,
+        mean_blue=blue,
+        flags=_with_size_flag(flags, decoded.rows, decoded.columns),
+    )
+    return (ModelInput(record, model_input),)
+
+
+def dicom_frames(content: FileContent) -> tuple[FrameResult, ...]:
+    """Every frame of a DICOM object; public because the watched process finds it by name.
+
+    Raises:
+        ImageFailure, NotAnImage: of the object as a whole.
+        DecoderNotStarted: no process could be started to try an embedded profile.
+    """
+    return _object_frames(_identified(content), content)
+
+
+def unscored(
+    path: str,
+    failure: ImageFailure,
+    sha256: str | None,
+    image_id: str | None = None,
+    frame_number: int | None = None,
+) -> Unscored:
+    """The record of a failure, of a file as a whole or of one frame."""
+    known = {name: failure.attributes.get(name) for name in KEPT_ATTRIBUTES}
+    return Unscored(
+        path, failure.stage, failure.reason, failure.detail, image_id, frame_number, sha256, **known
+    )
+
+
+def as_failure(error: Exception) -> ImageFailure:
+    """A failure of ours as it is; anything else by its kind, without its message."""
+    if isinstance(error, ImageFailure):
+        return error
+    detail = f"unexpected {type(error).__name__}"
+    return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)
+
+
+def _watched(
+    function: Callable[[FileContent], tuple[FrameResult, ...]], content: FileContent
+) -> tuple[FrameResult, ...]:
+    limits = content.rules.limits
+    return call_watched(function, (content,), limits.decode_seconds, limits.decoder_bytes)
+
+
+def _identified(content: FileContent) -> dicom_image.DicomImage:
+    return dicom_image.identify(
+        content.data, content.rules, content.file_format == FileFormat.DICOM
+    )
+
+
+def _object_frames(image: dicom_image.DicomImage, content: FileContent) -> tuple[FrameResult, ...]:
+    return tuple(_dicom_frame(image, index, content) for index in range(image.frames))
+
+
+def _dicom_frame(image: dicom_image.DicomImage, index: int, content: FileContent) -> FrameResult:
+    """One frame of a DICOM object; what fails costs this frame only."""
+    image_id, frame_number = _frame_identity(image, index, content)
+    limits = content.rules.limits
+    try:
+        pixels, flags = decode_frame(image, index, limits, DECODE_AT_LEAST)
+        profile, colour_flags = frame_profile(image, index)
+        colours = conversion_to_srgb(profile, limits)
+        model_input = preprocess(pixels, image.rows, image.columns, colours)
+        flags = (*image.flags, *flags, *colour_flags, *colours.flags)
+        flags += uniformity_flags(model_input)
+    except DecoderNotStarted:  # no fault of the file
+        raise
+    except Exception as error:  # a frame must not cost its neighbours, whatever a codec raises
+        return _unscored_frame(image, index, content, as_failure(error))
+    red, green, blue = mean_colour(model_input)
+    record = ImageRecord(
+        image_id=image_id,
+        path=content.path,
+        content_sha256=content.sha256,
+        file_format=FileFormat.DICOM.value,
+        rows=image.rows,
+        columns=image.columns,
+        mean_red=red,
+        mean_green=green,
+        mean_blue=blue,
+        frame_number=frame_number,
+        flags=_with_size_flag(flags, image.rows, image.columns),
+        **image.attributes,
+    )
+    return ModelInput(record, model_input)
+
+
+def _unscored_frame(
+    image: dicom_image.DicomImage, index: int, content: FileContent, failure: ImageFailure
+) -> Unscored:
+    failure.attributes = image.attributes
+    identity = _frame_identity(image, index, content)
+    return unscored(content.path, failure, content.sha256, *identity)
+
+
+def _frame_identity(
+    image: dicom_image.DicomImage, index: int, content: FileContent
+) -> tuple[str, int | None]:
+    """(image id, frame number) of a frame; the number only where there are several."""
+    image_id = image.attributes["sop_instance_uid"] or f"sha256:{content.sha256}"
+    if image.frames == 1:
+        return image_id, None
+    return f"{image_id}#{index + 1}", index + 1
+
+
+def _with_size_flag(flags: tuple[str, ...], rows: int, columns: int) -> tuple[str, ...]:
+    upscaled = {"upscaled"} if min(rows, columns) < HEIGHT else set()
+    return tuple(sorted({*flags, *upscaled}))
 
 
 def read_file(

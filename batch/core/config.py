@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from batch.archive.access import check_archive
 from batch.core.errors import UsageError
 from batch.core.location import ObjectUrl, Place
 from batch.core.rules import ReadingRules
@@ -143,28 +143,6 @@ class JobConfig:
 def nanoseconds(instant: datetime) -> int:
     """Nanoseconds since 1970, as file systems count them."""
     return round(instant.timestamp() * 1e6) * 1000
-
-
-def check_archive(archive: Place) -> None:
-    """Make sure that the archive is there and can be listed.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if isinstance(archive, ObjectUrl):
-        check_store("ARCHIVE", archive)
-        return
-    try:
-        if not archive.is_dir():
-            kind = "a file" if archive.exists() else "nothing"
-            raise UsageError(
-                f"ARCHIVE: {kind} at {archive}; needed: a folder. Is the archive mounted?"
-            )
-        os.scandir(archive).close()
-    except OSError as error:
-        raise UsageError(
-            f"ARCHIVE: cannot look into {archive} ({error.strerror}). Check its permissions."
-        ) from error
 
 
 def check_apart(archive: Place, reports: Place) -> None:

@@ -20,8 +20,9 @@ from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
-from batch.archive.storage import LocalArchive
-from batch.core.config import check_apart, check_archive
+from batch.archive.access import check_archive
+from batch.archive.local import LocalArchive
+from batch.core.config import check_apart
 from batch.core.errors import BatchError, DecoderNotStarted, FailureReason, ImageFailure, UsageError
 from batch.core.location import ObjectUrl, Place, whole_path
 from batch.core.records import ImageLocation

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from batch.archive.places import open_archive
+from batch.archive.access import open_archive
 from batch.core.config import JobConfig
 from batch.core.records import FileState
 from batch.night import plan_night

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batch.archive.places import open_archive
-from batch.core.config import ReviewOptions, check_archive
+from batch.archive.access import check_archive, open_archive
+from batch.core.config import ReviewOptions
 from batch.core.errors import BatchError, UsageError
 from batch.core.location import ObjectUrl, Place, place, whole_path
 from batch.core.rules import Limits

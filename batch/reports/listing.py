@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from batch.archive.storage import ArchiveStorage
+from batch.archive.local import ArchiveStorage
 from batch.core.records import ImageLocation
 from batch.storage.shared_folder import SharedFolder, fresh_name
 

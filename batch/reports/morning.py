@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from batch.archive.storage import ArchiveStorage
+from batch.archive.local import ArchiveStorage
 from batch.core.config import ReviewOptions
 from batch.core.records import Canary
 from batch.core.rules import Limits, lesion_pattern

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from batch.archive.local import ArchiveStorage
 from batch.archive.pictures import ImageAddress, Picture, jpeg, read_picture, upright
 from batch.archive.reader import read_file
-from batch.archive.storage import ArchiveStorage
 from batch.core.errors import ImageFailure
 from batch.core.records import ModelInput
 from batch.core.rules import Limits

@@ -8,8 +8,8 @@ import numpy as np
 import pydicom
 import pytest
 
+from batch.archive.local import LocalArchive
 from batch.archive.reader import read_file
-from batch.archive.storage import LocalArchive
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.privacy import IdentifierPolicy, Identifiers
 from batch.core.records import KEPT_ATTRIBUTES, Unscored

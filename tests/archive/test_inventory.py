@@ -5,9 +5,8 @@ import subprocess
 import pyarrow as pa
 import pytest
 
-from batch.archive.inventory import list_archive
+from batch.archive.local import LocalArchive, list_archive
 from batch.archive.reader import read_file
-from batch.archive.storage import LocalArchive
 from batch.core.rules import ReadingRules
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from batch.archive.local import LocalArchive
 from batch.archive.pictures import ImageAddress, decode_picture, jpeg, read_picture, upright
-from batch.archive.storage import LocalArchive
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import Limits
 from tests.support import dermoscopic, dicom_bytes

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian
 
+from batch.archive.local import LocalArchive
 from batch.archive.reader import read_file
-from batch.archive.storage import LocalArchive
 from batch.core.errors import FailureReason as Reason
 from batch.core.errors import Stage
 from batch.core.records import FileState, ImageLocation, ModelInput, Unscored
@@ -424,14 +424,14 @@ def test_an_unexpected_error_of_a_codec_costs_one_row(tmp_path, monkeypatch):
     def explode(*_, **__):
         raise KeyError("Jane^Doe")
 
-    monkeypatch.setattr("batch.archive.frames.preprocess", explode)
+    monkeypatch.setattr("batch.archive.reader.preprocess", explode)
     (tmp_path / "a.jpg").write_bytes(JPEG)
     _, (result,) = read(tmp_path / "a.jpg")
     assert (result.reason, result.detail) == (Reason.DECODE_FAILED, "unexpected KeyError")
 
 
 def test_an_unlisted_folder_stands_for_what_it_hides(tmp_path):
-    from batch.archive.inventory import list_archive
+    from batch.archive.local import list_archive
 
     hidden = tmp_path / "hidden"
     hidden.mkdir()
@@ -453,7 +453,7 @@ def test_an_unlisted_folder_stands_for_what_it_hides(tmp_path):
 
 
 def test_an_archive_root_that_cannot_be_listed_is_one_entry(tmp_path):
-    from batch.archive.inventory import list_archive
+    from batch.archive.local import list_archive
 
     gone = tmp_path / "gone"
     assert list(list_archive(gone)) == [ImageLocation("", 0, 0)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from batch.archive.local import LocalArchive
 from batch.archive.reader import read_file
-from batch.archive.storage import LocalArchive
 from batch.core.errors import NonImageReason, NotAnImage, UsageError
 from batch.core.records import FileState, ModelInput
 from batch.core.rules import ATTRIBUTES, ReadingRules, Rule, Selection, parse_rules

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from batch.archive.storage import LocalArchive
+from batch.archive.local import LocalArchive
 from batch.core.errors import ArchiveLost, FailureReason, ImageFailure, Stage
 from batch.core.records import ImageLocation
 from tests.support import as_nobody, locate
@@ -77,7 +77,7 @@ def test_a_file_that_grows_while_it_is_read_is_not_given(archive, monkeypatch):
                 file.write(b"6")
         return status
 
-    monkeypatch.setattr("batch.archive.storage.os.fstat", grow_after_the_first)
+    monkeypatch.setattr("batch.archive.local.os.fstat", grow_after_the_first)
     assert archive.read(listed, MIB) is None
     assert len(looks) >= 2
 
@@ -128,7 +128,7 @@ def test_what_takes_a_files_place_between_two_calls_is_not_followed(archive, mon
         make(path)
         return status
 
-    monkeypatch.setattr("batch.archive.storage.os.lstat", swap)
+    monkeypatch.setattr("batch.archive.local.os.lstat", swap)
     assert reason(archive, listed) == FailureReason.NOT_A_REGULAR_FILE
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batch.archive.inventory import list_archive
+from batch.archive.local import LocalArchive, list_archive
 from batch.archive.reader import read_file
-from batch.archive.storage import LocalArchive
 from batch.core.records import FileState, ImageLocation
 from batch.core.rules import ReadingRules
 from batch.demo.dicom_writer import jpeg_bytes

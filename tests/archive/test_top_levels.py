@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.archive.storage import LocalArchive
-from batch.archive.top_levels import top_levels
+from batch.archive.access import top_levels
+from batch.archive.local import LocalArchive
 from batch.reports import listing
 from batch.storage.shared_folder import LocalSharedFolder
 

@@ -107,9 +107,9 @@ def test_watched_processes_end_with_their_parent(tmp_path):
 
 @pytest.mark.parametrize("victim", ["hang", "crash"])
 def test_the_file_whose_decoder_fails_is_one_unscored_row(tmp_path, monkeypatch, victim):
-    from batch.archive import frames
+    from batch.archive import reader
 
-    monkeypatch.setattr(frames, "raster_frames", getattr(victims, victim))
+    monkeypatch.setattr(reader, "raster_frames", getattr(victims, victim))
     monkeypatch.setattr(sandbox._Worker, "call", _without_arguments(sandbox._Worker.call))
     (tmp_path / "a.webp").write_bytes(_webp())
     reading, (result,) = read(tmp_path / "a.webp", Limits(decode_seconds=1))
@@ -144,9 +144,9 @@ def test_every_frame_of_an_object_shares_its_decoders_fate(tmp_path, monkeypatch
     (tmp_path / "a.dcm").write_bytes(dicom_bytes(dataset))
     reading, results = read(tmp_path / "a.dcm")
     assert [type(result) for result in results] == [ModelInput] * 3
-    from batch.archive import frames
+    from batch.archive import reader
 
-    monkeypatch.setattr(frames, "dicom_frames", victims.crash)
+    monkeypatch.setattr(reader, "dicom_frames", victims.crash)
     monkeypatch.setattr(sandbox._Worker, "call", _without_arguments(sandbox._Worker.call))
     reading, results = read(tmp_path / "a.dcm")
     assert reading.frames == 3

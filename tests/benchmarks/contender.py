@@ -21,9 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from batch.archive.inventory import list_archive
+from batch.archive.local import LocalArchive, list_archive
 from batch.archive.reader import read_file
-from batch.archive.storage import LocalArchive
 from batch.core.config import DEFAULT_BATCH_SIZE, LOCAL_RUNNER
 from batch.core.rules import ReadingRules
 from batch.model.artifact import find_artifact, verify_artifact

@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from batch.archive.inventory import list_archive
+from batch.archive.local import LocalArchive, list_archive
 from batch.archive.reader import read_file
-from batch.archive.storage import LocalArchive
 from batch.core.config import DEFAULT_BATCH_SIZE
 from batch.core.records import ImageLocation
 from batch.core.rules import Limits, ReadingRules

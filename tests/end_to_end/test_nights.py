@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from batch.archive.storage import LocalArchive
+from batch.archive.local import LocalArchive
 from batch.cli import main
 from batch.core.errors import ExitCode
 from batch.demo.archive import WRITTEN_AT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from batch.archive.object_archive import ObjectArchive
+from batch.archive.objects import ObjectArchive
 from batch.archive.reader import read_file
 from batch.core.records import FileState
 from batch.core.rules import ReadingRules

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from batch.archive.object_archive import ObjectArchive
+from batch.archive.objects import ObjectArchive
 from batch.cli import main
 from batch.core.errors import ExitCode
 from batch.core.location import ObjectUrl

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from batch.archive.storage import LocalArchive
+from batch.archive.local import LocalArchive
 from batch.core.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage, UsageError
 from batch.images.dicom_kinds import CODECS, Codec
 from batch.operations import decoder_probe, doctor

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from batch.archive.storage import LocalArchive
+from batch.archive.local import LocalArchive
 from batch.core.config import ReviewOptions
 from batch.core.rules import Limits
 from batch.reports import morning as room

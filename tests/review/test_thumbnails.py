@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from batch.archive.local import LocalArchive
 from batch.archive.pictures import Picture
-from batch.archive.storage import LocalArchive
 from batch.demo.lesions import lesion_image
 from batch.review import thumbnails
 from batch.review.thumbnails import attention_pictures, overlay, pictures

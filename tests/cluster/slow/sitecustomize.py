@@ -3,7 +3,7 @@
 import os
 import time
 
-from batch.archive.storage import LocalArchive
+from batch.archive.local import LocalArchive
 
 SECONDS = float(os.environ["SLOW_READS_SECONDS"])
 _read = LocalArchive.read
