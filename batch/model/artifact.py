@@ -24,11 +24,12 @@ from batch.model.golden import check_golden
 from batch.model.manifest import (
     MANIFEST_FILE,
     MODEL_FILE,
+    TRAIN_AGAIN,
     ModelManifest,
+    check_manifest,
     contract_digest,
     read_manifest,
 )
-from batch.model.manifest_checks import TRAIN_AGAIN, check_manifest
 from batch.runtime.process import permanent
 
 ReadModel = Callable[[], bytes]

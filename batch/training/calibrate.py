@@ -13,8 +13,13 @@ from pathlib import Path
 from batch.model.artifact import ModelArtifact, find_artifact, verify_artifact
 from batch.model.classifier import KerasClassifier
 from batch.model.golden import GOLDEN_FOLDER
-from batch.model.manifest import MANIFEST_FILE, ModelManifest, read_manifest, write_manifest
-from batch.model.manifest_checks import check_manifest
+from batch.model.manifest import (
+    MANIFEST_FILE,
+    ModelManifest,
+    check_manifest,
+    read_manifest,
+    write_manifest,
+)
 from batch.storage.files import new_folder
 from batch.training.calibration import Wanted, calibrated, check_counts, check_targets
 from batch.training.calibration_card import CARD_FILE, calibrated_card

@@ -28,10 +28,10 @@ from batch.model.manifest import (
     Licence,
     ModelManifest,
     OutputContract,
+    check_manifest,
     read_manifest,
     write_manifest,
 )
-from batch.model.manifest_checks import check_manifest
 from batch.review.reference import REFERENCE
 from batch.training import operating_point
 from batch.training.datasets import Dataset

@@ -27,10 +27,10 @@ from batch.model.manifest import (
     InputContract,
     ModelManifest,
     OutputContract,
+    check_manifest,
     read_manifest,
     write_manifest,
 )
-from batch.model.manifest_checks import check_manifest
 from batch.storage.files import new_folder
 from batch.training import foreign
 from batch.training.golden_cases import GOLDEN_TOLERANCE, write_golden

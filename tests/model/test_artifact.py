@@ -16,8 +16,7 @@ from batch.model.artifact import (
     prove,
     verify_artifact,
 )
-from batch.model.manifest import read_manifest, write_manifest
-from batch.model.manifest_checks import check_manifest
+from batch.model.manifest import check_manifest, read_manifest, write_manifest
 
 
 def change(folder: Path, path: str, value: object) -> None:
