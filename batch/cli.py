@@ -23,7 +23,7 @@ from batch.storage.files import private_files
 from batch.training_commands import _calibrate, _evaluate, _train, _wrap
 
 if TYPE_CHECKING:
-    from batch.reports.storage import LocalReports
+    from batch.reports.local import LocalReports
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,8 +104,8 @@ def _current(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 def _runs(options: argparse.Namespace, beam: Sequence[str]) -> int:
     from batch.operations.runs_table import last_runs, runs_table
+    from batch.reports.access import who_holds
     from batch.reports.attempts import fetch_attempts
-    from batch.reports.places import who_holds
 
     root, url = reports_place("REPORTS", options.reports)
     _reports(options)
@@ -132,14 +132,14 @@ def _worklist(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 
 def _reports(options: argparse.Namespace) -> LocalReports:
-    from batch.reports.places import open_reports
+    from batch.reports.access import open_reports
 
     return open_reports(*reports_place("REPORTS", options.reports))
 
 
 def _is_private(reports: LocalReports) -> bool:
     """Whether the night that readers see holds patient IDs."""
-    from batch.operations.runs import read_ledger, words
+    from batch.reports.run_reader import read_ledger, words
 
     run_id = reports.latest()
     ledger = read_ledger(reports.night(run_id)) if run_id else None

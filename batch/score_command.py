@@ -89,7 +89,7 @@ def _run(config: JobConfig) -> tuple[Night, ExitCode, str]:
     with permanent():
         from batch.console import outcome_of
         from batch.night import run_night
-        from batch.operations.runs import unusual_by
+        from batch.reports.run_reader import unusual_by
         from batch.runtime.terminal import Progress
     with Progress() as progress:
         night = run_night(config, progress, time.monotonic)

@@ -17,9 +17,9 @@ from batch.model.artifact import prove, shared_classifier
 from batch.model.manifest import MODEL_FILE
 from batch.pipeline import QueuedSegment, SegmentJob, queue_segment, run_segment
 from batch.reports.gathering import Done
+from batch.reports.local import Staging
 from batch.reports.plan import Plan
 from batch.reports.rows import segment_facts
-from batch.reports.storage import Staging
 from batch.runners import is_local
 from batch.runtime import signals
 from batch.runtime.process import available_cores

@@ -22,16 +22,16 @@ import pyarrow as pa
 
 from batch.core.config import Order, ReviewOptions
 from batch.core.records import FileOutcome, FileState, ImageLocation
-from batch.reports import rows, tables
-from batch.reports.columns import SCHEMA_VERSION
+from batch.reports import parquet, rows
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import check_balance
+from batch.reports.local import LocalReports
 from batch.reports.memory import remember
 from batch.reports.morning import NightPlace, morning
 from batch.reports.plan import make_plan
 from batch.reports.rows import segment_facts
-from batch.reports.storage import LocalReports
+from batch.reports.schema import SCHEMA_VERSION
 from tests.reports.nights import run_of
 from tests.support import FACTS, prediction
 
@@ -57,12 +57,12 @@ def write_history(root: Path, count: int, kind: str) -> None:
     staging = reports.start(FACTS.run_id)
     night = staging.night
     night.mkdir()
-    tables.write_dataset("files", _chunks(count, _file_row, "files"), night / "files")
+    parquet.write_dataset("files", _chunks(count, _file_row, "files"), night / "files")
     rows = {"plain": _plain_row, "dicom": _dicom_row}[kind]
     for table in ("predictions", "current"):
-        tables.write_dataset(table, _chunks(count, rows, table), night / table)
-    tables.write_dataset("unscored", [], night / "unscored")
-    tables.write_alerts([], night / "alerts.parquet")
+        parquet.write_dataset(table, _chunks(count, rows, table), night / table)
+    parquet.write_dataset("unscored", [], night / "unscored")
+    parquet.write_alerts([], night / "alerts.parquet")
     reports.publish(staging, {"schema_version": SCHEMA_VERSION})
     reports.discard_work()
 
@@ -71,7 +71,7 @@ def _chunks(count: int, row, table: str) -> Iterator[pa.Table]:
     for start in range(0, count, CHUNK):
         stop = min(start + CHUNK, count)
         found = [row(n, each) for n, each in enumerate(locations(start, stop), start)]
-        yield tables.to_arrow(table, found)
+        yield parquet.to_arrow(table, found)
 
 
 def _file_row(_: int, location: ImageLocation) -> dict:

@@ -18,15 +18,15 @@ from batch.demo.archive import EXPECTED_STATES
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.pipeline import SegmentJob, queue_segment, run_segment
+from batch.reports import parquet
 from batch.reports import parts as written_parts
-from batch.reports import tables
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, Gathered, gather_night
 from batch.reports.ledger import check_balance
+from batch.reports.local import LocalReports
 from batch.reports.memory import remember
 from batch.reports.plan import make_plan
 from batch.reports.rows import segment_facts
-from batch.reports.storage import LocalReports
 from batch.runners import pipeline_options
 from batch.runtime.terminal import FILES_READ, Counter
 from tests.support import FACTS, OUTPUT, BrightnessClassifier, FailingClassifier
@@ -161,7 +161,7 @@ def test_an_archive_without_any_score_has_every_table(tmp_path):
     (tmp_path / "archive" / "a.txt").write_text("hello")
     counts, night = run(tmp_path / "archive", tmp_path / "out")
     assert counts.states == {"non_image": 1}
-    assert tables.count_rows(night / "predictions") == 0
+    assert parquet.count_rows(night / "predictions") == 0
 
 
 def test_a_lost_part_is_noticed(scored, tmp_path, generated_archive):
@@ -170,7 +170,7 @@ def test_a_lost_part_is_noticed(scored, tmp_path, generated_archive):
 
     _, night = run(generated_archive, tmp_path / "out")
     part = next((night / "predictions").iterdir())
-    tables.pq.write_table(tables.pq.read_table(part).slice(1), part)
+    parquet.pq.write_table(parquet.pq.read_table(part).slice(1), part)
     counts = count_night(night, 23, FACTS.run_id, Gathered(scored[0].alerts, 0, 0))
     with pytest.raises(LedgerImbalance, match="frames scored tonight = predictions: 18 against 17"):
         check_balance(counts)

@@ -20,7 +20,7 @@ from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.dofns import READ_AHEAD_FILES, READ_AHEAD_FRAMES, ReadDoFn, ScoreDoFn
 from batch.pipeline import SegmentJob, queue_segment, run_segment
-from batch.reports import tables
+from batch.reports import parquet
 from batch.runtime.threads import Ahead
 from batch.storage.shared_folder import LocalSharedFolder
 from tests.support import FACTS, OUTPUT, BrightnessClassifier
@@ -70,7 +70,7 @@ def test_files_are_read_while_a_batch_is_scored(tmp_path):
     folder.mkdir()
     run_segment(job, queue_segment(queue, LocalSharedFolder(folder), folder))
     assert _PATIENT.waited == 2 * batch
-    assert len(tables.read_columns("predictions", folder / "predictions", ["path"])) == 3 * batch
+    assert len(parquet.read_columns("predictions", folder / "predictions", ["path"])) == 3 * batch
 
 
 @pytest.mark.parametrize("frames", [0, 1, 100])

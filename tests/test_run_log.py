@@ -167,7 +167,7 @@ def test_too_many_unscored_and_a_deadline(archive, tmp_path):
 
 
 def test_what_fails_after_the_publication_undoes_nothing(archive, tmp_path, monkeypatch, capsys):
-    from batch.reports.storage import LocalReports
+    from batch.reports.local import LocalReports
 
     def fail(*_):
         raise OSError(5, "Input/output error", "/jane")

@@ -2,13 +2,13 @@
 
 import json
 
-from batch.reports.columns import SCHEMA_VERSION, TABLES, contract
+from batch.reports.schema import SCHEMA_VERSION, TABLES, contract
 from tests.support import REPOSITORY
 
 HEAD = f"""# Columns of the reports
 
 Schema version {SCHEMA_VERSION}; it rises with every change of a column, and CHANGELOG.md says what
-changed. Written from `batch/reports/columns.py` by `python -m tests.write_schemas`; a test keeps
+changed. Written from `batch/reports/schema.py` by `python -m tests.write_schemas`; a test keeps
 both equal. Types are Arrow's. `predictions`, `unscored` and `files` are folders of Parquet parts,
 `alerts` and `review_worklist` are one file each. Compression is zstd.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from batch.core.errors import UsageError
-from batch.reports import tables
-from batch.reports.storage import LocalReports
+from batch.reports import parquet
+from batch.reports.local import LocalReports
 
 
 def describe_current(storage: LocalReports) -> str:
@@ -16,7 +16,7 @@ def describe_current(storage: LocalReports) -> str:
         UsageError: no night was published.
     """
     folder = _folder(storage)
-    rows = tables.count_by(
+    rows = parquet.count_by(
         folder, ["model_id", "model_version", "operating_point", "threshold", "is_alert"]
     )
     models: dict[tuple[str, str, str, float], list[int]] = {}
@@ -31,7 +31,7 @@ def describe_current(storage: LocalReports) -> str:
         f"({threshold:.3f} or more)"
         for (model, version, point, threshold), (images, alerts) in sorted(models.items())
     ]
-    unscored = tables.count_rows(folder.parent / "unscored")
+    unscored = parquet.count_rows(folder.parent / "unscored")
     lines += [
         f"Unscored   {unscored:>8} for a person to look at; no alert does not mean cleared",
         f"Dataset    {folder}",
@@ -52,7 +52,7 @@ def write_current(storage: LocalReports, file: Path) -> int:
     if reports in file.parents:
         raise UsageError(f"--output: {file} is inside {reports}; choose a place outside.")
     try:
-        return tables.copy_dataset("current", folder, file)
+        return parquet.copy_dataset("current", folder, file)
     except OSError as error:
         raise UsageError(f"--output: cannot write {file} ({error.strerror}).") from error
 

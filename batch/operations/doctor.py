@@ -31,8 +31,8 @@ from batch.images.dicom_kinds import CODECS, Codec
 from batch.images.sandbox import call_watched
 from batch.operations.checks import Check, Status, level
 from batch.operations.decoder_probe import decode_trouble
-from batch.operations.runs import RUNS, latest_run, notes, stored_run
-from batch.reports.storage import LATEST, LocalReports
+from batch.reports.local import LATEST, LocalReports
+from batch.reports.run_reader import RUNS, latest_run, notes, stored_run
 from batch.storage.locks import LOCK_FILE
 
 MIB, GIB = 1 << 20, 1 << 30

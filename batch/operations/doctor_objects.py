@@ -7,7 +7,7 @@ from itertools import islice
 
 from batch.core.location import ObjectUrl
 from batch.operations.checks import Check, Status, level
-from batch.reports.storage import LATEST
+from batch.reports.local import LATEST
 from batch.storage.locks import LOCK_FILE
 from batch.storage.object_store import ObjectStore, check_store
 from batch.storage.shared_folder import fresh_name

@@ -11,10 +11,10 @@ from batch.archive.access import open_archive
 from batch.core.config import JobConfig
 from batch.core.records import FileState
 from batch.night import plan_night
+from batch.reports.access import open_reports
 from batch.reports.identity import identity_lines, settle_identity
-from batch.reports.places import open_reports
+from batch.reports.local import RUN_FILE, LocalReports
 from batch.reports.plan import Action, Plan
-from batch.reports.storage import RUN_FILE, LocalReports
 from batch.settings import settle
 from batch.storage.files import read_json
 

@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from batch.core.errors import FailureReason, PendingReason, UsageError
 from batch.core.records import FileState
-from batch.operations.runs import RUNS, instant, latest_run, number, read_ledger, words
 from batch.reports.identity import IDENTITY, told_changes
+from batch.reports.run_reader import RUNS, instant, latest_run, read_ledger, signed_number, words
 
 PREFIX = "melanoma_batch_"
 _MARKS = ("taken", "without_effect", "not_understood")
@@ -59,15 +59,15 @@ def write_metrics(
 
 def _night(registry: CollectorRegistry, run: Mapping[str, Any]) -> None:
     """Everything that a published night's run.json tells."""
-    states = {state.value: number(run, "equation", state.value) for state in FileState}
+    states = {state.value: signed_number(run, "equation", state.value) for state in FileState}
     _set_each(registry, "files", "files by what became of them", "state", states)
     for name, members in _REASONS:
         told = run.get(f"{name}_by_reason")
         known = dict.fromkeys((str(member) for member in members), 0.0)
-        found = {r: number(told, r) for r in told} if isinstance(told, Mapping) else {}
+        found = {r: signed_number(told, r) for r in told} if isinstance(told, Mapping) else {}
         _set_each(registry, name, f"{name} by reason", "reason", known | found)
     for name, (place, text) in _VALUES.items():
-        value = number(run, *place)
+        value = signed_number(run, *place)
         if value is not None:
             _set(registry, name, text, value)
     started, finished = instant(run, "started_at"), instant(run, "finished_at")
@@ -90,7 +90,7 @@ def _night(registry: CollectorRegistry, run: Mapping[str, Any]) -> None:
 
 def _review(registry: CollectorRegistry, run: Mapping[str, Any]) -> None:
     """What became of people's marks, and whether the night groups as the one before."""
-    marks = {state: number(run, "review", "worklist", "marks", state) for state in _MARKS}
+    marks = {state: signed_number(run, "review", "worklist", "marks", state) for state in _MARKS}
     _set_each(registry, "marks", "marks of people by what became of them", "state", marks)
     text = "options that group images, and are others than in the night before"
     if IDENTITY in run:

@@ -14,8 +14,15 @@ from pathlib import Path
 
 from batch.core.errors import UsageError
 from batch.core.location import ObjectUrl
-from batch.operations.runs import PRUNABLE, RUNS, StoredRun, is_real_folder, latest_run, stored_runs
-from batch.reports.places import hold
+from batch.reports.access import hold
+from batch.reports.run_reader import (
+    PRUNABLE,
+    RUNS,
+    StoredRun,
+    is_real_folder,
+    latest_run,
+    stored_runs,
+)
 from batch.storage.files import sync
 
 _HIDDEN = ".pruned-"

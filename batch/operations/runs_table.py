@@ -10,20 +10,20 @@ from pathlib import Path
 
 from batch.core.errors import UsageError
 from batch.core.times import offset
-from batch.operations.runs import (
+from batch.reports.attempts import Attempt, attempts
+from batch.reports.run_reader import (
     StoredRun,
     age_rank,
     instant,
     latest_run,
     notes,
-    number,
     printable,
     rank_of,
+    signed_number,
     stored_runs,
     unusual_by,
     words,
 )
-from batch.reports.attempts import Attempt, attempts
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,9 @@ def _line(run: StoredRun, is_latest: bool) -> RunLine:
         is_latest=is_latest,
         started_at=started,
         duration=finished - started if finished and started else None,
-        counts={name: number(ledger, "equation", name) for name in _EQUATION}
-        | {"alerts": number(ledger, "alerts")},
-        images_per_second=number(ledger, "images_per_second"),
+        counts={name: signed_number(ledger, "equation", name) for name in _EQUATION}
+        | {"alerts": signed_number(ledger, "alerts")},
+        images_per_second=signed_number(ledger, "images_per_second"),
         model=" ".join(word for word in model if word) or None,
         stopped=words(ledger, "stopped"),
         note=", ".join(filter(None, (notes(run), unusual and f"unusual: {unusual}"))),

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from batch.core.errors import PendingReason
 from batch.core.records import FileState, RunFacts
-from batch.reports import tables
+from batch.reports import parquet
 from batch.reports.memory import keys_of
 from batch.reports.plan import Action, Plan
 from batch.reports.rows import fingerprint_columns
@@ -51,8 +51,8 @@ class Carried:
             taken = fate != _Fate.DROP
             yield self._with_fate(rows.filter(pa.array(taken)), fate[taken])
         waiting = np.flatnonzero(self.fresh)
-        for first in range(0, len(waiting), tables.ROW_GROUP_ROWS):
-            yield self._waiting_rows(waiting[first : first + tables.ROW_GROUP_ROWS], facts)
+        for first in range(0, len(waiting), parquet.ROW_GROUP_ROWS):
+            yield self._waiting_rows(waiting[first : first + parquet.ROW_GROUP_ROWS], facts)
 
     def rows(self, table: str) -> Iterator[pa.Table]:
         """Rows of another snapshot, of the files that are carried."""
@@ -68,7 +68,7 @@ class Carried:
     def stream(self, table: str) -> Iterator[pa.Table]:
         """All remembered rows of a snapshot, in their order on disk."""
         folder = self.plan.memory.folder
-        return tables.stream(table, folder / table if folder else None)
+        return parquet.stream(table, folder / table if folder else None)
 
     def _with_fate(self, rows: pa.Table, fate: np.ndarray) -> pa.Table:
         waits = pa.array(fate >= _Fate.WAIT)
@@ -81,13 +81,13 @@ class Carried:
         )
         known = pc.if_else(waited, pa.scalar(None, pa.string()), rows["reason"])
         reason = pc.if_else(waits, why, known)
-        rows = tables.with_column(rows, "state", state)
-        return tables.with_column(rows, "reason", reason)
+        rows = parquet.with_column(rows, "state", state)
+        return parquet.with_column(rows, "reason", reason)
 
     def _waiting_rows(self, listed: np.ndarray, facts: RunFacts) -> pa.Table:
         rows = self.plan.listing.take(pa.array(listed))
         codes = self.fresh[listed].astype(np.int64) - _Fate.WAIT
-        return tables.from_columns(
+        return parquet.from_columns(
             "files",
             rows["key"],
             {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from batch.reports.storage import RUN_FILE, LocalReports
+from batch.reports.local import RUN_FILE, LocalReports
 from batch.review.night_report import LAST_NIGHTS
 from batch.review.nights import NightRecord, night_record
 from batch.storage.files import read_json

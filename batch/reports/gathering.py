@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 
 from batch.core.errors import PendingReason
 from batch.core.records import RunFacts
-from batch.reports import tables
+from batch.reports import parquet
 from batch.reports.carried import Carried, carry
+from batch.reports.local import Staging
 from batch.reports.memory import keys_of
 from batch.reports.plan import Action, Plan
 from batch.reports.points import alert_rows, apply_operating_point
 from batch.reports.reuse import Reuse
-from batch.reports.storage import Staging
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,17 @@ def gather_night(staging: Staging, plan: Plan, done: Done, facts: RunFacts) -> G
             yield rows
 
     turned: list[pa.Table] = []
-    tables.write_dataset("files", files(), staging.night / "files")
-    tables.write_dataset("predictions", tonight("predictions"), staging.night / "predictions")
-    tables.write_dataset(
+    parquet.write_dataset("files", files(), staging.night / "files")
+    parquet.write_dataset("predictions", tonight("predictions"), staging.night / "predictions")
+    parquet.write_dataset(
         "unscored",
         _chain(carried.rows("unscored"), tonight("unscored")),
         staging.night / "unscored",
     )
     current = _chain(_current(carried, reuse, facts, turned), tonight("predictions"))
-    tables.write_dataset("current", current, staging.night / "current")
+    parquet.write_dataset("current", current, staging.night / "current")
     alerts = [*tonight("alerts"), *turned]
-    count = tables.write_alerts(alerts, staging.night / "alerts.parquet")
+    count = parquet.write_alerts(alerts, staging.night / "alerts.parquet")
     return Gathered(count, sum(len(rows) for rows in turned), again)
 
 
@@ -88,10 +88,10 @@ def _undecoded(staging: Staging, plan: Plan) -> pa.ChunkedArray:
     found = [pa.array([], pa.binary())]
     wanted = PendingReason.DECODER_NOT_STARTED.value
     for segment in staging.segments():
-        reasons = tables.read_columns("files", segment / "files", ["reason"])
+        reasons = parquet.read_columns("files", segment / "files", ["reason"])
         if not pc.any(pc.equal(reasons["reason"], wanted)).as_py():  # as in almost every night
             continue
-        for rows in tables.stream("files", segment / "files", ["path", "path_bytes", "reason"]):
+        for rows in parquet.stream("files", segment / "files", ["path", "path_bytes", "reason"]):
             found += keys_of(rows.filter(pc.equal(rows["reason"], wanted))).chunks
     keys = pa.chunked_array(found)
     if not len(keys):
@@ -104,13 +104,13 @@ def _tonight(table: str, staging: Staging, plan: Plan, run_id: str) -> Iterator[
     """Tonight's segments, and what is taken up of the segments of runs that died."""
     for folder in staging.segments():
         for part in sorted((folder / table).glob("*.parquet")):
-            yield tables.read_part(table, part)
+            yield parquet.read_part(table, part)
     for number, segment in enumerate(plan.memory.segments):
         keys = _taken_up(plan, number)
         for part in sorted((segment.folder / table).glob("*.parquet")) if len(keys) else ():
-            rows = tables.read_part(table, part)
+            rows = parquet.read_part(table, part)
             rows = rows.filter(pc.is_in(keys_of(rows), value_set=keys))
-            yield tables.with_constant(rows, "run_id", run_id)
+            yield parquet.with_constant(rows, "run_id", run_id)
 
 
 def _taken_up(plan: Plan, segment: int) -> pa.ChunkedArray:

@@ -15,8 +15,8 @@ from typing import Any
 from batch.core.config import JobConfig, ReviewOptions
 from batch.core.errors import UsageError
 from batch.core.rules import lesion_pattern
-from batch.reports.storage import RUN_FILE, LocalReports
-from batch.review.nights import at
+from batch.reports.local import RUN_FILE, LocalReports
+from batch.reports.run_reader import at
 from batch.storage.files import read_json
 
 logger = logging.getLogger(__name__)

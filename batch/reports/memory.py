@@ -17,9 +17,8 @@ import pyarrow.compute as pc
 
 from batch.core.errors import FailureReason, NonImageReason
 from batch.core.records import FileState, Fingerprints
-from batch.reports import tables
-from batch.reports.columns import READABLE_VERSIONS
-from batch.reports.storage import (
+from batch.reports import parquet
+from batch.reports.local import (
     RUN_FILE,
     SEGMENT_FILE,
     SNAPSHOTS,
@@ -27,6 +26,7 @@ from batch.reports.storage import (
     committed_segments,
     is_intact,
 )
+from batch.reports.schema import READABLE_VERSIONS
 from batch.storage.files import read_json
 
 MAX_ATTEMPTS = 3
@@ -91,7 +91,7 @@ def remember(reports: LocalReports, segment_facts: dict[str, Any]) -> Memory:
     """
     run_id, damaged = _newest_readable(reports)
     folder = reports.night(run_id) if run_id else None
-    files = tables.read_columns("files", folder / "files" if folder else None, _PLANNING)
+    files = parquet.read_columns("files", folder / "files" if folder else None, _PLANNING)
     segments = _usable_segments(reports, segment_facts)
     return Memory(run_id, folder, _with_key(files), damaged, segments, _segment_files(segments))
 
@@ -184,12 +184,12 @@ def _segment_files(segments: Sequence[Segment]) -> pa.Table:
     """Rows of all segments, one a file: the first segment that has it counts."""
     found, seen = [], pa.array([], pa.binary())
     for number, segment in enumerate(segments):
-        rows = _with_key(tables.read_columns("files", segment.folder / "files", _PLANNING))
+        rows = _with_key(parquet.read_columns("files", segment.folder / "files", _PLANNING))
         rows = rows.filter(pc.invert(pc.is_in(rows["key"], value_set=seen)))
         seen = pa.concat_arrays([seen, *rows["key"].chunks])
         found.append(rows.append_column("segment", pa.array(np.full(len(rows), number))))
     if not found:
-        none = _with_key(tables.read_columns("files", None, _PLANNING))
+        none = _with_key(parquet.read_columns("files", None, _PLANNING))
         return none.append_column("segment", pa.array([], pa.int64()))
     return pa.concat_tables(found)
 

@@ -27,13 +27,13 @@ from batch.core.config import ReviewOptions
 from batch.core.records import Canary
 from batch.core.rules import Limits, lesion_pattern
 from batch.model.classifier import Classifier
+from batch.reports.layout import is_mark_file
+from batch.reports.local import LocalReports
 from batch.reports.night_review import review_night
 from batch.reports.review_inputs import WORKLIST, NightSources, read_remembered, read_tonight
 from batch.reports.review_outputs import for_page, table_files
-from batch.reports.storage import LocalReports
 from batch.review import page, thumbnails
 from batch.review.contract import ReviewWorklist, Status, Tier
-from batch.review.mark_files import is_mark_file
 from batch.review.mark_limits import without_future
 from batch.review.marks import Marks, read_marks
 from batch.review.night_report import NightReport

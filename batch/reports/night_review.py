@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from batch.core.records import Canary
-from batch.reports import tables
+from batch.reports import parquet
 from batch.reports.earlier_nights import earlier_nights
-from batch.reports.storage import LocalReports
+from batch.reports.local import LocalReports
+from batch.reports.run_reader import REVIEW, at
 from batch.review.figures import NightFigures, figures_of, together
 from batch.review.night_report import NightReport, build, canary_from_json
-from batch.review.nights import REVIEW, NightRecord, at, night_record
+from batch.review.nights import NightRecord, night_record
 from batch.review.quantities import PREDICTION_COLUMNS
 from batch.review.reference import Reference, reference_from_json, stored_reference
 
@@ -50,7 +51,7 @@ def measured(folder: Path) -> NightFigures:
     """Figures of a night's predictions, a row group at a time."""
 
     def parts() -> Iterator[NightFigures]:
-        for rows in tables.stream("predictions", folder / "predictions", PREDICTION_COLUMNS):
+        for rows in parquet.stream("predictions", folder / "predictions", PREDICTION_COLUMNS):
             columns = {
                 name: rows[name].to_numpy(zero_copy_only=False) for name in PREDICTION_COLUMNS
             }

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from batch.core.errors import ReportsLost
 from batch.core.records import FileReading, Prediction, RunFacts, Unscored, alert_for
-from batch.reports import rows, tables
+from batch.reports import parquet, rows
 from batch.reports.ledger import conclude_files
 from batch.reports.rows import Row
 from batch.storage.shared_folder import SharedFolder, fresh_name
@@ -81,7 +81,7 @@ def write_parts(shared: SharedFolder, shard: int, found: dict[str, list[Row]]) -
     attempt, parts = fresh_name(), []
     for table, table_rows in found.items():
         if table_rows:
-            data = tables.as_bytes(table, tables.in_order(table_rows))
+            data = parquet.as_bytes(table, parquet.in_order(table_rows))
             name = f"{table}/part-{shard:05d}-{attempt}.parquet"
             shared.write(name, data)
             parts.append(Part(name, len(table_rows), hashlib.sha256(data).hexdigest()))

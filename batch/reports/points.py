@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.core.records import Alert, RunFacts
-from batch.reports import tables
+from batch.reports import parquet
 from batch.reports.memory import keys_of
 
 
@@ -29,11 +29,11 @@ def apply_operating_point(
         ours, pc.greater_equal(rows["melanoma_score"], point.threshold), rows["is_alert"]
     )
     turned = pc.and_(is_alert, pc.invert(rows["is_alert"]))
-    rows = tables.with_column(rows, "is_alert", is_alert)
+    rows = parquet.with_column(rows, "is_alert", is_alert)
     name = pc.if_else(ours, point.name, rows["operating_point"])
-    rows = tables.with_column(rows, "operating_point", name)
+    rows = parquet.with_column(rows, "operating_point", name)
     threshold = pc.if_else(ours, point.threshold, rows["threshold"])
-    rows = tables.with_column(rows, "threshold", threshold)
+    rows = parquet.with_column(rows, "threshold", threshold)
     return rows, np.asarray(turned.to_numpy(zero_copy_only=False), bool)
 
 
@@ -47,4 +47,4 @@ def alert_rows(predictions: pa.Table, facts: RunFacts) -> pa.Table:
         ("review_status", Alert.review_status),
     ):
         predictions = predictions.append_column(column, pa.array([value] * len(predictions)))
-    return predictions.cast(tables.schema("alerts"))
+    return predictions.cast(parquet.schema("alerts"))

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from batch.core.errors import LedgerImbalance
 from batch.core.records import FileState
-from batch.reports import tables
+from batch.reports import parquet
 from batch.reports.memory import keys_of
 from batch.reports.plan import Plan
 
@@ -47,7 +47,7 @@ class Reuse:
             raise LedgerImbalance(f"{found.null_count} reused files have no known content.")
         rows = self._lenders[found.to_numpy()]
         for column in _OF_CONTENT:
-            reused = tables.with_column(reused, column, known[column].take(pa.array(rows)))
+            reused = parquet.with_column(reused, column, known[column].take(pa.array(rows)))
         self._moved.append(reused.select(["path", "path_bytes", "content_sha256"]))
         self._lent.append(np.unique(rows))
         return pa.concat_tables([files.filter(pc.invert(is_reused)), reused])
@@ -66,7 +66,7 @@ class Reuse:
         target = places.take(pa.array(np.repeat(first, times) + offset))
         copies = lent.take(pa.array(source))
         for column in ("path", "path_bytes"):
-            copies = tables.with_column(copies, column, target[column])
+            copies = parquet.with_column(copies, column, target[column])
         return copies
 
     def _places(self) -> tuple[pa.Table, np.ndarray, pa.Array]:

@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 
 from batch.core.errors import SchemaMismatch, UsageError
 from batch.core.records import KEPT_ATTRIBUTES, FileState, OperatingPoint
-from batch.reports import tables
-from batch.reports.columns import TABLES
+from batch.reports import parquet
 from batch.reports.earlier_nights import is_earlier
 from batch.reports.identity import told_changes
-from batch.reports.storage import RUN_FILE, LocalReports
+from batch.reports.local import RUN_FILE, LocalReports
+from batch.reports.schema import TABLES
 from batch.review.contract import ReviewFacts
 from batch.review.frames import model_names
 from batch.review.lesion_images import EarlierScore
@@ -61,8 +61,8 @@ def read_tonight(folder: Path, run: Mapping[str, Any]) -> Tonight:
     Raises:
         UsageError: run.json lacks what must stand on every page.
     """
-    unscored = tables.read_columns("unscored", folder / "unscored", _UNSCORED)
-    counted = tables.count_by(folder / "files", ["state", "reason"])
+    unscored = parquet.read_columns("unscored", folder / "unscored", _UNSCORED)
+    counted = parquet.count_by(folder / "files", ["state", "reason"])
     passed_over = (FileState.NON_IMAGE.value, FileState.PENDING.value)
     not_looked_at = {
         f"{row['state']}: {row['reason']}": row["rows"]
@@ -75,8 +75,8 @@ def read_tonight(folder: Path, run: Mapping[str, Any]) -> Tonight:
 
 def _images(folder: Path) -> pd.DataFrame:
     """`GROUPING_COLUMNS` of every image; a million of them take a few hundred megabytes."""
-    parts = [_with_numbers(part) for part in tables.stream("current", folder, GROUPING_COLUMNS)]
-    none = _with_numbers(tables.schema("current").empty_table().select(list(GROUPING_COLUMNS)))
+    parts = [_with_numbers(part) for part in parquet.stream("current", folder, GROUPING_COLUMNS)]
+    none = _with_numbers(parquet.schema("current").empty_table().select(list(GROUPING_COLUMNS)))
     rows = pa.concat_tables([none, *parts]).unify_dictionaries()
     parts.clear()
     images = rows.to_pandas(self_destruct=True, split_blocks=True)
@@ -135,7 +135,7 @@ class NightSources:
     def details(self, rows: pd.Index) -> pd.DataFrame:
         """`DETAIL_COLUMNS` of these rows of `current`."""
         wanted, start, found = rows.sort_values(), 0, []
-        for part in tables.stream("current", self.folder / "current", DETAIL_COLUMNS):
+        for part in parquet.stream("current", self.folder / "current", DETAIL_COLUMNS):
             here = wanted[(wanted >= start) & (wanted < start + len(part))]
             some = part.take(pa.array(here - start, pa.int64())).to_pylist()
             found += some
@@ -163,7 +163,7 @@ def read_remembered(reports: LocalReports, run_id: str) -> Remembered:
             rows = _rows(folder / f"{WORKLIST}.parquet")
             return Remembered(night, remembered_until(rows, night), alerted)
         with suppress(*_UNREADABLE):
-            ids = tables.read_file_columns(folder / "alerts.parquet", ["image_id"])
+            ids = parquet.read_file_columns(folder / "alerts.parquet", ["image_id"])
             alerted |= dict.fromkeys(ids["image_id"].to_pylist(), night)  # the oldest night stays
     return Remembered(alerted=alerted)
 
@@ -183,7 +183,7 @@ def _earlier(reports: LocalReports, run_id: str) -> list[str]:
 
 
 def _scores(folder: Path, ids: pa.Array) -> Iterator[tuple[str, EarlierScore]]:
-    for part in tables.stream("predictions", folder, _SCORES):
+    for part in parquet.stream("predictions", folder, _SCORES):
         found = part.filter(pc.is_in(part["image_id"], value_set=ids)).to_pandas()
         if len(found):
             names = "image_id", "scored_at", "melanoma_score", "path", "lesion_id"
@@ -196,7 +196,7 @@ def _scores(folder: Path, ids: pa.Array) -> Iterator[tuple[str, EarlierScore]]:
 
 
 def _rows(file: Path) -> tuple[dict[str, Any], ...]:
-    rows = tables.read_part(WORKLIST, file).to_pylist()
+    rows = parquet.read_part(WORKLIST, file).to_pylist()
     return tuple({column.name: _plain(row[column.name], column.type) for column in TABLES[WORKLIST]}
                  for row in rows)  # fmt: skip
 

@@ -14,9 +14,9 @@ import pandas as pd
 
 from batch.core.text import spreadsheet_safe
 from batch.core.times import local
-from batch.reports import tables
-from batch.reports.columns import TABLES
+from batch.reports import parquet
 from batch.reports.review_inputs import WORKLIST
+from batch.reports.schema import TABLES
 from batch.review.contract import LESION_COLUMNS, ReviewWorklist
 from batch.review.frames import records
 
@@ -32,7 +32,7 @@ def table_files(worklist: ReviewWorklist) -> dict[str, bytes]:
     """The content of `review_worklist.parquet` and `review_worklist.csv`, by name."""
     rows = [worklist_row(row, worklist.facts.run_id) for row in records(worklist.lesions)]
     return {
-        f"{WORKLIST}.parquet": tables.as_bytes(WORKLIST, rows),
+        f"{WORKLIST}.parquet": parquet.as_bytes(WORKLIST, rows),
         f"{WORKLIST}.csv": as_csv(worklist.lesions).encode(),
     }
 

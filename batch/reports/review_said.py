@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from batch.review.nights import at, count, counts
+from batch.reports.run_reader import at, count, counts
 
 _ROWS_TOLD = 5
 

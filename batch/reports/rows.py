@@ -17,7 +17,7 @@ from batch.core.records import (
     Unscored,
     is_alert,
 )
-from batch.reports.columns import SCHEMA_VERSION
+from batch.reports.schema import SCHEMA_VERSION
 
 Row = dict[str, object]
 

@@ -13,9 +13,9 @@ from batch.core.errors import PendingReason
 from batch.core.fingerprints import DECODERS, installed_version
 from batch.core.records import RunFacts
 from batch.model.manifest import ModelManifest
-from batch.reports.columns import SCHEMA_VERSION
 from batch.reports.ledger import Counts, equation
 from batch.reports.plan import Action, Plan
+from batch.reports.schema import SCHEMA_VERSION
 
 _LIBRARIES = ("tensorflow", "keras", "apache-beam", "pyarrow", "pandas", "numpy", *DECODERS)
 _STOPPED = {PendingReason.OUT_OF_TIME: "deadline", PendingReason.STOPPED: "signal"}

@@ -11,19 +11,27 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from pathlib import PurePath
 
-READ = (".csv", ".tsv", ".txt", ".parquet")
-NOT_READ = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
-"""A spreadsheet's own files: found by their name, so that nobody believes they were read."""
+from batch.reports.layout import NOT_READ, _ending
 
 _ENCODINGS = "UTF-8, UTF-16 or Windows-1252"
+
+
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
                      (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+
+
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+
+
 _SEPARATORS = ",;\t"
+
+
 _SEPARATOR_LINE = re.compile(r"""["']?sep=(?P<separator>[^\w"'\s]|\t)["']?[;,\t]*\s*""", re.I)
+
+
 _LINE_END = re.compile(r"\r\n|\r|\n")
+
 
 Line = tuple[int, list[str]]
 """The number of its first line in the file, from 1, and the cells of a row."""
@@ -31,11 +39,6 @@ Line = tuple[int, list[str]]
 
 class NotRead(ValueError):
     """A file that holds marks and cannot be read; the message is a phrase of ours."""
-
-
-def is_mark_file(name: str) -> bool:
-    """Whether a file of REPORTS is named as one with marks: `reviewed.csv`, `reviewed (1).csv`."""
-    return name.lower().startswith("reviewed") and _ending(name) in (*READ, *NOT_READ)
 
 
 def check_kind(name: str) -> None:
@@ -70,10 +73,6 @@ def lines(data: bytes) -> Iterator[Line]:
 def rows_in(data: bytes) -> int:
     """How many rows a file that cannot be read may hold below its head; at least 1."""
     return max(1, sum(1 for line in data.splitlines() if line.strip(b"\x00 ;,\t")) - 1)
-
-
-def _ending(name: str) -> str:
-    return PurePath(name).suffix.lower()
 
 
 def _text(data: bytes) -> str:

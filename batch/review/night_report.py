@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch.core.records import Canary
+from batch.reports.run_reader import at, count, counts, number
 from batch.review.comparisons import Drift, all_drifts
 from batch.review.figures import NightFigures
 from batch.review.night_charts import draw
-from batch.review.nights import NightRecord, at, count, counts, number
+from batch.review.nights import NightRecord
 from batch.review.reference import Reference
 
 REPORT_VERSION = 1

@@ -10,12 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batch.reports.run_reader import REVIEW, at, count
 from batch.review.figures import NightFigures, figures_from_json
-
-REVIEW = "review"
-"""The key of run.json under which a night's report stands."""
-
-_MAX = 1 << 53
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,33 +57,3 @@ def night_record(run: Mapping[str, Any]) -> NightRecord | None:
         threshold=threshold if isinstance(threshold, float) else None,
         figures=figures_from_json(at(run, REVIEW, "figures")),
     )
-
-
-def at(told: Any, *keys: str) -> Any:
-    """What stands at a place in nested objects; None when nothing does."""
-    for key in keys:
-        told = told.get(key) if isinstance(told, Mapping) else None
-    return told
-
-
-def count(told: Any, *keys: str) -> int | None:
-    """A count at a place; None when there is none."""
-    value = at(told, *keys)
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX
-    return value if is_count else None
-
-
-def number(told: Any, *keys: str) -> float | None:
-    """A finite number, not negative, at a place; None when there is none."""
-    value = at(told, *keys)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < _MAX else None
-
-
-def counts(told: Any, *keys: str) -> dict[str, int]:
-    """Counts by name at a place, in its order; what is no count is left out."""
-    there = at(told, *keys)
-    if not isinstance(there, Mapping):
-        return {}
-    found = {str(name): count(there, name) for name in there}
-    return {name: value for name, value in found.items() if value is not None}

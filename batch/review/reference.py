@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batch.reports.run_reader import at
 from batch.review.figures import NightFigures, figures_from_json
-from batch.review.nights import at
 
 REFERENCE = "reference"
 _NONE = "This model's artifact stores no reference, so scores and images are compared with none."

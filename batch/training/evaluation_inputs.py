@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from batch.core.errors import UsageError
-from batch.reports import tables
-from batch.reports.storage import RUN_FILE
+from batch.reports import parquet
+from batch.reports.local import RUN_FILE
 from batch.storage.files import read_json
 from batch.training.label_keys import as_in_night, spellings, with_key
 
@@ -110,5 +110,5 @@ def _batches(table: str, place: Path) -> Iterator[pd.DataFrame]:
     if place.is_file():
         yield pd.read_parquet(place)
         return
-    for rows in tables.stream(table, place):
+    for rows in parquet.stream(table, place):
         yield rows.to_pandas()

@@ -10,8 +10,8 @@ from batch.archive.reader import read_file
 from batch.core.rules import ReadingRules
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
+from batch.reports.parquet import from_columns
 from batch.reports.rows import path_columns
-from batch.reports.tables import from_columns
 
 
 def test_everything_that_is_no_folder_is_listed_in_a_stable_order(tmp_path):

@@ -27,7 +27,7 @@ from batch.images import preprocess, raster
 from batch.images.formats import FileFormat
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.scoring import score_batch
-from batch.reports import rows, tables
+from batch.reports import parquet, rows
 from batch.runtime.process import import_tensorflow
 from tests.support import FACTS
 
@@ -82,7 +82,9 @@ def measure(root: Path, model: str) -> dict[str, float]:
     )
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "predictions" / "part.parquet"
-        costs["Parquet"], _ = _timed(lambda: tables.write_part("predictions", written, part), count)
+        costs["Parquet"], _ = _timed(
+            lambda: parquet.write_part("predictions", written, part), count
+        )
     return costs
 
 

@@ -10,7 +10,7 @@ import zipfile
 import pytest
 
 from batch.model.artifact import bundled_model_ids
-from batch.reports.columns import TABLES
+from batch.reports.schema import TABLES
 from tests.support import REPOSITORY
 
 

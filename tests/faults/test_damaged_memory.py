@@ -9,8 +9,8 @@ import shutil
 import pytest
 
 from batch.core.errors import ExitCode
+from batch.reports.local import LocalReports
 from batch.reports.memory import remember
-from batch.reports.storage import LocalReports
 from tests.faults.nights import KNOWN, NEW, World, damages, differences
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from batch.core.config import ReviewOptions
+from batch.reports.access import open_reports
 from batch.reports.morning import mark_files
-from batch.reports.places import open_reports
 from batch.storage.object_store import ObjectStore
 
 THERE = {

@@ -194,9 +194,9 @@ def test_a_run_killed_between_marker_and_pointer_is_finished_by_the_next(
     assert score(archive, url / "reports") == ExitCode.COMPLETE
     first = ObjectStore(url / "reports").get("latest").data
     with pytest.MonkeyPatch.context() as patch:
-        point = "batch.reports.object_reports.ObjectReports._point"
+        point = "batch.reports.objects.ObjectReports._point"
         patch.setattr(point, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        patch.setattr("batch.reports.object_reports.ObjectReports.discard_unfinished", _nothing)
+        patch.setattr("batch.reports.objects.ObjectReports.discard_unfinished", _nothing)
         assert score(archive, url / "reports") == ExitCode.FAILURE
     assert ObjectStore(url / "reports").get("latest").data == first
     shutil.rmtree(tmp_path / "copies")

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from batch.core.errors import UsageError
-from batch.operations.runs import instant, latest_run, number, words
 from batch.operations.runs_table import last_runs, runs_table
+from batch.reports.run_reader import instant, latest_run, signed_number, words
 from tests.operations import ledger, night, point_latest
 from tests.review.conftest import machine_in
 from tests.support import as_nobody
@@ -213,10 +213,10 @@ def test_no_latest_is_none(tmp_path):
     [(0, 0), (-1.5, -1.5), (2**63 - 1, 2**63 - 1), (2**63, None), (True, None), ("1", None)],
 )
 def test_a_number_is_one_that_fits_64_bits(value, expected):
-    assert number({"a": {"b": value}}, "a", "b") == expected
+    assert signed_number({"a": {"b": value}}, "a", "b") == expected
 
 
 def test_absent_places_are_none():
-    assert number({}, "a", "b") is None
+    assert signed_number({}, "a", "b") is None
     assert words({"a": 1}, "a", "b") is None
     assert instant({}, "started_at") is None

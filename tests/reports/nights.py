@@ -30,15 +30,15 @@ from batch.core.records import (
     Unscored,
     alert_for,
 )
-from batch.reports import rows, tables
-from batch.reports.columns import SCHEMA_VERSION
+from batch.reports import parquet, rows
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, Gathered, gather_night
 from batch.reports.ledger import Counts, check_balance, conclude_file
+from batch.reports.local import LocalReports, Staging
 from batch.reports.memory import Memory, keys_of, remember
 from batch.reports.plan import Plan, make_plan
 from batch.reports.rows import segment_facts
-from batch.reports.storage import LocalReports, Staging
+from batch.reports.schema import SCHEMA_VERSION
 from tests.support import POINT, prediction
 
 TO_ROW = {
@@ -177,7 +177,7 @@ def write_tables(folder: Path, results: Iterable[Result], made_with: RunFacts) -
     for table, found in records.items():
         if found:
             part = folder / table / "part-00000.parquet"
-            tables.write_part(table, [TO_ROW[table](item, made_with) for item in found], part)
+            parquet.write_part(table, [TO_ROW[table](item, made_with) for item in found], part)
 
 
 def write_segment(
@@ -205,14 +205,14 @@ def published(
     staging = there.start(made_with.run_id)
     staging.night.mkdir()
     write_tables(staging.night, results, made_with)
-    alerts = list(tables.stream("alerts", staging.night / "alerts"))
+    alerts = list(parquet.stream("alerts", staging.night / "alerts"))
     shutil.rmtree(staging.night / "alerts", ignore_errors=True)
-    tables.write_alerts(alerts, staging.night / "alerts.parquet")
+    parquet.write_alerts(alerts, staging.night / "alerts.parquet")
     for table in ("predictions", "unscored", "files"):
         if not (staging.night / table).exists():
-            tables.write_dataset(table, [], staging.night / table)
-    tables.write_dataset(
-        "current", tables.stream("predictions", staging.night / "predictions"),
+            parquet.write_dataset(table, [], staging.night / table)
+    parquet.write_dataset(
+        "current", parquet.stream("predictions", staging.night / "predictions"),
         staging.night / "current",
     )  # fmt: skip
     folder = there.publish(staging, {"schema_version": SCHEMA_VERSION, **run_json})
@@ -243,7 +243,7 @@ def memory_of(reports: Path, made_with: RunFacts) -> Memory:
 
 def memory_from(results: Sequence[Result], made_with: RunFacts) -> Memory:
     """The memory of a night with these files, without a disk."""
-    files = tables.to_arrow("files", [rows.file_row(r.outcome, made_with) for r in results])
+    files = parquet.to_arrow("files", [rows.file_row(r.outcome, made_with) for r in results])
     key = keys_of(files)
     files = files.drop_columns(["path", "path_bytes", "detail", "run_id"])
     nothing = remember(LocalReports(Path("/nowhere")), {})

@@ -6,10 +6,10 @@ import pytest
 
 from batch.core.errors import FailureReason, PendingReason
 from batch.core.records import FileState
-from batch.reports import tables
+from batch.reports import parquet
 from batch.reports.carried import carry
 from batch.reports.gathering import Done, gather_night
-from batch.reports.storage import LocalReports
+from batch.reports.local import LocalReports
 from tests.reports.nights import (
     at,
     by_path,
@@ -203,7 +203,7 @@ def test_pending_files_without_utf8_names_have_their_bytes(tmp_path):
 
 def test_many_files_may_wait(tmp_path, monkeypatch):
     """More than a row group of them, of both kinds."""
-    monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 3)
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 3)
     published(tmp_path, [pending(at(f"old {n}")) for n in range(7)], facts(1))
     found = [at(f"{kind} {n}") for kind in ("new", "old") for n in range(7)]
     night = run_night(tmp_path, found, facts(2), unexpected, stop=0)

@@ -17,8 +17,8 @@ from batch.reports.identity import (
     settle_pattern,
     told_changes,
 )
+from batch.reports.local import LocalReports
 from batch.reports.review_inputs import facts_of
-from batch.reports.storage import LocalReports
 from batch.review.page import render
 from tests.reports.nights import at, facts, image, published, run_of
 from tests.review import sample

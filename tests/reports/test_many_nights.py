@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from batch.core.config import Order
 from batch.core.errors import FailureReason, NonImageReason, PendingReason
 from batch.core.records import FileState, ImageLocation, RunFacts
-from batch.reports import storage
+from batch.reports import local
 from batch.reports.gathering import Done, gather_night
+from batch.reports.local import LocalReports
 from batch.reports.plan import Action
-from batch.reports.storage import LocalReports
 from tests.reports import nights
 from tests.reports.nights import Night, Result, image, non_image, pending, reused, sha
 
@@ -530,9 +530,7 @@ class Simulation:
         if harm == "pruned night" and latest:
             shutil.rmtree(self.reports.night(latest) / "current", ignore_errors=True)
             self._forget(latest)
-        folders = [
-            f for work in self.reports.unpublished() for f in storage.committed_segments(work)
-        ]
+        folders = [f for work in self.reports.unpublished() for f in local.committed_segments(work)]
         if harm == "torn segment" and folders and self.oracle.dead:
             newest = max(folder.parent.parent.name for folder in folders)
             first = min(folder for folder in folders if folder.parent.parent.name == newest)
@@ -632,7 +630,7 @@ EXAMPLES = settings(
 def without_waiting_for_the_disk():
     """Nothing here pulls the plug: that is `test_storage`'s business."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage.os, "fsync", lambda descriptor: None)
+        patch.setattr(local.os, "fsync", lambda descriptor: None)
         yield
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from batch.core.errors import FailureReason, NonImageReason
 from batch.core.records import KEPT_ATTRIBUTES, FileState, ImageLocation
-from batch.reports import rows, tables
-from batch.reports.columns import ADDED, READABLE_VERSIONS, SCHEMA_VERSION
+from batch.reports import parquet, rows
+from batch.reports.local import SNAPSHOTS, LocalReports
 from batch.reports.memory import MAX_ATTEMPTS, earlier_attempts, reusable, stays
-from batch.reports.storage import SNAPSHOTS, LocalReports
+from batch.reports.schema import ADDED, READABLE_VERSIONS, SCHEMA_VERSION
 from batch.storage.files import digests
 from tests.reports.nights import (
     NOW,
@@ -42,7 +42,7 @@ GAVE_UP = MAX_ATTEMPTS - 1
 def remembered(*results, made_with=None):
     """`Memory.files` as these results would be remembered."""
     made = [rows.file_row(result.outcome, made_with or facts()) for result in results]
-    return tables.to_arrow("files", made).drop_columns(["path", "path_bytes"])
+    return parquet.to_arrow("files", made).drop_columns(["path", "path_bytes"])
 
 
 def broken(reason=FailureReason.DECODE_FAILED, earlier=GAVE_UP, file_format="jpeg"):
@@ -177,7 +177,7 @@ def _stays_alone(outcome, then, now):
 @given(st.lists(st.tuples(_OUTCOMES, _PRINTS), min_size=1, max_size=8), _PRINTS)
 def test_many_files_stay_as_each_alone_would(some, now):
     made = [rows.file_row(result.outcome, facts(**then)) for result, then in some]
-    files = tables.to_arrow("files", made)
+    files = parquet.to_arrow("files", made)
     expected = [_stays_alone(result.outcome, then, now) for result, then in some]
     assert stays(files, facts(2, **now).fingerprints).tolist() == expected
 
@@ -341,7 +341,7 @@ EARLIER = [version for version in READABLE_VERSIONS if version < SCHEMA_VERSION]
 def test_a_night_of_an_earlier_version_is_remembered_and_costs_no_scoring(tmp_path, version):
     """What it could not know is null in the next night's view; tonight's images have it."""
     night_1 = published(tmp_path, [image(at("a"), 0.1), image(at("b"), 0.7)], facts(1))
-    mean = tables.read_columns("current", night_1 / "current", ["mean_red"])["mean_red"][0].as_py()
+    mean = parquet.read_columns("current", night_1 / "current", ["mean_red"])["mean_red"][0].as_py()
     _as_of_version(version, night_1)
     moved = at("moved", mtime_ns=5)
 
@@ -356,7 +356,7 @@ def test_a_night_of_an_earlier_version_is_remembered_and_costs_no_scoring(tmp_pa
     current = by_path(night.rows("current"), "melanoma_score", "mean_red")
     was = None if version == 2 else mean
     assert current == {"a": (0.1, was), "moved": (0.7, was), "c": (0.3, mean)}
-    copied = tables.copy_dataset("current", night.folder / "current", tmp_path / "copy.parquet")
+    copied = parquet.copy_dataset("current", night.folder / "current", tmp_path / "copy.parquet")
     assert copied == 3
     third = run_night(tmp_path, [at("a"), moved, at("c")], facts(3), unexpected)
     assert len(third.rows("current")) == 3
@@ -369,7 +369,7 @@ def test_what_an_earlier_version_could_not_read_is_carried_with_nothing_of_its_l
     night_1 = published(tmp_path, [failed(at("a", attempts=GAVE_UP))], facts(1))
     _as_of_version(version, night_1)
     wanted = ["path", *KEPT_ATTRIBUTES]
-    found = tables.read_columns("unscored", night_1 / "unscored", wanted).to_pylist()
+    found = parquet.read_columns("unscored", night_1 / "unscored", wanted).to_pylist()
     assert found == [{"path": "a", **dict.fromkeys(KEPT_ATTRIBUTES)}]
     (row,) = run_night(tmp_path, [at("a")], facts(2), unexpected).rows("unscored")
     assert {name: row[name] for name in wanted} == found[0]
@@ -380,7 +380,7 @@ def test_a_part_that_lacks_another_column_is_still_refused(tmp_path):
     (part,) = (folder / "current").glob("*.parquet")
     pq.write_table(pq.read_table(part).drop_columns(["melanoma_score"]), part)
     with pytest.raises((KeyError, ValueError)):
-        list(tables.stream("current", folder / "current"))
+        list(parquet.stream("current", folder / "current"))
 
 
 @pytest.mark.parametrize("table", SNAPSHOTS)

@@ -9,8 +9,8 @@ import pytest
 
 from batch.core.records import Canary
 from batch.reports.earlier_nights import earlier_nights, is_earlier
+from batch.reports.local import LocalReports
 from batch.reports.night_review import measured, review_night
-from batch.reports.storage import LocalReports
 from tests.reports.nights import at, facts, image, published
 
 COUNT = 60
@@ -118,17 +118,17 @@ def test_a_damaged_night_makes_room_for_the_one_before(tmp_path, damage):
 
 
 def test_figures_are_the_same_however_the_rows_lie_on_disk(tmp_path, monkeypatch):
-    from batch.reports import tables
+    from batch.reports import parquet
 
     folder, report = publish(tmp_path, 1)
-    whole = tables.read_columns(
-        "predictions", folder / "predictions", tables.schema("predictions").names
+    whole = parquet.read_columns(
+        "predictions", folder / "predictions", parquet.schema("predictions").names
     )
     shutil.rmtree(folder / "predictions")
-    monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 7)
-    monkeypatch.setattr(tables, "FILE_ROWS", 20)
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 7)
+    monkeypatch.setattr(parquet, "FILE_ROWS", 20)
     parts = [whole.slice(start, 7) for start in range(0, COUNT, 7)]
-    tables.write_dataset("predictions", parts, folder / "predictions")
+    parquet.write_dataset("predictions", parts, folder / "predictions")
     assert len(list((folder / "predictions").iterdir())) > 1
     assert measured(folder).to_json() == report.figures.to_json()
 

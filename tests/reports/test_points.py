@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.core.records import is_alert
-from batch.reports import rows, tables
+from batch.reports import parquet, rows
 from batch.reports.memory import keys_of
 from batch.reports.points import alert_rows, apply_operating_point
 from tests.reports.nights import (
@@ -30,7 +30,7 @@ def predictions(made_with, *scores):
         rows.prediction_row(image(at(f"{n}"), score).predictions[0], made_with)
         for n, score in enumerate(scores)
     ]
-    return tables.to_arrow("predictions", made)
+    return parquet.to_arrow("predictions", made)
 
 
 NOBODY = pa.chunked_array([pa.array([], pa.binary())])
@@ -119,7 +119,7 @@ def test_judging_again_is_as_judging_at_first(scores, before, now):
 def test_an_alert_names_the_evidence_of_its_point():
     tonight = facts(2)
     alerts = alert_rows(predictions(facts(1), 0.9), tonight)
-    assert alerts.schema.equals(tables.schema("alerts"))
+    assert alerts.schema.equals(parquet.schema("alerts"))
     (row,) = alerts.to_pylist()
     point = tonight.operating_point
     assert (row["sensitivity"], row["specificity"]) == (point.sensitivity, point.specificity)
@@ -127,7 +127,7 @@ def test_an_alert_names_the_evidence_of_its_point():
 
 
 def test_no_alerts_have_the_columns_of_alerts():
-    assert alert_rows(predictions(facts(1)), facts(2)).schema.equals(tables.schema("alerts"))
+    assert alert_rows(predictions(facts(1)), facts(2)).schema.equals(parquet.schema("alerts"))
 
 
 # --- in a night ----

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batch.core.config import Order
 from batch.core.errors import FailureReason, LedgerImbalance
-from batch.reports import rows, tables
+from batch.reports import parquet, rows
 from batch.reports.plan import make_plan
 from batch.reports.reuse import Reuse
 from tests.reports.nights import (
@@ -63,7 +63,7 @@ def test_a_renamed_file_is_reused_with_everything_that_is_known_of_it(tmp_path):
 
 def test_the_moved_predictions_are_the_old_ones_at_the_new_place(tmp_path):
     folder = published(tmp_path, [image(at("old"), 0.9, 0.1, file_format="dicom")], facts(1))
-    before = tables.read_columns("current", folder / "current", tables.schema("current").names)
+    before = parquet.read_columns("current", folder / "current", parquet.schema("current").names)
     night = run_night(tmp_path, [at("new")], facts(2), reader(new="old"))
     moved = [row | {"path": "new"} for row in before.to_pylist()]
     assert night.rows("current") == moved
@@ -150,7 +150,7 @@ def _reuse(results):
 
 
 def _files(*results):
-    return tables.to_arrow("files", [rows.file_row(r.outcome, facts(2)) for r in results])
+    return parquet.to_arrow("files", [rows.file_row(r.outcome, facts(2)) for r in results])
 
 
 def test_content_that_should_be_known_and_is_not_is_an_imbalance():
@@ -165,7 +165,7 @@ def test_files_that_are_not_reused_pass_unchanged():
 
 
 def test_without_a_reused_file_nothing_moves():
-    predictions = tables.to_arrow(
+    predictions = parquet.to_arrow(
         "predictions", [rows.prediction_row(image(at("a"), 0.9).predictions[0], facts(1))]
     )
     assert len(_reuse([image(at("a"), 0.9)]).moved(predictions)) == 0
@@ -190,7 +190,7 @@ def test_predictions_move_as_loops_would_move_them(remembered, places, cut):
     found = [reused(at(f"new {n}"), content) for n, content in enumerate(places)]
     completed = [reuse.complete(_files(*found[i : i + 2])) for i in range(0, len(found), 2)]
     assert sum(len(rows) for rows in completed) == len(places)
-    predictions = tables.to_arrow(
+    predictions = parquet.to_arrow(
         "predictions",
         [rows.prediction_row(p, facts(1)) for result in results for p in result.predictions],
     )

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.core.rules import lesion_pattern
-from batch.reports.columns import TABLES
+from batch.reports.local import LocalReports
+from batch.reports.parquet import schema
 from batch.reports.review_inputs import WORKLIST, read_remembered
 from batch.reports.review_outputs import as_csv, for_page, table_files
-from batch.reports.storage import LocalReports
-from batch.reports.tables import schema
+from batch.reports.schema import TABLES
 from batch.review.contract import LESION_COLUMNS
 from batch.review.frames import records
 from batch.review.marks import parse_csv

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from batch.core.errors import UsageError
-from batch.reports import storage
+from batch.reports import local
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import check_balance
-from batch.reports.storage import LocalReports, committed_segments, is_intact
+from batch.reports.local import LocalReports, committed_segments, is_intact
 from batch.storage import files
 from batch.storage.files import digests
 from tests.reports.nights import (
@@ -87,7 +87,7 @@ def test_a_failure_at_any_step_leaves_the_last_night_in_place(tmp_path, monkeypa
 
     staging = staged(tmp_path, "r2", "two")
     with monkeypatch.context() as patch:
-        patch.setattr(storage.os, step, crash)
+        patch.setattr(local.os, step, crash)
         with pytest.raises(OSError, match="power is gone"):
             there.publish(staging, {})
     assert (tmp_path / "latest/predictions/part-00000.parquet").read_text() == "one"
@@ -110,7 +110,7 @@ def test_what_a_failed_publication_leaves_is_finished_or_undone(tmp_path, monkey
 
     staging = staged(tmp_path, "r2")
     with monkeypatch.context() as patch:
-        patch.setattr(Path if step == "touch" else storage.os, step, full)
+        patch.setattr(Path if step == "touch" else local.os, step, full)
         with pytest.raises(OSError, match="disk full"):
             there.publish(staging, {})
     there.discard_unfinished(staging)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.review.mark_files import is_mark_file
+from batch.reports.layout import is_mark_file
 from batch.review.marks import Mark, Marks, parse_csv, read_marks
 
 COLUMNS = "lesion_key,image_id,decision,reviewer,reviewed_at,score,image_count"

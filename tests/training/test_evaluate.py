@@ -14,7 +14,7 @@ from batch.core.errors import ExitCode, FailureReason, Stage, UsageError
 from batch.core.records import Prediction, Unscored
 from batch.model.artifact import find_artifact
 from batch.model.manifest import write_manifest
-from batch.reports import rows, tables
+from batch.reports import parquet, rows
 from batch.training.curves import MIN_SENSITIVITY
 from batch.training.evaluate import evaluate_predictions
 from batch.training.evaluation_text import evaluation_text
@@ -34,9 +34,9 @@ def row(name, score, facts=FACTS, path=None, **changes):
 def write_night(root, found, unscored=()):
     night = root / "runs/r"
     night.mkdir(parents=True)
-    tables.write_part("current", found, night / "current/part-00000.parquet")
+    parquet.write_part("current", found, night / "current/part-00000.parquet")
     lost = [rows.unscored_row(one, FACTS) for one in unscored]
-    tables.write_part("unscored", lost, night / "unscored/part-00000.parquet")
+    parquet.write_part("unscored", lost, night / "unscored/part-00000.parquet")
     (root / "latest").symlink_to("runs/r")
     return root
 

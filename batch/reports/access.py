@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from batch.core.location import ObjectUrl
-from batch.reports.object_reports import ObjectReports
-from batch.reports.storage import LocalReports
+from batch.reports.local import LocalReports
+from batch.reports.objects import ObjectReports
 from batch.storage.locks import exclusive, holder
 from batch.storage.object_lock import hold_objects, object_holder
 from batch.storage.object_store import ObjectStore

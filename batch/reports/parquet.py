@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch.core.errors import SchemaMismatch
-from batch.reports.columns import ADDED, SCHEMA_VERSION, TABLES
 from batch.reports.rows import SPELLED_BYTE, path_columns
+from batch.reports.schema import ADDED, SCHEMA_VERSION, TABLES
 
 ROW_GROUP_ROWS = 20_000
 FILE_ROWS = 1_000_000

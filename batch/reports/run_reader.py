@@ -1,6 +1,7 @@
-"""The nights that a reports folder holds, read from their run.json.
+"""What a night's run.json tells of it, as far as nights are compared. Pure.
 
-What is damaged costs its own night only: every value is taken as absent unless it is of its kind.
+A file that a person or a disk damaged must not end another night: what is not of its kind counts
+as not told.
 """
 
 from __future__ import annotations
@@ -15,14 +16,58 @@ from pathlib import Path
 from typing import Any
 
 from batch.core.errors import UsageError
-from batch.reports.storage import LATEST, RUN_FILE, SUCCESS_FILE
+from batch.reports.local import LATEST, RUN_FILE, SUCCESS_FILE
+
+REVIEW = "review"
+"""The key of run.json under which a night's report stands."""
+
+
+_MAX = 1 << 53
+
+
+def at(told: Any, *keys: str) -> Any:
+    """What stands at a place in nested objects; None when nothing does."""
+    for key in keys:
+        told = told.get(key) if isinstance(told, Mapping) else None
+    return told
+
+
+def count(told: Any, *keys: str) -> int | None:
+    """A count at a place; None when there is none."""
+    value = at(told, *keys)
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX
+    return value if is_count else None
+
+
+def number(told: Any, *keys: str) -> float | None:
+    """A finite number, not negative, at a place; None when there is none."""
+    value = at(told, *keys)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < _MAX else None
+
+
+def counts(told: Any, *keys: str) -> dict[str, int]:
+    """Counts by name at a place, in its order; what is no count is left out."""
+    there = at(told, *keys)
+    if not isinstance(there, Mapping):
+        return {}
+    found = {str(name): count(there, name) for name in there}
+    return {name: value for name, value in found.items() if value is not None}
+
 
 RUNS = "runs"
+
+
 PRUNABLE = ("files", "current")
 """The snapshots that prune removes, `files` first; `unscored` is small and stays with its night."""
 
+
 _WRITTEN = "that `score` wrote"
+
+
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+
+
 _INT64 = 1 << 63
 
 
@@ -91,7 +136,7 @@ def read_ledger(folder: Path) -> Mapping[str, Any] | None:
     return ledger if isinstance(ledger, dict) else None
 
 
-def number(ledger: Mapping[str, Any], *keys: str) -> float | None:
+def signed_number(ledger: Mapping[str, Any], *keys: str) -> float | None:
     """A number at a place in run.json; None when there is none that fits 64 bits."""
     value = _at(ledger, keys)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from batch.core.location import Place
-from batch.reports.storage import (
+from batch.reports.layout import is_mark_file
+from batch.reports.local import (
     LATEST,
     RUN_FILE,
     SEGMENT_FILE,
@@ -33,7 +34,6 @@ from batch.reports.storage import (
     Staging,
     is_intact,
 )
-from batch.review.mark_files import is_mark_file
 from batch.storage.files import read_json
 from batch.storage.object_store import Found, ObjectStore, at_once
 from batch.storage.shared_folder import ObjectFolder, SharedFolder
