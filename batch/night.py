@@ -92,7 +92,7 @@ def _run_night(
     """See `run_night`. published: takes the night in the instant in which readers see it."""
     clock = Stopwatch(monotonic)
     if config.beam_options:
-        from batch.runners import pipeline_options
+        from batch.pipeline.runner import pipeline_options
 
         pipeline_options(config.beam_options)
     archive = open_archive(config.archive)
@@ -186,7 +186,7 @@ def _list_archive(
     wanted = {Listing.AUTO: is_large, Listing.DRIVER: False, Listing.WORKERS: True}
     if not wanted[config.listing]:
         return archive.list_files()
-    from batch.pipeline import list_on_workers
+    from batch.pipeline.pipelines import list_on_workers
 
     return list_on_workers(archive, staging.shared(), config.beam_options)
 

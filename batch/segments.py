@@ -12,15 +12,15 @@ from batch.archive.local import ArchiveStorage
 from batch.core.config import JobConfig
 from batch.core.errors import PendingReason
 from batch.core.records import Canary
-from batch.crew import Crew
 from batch.model.artifact import prove, shared_classifier
 from batch.model.manifest import MODEL_FILE
-from batch.pipeline import QueuedSegment, SegmentJob, queue_segment, run_segment
+from batch.pipeline.pipelines import QueuedSegment, SegmentJob, queue_segment, run_segment
+from batch.pipeline.process_pool import Crew
+from batch.pipeline.runner import is_local
 from batch.reports.gathering import Done
 from batch.reports.local import Staging
 from batch.reports.plan import Plan
 from batch.reports.rows import segment_facts
-from batch.runners import is_local
 from batch.runtime import signals
 from batch.runtime.process import available_cores
 from batch.schedule import Allowance

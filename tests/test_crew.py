@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from batch.core.errors import ArtifactRefused, BatchError, NoImagesFound, RunnerFailed, StoreFailed
-from batch.crew import WAITING_A_PROCESS, Crew
+from batch.pipeline.process_pool import WAITING_A_PROCESS, Crew
 from batch.runtime.terminal import FILES_READ
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch import dofns
 from batch.core.errors import FailureReason, Stage
 from batch.core.records import FileReading, ImageLocation, Unscored
-from batch.dofns import ShardDoFn
+from batch.pipeline import dofns
+from batch.pipeline.dofns import ShardDoFn
 
 
 def results_of(path: str, frames: int):

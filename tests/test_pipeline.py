@@ -17,9 +17,10 @@ from batch.core.rules import ReadingRules
 from batch.demo.archive import EXPECTED_STATES
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
-from batch.pipeline import SegmentJob, queue_segment, run_segment
+from batch.pipeline import results as written_parts
+from batch.pipeline.pipelines import SegmentJob, queue_segment, run_segment
+from batch.pipeline.runner import pipeline_options
 from batch.reports import parquet
-from batch.reports import parts as written_parts
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, Gathered, gather_night
 from batch.reports.ledger import check_balance
@@ -27,7 +28,6 @@ from batch.reports.local import LocalReports
 from batch.reports.memory import remember
 from batch.reports.plan import make_plan
 from batch.reports.rows import segment_facts
-from batch.runners import pipeline_options
 from batch.runtime.terminal import FILES_READ, Counter
 from tests.support import FACTS, OUTPUT, BrightnessClassifier, FailingClassifier
 
@@ -186,7 +186,7 @@ def test_work_that_an_engine_does_twice_leaves_one_result(
         wrote.append(write(*arguments))
         return wrote[-1]
 
-    monkeypatch.setattr("batch.transforms.parts.write_parts", write_parts)
+    monkeypatch.setattr("batch.pipeline.pipelines.parts.write_parts", write_parts)
     _, night = run(generated_archive, tmp_path, beam_options=("--direct_runner_bundle_repeat", "2"))
     assert len(wrote) == 3
     assert len({part.name for written in wrote for part in written}) == 3 * len(wrote[0])
@@ -198,7 +198,7 @@ def test_progress_comes_from_beams_counters_where_workers_are_elsewhere(
     generated_archive, tmp_path, monkeypatch
 ):
     """Without what the workers count in this process, the console sees what the runner tells."""
-    monkeypatch.setattr("batch.dofns.FILES_READ", Counter())
+    monkeypatch.setattr("batch.pipeline.dofns.FILES_READ", Counter())
     before = FILES_READ.value
     run(generated_archive, tmp_path)
     assert FILES_READ.value - before == 23

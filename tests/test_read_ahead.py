@@ -18,8 +18,8 @@ from batch.core.records import QueuedFile
 from batch.core.rules import ReadingRules
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
-from batch.dofns import READ_AHEAD_FILES, READ_AHEAD_FRAMES, ReadDoFn, ScoreDoFn
-from batch.pipeline import SegmentJob, queue_segment, run_segment
+from batch.pipeline.dofns import READ_AHEAD_FILES, READ_AHEAD_FRAMES, ReadDoFn, ScoreDoFn
+from batch.pipeline.pipelines import SegmentJob, queue_segment, run_segment
 from batch.reports import parquet
 from batch.runtime.threads import Ahead
 from batch.storage.shared_folder import LocalSharedFolder

@@ -9,9 +9,9 @@ import pytest
 from apache_beam.runners.worker import statesampler
 from apache_beam.utils.counters import CounterFactory
 
-from batch import runners
 from batch.core.errors import RunnerFailed
-from batch.runners import pipeline_options, run_pipeline
+from batch.pipeline import runner
+from batch.pipeline.runner import pipeline_options, run_pipeline
 from batch.runtime.terminal import FILES_READ
 
 ELSEWHERE = ["--runner", "PortableRunner", "--job_endpoint", "localhost:1"]
@@ -48,7 +48,7 @@ class Engine:
 
 @pytest.fixture(autouse=True)
 def looked_at_often(monkeypatch):
-    monkeypatch.setattr(runners, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(runner, "POLL_SECONDS", 0.001)
 
 
 def test_what_an_engine_tells_in_mid_run_is_shown_in_mid_run():
@@ -73,7 +73,7 @@ def test_beams_sampler_keeps_no_stage_waiting():
     statesampler.StateSampler.__init__.__defaults__ = (statesampler.DEFAULT_SAMPLING_PERIOD_MS,)
     run_pipeline(Engine([1]), pipeline_options(ELSEWHERE))
     sampler = statesampler.StateSampler("stage", CounterFactory())
-    assert sampler.sampling_period_ms == runners.SAMPLING_PERIOD_MS
+    assert sampler.sampling_period_ms == runner.SAMPLING_PERIOD_MS
 
 
 def test_a_sampler_that_beam_has_changed_is_left_alone(monkeypatch):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batch.archive.access import top_levels
 from batch.archive.local import LocalArchive
-from batch.reports import listing
+from batch.pipeline import work_files
 from batch.storage.shared_folder import LocalSharedFolder
 
 NAMES = st.sampled_from(
@@ -37,13 +37,13 @@ def listed_by_many(archive, shared: Path, folders: int, chunks: int) -> list:
     place = LocalSharedFolder(shared)
     top = top_levels(archive, folders)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listing, "MOST_CHUNKS", chunks)
-        names = listing.write_folders(place, [each for each in top if isinstance(each, str)])
+        patch.setattr(work_files, "MOST_CHUNKS", chunks)
+        names = work_files.write_folders(place, [each for each in top if isinstance(each, str)])
     assert len(names) <= chunks
     order = [*names[:1], *reversed(names)]
-    written = [listing.list_chunk(archive, place, name) for name in order]
-    listing.write_index(place, "index.json", written)
-    return list(listing.read_listing(place, top, names, "index.json"))
+    written = [work_files.list_chunk(archive, place, name) for name in order]
+    work_files.write_index(place, "index.json", written)
+    return list(work_files.read_listing(place, top, names, "index.json"))
 
 
 @settings(max_examples=60)

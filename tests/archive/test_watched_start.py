@@ -228,7 +228,7 @@ def test_segments_side_by_side_go_on_with_the_processes_that_there_are(
 ):
     import multiprocessing.context
 
-    from batch import crew
+    from batch.pipeline import process_pool
     from tests.test_crew import note
 
     start = multiprocessing.context.SpawnProcess.start
@@ -243,7 +243,7 @@ def test_segments_side_by_side_go_on_with_the_processes_that_there_are(
     monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", some)
     from functools import partial
 
-    team = crew.Crew(partial(note, tmp_path), 2)
+    team = process_pool.Crew(partial(note, tmp_path), 2)
     if not allowed:
         with pytest.raises(BatchError, match="could not start a process .Resource temp"), team:
             pass
@@ -261,7 +261,7 @@ class Unimportable:
 
 
 def test_a_process_that_ends_before_it_is_ready_did_not_fail_at_a_task():
-    from batch.crew import Crew
+    from batch.pipeline.process_pool import Crew
 
     with (
         pytest.raises(BatchError, match="could not start a process .it ended before it was ready"),

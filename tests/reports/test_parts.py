@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from batch.core.errors import LedgerImbalance, ReportsLost
 from batch.core.records import FileReading, ImageLocation, QueuedFile
-from batch.reports import queue as queue_module
-from batch.reports.parts import settle_parts, shard_rows, write_list, write_parts
-from batch.reports.queue import read_chunk, write_queue
+from batch.pipeline import work_files as queue_module
+from batch.pipeline.results import settle_parts, shard_rows, write_list, write_parts
+from batch.pipeline.work_files import read_chunk, write_queue
 from batch.storage.shared_folder import LocalSharedFolder
 from tests.support import FACTS, prediction
 

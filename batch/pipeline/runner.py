@@ -22,7 +22,7 @@ from apache_beam.runners.worker.statesampler import DEFAULT_SAMPLING_PERIOD_MS, 
 from batch.core.config import LOCAL_RUNNER
 from batch.core.errors import RunnerFailed, UsageError
 from batch.core.text import did_you_mean
-from batch.dofns import FILES, METRICS
+from batch.pipeline.dofns import FILES, METRICS
 from batch.runtime.terminal import FILES_READ
 from batch.runtime.threads import repeating
 

@@ -24,7 +24,7 @@ from batch.core.records import FileReading, ModelInput, QueuedFile, Unscored
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.model.scoring import score_batch
-from batch.reports.parts import Result, path_of
+from batch.pipeline.results import Result, path_of
 from batch.runtime.terminal import FILES_READ
 from batch.runtime.threads import Ahead
 

@@ -1,7 +1,7 @@
-"""A listing that many workers make: folders go to them in chunks, and files come back.
+"""The files of a segment as they travel to the workers: chunks in the shared folder.
 
-Every attempt writes under a name of its own, and an index, written last, says which of them counts:
-what an engine runs twice is listed once.
+A pipeline that carried a million names inside its own description would be refused by an engine;
+this way its description holds a name for every few hundred files.
 """
 
 from __future__ import annotations
@@ -12,11 +12,50 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from batch.archive.local import ArchiveStorage
-from batch.core.records import ImageLocation
+from batch.core.records import ImageLocation, QueuedFile
 from batch.storage.shared_folder import SharedFolder, fresh_name
 
+FILES_PER_CHUNK = 500
+
+
+_FOLDER = "queue"
+
+
+def write_queue(shared: SharedFolder, files: Iterable[QueuedFile]) -> tuple[list[str], int]:
+    """Write the files of a segment; the names of the chunks, and how many files there are.
+
+    Raises:
+        OSError: the shared folder cannot be written.
+    """
+    names: list[str] = []
+    total, remaining = 0, iter(files)
+    while chunk := list(islice(remaining, FILES_PER_CHUNK)):
+        names.append(f"{_FOLDER}/{len(names):06d}.json")
+        shared.write(names[-1], json.dumps([_packed(file) for file in chunk]).encode("ascii"))
+        total += len(chunk)
+    return names, total
+
+
+def read_chunk(shared: SharedFolder, name: str) -> Iterator[QueuedFile]:
+    """The files of one chunk, in order.
+
+    Raises:
+        OSError: the chunk cannot be read here.
+    """
+    for path, size, mtime_ns, attempts, known in json.loads(shared.read(name)):
+        yield QueuedFile(ImageLocation(path, size, mtime_ns, attempts), tuple(known))
+
+
+def _packed(file: QueuedFile) -> tuple[str, int, int, int, tuple[str, ...]]:
+    """As JSON keeps it: surrogate escapes in a path survive, as escapes in ASCII."""
+    where = file.location
+    return where.path, where.size, where.mtime_ns, where.attempts, file.known
+
+
 MOST_CHUNKS = 512
-_FOLDER = "listing"
+
+
+_LISTING_FOLDER = "listing"
 
 
 def write_folders(shared: SharedFolder, folders: Sequence[str]) -> list[str]:
@@ -28,7 +67,7 @@ def write_folders(shared: SharedFolder, folders: Sequence[str]) -> list[str]:
     size, waiting = math.ceil(len(folders) / MOST_CHUNKS), iter(folders)
     names: list[str] = []
     while chunk := list(islice(waiting, size)):
-        names.append(f"{_FOLDER}/{len(names):04d}-folders.json")
+        names.append(f"{_LISTING_FOLDER}/{len(names):04d}-folders.json")
         shared.write(names[-1], json.dumps(chunk).encode("ascii"))
     return names
 
@@ -43,7 +82,7 @@ def list_chunk(archive: ArchiveStorage, shared: SharedFolder, chunk: str) -> tup
         [(one.path, one.size, one.mtime_ns) for one in archive.list_files(folder)]
         for folder in json.loads(shared.read(chunk))
     ]
-    name = f"{_FOLDER}/files-{fresh_name()}.json"
+    name = f"{_LISTING_FOLDER}/files-{fresh_name()}.json"
     shared.write(name, json.dumps(found).encode("ascii"))
     return chunk, name
 
