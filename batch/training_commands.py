@@ -61,9 +61,9 @@ def _train(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 
 def _evaluate(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.training.evaluate import evaluate_predictions
-    from batch.training.evaluation_outputs import STDOUT, Outputs, json_text
-    from batch.training.evaluation_text import evaluation_text
+    from batch.evaluation.evaluate import evaluate_predictions
+    from batch.evaluation.outputs import STDOUT, Outputs, json_text
+    from batch.evaluation.report_text import evaluation_text
 
     predictions = whole_path("PREDICTIONS", options.predictions)
     labels = whole_path("--labels", options.labels)

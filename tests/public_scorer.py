@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from batch.training.isic_format import FORMATS, code_of, isic_csv
+from batch.evaluation.isic_format import FORMATS, code_of, isic_csv
 
 FILE = Path(__file__).parent / "training" / "public_scores.json"
 

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from batch.core.errors import UsageError
+from batch.evaluation.measures import auc_interval, melanoma_auc, ranking_measures
 from batch.model.artifact import find_artifact, open_model
 from batch.model.classifier import KerasClassifier
 from batch.training.answers import answer
 from batch.training.datasets import Dataset
 from batch.training.fit import prepare_data
-from batch.training.measures import auc_interval, melanoma_auc, ranking_measures
 from batch.training.recipes import DERMOSCOPY_CLASSES, RECIPES
 from batch.training.shortcuts import at_sharpness, covered, lesion_mask
 from batch.training.siblings import HELD_OUT

@@ -10,6 +10,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+from batch.evaluation.labelled import read_labelled
 from batch.model.artifact import ModelArtifact, find_artifact, verify_artifact
 from batch.model.classifier import KerasClassifier
 from batch.model.golden import GOLDEN_FOLDER
@@ -24,7 +25,6 @@ from batch.storage.files import new_folder
 from batch.training.calibration import Wanted, calibrated, check_counts, check_targets
 from batch.training.calibration_card import CARD_FILE, calibrated_card
 from batch.training.golden_cases import rescore_golden
-from batch.training.labelled import read_labelled
 
 
 def calibrate(model: str, predictions: Path, wanted: Wanted, output: Path) -> ModelArtifact:

@@ -12,13 +12,10 @@ import numpy as np
 from batch import __version__
 from batch.core.errors import UsageError
 from batch.core.records import OperatingPoint
-from batch.model.manifest import ModelManifest
-from batch.training import operating_point
-from batch.training.calibration_caution import caution
-from batch.training.labelled import Labelled
-from batch.training.licences import licence_of
-from batch.training.measures import auc_interval, calibration_error, melanoma_auc
-from batch.training.temperature import (
+from batch.evaluation import thresholds
+from batch.evaluation.labelled import Labelled
+from batch.evaluation.measures import auc_interval, calibration_error, melanoma_auc
+from batch.evaluation.thresholds import (
     BOUND,
     alerts_per_thousand,
     brier_score,
@@ -26,6 +23,9 @@ from batch.training.temperature import (
     negative_log_likelihood,
     rescaled,
 )
+from batch.model.manifest import ModelManifest
+from batch.training.calibration_caution import caution
+from batch.training.licences import licence_of
 
 FEWEST = 20
 """Of melanomas, and of others. Of 20 all caught, the 95 % interval still begins at 0.83."""
@@ -81,7 +81,7 @@ def check_counts(labelled: Labelled) -> None:
     if melanomas < FEWEST or others < FEWEST:
         raise UsageError(
             f"--labels: {melanomas} melanomas and {others} others have a score; needed: {FEWEST} "
-            f"of each, and {operating_point.PROVISIONAL_BELOW} melanomas for figures that are not "
+            f"of each, and {thresholds.PROVISIONAL_BELOW} melanomas for figures that are not "
             "provisional. Label more images."
         )
 
@@ -193,9 +193,9 @@ def choose_point(
     where = f"{wanted.labels.name}{f', split {wanted.split}' if wanted.split else ''}"
     melanomas = int(is_melanoma.sum())
     text = f"{where}: {melanomas} melanomas and {len(scores) - melanomas} others, which chose it"
-    point = operating_point.choose(is_melanoma, scores, manifest.model_sha256, text, target)
+    point = thresholds.choose(is_melanoma, scores, manifest.model_sha256, text, target)
     threshold = point.threshold * (1 - ROUNDING)
-    rates = operating_point.sensitivity_and_specificity(is_melanoma, scores, threshold)
+    rates = thresholds.sensitivity_and_specificity(is_melanoma, scores, threshold)
     return dataclasses.replace(
         point,
         threshold=threshold,

@@ -17,7 +17,8 @@ import pandas as pd
 
 from batch.archive.reader import read_image
 from batch.core.errors import UsageError
-from batch.training.labels import HAM_TO_CODE, Label, resolve
+from batch.evaluation.isic_format import HAM_TO_CODE
+from batch.training.labels import Label, resolve
 
 HAM10000 = ("ham10000/HAM10000_metadata.csv", "image_id", "dx")
 ISIC2017 = ("isic2017/metadata.csv", "image", "diagnosis")

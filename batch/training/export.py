@@ -18,6 +18,7 @@ import pandas as pd
 
 from batch import __version__
 from batch.core.records import OperatingPoint
+from batch.evaluation import thresholds
 from batch.images.preprocess import CHANNELS, HEIGHT, PREPROCESSING_VERSION, RESIZE_RULE, WIDTH
 from batch.model.artifact import ModelArtifact, verify_artifact
 from batch.model.classifier import KerasClassifier, load_model
@@ -33,7 +34,6 @@ from batch.model.manifest import (
     write_manifest,
 )
 from batch.review.reference import REFERENCE
-from batch.training import operating_point
 from batch.training.datasets import Dataset
 from batch.training.figures import caution, measure, own_sets, with_scores
 from batch.training.fit import Fitted
@@ -77,7 +77,7 @@ def judge(
     classifier = KerasClassifier(load_model(path), manifest)
     rows = with_scores(fitted.dataset, classifier)
     validation = dict(own_sets(rows, fitted.recipe))["validation"]
-    point = operating_point.choose(
+    point = thresholds.choose(
         (validation["label"] == fitted.recipe.melanoma_class).to_numpy(),
         validation["melanoma_score"].to_numpy(),
         digest,

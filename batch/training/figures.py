@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from batch.core.records import OperatingPoint
+from batch.evaluation.evaluate import class_measures, melanoma_measures
 from batch.model.classifier import KerasClassifier
 from batch.training import datasets
 from batch.training.datasets import Dataset
-from batch.training.evaluate import class_measures, melanoma_measures
 from batch.training.fit import Fitted
 from batch.training.recipes import Recipe
 from batch.training.siblings import HELD_OUT

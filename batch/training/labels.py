@@ -10,20 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# What a diagnosis of the authoritative tables can be called among the nine folders.
-CODE_TO_CLASSES: dict[str, tuple[str, ...]] = {
-    "MEL": ("melanoma",),
-    "NV": ("nevus",),
-    "BCC": ("basal cell carcinoma",),
-    "AK": ("actinic keratosis",),
-    "BKL": ("pigmented benign keratosis", "seborrheic keratosis"),
-    "DF": ("dermatofibroma",),
-    "VASC": ("vascular lesion",),
-    "SCC": ("squamous cell carcinoma",),
-}
-HAM_TO_CODE = {
-    "mel": "MEL", "nv": "NV", "bcc": "BCC", "akiec": "AK", "bkl": "BKL", "df": "DF", "vasc": "VASC",
-}  # fmt: skip
+from batch.evaluation.isic_format import CODE_TO_CLASSES
 
 MIN_LISTED_FOR_INFERENCE = 20
 """A disputed pair of folders is settled for unlisted images when at least this many listed images

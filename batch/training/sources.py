@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from batch.evaluation.isic_format import CODE_TO_CLASSES, HAM_TO_CODE
 from batch.training import datasets
 from batch.training.datasets import Dataset
-from batch.training.labels import CODE_TO_CLASSES, HAM_TO_CODE
 
 DIAGNOSES = {
     "MEL": "melanoma",

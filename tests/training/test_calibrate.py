@@ -18,6 +18,15 @@ from batch.cli import main
 from batch.core.errors import ExitCode, UsageError
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
+from batch.evaluation.labelled import Labelled
+from batch.evaluation.thresholds import (
+    BOUND,
+    alerts_per_thousand,
+    brier_score,
+    fit_factor,
+    negative_log_likelihood,
+    rescaled,
+)
 from batch.model.manifest import read_manifest, scoring_fingerprint, write_manifest
 from batch.training.calibration import (
     FEWEST,
@@ -26,15 +35,6 @@ from batch.training.calibration import (
     check_targets,
     choose_point,
     next_version,
-)
-from batch.training.labelled import Labelled
-from batch.training.temperature import (
-    BOUND,
-    alerts_per_thousand,
-    brier_score,
-    fit_factor,
-    negative_log_likelihood,
-    rescaled,
 )
 from tests.support import REPOSITORY
 from tests.training.test_extra import run

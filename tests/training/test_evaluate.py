@@ -12,14 +12,14 @@ from batch.arguments import parser
 from batch.cli import main
 from batch.core.errors import ExitCode, FailureReason, Stage, UsageError
 from batch.core.records import Prediction, Unscored
+from batch.evaluation.evaluate import evaluate_predictions
+from batch.evaluation.isic_format import DEFAULT_FORMAT, FORMATS
+from batch.evaluation.measures import MIN_SENSITIVITY
+from batch.evaluation.report_text import evaluation_text
+from batch.evaluation.subgroups import MIN_CELL
 from batch.model.artifact import find_artifact
 from batch.model.manifest import write_manifest
 from batch.reports import parquet, rows
-from batch.training.curves import MIN_SENSITIVITY
-from batch.training.evaluate import evaluate_predictions
-from batch.training.evaluation_text import evaluation_text
-from batch.training.isic_format import DEFAULT_FORMAT, FORMATS
-from batch.training.subgroups import MIN_CELL
 from tests.support import FACTS, prediction, record
 
 SCORES = {"m1": 0.9, "m2": 0.2, "n1": 0.6, "n2": 0.1}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from batch.core.errors import UsageError
-from batch.training.isic_format import FORMATS, code_of, codes_of, isic_csv
+from batch.evaluation.isic_format import FORMATS, code_of, codes_of, isic_csv
 from batch.training.recipes import ISIC9_CLASSES
 from tests.public_scorer import EIGHT, NINE
 

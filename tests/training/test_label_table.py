@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batch.core.errors import UsageError
-from batch.training.label_table import FOUND, in_words_of, read_labels, readings
-from batch.training.label_words import Vocabulary
+from batch.evaluation.label_table import FOUND, in_words_of, read_labels, readings
+from batch.evaluation.label_words import Vocabulary
 
 EXPECTED = [("m1", "melanoma"), ("n1", "nevus")]
 VOCABULARY = Vocabulary.of(("melanoma", "nevus"), "melanoma")

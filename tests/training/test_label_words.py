@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batch.core.errors import UsageError
-from batch.training.diagnosis_words import NOT_MELANOMA
-from batch.training.label_words import Vocabulary, read_labels_as
+from batch.evaluation.diagnosis_words import NOT_MELANOMA
+from batch.evaluation.label_words import Vocabulary, read_labels_as
 from batch.training.recipes import DERMOSCOPY_CLASSES, ISIC9_CLASSES
 
 EIGHT = Vocabulary.of(DERMOSCOPY_CLASSES, "melanoma")

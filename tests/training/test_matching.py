@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.training.label_keys import as_in_night, key_column, with_key
-from batch.training.matching import match, same_bytes
+from batch.evaluation.matching import as_in_night, key_column, match, same_bytes, with_key
 
 
 def labels_of(*rows):

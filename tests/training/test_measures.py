@@ -21,8 +21,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from batch.training import curves, measures
-from batch.training.measures import (
+from batch.evaluation import measures
+from batch.evaluation.measures import (
     at_threshold,
     auc_interval,
     bootstrap,
@@ -70,13 +70,13 @@ def test_auc_is_the_share_of_pairs_in_the_right_order(cases):
 @given(BOTH)
 def test_weighted_measures_are_scikit_learns(cases):
     is_melanoma, scores, weights = arrays(cases)
-    curve = curves.curves(is_melanoma, scores)(weights)
+    curve = measures.curves(is_melanoma, scores)(weights)
     expected = roc_auc_score(is_melanoma, scores, sample_weight=weights)
-    assert curves.auc(curve) == pytest.approx(expected)
+    assert measures.auc(curve) == pytest.approx(expected)
     expected = average_precision_score(is_melanoma, scores, sample_weight=weights)
-    assert curves.average_precision(curve) == pytest.approx(expected)
+    assert measures.average_precision(curve) == pytest.approx(expected)
     expected = challenge_2024(is_melanoma, scores, weights)
-    assert curves.partial_auc(curve) == pytest.approx(expected)
+    assert measures.partial_auc(curve) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_sensitivity_at_a_specificity_is_the_best_threshold_found_by_trying_all(
         alert = scores >= threshold
         if np.sum(~alert & ~is_melanoma) * 5 >= 4 * np.sum(~is_melanoma):
             tried.append(np.sum(alert & is_melanoma) / np.sum(is_melanoma))
-    curve = curves.curves(is_melanoma, scores)(np.ones(len(scores)))
-    assert curves.sensitivity_at_specificity(curve)[0] == pytest.approx(max(tried))
+    curve = measures.curves(is_melanoma, scores)(np.ones(len(scores)))
+    assert measures.sensitivity_at_specificity(curve)[0] == pytest.approx(max(tried))
 
 
 @pytest.mark.parametrize(
@@ -300,8 +300,8 @@ def test_the_partial_auc_is_the_public_scorers_above_its_base(name, code):
     """Theirs of 2018 goes down to the axis; that of the 2024 challenge ends at 0.8."""
     case = PUBLIC["cases"][name]
     positive, scores = np.array(case["codes"]) == code, columns(case)[code]
-    curve = curves.curves(positive, scores)(np.ones(len(scores)))
-    ours = curves.partial_auc(curve)
+    curve = measures.curves(positive, scores)(np.ones(len(scores)))
+    ours = measures.partial_auc(curve)
     theirs = case["per_category"][code]["auc_sens_80"]
     assert ours + 0.8 * (1 - false_alarms_at(0.8, curve)) == pytest.approx(theirs, abs=1e-12)
     assert ours == pytest.approx(challenge_2024(positive, scores), abs=1e-12)

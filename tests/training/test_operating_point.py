@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.training.operating_point import (
+from batch.evaluation.thresholds import (
     PROVISIONAL_BELOW,
     choose,
     choose_threshold,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batch.training.subgroups import (
+from batch.evaluation.subgroups import (
     NOT_STATED,
     age_band,
     by_subgroup,

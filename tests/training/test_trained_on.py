@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from batch.core.errors import UsageError
-from batch.training.trained_on import OwnImages, named_as_trained, own_images, trained_on
+from batch.evaluation.trained_on import OwnImages, named_as_trained, own_images, trained_on
 
 
 @pytest.mark.parametrize(

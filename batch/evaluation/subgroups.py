@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batch.training.measures import at_threshold, auc_interval, melanoma_auc
+from batch.evaluation.measures import at_threshold, auc_interval, melanoma_auc
 
 MIN_CELL = 10
 NOT_STATED = "not stated"

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from batch.core.errors import UsageError
-from batch.training.diagnosis_words import (
+from batch.evaluation.diagnosis_words import (
     BENIGN,
     COARSE,
     CODES,

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 from scipy.stats import binomtest
 
 from batch.core.records import OperatingPoint
 
 TARGET_SENSITIVITY = 0.95
+
+
 PROVISIONAL_BELOW = 100
 """Melanomas. With fewer, the 95 % interval of a sensitivity of 0.95 is wider than 0.09."""
 
@@ -82,3 +86,76 @@ def choose(
         model_sha256=model_sha256,
         provisional=melanomas < PROVISIONAL_BELOW,
     )
+
+
+BOUND = 20.0
+"""The search runs from 1/20 to 20. A fit at a bound says that no temperature fits at all."""
+
+
+_TINY = float(np.finfo(np.float32).tiny)
+"""A score of zero counts as the least that a model in float32 can tell from it."""
+
+
+def rescaled(scores: np.ndarray, factor: float) -> np.ndarray:
+    """Scores as the job gives them once the temperature is `factor` times what it was.
+
+    Args:
+        scores: (N, K) float, rows adding up to 1. factor: positive; 1 changes nothing.
+
+    Returns:
+        (N, K) float64, rows adding up to 1. A score of exactly 0 stays 0, as it does in the job.
+    """
+    with np.errstate(divide="ignore"):
+        logits = np.log(np.asarray(scores, np.float64)) / factor
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def fit_factor(scores: np.ndarray, truth: np.ndarray) -> float | None:
+    """The factor between 1/20 and 20 with the least negative log-likelihood of the true class.
+
+    The loss is convex in 1/factor, so there is one minimum and a bounded search (Brent's, to 1e-6
+    of the logarithm) finds the same one every time.
+
+    Args:
+        scores: (N, K) float. truth: (N,) int, index of each image's true class.
+
+    Returns:
+        None where the loss only falls toward a bound: classes without error, or no better
+        than chance.
+    """
+    logs = np.log(np.maximum(np.asarray(scores, np.float64), _TINY))
+    rows = np.arange(len(truth))
+
+    def loss(log_factor: float) -> float:
+        logits = logs * math.exp(-log_factor)
+        return float(np.mean(logsumexp(logits, axis=1) - logits[rows, truth]))
+
+    bound = math.log(BOUND)
+    found = minimize_scalar(loss, bounds=(-bound, bound), method="bounded", options={"xatol": 1e-6})
+    return None if abs(found.x) > bound - 1e-3 else math.exp(float(found.x))
+
+
+def negative_log_likelihood(scores: np.ndarray, truth: np.ndarray) -> float:
+    """Mean over images of minus the logarithm of the true class's score.
+
+    Args:
+        scores: (N, K) float. truth: (N,) int, index of the true class.
+    """
+    true_scores = scores[np.arange(len(truth)), truth]
+    return float(-np.mean(np.log(np.maximum(true_scores, _TINY))))
+
+
+def brier_score(is_melanoma: np.ndarray, scores: np.ndarray) -> float:
+    """Mean squared difference of melanoma score, (N,), and truth, (N,) bool; 0 is perfect."""
+    return float(np.mean((scores - is_melanoma) ** 2))
+
+
+def alerts_per_thousand(prevalence: float, sensitivity: float, specificity: float) -> float:
+    """Alerts to expect among 1,000 images.
+
+    Args:
+        prevalence: share of melanomas among them, 0..1, whatever it was where the rates were
+            measured.
+    """
+    return 1000 * (prevalence * sensitivity + (1 - prevalence) * (1 - specificity))

@@ -9,21 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-from batch.model.artifact import find_artifact
-from batch.training.diagnosis_words import NOT_MELANOMA
-from batch.training.evaluation_checks import (
+from batch.evaluation.diagnosis_words import NOT_MELANOMA
+from batch.evaluation.inputs import (
     MODEL_COLUMNS,
     caution_of,
     check_both,
     check_model,
     melanoma_class_of,
     operating_points,
+    read_night,
 )
-from batch.training.evaluation_inputs import read_night
-from batch.training.isic_format import isic_csv
-from batch.training.label_table import in_words_of, read_labels, readings
-from batch.training.label_words import Vocabulary
-from batch.training.matching import (
+from batch.evaluation.isic_format import isic_csv
+from batch.evaluation.label_table import in_words_of, read_labels, readings
+from batch.evaluation.label_words import Vocabulary
+from batch.evaluation.matching import (
     Matched,
     labelled_predictions,
     lesion_groups,
@@ -31,15 +30,16 @@ from batch.training.matching import (
     match,
     same_bytes,
 )
-from batch.training.measures import (
+from batch.evaluation.measures import (
     at_threshold,
     class_measures,
     confusion,
     melanoma_measures,
     ranking_measures,
 )
-from batch.training.subgroups import MIN_CELL, by_subgroup, subgroup_values
-from batch.training.trained_on import own_images_at_hand, trained_on
+from batch.evaluation.subgroups import MIN_CELL, by_subgroup, subgroup_values
+from batch.evaluation.trained_on import own_images_at_hand, trained_on
+from batch.model.artifact import find_artifact
 
 # the last two are for the training, which measures with the same functions
 __all__ = ["Evaluation", "evaluate_predictions", "class_measures", "melanoma_measures"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batch.core.errors import UsageError
 from batch.core.location import whole_path
-from batch.training.evaluate import Evaluation
+from batch.evaluation.evaluate import Evaluation
 
 STDOUT = "-"
 

@@ -13,20 +13,46 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from batch.core.errors import UsageError
-from batch.training.labels import CODE_TO_CLASSES
+
+# What a diagnosis of the authoritative tables can be called among the nine folders.
+CODE_TO_CLASSES: dict[str, tuple[str, ...]] = {
+    "MEL": ("melanoma",),
+    "NV": ("nevus",),
+    "BCC": ("basal cell carcinoma",),
+    "AK": ("actinic keratosis",),
+    "BKL": ("pigmented benign keratosis", "seborrheic keratosis"),
+    "DF": ("dermatofibroma",),
+    "VASC": ("vascular lesion",),
+    "SCC": ("squamous cell carcinoma",),
+}
+
+
+HAM_TO_CODE = {
+    "mel": "MEL", "nv": "NV", "bcc": "BCC", "akiec": "AK", "bkl": "BKL", "df": "DF", "vasc": "VASC",
+}  # fmt: skip
+
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "2018": ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC"),
     "2019": ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC", "UNK"),
 }
+
+
 DEFAULT_FORMAT = "2019"
 
+
 _CODES = {name: code for code, names in CODE_TO_CLASSES.items() for name in names}
+
+
 _CODES |= {
     "benign keratosis": "BKL",
     "akiec": "AK",
 }  # as two of isic9's classes, and as in HAM10000
+
+
 _CODES |= {code.casefold(): code for code in CODE_TO_CLASSES}
+
+
 _IN_2018 = {"AK": "AKIEC", "SCC": "AKIEC"}
 
 

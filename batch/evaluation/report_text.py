@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from batch.training.curves import MIN_SENSITIVITY, MIN_SPECIFICITY
+from batch.evaluation.measures import MIN_SENSITIVITY, MIN_SPECIFICITY
 
 _INDENT = " " * 13
 _LABELS = {

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 
 from batch.core.errors import UsageError
+from batch.evaluation.inputs import check_both, read_night
+from batch.evaluation.label_table import FOUND, in_words_of, read_labels
+from batch.evaluation.label_words import Vocabulary
+from batch.evaluation.matching import labelled_predictions, lesion_groups, match
+from batch.evaluation.trained_on import named_as_trained, own_images
 from batch.model.artifact import ModelArtifact
 from batch.model.manifest import ModelManifest, scoring_fingerprint
-from batch.training.evaluation_checks import check_both
-from batch.training.evaluation_inputs import read_night
-from batch.training.label_table import FOUND, in_words_of, read_labels
-from batch.training.label_words import Vocabulary
-from batch.training.matching import labelled_predictions, lesion_groups, match
-from batch.training.trained_on import named_as_trained, own_images
 
 _REMEDY = "Score the archive with this model first, and calibrate from that night."
 

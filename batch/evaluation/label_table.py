@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from batch.core.errors import UsageError
-from batch.training.label_keys import KEYS, key_column
-from batch.training.label_words import Vocabulary, read_labels_as
-from batch.training.subgroups import LABEL_COLUMNS
+from batch.evaluation.label_words import Vocabulary, read_labels_as
+from batch.evaluation.matching import KEYS, key_column
+from batch.evaluation.subgroups import LABEL_COLUMNS
 
 FOUND = "label_found"
 """Column with the label as it stands in the file, beside `label` in the model's words."""
