@@ -9,10 +9,10 @@ from typing import Any
 from batch.core.errors import ExitCode
 from batch.core.records import FileState, OperatingPoint
 from batch.night import Night
-from batch.reports.identity import identity_lines
-from batch.reports.review_inputs import WORKLIST
 from batch.reports.review_said import marks_complaint, marks_lines
 from batch.reports.run_reader import printable, unusual_by
+from batch.review.identity import identity_lines
+from batch.review.inputs import WORKLIST
 
 
 def outcome_of(night: Night, max_unscored_rate: float) -> tuple[ExitCode, str]:

@@ -20,14 +20,14 @@ from batch.model.classifier import Classifier
 from batch.reports.access import hold
 from batch.reports.counting import count_night
 from batch.reports.gathering import Done, gather_night
-from batch.reports.identity import settle_identity
 from batch.reports.ledger import Counts, check_balance, equation
 from batch.reports.local import LocalReports, Staging
 from batch.reports.memory import Memory, remember
-from batch.reports.morning import NightPlace, Pictures, morning
 from batch.reports.plan import Plan, check_not_shrunk, make_plan
 from batch.reports.rows import segment_facts
 from batch.reports.run_json import Stopwatch, by_reason, finish, run_json
+from batch.review.identity import settle_identity
+from batch.review.make_review import NightPlace, Pictures, morning
 from batch.runtime import signals
 from batch.runtime.logs import places
 from batch.runtime.process import permanent

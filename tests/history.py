@@ -28,10 +28,10 @@ from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import check_balance
 from batch.reports.local import LocalReports
 from batch.reports.memory import remember
-from batch.reports.morning import NightPlace, morning
 from batch.reports.plan import make_plan
 from batch.reports.rows import segment_facts
 from batch.reports.schema import SCHEMA_VERSION
+from batch.review.make_review import NightPlace, morning
 from tests.reports.nights import run_of
 from tests.support import FACTS, prediction
 

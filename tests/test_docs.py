@@ -16,8 +16,8 @@ from batch.images.embedded_profiles import IGNORED
 from batch.images.uniform import NEARLY_UNIFORM
 from batch.model.artifact import bundled_model_ids
 from batch.model.manifest import read_manifest
-from batch.review.contract import MARK_COLUMNS, Status, Tier
-from batch.review.wording import FLAGS
+from batch.review.worklist.contract import MARK_COLUMNS, Status, Tier
+from batch.review.worklist.lesions import FLAGS
 from tests.support import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ def test_a_page_that_could_not_be_made_is_not_named(words, capsys, monkeypatch):
     def fail(*_):
         raise RuntimeError
 
-    monkeypatch.setattr("batch.review.page.render", fail)
+    monkeypatch.setattr("batch.review.page.render.render", fail)
     assert main(words) == ExitCode.COMPLETE
     said = capsys.readouterr().out
     assert "Page  " not in said

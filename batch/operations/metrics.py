@@ -14,8 +14,8 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from batch.core.errors import FailureReason, PendingReason, UsageError
 from batch.core.records import FileState
-from batch.reports.identity import IDENTITY, told_changes
 from batch.reports.run_reader import RUNS, instant, latest_run, read_ledger, signed_number, words
+from batch.review.identity import IDENTITY, told_changes
 
 PREFIX = "melanoma_batch_"
 _MARKS = ("taken", "without_effect", "not_understood")

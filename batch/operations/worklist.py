@@ -22,11 +22,11 @@ from batch.core.location import ObjectUrl, Place, place, whole_path
 from batch.core.rules import Limits
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.classifier import Classifier
-from batch.reports.identity import identity_lines, settle_pattern
 from batch.reports.local import RUN_FILE, LocalReports
-from batch.reports.morning import NightPlace, Pictures, morning
-from batch.reports.review_inputs import WORKLIST, facts_of
 from batch.reports.review_said import marks_lines
+from batch.review.identity import identity_lines, settle_pattern
+from batch.review.inputs import WORKLIST, facts_of
+from batch.review.make_review import NightPlace, Pictures, morning
 from batch.storage.files import put_in_place, read_json
 
 FOLDER = "worklist"

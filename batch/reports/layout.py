@@ -17,8 +17,8 @@ NOT_READ = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 
 def is_mark_file(name: str) -> bool:
     """Whether a file of REPORTS is named as one with marks: `reviewed.csv`, `reviewed (1).csv`."""
-    return name.lower().startswith("reviewed") and _ending(name) in (*READ, *NOT_READ)
+    return name.lower().startswith("reviewed") and file_ending(name) in (*READ, *NOT_READ)
 
 
-def _ending(name: str) -> str:
+def file_ending(name: str) -> str:
     return PurePath(name).suffix.lower()

@@ -33,7 +33,7 @@ from batch.model.manifest import (
     read_manifest,
     write_manifest,
 )
-from batch.review.reference import REFERENCE
+from batch.review.monitoring.reference import REFERENCE
 from batch.training.datasets import Dataset
 from batch.training.figures import caution, measure, own_sets, with_scores
 from batch.training.fit import Fitted

@@ -9,9 +9,8 @@ import pandas as pd
 
 from batch.images.preprocess import mean_colour
 from batch.model.manifest import ModelManifest, scoring_fingerprint
-from batch.review.figures import NightFigures, histogram_of
-from batch.review.quantities import QUANTITIES, values
-from batch.review.reference import provenance_entry
+from batch.review.monitoring.figures import QUANTITIES, NightFigures, histogram_of, values
+from batch.review.monitoring.reference import provenance_entry
 
 JUDGING = ("validation", "test")
 """Scores of images that the weights were fitted to are too sure of themselves."""

@@ -80,7 +80,7 @@ def test_the_review_page_is_drawn_from_the_wheel(site, tmp_path):
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines() == [str(site / "batch/review/page.py"), "<!DOCTYPE html>"]
+    assert run.stdout.splitlines() == [str(site / "batch/review/page/render.py"), "<!DOCTYPE html>"]
 
 
 def test_the_job_runs_from_the_wheel(site, tmp_path):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from batch.cli import main
 from batch.core.errors import ExitCode
-from batch.reports.review_inputs import WORKLIST
+from batch.review.inputs import WORKLIST
 from tests.small_model import SCORE
 
 PATTERN = r"^(?P<patient>[^/]+)/(?P<lesion>[^/]+)/"

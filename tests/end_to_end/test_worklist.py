@@ -23,7 +23,7 @@ from batch.core.errors import ExitCode
 from batch.job_arguments import DEFAULT_MODEL
 from batch.model.artifact import find_artifact
 from batch.model.manifest import read_manifest, write_manifest
-from batch.reports.review_inputs import WORKLIST
+from batch.review.inputs import WORKLIST
 
 PATTERN = r"^photographs/lesion-(?P<lesion>\d+)"
 
@@ -263,7 +263,7 @@ def test_pictures_and_explanations_are_made_anew_from_the_archive(after, story):
     words = ("--thumbnails", "--archive", str(after.archive), "--explain", "1")
     assert after.rebuild(*words, "--model", str(story.root / "model-2.0.0")) == ExitCode.COMPLETE
     page = (after.reports / "worklist" / f"{WORKLIST}.html").read_text()
-    assert page.count("data:image/jpeg") > 1
+    assert render.count("data:image/jpeg") > 1
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_without_a_night_there_is_no_list(tmp_path, capsys):
 
 
 def test_a_page_that_fails_loses_no_night_and_no_earlier_list(after, monkeypatch, capsys):
-    from batch.review import page
+    from batch.review.page import render
 
     assert after.rebuild() == ExitCode.COMPLETE
     before = files_of(after.reports / "worklist")
@@ -300,7 +300,7 @@ def test_a_page_that_fails_loses_no_night_and_no_earlier_list(after, monkeypatch
     def fail(*_):
         raise ValueError("Jane^Doe")
 
-    monkeypatch.setattr(page, "render", fail)
+    monkeypatch.setattr(render, "render", fail)
     assert after.rebuild() == ExitCode.FAILURE
     assert files_of(after.reports / "worklist") == before
     run = after.score(DEFAULT_MODEL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batch.core.config import ReviewOptions
 from batch.reports.access import open_reports
-from batch.reports.morning import mark_files
+from batch.review.make_review import mark_files
 from batch.storage.object_store import ObjectStore
 
 THERE = {

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from batch.core.config import ReviewOptions
-from batch.reports.identity import (
+from batch.reports.local import LocalReports
+from batch.review.identity import (
     Identity,
     identity_lines,
     identity_of,
@@ -17,9 +18,8 @@ from batch.reports.identity import (
     settle_pattern,
     told_changes,
 )
-from batch.reports.local import LocalReports
-from batch.reports.review_inputs import facts_of
-from batch.review.page import render
+from batch.review.inputs import facts_of
+from batch.review.page.render import render
 from tests.reports.nights import at, facts, image, published, run_of
 from tests.review import sample
 

@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 from batch.core.records import Canary
-from batch.reports.earlier_nights import earlier_nights, is_earlier
 from batch.reports.local import LocalReports
-from batch.reports.night_review import measured, review_night
+from batch.review.inputs import earlier_nights, is_earlier
+from batch.review.make_review import measured, review_night
 from tests.reports.nights import at, facts, image, published
 
 COUNT = 60

@@ -12,13 +12,13 @@ import pytest
 from batch.core.rules import lesion_pattern
 from batch.reports.local import LocalReports
 from batch.reports.parquet import schema
-from batch.reports.review_inputs import WORKLIST, read_remembered
-from batch.reports.review_outputs import as_csv, for_page, table_files
 from batch.reports.schema import TABLES
-from batch.review.contract import LESION_COLUMNS
-from batch.review.frames import records
-from batch.review.marks import parse_csv
-from batch.review.page_rows import page_data
+from batch.review.inputs import WORKLIST, read_remembered
+from batch.review.outputs import as_csv, for_page, table_files
+from batch.review.page.content import page_data
+from batch.review.worklist.contract import LESION_COLUMNS
+from batch.review.worklist.frames import records
+from batch.review.worklist.marks import parse_csv
 from tests.review.lists import Mornings, image, mark, standings, unreadable
 
 HOSTILE = (

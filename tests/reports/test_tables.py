@@ -12,9 +12,9 @@ import pytest
 from batch.core.errors import SchemaMismatch
 from batch.core.records import FileOutcome, FileState, ImageLocation, Unscored, alert_for
 from batch.reports import parquet, rows
-from batch.reports.review_outputs import worklist_row
 from batch.reports.schema import TABLES, contract
-from batch.review.frames import records
+from batch.review.outputs import worklist_row
+from batch.review.worklist.frames import records
 from tests.review.lists import Mornings, image
 from tests.support import FACTS, POINT, REPOSITORY, prediction
 

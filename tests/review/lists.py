@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 
 from batch.core.records import KEPT_ATTRIBUTES
-from batch.review.contract import ReviewFacts, ReviewWorklist
-from batch.review.frames import records
-from batch.review.lesion_images import EarlierScore
-from batch.review.marks import Mark, Marks
-from batch.review.remembered import Remembered
-from batch.review.tiers import near_from
-from batch.review.worklist import DETAIL_COLUMNS, GROUPING_COLUMNS, Tonight, build
+from batch.review.worklist.build import DETAIL_COLUMNS, GROUPING_COLUMNS, Tonight, build_worklist
+from batch.review.worklist.contract import ReviewFacts, ReviewWorklist
+from batch.review.worklist.frames import records
+from batch.review.worklist.lesion_images import EarlierScore
+from batch.review.worklist.marks import Mark, Marks
+from batch.review.worklist.previous_list import Remembered
+from batch.review.worklist.tiers import near_from
 from tests.support import POINT
 
 FIRST = datetime(2026, 11, 1, 2, tzinfo=UTC)
@@ -108,7 +108,7 @@ class Mornings:
             {},
             facts,
         )
-        worklist = build(tonight, before, Marks(tuple(marks)), self, self.pattern)
+        worklist = build_worklist(tonight, before, Marks(tuple(marks)), self, self.pattern)
         if not again:
             self.previous = before
             self.scores += [row for row in rows if row["run_id"] == run_id]

@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from batch.review import page
-from batch.review.thumbnails import PAGE_BYTES, SIDE
+from batch.review.page import render
+from batch.review.page.pictures import PAGE_BYTES, SIDE
 from tests.review import sample
 from tests.review.browser.chromium import NoBrowser, start
 from tests.review.browser.opened import OpenedPage
@@ -92,7 +92,7 @@ def main() -> int:
             for lesions in LESIONS:
                 worklist = sample.worklist(lesions)
                 for drawn in ({}, pictures(worklist)):
-                    file.write_text(page.render(worklist, None, drawn), encoding="utf-8")
+                    file.write_text(render.render(worklist, None, drawn), encoding="utf-8")
                     what = f"{lesions} lesions, {len(worklist.images)} images"
                     size = file.stat().st_size / 1e6
                     print(f"{what}, {len(drawn)} pictures: {size:.2f} MB")

@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from batch.demo.lesions import lesion_image
-from batch.review.contract import (
+from batch.review.worklist.contract import (
     CHANGE_COLUMNS,
     IMAGE_COLUMNS,
     LESION_COLUMNS,

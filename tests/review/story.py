@@ -26,7 +26,7 @@ from unittest import mock
 import pandas as pd
 
 from batch import cli, score_command
-from batch.reports.review_inputs import WORKLIST
+from batch.review.inputs import WORKLIST
 from tests.review.expected import Expected
 
 PATTERN = r"^(?P<patient>[^/]+)/(?P<lesion>[^/]+)/"

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.core.rules import lesion_pattern
-from batch.review.frames import records
-from batch.review.remembered import Remembered
+from batch.review.worklist.frames import records
+from batch.review.worklist.previous_list import Remembered
 from tests.review.lists import (
     Mornings,
     image,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.review.charts import Series, bars, escaped, histogram, time_line
+from batch.review.monitoring.charts import Series, bars, escaped, histogram, time_line
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [

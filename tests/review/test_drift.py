@@ -8,8 +8,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from batch.review import drift
-from batch.review.drift import BINS, MIN_IMAGES, Level, compare_bins, compare_categories, psi
+from batch.review.monitoring import drift
+from batch.review.monitoring.drift import (
+    BINS,
+    MIN_IMAGES,
+    Level,
+    compare_bins,
+    compare_categories,
+    psi,
+)
 
 MANY = 10**9
 

@@ -9,14 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.review.figures import NightFigures, figures_from_json, figures_of, histogram_of, together
-from batch.review.quantities import (
+from batch.review.monitoring.figures import (
     DEVICE,
     MAX_DEVICE_NAME,
     MAX_DEVICES,
     OTHER_DEVICES,
     QUANTITIES,
+    NightFigures,
     device,
+    figures_from_json,
+    figures_of,
+    histogram_of,
+    together,
     values,
 )
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from batch.core.errors import UsageError
 from batch.core.rules import PATTERN_MOST, lesion_pattern
-from batch.review import keys
-from batch.review.frames import records
-from batch.review.grouping import Bearers, group_images, group_unscored
+from batch.review.worklist import grouping
+from batch.review.worklist.frames import records
+from batch.review.worklist.grouping import Bearers, group_images, group_unscored
 from tests.review.lists import image, unreadable
 
 PATTERN = lesion_pattern(r"^(?P<patient>[^/]+)/(?P<lesion>[^/_]+)_")
@@ -159,14 +159,14 @@ def one_by_one(rows, pattern):
     """Lesion and patient of each row, and whether its tracking UID is shared, row by row."""
     found, bearers = [], {}
     for row in rows:
-        lesion_in_path, patient_in_path = keys.by_path(pattern)(row["path"])
+        lesion_in_path, patient_in_path = grouping.by_path(pattern)(row["path"])
         patient = (
-            row["patient_pseudonym"] or keys.by_id(row["issuer_of_patient_id"], row["patient_id"])
+            row["patient_pseudonym"] or grouping.by_id(row["issuer_of_patient_id"], row["patient_id"])
             or patient_in_path
         )  # fmt: skip
         named = row["lesion_id"]
-        tracked = keys.tracking(named, patient or row["study_instance_uid"]) if named else None
-        key = tracked or (None if named else lesion_in_path) or keys.own(row["image_id"])
+        tracked = grouping.tracking(named, patient or row["study_instance_uid"]) if named else None
+        key = tracked or (None if named else lesion_in_path) or grouping.own(row["image_id"])
         found.append((key, patient))
         if tracked is not None and tracked == named and patient:
             bearers.setdefault(named, set()).add(patient)
@@ -175,7 +175,7 @@ def one_by_one(rows, pattern):
         for row, (key, _) in zip(rows, found, strict=True)
     ]
     return [
-        (keys.kept_apart(key, patient) if is_shared else key, patient, is_shared)
+        (grouping.kept_apart(key, patient) if is_shared else key, patient, is_shared)
         for (key, patient), is_shared in zip(found, shared, strict=True)
     ]
 

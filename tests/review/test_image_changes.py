@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batch.core.rules import lesion_pattern
-from batch.review.frames import records
+from batch.review.worklist.frames import records
 from tests.review.lists import Mornings, image, lesion, mark, standings, unreadable
 
 KEY = "PATTERN:l1"

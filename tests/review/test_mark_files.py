@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.reports.layout import is_mark_file
-from batch.review.marks import Mark, Marks, parse_csv, read_marks
+from batch.review.worklist.marks import Mark, Marks, parse_csv, read_marks
 
 COLUMNS = "lesion_key,image_id,decision,reviewer,reviewed_at,score,image_count"
 HEAD = COLUMNS.replace(",", ";")

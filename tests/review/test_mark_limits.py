@@ -6,8 +6,8 @@ from datetime import datetime, time, timedelta
 
 import pytest
 
-from batch.review.mark_limits import remembered_until, without_future
-from batch.review.marks import Marks, parse_csv
+from batch.review.worklist.mark_limits import remembered_until, without_future
+from batch.review.worklist.marks import Marks, parse_csv
 from tests.review.lists import mark, night_start
 
 UNTIL, NOW = night_start(3), night_start(3) + timedelta(hours=3)

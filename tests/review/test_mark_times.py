@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.review.mark_times import NO_TIME, TWO_WAYS, instant, orders
+from batch.review.worklist.mark_times import NO_TIME, TWO_WAYS, instant, orders
 
 AT = "2026-11-25T07:30:00+00:00"
 DAY = "2026-11-25T22:59:59.999999+00:00"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.core.text import from_spreadsheet, spreadsheet_safe
-from batch.review.marks import Mark, newest, parse_csv, read_marks
+from batch.review.worklist.marks import Mark, newest, parse_csv, read_marks
 from tests.review.lists import mark
 
 HEAD = "lesion_key,image_id,decision,reviewer,reviewed_at,score,image_count\n"

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from batch.core.records import Canary
-from batch.review.comparisons import LAST_NIGHTS, MODEL_REFERENCE
-from batch.review.drift import Level
-from batch.review.figures import NightFigures, figures_of
-from batch.review.night_report import build, canary_from_json
-from batch.review.nights import night_record
-from batch.review.reference import (
+from batch.review.monitoring.charts import checked_svg
+from batch.review.monitoring.comparisons import LAST_NIGHTS, MODEL_REFERENCE
+from batch.review.monitoring.drift import Level
+from batch.review.monitoring.figures import NightFigures, figures_of
+from batch.review.monitoring.history import night_record
+from batch.review.monitoring.night_report import build_report, canary_from_json
+from batch.review.monitoring.reference import (
     Reference,
     provenance_entry,
     reference_from_json,
     stored_reference,
 )
-from batch.review.svg import checked_svg
 
 CANARY = Canary(4, 3e-7, 1e-4)
 NONE = stored_reference({}, "s")
@@ -73,7 +73,7 @@ def record(number: int, found: NightFigures | None, **changes: object):
 def report(found, earlier, reference: Reference = NONE, number: int = 3, **changes: object):
     ledger = run(number, **changes)
     tonight = replace(night_record(ledger), figures=found)
-    return build(ledger, tonight, earlier, reference, CANARY)
+    return build_report(ledger, tonight, earlier, reference, CANARY)
 
 
 def drift_of(found, name: str, against: str = LAST_NIGHTS):
@@ -198,11 +198,11 @@ def test_a_reference_that_cannot_be_read_is_none(stored):
 
 def test_a_report_can_be_made_again_from_what_run_json_keeps():
     ledger = run(3)
-    first = build(
+    first = build_report(
         ledger, replace(night_record(ledger), figures=figures(3)), EARLIER, REFERENCE, CANARY
     )
     kept = json.loads(json.dumps({**ledger, "review": first.to_json()}))
-    again = build(
+    again = build_report(
         kept,
         night_record(kept),
         EARLIER,
@@ -250,7 +250,7 @@ def test_the_golden_images_are_told():
     assert "4 rescored at the start; the largest difference to the scores measured in training is "
     found = report(figures(3), [])
     assert "is 0.0000003 (allowed: 0.0001)" in found.canary_sentence
-    silent = build(run(3), record(3, figures(3)), [], NONE, None)
+    silent = build_report(run(3), record(3, figures(3)), [], NONE, None)
     assert "not rescored tonight" in silent.canary_sentence
 
 
@@ -280,6 +280,6 @@ def test_a_ledger_that_does_not_tell_its_night_is_passed_over(ledger):
 def test_a_damaged_ledger_costs_its_own_figures_only(changes):
     ledger = run(2) | changes
     tonight = replace(night_record(ledger), figures=figures(2))
-    found = build(ledger, tonight, [night_record(ledger)], NONE, None)
+    found = build_report(ledger, tonight, [night_record(ledger)], NONE, None)
     assert json.dumps(found.to_json(), allow_nan=False)
     assert all(ET.fromstring(svg) is not None for svg in found.charts.values())

@@ -16,10 +16,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.review.contract import Status, Tier
-from batch.review.page import render
-from batch.review.page_rows import lesion_label, page_data, patient_label, plain, rows, script_json
-from batch.review.page_summary import instant, percent, shown
+from batch.review.page.content import (
+    instant,
+    lesion_label,
+    page_data,
+    patient_label,
+    percent,
+    plain,
+    rows,
+    script_json,
+    shown,
+)
+from batch.review.page.render import render
+from batch.review.worklist.contract import Status, Tier
 from tests.review import sample
 from tests.review.test_night_report import ANOTHER_CAMERA, EARLIER, figures, report
 

@@ -7,8 +7,16 @@ from datetime import timedelta
 
 import pytest
 
-from batch.review.contract import Status, Tier
-from batch.review.standing import RISE, Before, Review, SeenImage, of_images, review_of, stand
+from batch.review.worklist.contract import Status, Tier
+from batch.review.worklist.status import (
+    RISE,
+    Before,
+    Review,
+    SeenImage,
+    of_images,
+    review_of,
+    stand,
+)
 from tests.review.lists import mark, night_start
 
 NEAR = Tier.NEAR_THRESHOLD

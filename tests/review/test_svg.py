@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch.review.svg import checked_svg
+from batch.review.monitoring.charts import checked_svg
 from tests.review.test_night_report import EARLIER, figures, report
 
 _HEAD = '<svg xmlns="http://www.w3.org/2000/svg">'

@@ -13,8 +13,8 @@ from PIL import Image
 from batch.archive.local import LocalArchive
 from batch.archive.pictures import Picture
 from batch.demo.lesions import lesion_image
-from batch.review import thumbnails
-from batch.review.thumbnails import attention_pictures, overlay, pictures
+from batch.review.page import pictures as thumbnails
+from batch.review.page.pictures import attention_pictures, overlay, pictures
 from tests.support import BrightnessClassifier, FailingClassifier, dermoscopic, dicom_bytes
 
 

@@ -10,8 +10,8 @@ import re
 import pytest
 
 from batch.core.times import day, local, minute, offset_minutes, zone
-from batch.reports.review_outputs import as_csv
-from batch.review.page import render
+from batch.review.outputs import as_csv
+from batch.review.page.render import render
 from tests.review import sample
 from tests.review.conftest import machine_in
 from tests.review.lists import Mornings, image, key_of, lesion, mark

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from batch.core.rules import lesion_pattern
-from batch.review.lesion_images import EarlierScore, LesionImage
+from batch.review.worklist.lesion_images import EarlierScore, LesionImage
 from tests.review.lists import Mornings, image, key_of, lesion, mark, night_start, unreadable
 
 PATTERN = lesion_pattern(r"^(?P<lesion>l\d)")

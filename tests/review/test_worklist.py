@@ -13,9 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.core.rules import lesion_pattern
-from batch.review.contract import CHANGE_COLUMNS, IMAGE_COLUMNS, LESION_COLUMNS, UNREADABLE_COLUMNS
-from batch.review.frames import records
-from batch.review.tiers import near_from, tier_codes
+from batch.review.worklist.contract import (
+    CHANGE_COLUMNS,
+    IMAGE_COLUMNS,
+    LESION_COLUMNS,
+    UNREADABLE_COLUMNS,
+)
+from batch.review.worklist.frames import records
+from batch.review.worklist.tiers import near_from, tier_codes
 from tests.review.lists import Mornings, image, key_of, lesion, standings, unreadable
 
 PATTERN = lesion_pattern(r"^(?P<patient>p\d)/(?P<lesion>l\d)/")

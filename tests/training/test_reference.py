@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from batch.model.manifest import read_manifest, scoring_fingerprint
-from batch.review.reference import stored_reference
+from batch.review.monitoring.reference import stored_reference
 from batch.training.reference import reference
 
 ROWS = pd.DataFrame(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batch.review import page as review_page
+from batch.review.page import render as review_page
 from tests.review.browser.chromium import NoBrowser, start
 from tests.review.browser.opened import OpenedPage
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import pytest
 
-from batch.review.mark_files import lines
-from batch.review.marks import parse_csv
+from batch.review.worklist.mark_files import lines
+from batch.review.worklist.marks import parse_csv
 from tests.review import sample
 from tests.review.test_mark_files import HEAD, SAVED, text
 from tests.review.test_mark_times import FORMS, NONE, TWO

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from batch.review.page_summary import shown
+from batch.review.page.content import shown
 from tests.review import sample
 
 ESCAPE = "\ue00c"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batch.review.contract import Tier
+from batch.review.worklist.contract import Tier
 from tests.review import sample
 
 ENTER, ESCAPE, DOWN, UP, TAB = "\ue007", "\ue00c", "\ue015", "\ue013", "\ue004"

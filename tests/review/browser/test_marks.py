@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.core.text import from_spreadsheet, spreadsheet_safe
-from batch.review.contract import MARK_COLUMNS
-from batch.review.marks import parse_csv
+from batch.review.worklist.contract import MARK_COLUMNS
+from batch.review.worklist.marks import parse_csv
 from tests.review import sample
 from tests.support import REPOSITORY
 

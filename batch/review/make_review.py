@@ -1,0 +1,282 @@
+"""The review of a night: the night's report, the worklist's tables, and the page.
+
+Each part is made by itself. What fails is named in run.json (`review.failed`) and in the log, by
+kind of error and place in the program, since messages may quote values; the night is published with
+the parts that there are. Scores and alerts do not hang on this room. Only a disk on which the parts
+cannot be written ends the night, as everywhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from batch.archive.local import ArchiveStorage
+from batch.core.config import ReviewOptions
+from batch.core.records import Canary
+from batch.core.rules import Limits, lesion_pattern
+from batch.model.classifier import Classifier
+from batch.reports import parquet
+from batch.reports.layout import is_mark_file
+from batch.reports.local import LocalReports
+from batch.reports.run_reader import REVIEW, at
+from batch.review.inputs import (
+    WORKLIST,
+    NightSources,
+    earlier_nights,
+    read_remembered,
+    read_tonight,
+)
+from batch.review.monitoring.figures import PREDICTION_COLUMNS, NightFigures, figures_of, together
+from batch.review.monitoring.history import NightRecord, night_record
+from batch.review.monitoring.night_report import NightReport, build_report, canary_from_json
+from batch.review.monitoring.reference import Reference, reference_from_json, stored_reference
+from batch.review.outputs import for_page, table_files
+from batch.review.page import pictures as thumbnails
+from batch.review.page import render
+from batch.review.worklist.build import build_worklist
+from batch.review.worklist.contract import ReviewWorklist, Status, Tier
+from batch.review.worklist.mark_limits import without_future
+from batch.review.worklist.marks import Marks, read_marks
+
+logger = logging.getLogger(__name__)
+
+
+def review_night(
+    reports: LocalReports,
+    folder: Path,
+    run: Mapping[str, Any],
+    provenance: Mapping[str, Any] | None = None,
+    canary: Canary | None = None,
+) -> NightReport:
+    """The report of a night, being gathered or published.
+
+    Args:
+        folder: of the night's tables. run: its run.json; where that has a review already, figures,
+            reference and canary are taken from there, and neither tables nor artifact are needed.
+        provenance, canary: for a night that has none yet.
+
+    Raises:
+        ValueError: run.json does not tell run id and start.
+    """
+    tonight = night_record(run)
+    if tonight is None:
+        raise ValueError("run.json without run_id or started_at")
+    if tonight.figures is None:
+        tonight = replace(tonight, figures=measured(folder))
+    if at(run, REVIEW) is not None:
+        canary = canary_from_json(at(run, REVIEW, "canary"))
+    earlier = earlier_nights(reports, tonight.run_id)
+    return build_report(run, tonight, earlier, _reference(run, tonight, provenance), canary)
+
+
+def measured(folder: Path) -> NightFigures:
+    """Figures of a night's predictions, a row group at a time."""
+
+    def parts() -> Iterator[NightFigures]:
+        for rows in parquet.stream("predictions", folder / "predictions", PREDICTION_COLUMNS):
+            columns = {
+                name: rows[name].to_numpy(zero_copy_only=False) for name in PREDICTION_COLUMNS
+            }
+            yield figures_of(columns)
+
+    return together(parts())
+
+
+def _reference(
+    run: Mapping[str, Any], tonight: NightRecord, provenance: Mapping[str, Any] | None
+) -> Reference:
+    told = at(run, REVIEW, "reference")
+    if told is not None:
+        return reference_from_json(told)
+    return stored_reference(provenance or {}, tonight.scoring or "")
+
+
+PROBLEMS_TOLD = 20
+"""Sentences on marks in run.json; the rest is a number."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Where pictures come from. limits: of a file. model: opens the model that
+    scored, and tells its melanoma column; asked only with `explain`. on_phase: told which kind is
+    being made.
+    """
+
+    archive: ArchiveStorage
+    limits: Limits
+    model: Callable[[], tuple[Classifier, int]]
+    on_phase: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class NightPlace:
+    """A night that is reviewed.
+
+    folder: of its tables. run: run.json, or what there is of it. marked_until: for a list made
+    anew, now; None for a night that is being made, whose images no mark can have seen.
+    """
+
+    reports: LocalReports
+    folder: Path
+    run: Mapping[str, Any]
+    provenance: Mapping[str, Any] | None = None
+    canary: Canary | None = None
+    marked_until: datetime | None = None
+
+
+def morning(
+    place: NightPlace, into: Path, options: ReviewOptions, pictures: Pictures | None
+) -> dict[str, Any]:
+    """Write the review of a night; what run.json says of it, under `review`.
+
+    Args:
+        into: folder that takes the files. pictures: None where there is no archive.
+    """
+    said: dict[str, Any] = {}
+    failed: dict[str, str] = {}
+    report = worklist = None
+    with _part("report", failed):
+        report = review_night(
+            place.reports, place.folder, place.run, place.provenance, place.canary
+        )
+        said = dict(report.to_json())
+    with _part("worklist", failed):
+        worklist, marks = make_worklist(place, options)
+        numbers = figures(worklist, marks)
+        written = table_files(worklist)
+    if worklist is not None and "worklist" not in failed:
+        said["worklist"] = numbers
+        for name, data in written.items():
+            (into / name).write_bytes(data)
+        text = _page(place, for_page(worklist), report, options, pictures, failed)
+        if text is not None:
+            (into / f"{WORKLIST}.html").write_text(text, encoding="utf-8")
+    said["failed"] = failed
+    return said
+
+
+def make_worklist(place: NightPlace, options: ReviewOptions) -> tuple[ReviewWorklist, Marks]:
+    """The worklist of a night, and the marks that were read for it."""
+    run_id = place.run["run_id"]
+    marks = reduce(add, map(read_marks, mark_files(place.reports.root, options)), Marks())
+    until = place.marked_until or datetime.fromisoformat(place.run["started_at"])
+    marks = without_future(marks, until, max(until, datetime.now(UTC)))
+    pattern = lesion_pattern(options.lesion_pattern) if options.lesion_pattern else None
+    worklist = build_worklist(
+        read_tonight(place.folder, place.run),
+        read_remembered(place.reports, run_id),
+        marks,
+        NightSources(place.reports, place.folder, run_id),
+        pattern,
+    )
+    return worklist, marks
+
+
+def mark_files(reports: Path, options: ReviewOptions) -> tuple[Path, ...]:
+    """The files with marks: those that were named, else those that lie in the reports folder."""
+    if options.reviewed:
+        return options.reviewed
+    return tuple(sorted(path for path in reports.iterdir() if is_mark_file(path.name)))
+
+
+def figures(worklist: ReviewWorklist, marks: Marks) -> dict[str, Any]:
+    """The worklist in numbers, for run.json."""
+    lesions, facts = worklist.lesions, worklist.facts
+    asked = lesions[lesions["status"] != Status.REVIEWED]
+    alerts = lesions["tier"] == Tier.ALERT
+    return {
+        "lesions": _counts(asked["tier"]),
+        "by_status": _counts(lesions["status"]),
+        "new_alerts": int((alerts & (lesions["status"] == Status.NEW)).sum()),
+        "open_alerts": int((alerts & (lesions["status"] != Status.REVIEWED)).sum()),
+        "outliers": int(asked["is_outlier"].sum()),
+        "changed_tier": _counts(worklist.changes["why"]),
+        "archive": dict(facts.archive),
+        "not_looked_at": dict(worklist.not_looked_at),
+        "near_from": facts.near_from,
+        "previous_night": facts.previous_night,
+        "marks": {**facts.marks, "not_understood": marks.not_understood},
+        "marks_not_understood": marks.not_understood,
+        "marks_problems": list(marks.problems[:PROBLEMS_TOLD]),
+        "marks_of_nobody": list(facts.marks_of_nobody[:PROBLEMS_TOLD]),
+    }
+
+
+def _page(
+    place: NightPlace,
+    worklist: ReviewWorklist,
+    report: NightReport | None,
+    options: ReviewOptions,
+    pictures: Pictures | None,
+    failed: dict[str, str],
+) -> str | None:
+    drawn: dict[str, str] = {}
+    attention: dict[str, str] = {}
+    images = worklist.images[worklist.images["file_format"].notna()]
+    wanted = {"thumbnails": options.thumbnails, "attention": options.explain > 0}
+    if pictures is None:
+        failed |= {name: _NO_PICTURES for name, is_wanted in wanted.items() if is_wanted}
+    if options.thumbnails and pictures is not None:
+        pictures.on_phase("pictures")
+        with _part("thumbnails", failed):
+            drawn = thumbnails.pictures(pictures.archive, images, pictures.limits)
+    if options.explain and pictures is not None:
+        pictures.on_phase("attention")
+        with _part("attention", failed):
+            classifier, melanoma = pictures.model()
+            attention = thumbnails.attention_pictures(
+                pictures.archive,
+                _first(worklist, images, options.explain),
+                pictures.limits,
+                classifier,
+                melanoma,
+            )
+    notes = [*worklist.facts.notes]
+    notes += [f"Not on this page: {name} ({why})." for name, why in failed.items()]
+    shown = replace(worklist, facts=replace(worklist.facts, notes=tuple(notes)))
+    with _part("page", failed):
+        return render.render(shown, report, drawn, attention, _archive_key(place.run))
+    return None
+
+
+_NO_PICTURES = "left out, since the run was stopped early"
+
+
+def _archive_key(run: Mapping[str, Any]) -> str:
+    """Tells this archive from others without naming it: marks in a browser are kept under it."""
+    archive = str(run.get("options", {}).get("archive", ""))
+    return hashlib.sha256(archive.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _first(worklist: ReviewWorklist, images: pd.DataFrame, lesions: int) -> pd.DataFrame:
+    """Images of the first lesions that ask for a look."""
+    asked = worklist.lesions[worklist.lesions["status"] != Status.REVIEWED]
+    return images[images["lesion_key"].isin(list(asked["lesion_key"].head(lesions)))]
+
+
+@contextmanager
+def _part(name: str, failed: dict[str, str]) -> Iterator[None]:
+    """A part that may fail without taking the others along."""
+    try:
+        yield
+    except Exception as error:
+        failed[name] = type(error).__name__
+        frames = traceback.extract_tb(error.__traceback__)
+        where = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
+        logger.error("review: no %s: %s at %s", name, failed[name], where)
+
+
+def _counts(values: pd.Series) -> dict[str, int]:
+    return {str(name): int(count) for name, count in values.value_counts().sort_index().items()}

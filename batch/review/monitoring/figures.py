@@ -1,0 +1,236 @@
+"""A night's images in counts small enough for run.json: what later nights compare with. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+GRID_VERSION = 1
+
+
+PREDICTION_COLUMNS = (
+    "melanoma_score", "rows", "columns", "mean_red", "mean_green", "mean_blue", "file_format",
+    "manufacturer", "manufacturer_model_name",
+)  # fmt: skip
+"""Of `predictions`: all that a night's figures are made of."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that every image has one number of.
+
+    edges: lower ends of the bins. shown: of these the ones that a chart has, evenly spaced or
+    named. digits: of its mean in a sentence.
+    """
+
+    name: str
+    label: str
+    edges: tuple[float, ...]
+    shown: tuple[float, ...]
+    digits: int
+
+
+def _steps(first: float, last: float, step: float) -> tuple[float, ...]:
+    count = round((last - first) / step)
+    return tuple(round(first + step * number, 6) for number in range(count + 1))
+
+
+_TENTHS = _steps(0, 0.9, 0.1)
+
+
+_PIXELS = (0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 48)
+
+
+_ASPECTS = (0, 0.6, 0.71, 0.85, 0.95, 1.05, 1.2, 1.4, 1.6, 1.9)
+
+
+_LOW_SCORES = (0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07)
+
+
+QUANTITIES = (
+    Quantity(
+        "melanoma_score", "melanoma score",
+        (*_LOW_SCORES, *_steps(0.1, 0.95, 0.05), 0.98, 0.99), _TENTHS, 3,
+    ),
+    Quantity("brightness", "brightness (0 to 255)", _steps(0, 250, 10), _steps(0, 240, 20), 0),
+    Quantity(
+        "red_share", "share of red", (0, *_steps(0.2, 0.6, 0.01)), (0, *_steps(0.26, 0.56, 0.03)), 3
+    ),
+    Quantity(
+        "blue_share", "share of blue", (0, *_steps(0.1, 0.45, 0.01)),
+        (0, *_steps(0.13, 0.43, 0.03)), 3,
+    ),
+    Quantity("megapixels", "size in megapixels", _PIXELS, _PIXELS, 2),
+    Quantity("aspect_ratio", "width divided by height", _ASPECTS, _ASPECTS, 2),
+)  # fmt: skip
+
+
+DEVICE, DEVICE_LABEL = "device", "device"
+
+
+OTHER_DEVICES = "other devices"
+
+
+MAX_DEVICES, MAX_DEVICE_NAME = 20, 64
+
+
+def values(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every quantity of every image, (N,) float; NaN where it is not known.
+
+    brightness: luma of the mean colour (ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B), 0 to 255.
+    red_share, blue_share: of R + G + B; NaN for a black image.
+
+    Args:
+        columns: `PREDICTION_COLUMNS` but for the words, (N,) numbers.
+    """
+    red, green, blue = (
+        np.asarray(columns[name], float) for name in ("mean_red", "mean_green", "mean_blue")
+    )
+    rows, width = (np.asarray(columns[name], float) for name in ("rows", "columns"))
+    total = red + green + blue
+    total = np.where(total > 0, total, np.nan)
+    return {
+        "melanoma_score": np.asarray(columns["melanoma_score"], float),
+        "brightness": 0.299 * red + 0.587 * green + 0.114 * blue,
+        "red_share": red / total,
+        "blue_share": blue / total,
+        "megapixels": rows * width / 1e6,
+        "aspect_ratio": width / np.where(rows > 0, rows, np.nan),
+    }
+
+
+def device(manufacturer: str | None, model: str | None, file_format: str) -> str:
+    """One name for what took an image; for a file that does not tell, its kind."""
+    named = " ".join(part.strip() for part in (manufacturer, model) if part and part.strip())
+    if not named:
+        return "DICOM without a device" if file_format == "dicom" else f"{file_format} file"
+    printable = "".join(letter if letter.isprintable() else "?" for letter in named)
+    return printable[:MAX_DEVICE_NAME]
+
+
+_MAX_COUNT = 1 << 53
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Images by bin of a quantity's grid, (bins,) int64, and the sum of their values."""
+
+    counts: np.ndarray
+    total: float
+
+    @property
+    def images(self) -> int:
+        """How many were counted."""
+        return int(self.counts.sum())
+
+    @property
+    def mean(self) -> float | None:
+        """None without images."""
+        return self.total / self.images if self.images else None
+
+
+@dataclass(frozen=True, eq=False)
+class NightFigures:
+    """Of one night, or of several together. histograms: by quantity; devices: images by name."""
+
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    devices: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Lower edge of a bin to images, for bins that hold any; and every mean."""
+        told: dict[str, Any] = {"grid_version": GRID_VERSION}
+        for quantity in QUANTITIES:
+            histogram = self.histograms.get(quantity.name)
+            if histogram is not None and histogram.images:
+                counts = zip(quantity.edges, histogram.counts.tolist(), strict=True)
+                told[quantity.name] = {
+                    "mean": round(histogram.total / histogram.images, 6),
+                    "images_from": {f"{edge:g}": count for edge, count in counts if count},
+                }
+        return {**told, DEVICE: _most(self.devices)}
+
+
+def figures_of(columns: Mapping[str, np.ndarray]) -> NightFigures:
+    """Count images.
+
+    Args:
+        columns: `PREDICTION_COLUMNS`, (N,) each; words as objects, None where absent.
+    """
+    words = (columns[name] for name in ("manufacturer", "manufacturer_model_name", "file_format"))
+    devices = Counter(zip(*words, strict=True))
+    named: Counter[str] = Counter()
+    for identity, count in devices.items():
+        named[device(*identity)] += count
+    measured = values(columns)
+    return NightFigures(
+        {each.name: histogram_of(measured[each.name], each) for each in QUANTITIES}, named
+    )
+
+
+def histogram_of(measured: np.ndarray, quantity: Quantity) -> Histogram:
+    """Count (N,) values on a quantity's grid; NaN and infinity are not counted."""
+    known = measured[np.isfinite(measured)]
+    at = np.searchsorted(quantity.edges, known, side="right") - 1
+    counts = np.bincount(np.maximum(at, 0), minlength=len(quantity.edges))
+    return Histogram(counts.astype(np.int64), float(known.sum()))
+
+
+def nothing(quantity: Quantity) -> Histogram:
+    """No image counted."""
+    return histogram_of(np.empty(0), quantity)
+
+
+def together(parts: Iterable[NightFigures]) -> NightFigures:
+    """The figures of all images: every image counts once, whatever night it is of."""
+    sums: dict[str, Histogram] = {}
+    devices: Counter[str] = Counter()
+    for part in parts:
+        devices.update(part.devices)
+        for name, new in part.histograms.items():
+            old = sums.get(name)
+            sums[name] = Histogram(old.counts + new.counts, old.total + new.total) if old else new
+    return NightFigures(sums, devices)
+
+
+def figures_from_json(told: object) -> NightFigures | None:
+    """What `to_json` told; None when it is damaged or was counted on another grid."""
+    if not isinstance(told, Mapping) or told.get("grid_version") != GRID_VERSION:
+        return None
+    try:
+        histograms = {
+            each.name: _histogram(told[each.name], each) for each in QUANTITIES if each.name in told
+        }
+        devices = {str(name)[:MAX_DEVICE_NAME]: _count(n) for name, n in told[DEVICE].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None
+    return NightFigures(histograms, devices)
+
+
+def _histogram(told: Any, quantity: Quantity) -> Histogram:
+    place = {f"{edge:g}": number for number, edge in enumerate(quantity.edges)}
+    counts = np.zeros(len(quantity.edges), np.int64)
+    for edge, count in told["images_from"].items():
+        counts[place[edge]] = _count(count)
+    mean = float(told["mean"])
+    if not np.isfinite(mean):
+        raise ValueError("a mean that is no number")
+    return Histogram(counts, mean * int(counts.sum()))
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _MAX_COUNT:
+        raise ValueError("a count that is none")
+    return value
+
+
+def _most(devices: Mapping[str, int]) -> dict[str, int]:
+    """The most frequent devices, and how many images all others took."""
+    ranked = sorted(devices.items(), key=lambda item: (-item[1], item[0]))
+    kept = Counter(dict(ranked[:MAX_DEVICES]))
+    if rest := sum(count for _, count in ranked[MAX_DEVICES:]):
+        kept[OTHER_DEVICES] += rest
+    return dict(kept)

@@ -1,0 +1,187 @@
+"""What a person reads of the night, and what run.json keeps of it. Pure.
+
+An unusual night asks a person to look at cameras, export and model before trusting the list; a
+night that is not unusual was compared in these figures only, and says nothing about any lesion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from batch.core.records import Canary
+from batch.reports.run_reader import at, count, counts, number
+from batch.review.monitoring.charts import draw
+from batch.review.monitoring.comparisons import Drift, all_drifts
+from batch.review.monitoring.figures import NightFigures
+from batch.review.monitoring.history import NightRecord
+from batch.review.monitoring.reference import Reference
+
+REPORT_VERSION = 1
+LAST_NIGHTS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class NightReport:
+    """The night's report.
+
+    night: start of the run, ISO 8601. counts: files and images by what became of them. rates:
+    shares 0..1 and images a second; None where nothing was tried. durations: seconds by part.
+    charts: name to SVG, in the order to show. canary: None when the model was not opened.
+    earlier_nights: how many stand behind "the last nights". sentences: what to read first.
+    """
+
+    run_id: str
+    night: str
+    counts: Mapping[str, int]
+    rates: Mapping[str, float | None]
+    unscored_by_reason: Mapping[str, int]
+    durations: Mapping[str, float]
+    charts: Mapping[str, str]
+    drift: tuple[Drift, ...]
+    canary: Canary | None
+    canary_sentence: str
+    unusual: bool
+    sentences: tuple[str, ...]
+    earlier_nights: int
+    figures: NightFigures
+    reference: Reference
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in run.json under `review`; charts are drawn again from it."""
+        return {
+            "report_version": REPORT_VERSION,
+            "unusual": self.unusual,
+            "sentences": list(self.sentences),
+            "rates": {
+                name: None if rate is None else round(rate, 6) for name, rate in self.rates.items()
+            },
+            "drift": [drift.to_json() for drift in self.drift],
+            "canary": None if self.canary is None else vars(self.canary),
+            "earlier_nights": self.earlier_nights,
+            "figures": self.figures.to_json(),
+            "reference": self.reference.to_json(),
+        }
+
+
+def build_report(
+    run: Mapping[str, Any],
+    tonight: NightRecord,
+    earlier: Sequence[NightRecord],
+    reference: Reference,
+    canary: Canary | None,
+) -> NightReport:
+    """Compare a night and say what is to be said.
+
+    Args:
+        run: its run.json, as far as it is written. tonight: `night_record` of it, with figures.
+        earlier: the nights before it, newest first, at most `LAST_NIGHTS`.
+    """
+    drift = tuple(all_drifts(tonight, earlier, reference))
+    reasons = counts(run, "unscored_by_reason")
+    canary_sentence = _canary(canary)
+    unusual = any(each.unusual for each in drift)
+    return NightReport(
+        run_id=tonight.run_id,
+        night=tonight.night,
+        counts=_counts(run, tonight),
+        rates=_rates(run, tonight),
+        unscored_by_reason=reasons,
+        durations=_durations(run),
+        charts=draw(tonight, earlier, reference, reasons),
+        drift=drift,
+        canary=canary,
+        canary_sentence=canary_sentence,
+        unusual=unusual,
+        sentences=(
+            _headline(unusual, drift, len(earlier)),
+            *(each.sentence for each in drift if each.unusual),
+            *_without_figures(earlier),
+            reference.said,
+            canary_sentence,
+        ),
+        earlier_nights=len(earlier),
+        figures=tonight.figures or NightFigures(),
+        reference=reference,
+    )
+
+
+def canary_from_json(told: object) -> Canary | None:
+    """What a night's run.json tells of the golden images; None when it tells nothing."""
+    images = count(told, "images")
+    largest, tolerance = number(told, "largest_difference"), number(told, "tolerance")
+    if images is None or largest is None or tolerance is None:
+        return None
+    return Canary(images, largest, tolerance)
+
+
+def _counts(run: Mapping[str, Any], tonight: NightRecord) -> dict[str, int]:
+    named = {
+        "files found": count(run, "equation", "files_found"),
+        "images scored tonight": tonight.scored,
+        "alerts raised tonight": count(run, "alerts"),
+        "images newly without a score": tonight.new_unscored,
+        "images with a score, whole archive": count(run, "current", "images"),
+        "images without a score, whole archive": count(run, "frames", "unscored"),
+        "files unchanged": count(run, "equation", "unchanged"),
+        "files moved or copied": count(run, "equation", "reused"),
+        "files that are no image": count(run, "equation", "non_image"),
+        "files left for the next run": count(run, "equation", "pending"),
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _rates(run: Mapping[str, Any], tonight: NightRecord) -> dict[str, float | None]:
+    scored, alerts = tonight.scored, tonight.alerts
+    return {
+        "alerts_of_scored": alerts / scored if alerts is not None and scored else None,
+        "unscored_of_new": number(run, "unscored_rate"),
+        "images_per_second": number(run, "images_per_second"),
+    }
+
+
+def _durations(run: Mapping[str, Any]) -> dict[str, float]:
+    there = at(run, "seconds")
+    found = {name: number(there, name) for name in there} if isinstance(there, Mapping) else {}
+    return {str(name): value for name, value in found.items() if value is not None}
+
+
+def _headline(unusual: bool, drift: Sequence[Drift], nights: int) -> str:
+    before = f"the last {nights} nights" if nights > 1 else "the night before"
+    if unusual:
+        names = dict.fromkeys(each.label for each in drift if each.unusual)
+        return (
+            f"Unusual night: {', '.join(names)}. Look at cameras, export and model before "
+            "relying on tonight's list."
+        )
+    if not any(each.value is not None for each in drift):
+        return "Nothing is claimed about how usual this night was: too few images to compare."
+    if not nights:
+        return "The first night that can be told about; it was compared with the model's reference."
+    return f"In what was compared, not unusual beside {before}; this says nothing about any lesion."
+
+
+def _without_figures(earlier: Sequence[NightRecord]) -> list[str]:
+    without = sum(night.figures is None for night in earlier)
+    if not without:
+        return []
+    return [
+        f"{without} of the last {len(earlier)} nights kept no figures that can be compared "
+        "(another version of the program wrote them)."
+    ]
+
+
+def _canary(canary: Canary | None) -> str:
+    if canary is None:
+        return "Golden images: not rescored tonight, since no image had to be scored."
+    return (
+        f"Golden images: {canary.images} rescored at the start; the largest difference to the "
+        f"scores measured in training is {_plain(canary.largest_difference)} (allowed: "
+        f"{_plain(canary.tolerance)})."
+    )
+
+
+def _plain(value: float) -> str:
+    """A small number as a person reads it: 0.0000003, not 3e-07."""
+    return f"{value:.7f}".rstrip("0").rstrip(".")

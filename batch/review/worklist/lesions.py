@@ -1,0 +1,357 @@
+"""One lesion, with its images and its past, to a row of the list. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from batch.core.times import day, minute
+from batch.images.uniform import NEARLY_UNIFORM
+from batch.review.worklist.contract import Status, Tier
+from batch.review.worklist.image_changes import ImageChanges, image_changes
+from batch.review.worklist.lesion_images import Lesion
+from batch.review.worklist.mark_assignment import Assigned
+from batch.review.worklist.marks import Mark
+from batch.review.worklist.previous_list import Links, Remembered, Row, before_of
+from batch.review.worklist.status import Before, Review, SeenImage, Standing, review_of, stand
+from batch.review.worklist.tiers import TIERS, near_from
+
+FLAGS = {
+    "left_archive": "none of its images is in the archive any more",
+    "below_threshold_now": "an alert of an earlier night; tonight's score is below the threshold",
+    "no_longer_readable": "an alert of an earlier night; tonight none of its images can be read",
+    "unreadable_images": "some of its images, or copies of them, could not be read",
+    "mixed_models": "its images were scored by several models, which do not compare",
+    "copies": "the same image lies in several files; it counts once, with its highest score",
+    "several_patients": "its images name several patients",
+    "shared_tracking_uid": "its tracking UID is borne by several patients, who are kept apart",
+    "mark_without_effect": "a mark is older than every image of it, and closes nothing",
+    "image_added": "it has an image that it had not the night before",
+    "image_gone": "it had an image the night before that is not there any more",
+    "image_replaced": "an image of it is another than the night before, at the same place",
+}
+"""What this room adds to the flags of a lesion's images."""
+
+
+def flags(
+    facts: Mapping[str, Any], standing: Standing, of_images: Sequence[Sequence[str]]
+) -> list[str]:
+    """A lesion's flags, sorted.
+
+    Args:
+        facts: score_tier, readable (int), unreadable_count, unreadable_copies, models, copies,
+            patients, shared, mark_without_effect. of_images: the flags of its images.
+    """
+    is_open_alert = standing.tier == Tier.ALERT and standing.status != Status.REVIEWED
+    score_tier = facts["score_tier"]
+    some_unreadable = facts["unreadable_count"] + facts["unreadable_copies"]
+    found = {flag for each in of_images for flag in each}
+    found |= {
+        name
+        for name, is_so in (
+            ("left_archive", score_tier is None),
+            ("below_threshold_now", is_open_alert and score_tier in _BELOW_ALERT),
+            ("no_longer_readable", is_open_alert and score_tier == Tier.UNREADABLE),
+            ("unreadable_images", some_unreadable > 0 and facts["readable"]),
+            ("mixed_models", facts["models"] > 1),
+            ("copies", facts["copies"] > 1),
+            ("several_patients", facts["patients"] > 1),
+            ("shared_tracking_uid", facts["shared"]),
+            ("mark_without_effect", facts["mark_without_effect"]),
+        )
+        if is_so
+    }
+    return sorted(found)
+
+
+_BELOW_ALERT = (Tier.NEAR_THRESHOLD, Tier.BELOW)
+
+
+def reason(
+    row: Mapping[str, Any],
+    standing: Standing,
+    why_unreadable: Sequence[str],
+    images_changed: ImageChanges | None = None,
+    unreadable_copies: int = 0,
+) -> str:
+    """Why a lesion stands here.
+
+    Args:
+        row: a row of `LESION_COLUMNS` without reason. why_unreadable: reasons, of its images.
+        images_changed: since the night before; None: nothing is to be said.
+        unreadable_copies: files that could not be read, of images that another file has.
+    """
+    changed = [*(images_changed or ImageChanges()).sentences()]
+    if standing.status == Status.REVIEWED and standing.review is not None:
+        marked = f"Marked as reviewed on {minute(standing.review.reviewed_at.isoformat())}."
+        return " ".join([marked, *changed])
+    sentences = [_tier(row, standing, why_unreadable)]
+    if standing.status == Status.REOPENED:
+        sentences.append(f"Reopened: {standing.why}.")
+    change = row["score_change"]
+    if not math.isnan(change) and abs(change) >= _WORTH_TELLING and row["score_tier"] is not None:
+        other = row["previous_model_version"] != row["model_version"]
+        sentences.append(f"{change:+.3f} since the night before{_OTHER if other else ''}.")
+    sentences += changed
+    if row["is_outlier"]:
+        sentences.append(
+            f"Stands out among the {row['lesions_of_patient']} lesions of its patient."
+        )
+    if row["unreadable_count"] and row["image_scores"] and row["score_tier"] is not None:
+        images = "1 image" if row["unreadable_count"] == 1 else f"{row['unreadable_count']} images"
+        sentences.append(f"{images} of {row['image_count']} could not be read.")
+    if unreadable_copies:
+        copies = "1 copy of an image" if unreadable_copies == 1 else f"{unreadable_copies} copies"
+        sentences.append(f"{copies} could not be read; another file of the image was scored.")
+    if NEARLY_UNIFORM in row["flags"]:
+        sentences.append(_UNIFORM)
+    return " ".join(sentences)
+
+
+_UNIFORM = "An image of it is nearly one colour, or filler over much of it: its score says little."
+
+
+_WORTH_TELLING = 0.01
+
+
+_OTHER = ", by another model"
+
+
+def _tier(row: Mapping[str, Any], standing: Standing, why_unreadable: Sequence[str]) -> str:
+    score, threshold, score_tier = row["max_score"], row["threshold"], row["score_tier"]
+    if score_tier is None:
+        last = "" if math.isnan(score) else f" Its last score was {score:.3f}."
+        return f"{_earlier(standing)} its images are no longer in the archive.{last}"
+    if standing.tier == Tier.ALERT and score_tier == Tier.UNREADABLE:
+        return f"{_earlier(standing)} tonight none of its images can be read."
+    if standing.tier == Tier.ALERT and score_tier != Tier.ALERT:
+        return (
+            f"{_earlier(standing)} tonight's score {score:.3f} is below the threshold "
+            f"{threshold:.3f}."
+        )
+    readable = row["image_count"] - row["unreadable_count"]
+    highest = "Score" if readable == 1 else f"Highest score of {readable} images"
+    if score_tier == Tier.ALERT:
+        return f"{highest} {score:.3f}, at or above the threshold {threshold:.3f}."
+    if score_tier == Tier.NEAR_THRESHOLD:
+        return (
+            f"{highest} {score:.3f}, in the band below the threshold {threshold:.3f} "
+            f"(from {near_from(threshold):.3f})."
+        )
+    if score_tier == Tier.UNREADABLE:
+        return f"No image of it could be read ({', '.join(sorted(set(why_unreadable)))})."
+    return f"{highest} {score:.3f}."
+
+
+def _earlier(standing: Standing) -> str:
+    since = day(standing.first_alerted_at or standing.first_listed_at)
+    return f"Alert of {since}, not reviewed;"
+
+
+def lesion_row(
+    lesion: Lesion,
+    numbers: Mapping[str, Any] | None,
+    links: Links,
+    assigned: Assigned,
+    remembered: Remembered,
+    night: str,
+) -> dict[str, Any] | None:
+    """A row of `LESION_COLUMNS`, but for its rank; None: not on the list.
+
+    Args:
+        numbers: of `lesion_scores` and `among_patients`; None when no image is readable.
+    """
+    paths = lesion.paths()
+    score_tier = Tier.UNREADABLE if numbers is None else TIERS[numbers["code"]]
+    mark = assigned.mark(lesion.key, lesion.asking())
+    review = _review_of(mark, lesion, links, remembered, night)
+    before = links.before(lesion.key, paths)
+    alerts = [since for i in paths if (since := remembered.alerted.get(i))]
+    score = None if numbers is None else numbers["max_score"]
+    standing = stand(
+        score_tier, score, paths.keys(), before, min(alerts, default=None), review, night
+    )
+    if standing is None:
+        return None
+    images = [image.row for image in lesion.images]
+    both = [*images, *lesion.unreadable]
+    scored = numbers or _NO_NUMBERS
+    was, was_by = _previous(lesion, links.by_key.get(lesion.key), night)
+    changed = image_changes(lesion, links, datetime.fromisoformat(night))
+    scored_ids = {image["image_id"] for image in images}
+    copies = [row for row in lesion.unreadable if row["image_id"] in scored_ids]
+    facts = {
+        "score_tier": score_tier,
+        "readable": bool(images),
+        "unreadable_count": len({row["image_id"] for row in lesion.unreadable} - scored_ids),
+        "unreadable_copies": len(copies),
+        "models": scored["models"],
+        "copies": max((image["copies"] for image in images), default=1),
+        "patients": scored["patients"],
+        "shared": any(image["shared"] for image in both),
+        "mark_without_effect": mark is not None
+        and (standing.review is None or standing.review.reviewed_at < mark.reviewed_at),
+    }
+    row: dict[str, Any] = {
+        "lesion_key": lesion.key,
+        "score_tier": score_tier,
+        **{name: scored[name] for name in _NUMBERS},
+        "previous_score": was,
+        "score_change": scored["max_score"] - was,
+        "previous_model_version": was_by,
+        "patient_key": scored["patient_key"] or _first(lesion.unreadable, "patient_key"),
+        "is_outlier": bool(scored["is_outlier"]),
+        "anatomic_site": _words(images, "anatomic_region"),
+        "laterality": _words(images, "laterality"),
+        "acquisition_datetime": max(_known(images, "acquisition_datetime"), default=None),
+        "image_count": len(paths),
+        "unreadable_count": facts["unreadable_count"],
+        "flags": flags(facts, standing, [changed.flags(), *(image["flags"] for image in images)]),
+        "image_ids": list(paths),
+        "image_scores": {
+            image["image_id"]: image["melanoma_score"]
+            for image in sorted(images, key=lambda image: image["image_id"])
+        },
+        "paths": list(paths.values()),
+        "study_instance_uids": _known(both, "study_instance_uid"),
+        "patient_id": _first(both, "patient_id"),
+        "issuer_of_patient_id": _first(both, "issuer_of_patient_id"),
+        "accession_numbers": _known(images, "accession_number"),
+        **_standing_columns(standing),
+    }
+    why_unreadable = [each["reason"] for each in lesion.unreadable]
+    row["reason"] = reason(row, standing, why_unreadable, changed, len(copies))
+    return row
+
+
+def left_row(row: Row, assigned: Assigned, night: str) -> dict[str, Any] | None:
+    """The row of a lesion whose images left the archive; None: nothing is left to remember."""
+    before = before_of(row)
+    ids, scores = row["image_ids"], row["image_scores"]
+    review = _review_of_left(row, assigned)
+    score = row["max_score"] if scores else None
+    standing = stand(None, score, ids, before, None, review, night)
+    if standing is None:
+        return None
+    kept = {**row, "score_tier": None, **_standing_columns(standing)}
+    kept |= {
+        "previous_score": row["max_score"],
+        "score_change": math.nan,
+        "previous_model_version": row["model_version"],
+        "rank_in_patient": None,
+        "lesions_of_patient": None,
+        "is_outlier": False,
+        "flags": sorted({*row["flags"], "left_archive"} - _OF_THAT_NIGHT),
+    }
+    kept["reason"] = reason(kept, standing, ())
+    return kept
+
+
+_OF_THAT_NIGHT = {"below_threshold_now", "image_added", "image_gone", "image_replaced"}
+"""Flags that say nothing any more once every image has left."""
+
+
+def _review_of(
+    mark: Mark | None, lesion: Lesion, links: Links, remembered: Remembered, night: str
+) -> Review | None:
+    if mark is None:
+        return None
+    own = links.by_key.get(lesion.key)
+    others = links.by_image.get(lesion.key, ())  # under the key that the mark names, it may be
+    named = [row for row in others if row["lesion_key"] == mark.lesion_key]
+    rows = named if own is None else [own]
+    tonight = datetime.fromisoformat(night)
+    listed = datetime.fromisoformat(remembered.night) if remembered.night else tonight
+    return review_of(mark, lesion.seen(rows, listed, tonight))
+
+
+def _review_of_left(row: Row, assigned: Assigned) -> Review | None:
+    ids, scores = row["image_ids"], row["image_scores"]
+    since = datetime.fromisoformat(row["first_listed_at"])
+    mark = assigned.mark(row["lesion_key"], ids)
+    seen = [SeenImage(i, since, [(since, scores[i])] if i in scores else []) for i in ids]
+    return review_of(mark, seen) if mark else None
+
+
+def marks_taken(
+    assigned: Assigned,
+    lesions: Mapping[str, Lesion],
+    left: Mapping[str, Row],
+    links: Links,
+    remembered: Remembered,
+    night: str,
+) -> set[Mark]:
+    """The marks of lesions on which a mark acts, tonight or since an earlier night; all others are
+    without effect.
+
+    Args:
+        lesions, left: by lesion_key, those with a mark among them.
+    """
+    taken: set[Mark] = set()
+    for key in sorted(assigned.keys()):
+        before: Before | None
+        if key in left:
+            review, before = _review_of_left(left[key], assigned), before_of(left[key])
+        else:
+            mark = assigned.mark(key, lesions[key].asking())
+            review = _review_of(mark, lesions[key], links, remembered, night)
+            before = links.before(key, lesions[key].paths())
+        review = review or (before.review if before else None)
+        named = {*assigned.of_lesions.get(key, ()), *assigned.of_images.get(key, ())}
+        if review is not None:
+            taken |= {each for each in named if each.reviewed_at <= review.reviewed_at}
+    return taken
+
+
+_NUMBERS = (
+    "model_version", "max_score", "mean_score", "threshold", "margin", "rank_in_patient",
+    "lesions_of_patient",
+)  # fmt: skip
+
+
+_NO_NUMBERS: Mapping[str, Any] = {
+    "model_version": None, "max_score": math.nan, "mean_score": math.nan, "threshold": math.nan,
+    "margin": math.nan, "rank_in_patient": None, "lesions_of_patient": None, "models": 0,
+    "patients": 0, "patient_key": None, "is_outlier": False,
+}  # fmt: skip
+
+
+def _standing_columns(standing: Standing) -> dict[str, Any]:
+    review: Review | None = standing.review
+    return {
+        "tier": standing.tier,
+        "status": standing.status,
+        "first_listed_at": standing.first_listed_at,
+        "first_alerted_at": standing.first_alerted_at,
+        "decision": review.decision if review else None,
+        "reviewer": review.reviewer if review else None,
+        "reviewed_at": review.reviewed_at.isoformat() if review else None,
+        "reviewed_score": review.score if review and review.score is not None else math.nan,
+        "reviewed_images": sorted(review.images) if review else [],
+    }
+
+
+def _previous(lesion: Lesion, row: Row | None, night: str) -> tuple[float, str | None]:
+    """Score and model version of the night before: the list's own, else from its images."""
+    if row is not None:
+        return row["max_score"], row["model_version"]
+    return lesion.before(datetime.fromisoformat(night)) or (math.nan, None)
+
+
+def _known(images: Collection[Mapping[str, Any]], column: str) -> list[str]:
+    """The values there are, each once, sorted."""
+    return sorted({image[column] for image in images if _is_there(image[column])})
+
+
+def _words(images: Collection[Mapping[str, Any]], column: str) -> str | None:
+    return "; ".join(_known(images, column)) or None
+
+
+def _first(images: Collection[Mapping[str, Any]], column: str) -> str | None:
+    return next(iter(_known(images, column)), None)
+
+
+def _is_there(value: object) -> bool:
+    return isinstance(value, str) and value != ""
