@@ -74,7 +74,7 @@ def _score(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 def _marks_lost(review: Mapping[str, Any]) -> bool:
     """Say that somebody's decisions do not count; the list is there, and asks again."""
-    from batch.reports.review_said import marks_complaint
+    from batch.run.summary import marks_complaint
 
     if (complaint := marks_complaint({"review": review})) is not None:
         _complain(f"{complaint}.")

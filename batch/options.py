@@ -15,8 +15,8 @@ from batch.core.errors import UsageError
 from batch.core.location import ObjectUrl, Place, whole_path
 from batch.core.privacy import IdentifierPolicy, Identifiers, read_key
 from batch.core.rules import ReadingRules, Selection, lesion_pattern, parse_limits, parse_rules
+from batch.run.schedule import duration_seconds, seconds_until
 from batch.runtime.process import default_processes
-from batch.schedule import duration_seconds, seconds_until
 
 COPIES = "MELANOMA_BATCH_CACHE"
 """Environment variable: the folder in which copies of reports in object storage are kept."""

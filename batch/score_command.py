@@ -24,7 +24,7 @@ from batch.core.privacy import Identifiers
 from batch.job_arguments import PROGRAM
 from batch.options import job_config, new_run_id, reports_place
 from batch.reports.attempts import Record
-from batch.run_files import LOGS, RunFiles, run_files, usual_files
+from batch.run.run_files import LOGS, RunFiles, run_files, usual_files
 from batch.runtime.logs import log_end, log_failure, start_log
 from batch.runtime.process import few_arenas, permanent
 from batch.runtime.signals import finishing, stop_on_signals
@@ -33,7 +33,7 @@ from batch.storage.failures import reason_of
 from batch.storage.files import private_files
 
 if TYPE_CHECKING:
-    from batch.night import Night
+    from batch.run.score_run import Night
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +87,9 @@ def _begin(record: Record, files: RunFiles, log_format: str, started_at: datetim
 def _run(config: JobConfig) -> tuple[Night, ExitCode, str]:
     few_arenas()
     with permanent():
-        from batch.console import outcome_of
-        from batch.night import run_night
         from batch.reports.run_reader import unusual_by
+        from batch.run.score_run import run_night
+        from batch.run.summary import outcome_of
         from batch.runtime.terminal import Progress
     with Progress() as progress:
         night = run_night(config, progress, time.monotonic)
@@ -166,7 +166,7 @@ def _leave_metrics(
 def _tell(night: Night, code: int, reason: str) -> None:
     """The summary of a published night."""
     try:
-        from batch.console import summary
+        from batch.run.summary import summary
 
         say(summary(night), sys.stdout)
     except Exception as error:  # the night is what it is

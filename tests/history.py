@@ -23,15 +23,14 @@ import pyarrow as pa
 from batch.core.config import Order, ReviewOptions
 from batch.core.records import FileOutcome, FileState, ImageLocation
 from batch.reports import parquet, rows
-from batch.reports.counting import count_night
-from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import check_balance
 from batch.reports.local import LocalReports
-from batch.reports.memory import remember
-from batch.reports.plan import make_plan
 from batch.reports.rows import segment_facts
 from batch.reports.schema import SCHEMA_VERSION
 from batch.review.make_review import NightPlace, morning
+from batch.run.memory import remember
+from batch.run.merge import Done, count_night, gather_night
+from batch.run.plan import make_plan
 from tests.reports.nights import run_of
 from tests.support import FACTS, prediction
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from batch import night as night_module
 from batch.archive.local import LocalArchive
 from batch.cli import main
 from batch.core.errors import ExitCode
 from batch.demo.archive import EXPECTED_STATES
+from batch.run import score_run as night_module
 from tests.small_model import SCORE
 from tests.support import REPOSITORY, as_nobody, on_a_terminal, open_to_all
 

@@ -21,13 +21,12 @@ from batch.pipeline import results as written_parts
 from batch.pipeline.pipelines import SegmentJob, queue_segment, run_segment
 from batch.pipeline.runner import pipeline_options
 from batch.reports import parquet
-from batch.reports.counting import count_night
-from batch.reports.gathering import Done, Gathered, gather_night
 from batch.reports.ledger import check_balance
 from batch.reports.local import LocalReports
-from batch.reports.memory import remember
-from batch.reports.plan import make_plan
 from batch.reports.rows import segment_facts
+from batch.run.memory import remember
+from batch.run.merge import Done, Gathered, count_night, gather_night
+from batch.run.plan import make_plan
 from batch.runtime.terminal import FILES_READ, Counter
 from tests.support import FACTS, OUTPUT, BrightnessClassifier, FailingClassifier
 

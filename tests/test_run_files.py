@@ -7,9 +7,9 @@ import stat
 
 import pytest
 
-from batch import night as night_module
 from batch.cli import main
 from batch.core.errors import ExitCode
+from batch.run import score_run as night_module
 from tests.faults.nights import write_image
 from tests.small_model import SCORE
 from tests.support import as_nobody, open_to_all

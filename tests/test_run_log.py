@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from batch import night as night_module
 from batch.cli import main
 from batch.core.errors import ArtifactRefused, BatchError, ExitCode, NoImagesFound, UsageError
+from batch.run import score_run as night_module
 from batch.storage.failures import reason_of
 from tests.faults.nights import wait_for, write_image
 from tests.small_model import SCORE
@@ -173,7 +173,7 @@ def test_what_fails_after_the_publication_undoes_nothing(archive, tmp_path, monk
         raise OSError(5, "Input/output error", "/jane")
 
     monkeypatch.setattr(LocalReports, "discard_work", fail)
-    monkeypatch.setattr("batch.console.summary", fail)
+    monkeypatch.setattr("batch.run.summary.summary", fail)
     monkeypatch.setattr("batch.operations.metrics.write_to_textfile", fail)
     reports = tmp_path / "r"
     more = ("--metrics-file", str(tmp_path / "m"))

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from batch.core.errors import UsageError
-from batch.schedule import Allowance, duration_seconds, seconds_until
+from batch.run.schedule import Allowance, duration_seconds, seconds_until
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR = 3600.0

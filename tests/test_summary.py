@@ -6,10 +6,10 @@ import argparse
 
 import pytest
 
-from batch import night as night_module
 from batch.arguments import parser
 from batch.cli import main
 from batch.core.errors import ExitCode
+from batch.run import score_run as night_module
 from tests.faults.nights import write_image
 from tests.small_model import SCORE
 

@@ -10,12 +10,12 @@ import numpy as np
 from batch.archive.access import open_archive
 from batch.core.config import JobConfig
 from batch.core.records import FileState
-from batch.night import plan_night
 from batch.reports.access import open_reports
 from batch.reports.local import RUN_FILE, LocalReports
-from batch.reports.plan import Action, Plan
 from batch.review.identity import identity_lines, settle_identity
-from batch.settings import settle
+from batch.run.plan import Action, Plan
+from batch.run.score_run import plan_night
+from batch.run.settings import settle
 from batch.storage.files import read_json
 
 RECENT_NIGHTS = 10

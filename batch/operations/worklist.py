@@ -23,10 +23,10 @@ from batch.core.rules import Limits
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.classifier import Classifier
 from batch.reports.local import RUN_FILE, LocalReports
-from batch.reports.review_said import marks_lines
 from batch.review.identity import identity_lines, settle_pattern
 from batch.review.inputs import WORKLIST, facts_of
 from batch.review.make_review import NightPlace, Pictures, morning
+from batch.run.summary import marks_lines
 from batch.storage.files import put_in_place, read_json
 
 FOLDER = "worklist"

@@ -10,7 +10,7 @@ import pytest
 
 from batch.core.errors import ExitCode
 from batch.reports.local import LocalReports
-from batch.reports.memory import remember
+from batch.run.memory import remember
 from tests.faults.nights import KNOWN, NEW, World, damages, differences
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from batch.arguments import parser
 from batch.core.errors import ArtifactRefused, ExitCode
-from batch.night import run_night
 from batch.options import job_config
+from batch.run.score_run import run_night
 from tests.faults.gates import when_reached
 from tests.faults.nights import damages
 

@@ -31,14 +31,13 @@ from batch.core.records import (
     alert_for,
 )
 from batch.reports import parquet, rows
-from batch.reports.counting import count_night
-from batch.reports.gathering import Done, Gathered, gather_night
 from batch.reports.ledger import Counts, check_balance, conclude_file
 from batch.reports.local import LocalReports, Staging
-from batch.reports.memory import Memory, keys_of, remember
-from batch.reports.plan import Plan, make_plan
 from batch.reports.rows import segment_facts
 from batch.reports.schema import SCHEMA_VERSION
+from batch.run.memory import Memory, keys_of, remember
+from batch.run.merge import Done, Gathered, count_night, gather_night
+from batch.run.plan import Plan, make_plan
 from tests.support import POINT, prediction
 
 TO_ROW = {

@@ -7,9 +7,8 @@ import pytest
 from batch.core.errors import FailureReason, PendingReason
 from batch.core.records import FileState
 from batch.reports import parquet
-from batch.reports.carried import carry
-from batch.reports.gathering import Done, gather_night
 from batch.reports.local import LocalReports
+from batch.run.merge import Done, carry, gather_night
 from tests.reports.nights import (
     at,
     by_path,

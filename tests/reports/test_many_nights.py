@@ -21,9 +21,9 @@ from batch.core.config import Order
 from batch.core.errors import FailureReason, NonImageReason, PendingReason
 from batch.core.records import FileState, ImageLocation, RunFacts
 from batch.reports import local
-from batch.reports.gathering import Done, gather_night
 from batch.reports.local import LocalReports
-from batch.reports.plan import Action
+from batch.run.merge import Done, gather_night
+from batch.run.plan import Action
 from tests.reports import nights
 from tests.reports.nights import Night, Result, image, non_image, pending, reused, sha
 

@@ -14,8 +14,8 @@ from batch.core.errors import FailureReason, NonImageReason
 from batch.core.records import KEPT_ATTRIBUTES, FileState, ImageLocation
 from batch.reports import parquet, rows
 from batch.reports.local import SNAPSHOTS, LocalReports
-from batch.reports.memory import MAX_ATTEMPTS, earlier_attempts, reusable, stays
 from batch.reports.schema import ADDED, READABLE_VERSIONS, SCHEMA_VERSION
+from batch.run.memory import MAX_ATTEMPTS, earlier_attempts, reusable, stays
 from batch.storage.files import digests
 from tests.reports.nights import (
     NOW,

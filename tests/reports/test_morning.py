@@ -15,9 +15,9 @@ from batch.archive.local import LocalArchive
 from batch.core.config import ReviewOptions
 from batch.core.rules import Limits
 from batch.reports.local import RUN_FILE, LocalReports
-from batch.reports.review_said import marks_lines
 from batch.review import make_review as room
 from batch.review.make_review import NightPlace, Pictures, mark_files, morning
+from batch.run.summary import marks_lines
 from tests.reports.nights import at, facts, failed, image, non_image, pending, published, run_of
 
 FILES = [

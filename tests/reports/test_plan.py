@@ -12,7 +12,7 @@ from batch.core.config import Order
 from batch.core.errors import ArchiveShrunk, FailureReason, NonImageReason, PendingReason
 from batch.core.records import ImageLocation
 from batch.core.rules import FUTURE_NS
-from batch.reports.plan import Action, Cause, check_not_shrunk, listed, make_plan
+from batch.run.plan import Action, Cause, check_not_shrunk, listed, make_plan
 from tests.reports.nights import (
     at,
     dead_run,

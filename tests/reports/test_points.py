@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from batch.core.records import is_alert
 from batch.reports import parquet, rows
-from batch.reports.memory import keys_of
-from batch.reports.points import alert_rows, apply_operating_point
+from batch.run.memory import keys_of
+from batch.run.merge import alert_rows, apply_operating_point
 from tests.reports.nights import (
     at,
     by_path,

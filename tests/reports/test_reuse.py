@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from batch.core.config import Order
 from batch.core.errors import FailureReason, LedgerImbalance
 from batch.reports import parquet, rows
-from batch.reports.plan import make_plan
-from batch.reports.reuse import Reuse
+from batch.run.plan import make_plan
+from batch.run.reuse import Reuse
 from tests.reports.nights import (
     at,
     by_path,

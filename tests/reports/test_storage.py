@@ -12,10 +12,9 @@ import pytest
 
 from batch.core.errors import UsageError
 from batch.reports import local
-from batch.reports.counting import count_night
-from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import check_balance
 from batch.reports.local import LocalReports, committed_segments, is_intact
+from batch.run.merge import Done, count_night, gather_night
 from batch.storage import files
 from batch.storage.files import digests
 from tests.reports.nights import (

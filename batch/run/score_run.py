@@ -18,21 +18,20 @@ from batch.core.records import Canary, ImageLocation
 from batch.model.artifact import shared_classifier
 from batch.model.classifier import Classifier
 from batch.reports.access import hold
-from batch.reports.counting import count_night
-from batch.reports.gathering import Done, gather_night
 from batch.reports.ledger import Counts, check_balance, equation
 from batch.reports.local import LocalReports, Staging
-from batch.reports.memory import Memory, remember
-from batch.reports.plan import Plan, check_not_shrunk, make_plan
 from batch.reports.rows import segment_facts
-from batch.reports.run_json import Stopwatch, by_reason, finish, run_json
 from batch.review.identity import settle_identity
 from batch.review.make_review import NightPlace, Pictures, morning
+from batch.run.memory import Memory, remember
+from batch.run.merge import Done, count_night, gather_night
+from batch.run.plan import Plan, check_not_shrunk, make_plan
+from batch.run.run_json import Stopwatch, by_reason, finish, run_json
+from batch.run.schedule import Allowance
+from batch.run.settings import Settings, settle
 from batch.runtime import signals
 from batch.runtime.logs import places
 from batch.runtime.process import permanent
-from batch.schedule import Allowance
-from batch.settings import Settings, settle
 
 logger = logging.getLogger(__name__)
 FILES_OF_ONE_DRIVER = 1_000_000
@@ -206,7 +205,7 @@ def _start(
     if not len(plan.queue):
         return (lambda *_: Done(0)), None
     with permanent():
-        from batch.segments import start_model, work_off
+        from batch.run.segments import start_model, work_off
 
         job, canary = start_model(config, settings, archive, staging)
     clock.lap("model")

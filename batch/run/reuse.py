@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from batch.core.errors import LedgerImbalance
 from batch.core.records import FileState
 from batch.reports import parquet
-from batch.reports.memory import keys_of
-from batch.reports.plan import Plan
+from batch.run.memory import keys_of
+from batch.run.plan import Plan
 
 _OF_CONTENT = ("file_format", "frames", "frames_scored", "frames_unscored")
 

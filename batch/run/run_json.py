@@ -14,8 +14,8 @@ from batch.core.fingerprints import DECODERS, installed_version
 from batch.core.records import RunFacts
 from batch.model.manifest import ModelManifest
 from batch.reports.ledger import Counts, equation
-from batch.reports.plan import Action, Plan
 from batch.reports.schema import SCHEMA_VERSION
+from batch.run.plan import Action, Plan
 
 _LIBRARIES = ("tensorflow", "keras", "apache-beam", "pyarrow", "pandas", "numpy", *DECODERS)
 _STOPPED = {PendingReason.OUT_OF_TIME: "deadline", PendingReason.STOPPED: "signal"}

@@ -17,14 +17,14 @@ from batch.model.manifest import MODEL_FILE
 from batch.pipeline.pipelines import QueuedSegment, SegmentJob, queue_segment, run_segment
 from batch.pipeline.process_pool import Crew
 from batch.pipeline.runner import is_local
-from batch.reports.gathering import Done
 from batch.reports.local import Staging
-from batch.reports.plan import Plan
 from batch.reports.rows import segment_facts
+from batch.run.merge import Done
+from batch.run.plan import Plan
+from batch.run.schedule import Allowance
+from batch.run.settings import Settings
 from batch.runtime import signals
 from batch.runtime.process import available_cores
-from batch.schedule import Allowance
-from batch.settings import Settings
 
 logger = logging.getLogger(__name__)
 
