@@ -82,7 +82,7 @@ def _marks_lost(review: Mapping[str, Any]) -> bool:
 
 
 def _inventory(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.operations.forecast import forecast
+    from batch.operations.inventory import forecast
 
     config = job_config(options, beam, datetime.now(UTC), datetime.now())
     tell(forecast(config))
@@ -103,7 +103,7 @@ def _current(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 
 def _runs(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.operations.runs_table import last_runs, runs_table
+    from batch.operations.runs import last_runs, runs_table
     from batch.reports.access import who_holds
     from batch.reports.attempts import fetch_attempts
 
@@ -117,7 +117,7 @@ def _runs(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 def _worklist(options: argparse.Namespace, beam: Sequence[str]) -> int:
     review = review_options(options)
-    from batch.operations.worklist import FOLDER, PAGE, rebuild, show, summary
+    from batch.operations.rebuild_worklist import FOLDER, PAGE, rebuild, show, summary
 
     output = whole_path("--output", options.output) if options.output else None
     reports = _reports(options)
@@ -162,8 +162,8 @@ def _prune(options: argparse.Namespace, beam: Sequence[str]) -> int:
 
 
 def _doctor(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.operations.checks import doctor_table, has_failed
     from batch.operations.doctor import examine
+    from batch.operations.doctor_checks import doctor_table, has_failed
 
     checks = examine(options.archive, options.output, options.model)
     tell(doctor_table(checks) + "\n")

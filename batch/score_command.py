@@ -154,7 +154,7 @@ def _leave_metrics(
     if path is None:
         return
     try:
-        from batch.operations.metrics import write_metrics
+        from batch.operations.metrics_file import write_metrics
 
         write_metrics(path, reports, code, time.time(), run)
     except UsageError as error:

@@ -174,7 +174,7 @@ def test_what_fails_after_the_publication_undoes_nothing(archive, tmp_path, monk
 
     monkeypatch.setattr(LocalReports, "discard_work", fail)
     monkeypatch.setattr("batch.run.summary.summary", fail)
-    monkeypatch.setattr("batch.operations.metrics.write_to_textfile", fail)
+    monkeypatch.setattr("batch.operations.metrics_file.write_to_textfile", fail)
     reports = tmp_path / "r"
     more = ("--metrics-file", str(tmp_path / "m"))
     assert main(words(archive, reports, *more)) == ExitCode.COMPLETE

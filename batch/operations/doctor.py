@@ -23,19 +23,20 @@ from pathlib import Path
 from batch.archive.access import check_archive
 from batch.archive.local import LocalArchive
 from batch.core.config import check_apart
-from batch.core.errors import BatchError, DecoderNotStarted, FailureReason, ImageFailure, UsageError
+from batch.core.errors import DecoderNotStarted, FailureReason, ImageFailure, UsageError
 from batch.core.location import ObjectUrl, Place, whole_path
 from batch.core.records import ImageLocation
 from batch.core.rules import Limits
 from batch.images.dicom_kinds import CODECS, Codec
 from batch.images.sandbox import call_watched
-from batch.operations.checks import Check, Status, level
-from batch.operations.decoder_probe import decode_trouble
+from batch.operations.doctor_checks import Check, Status, decode_trouble, guarded, level
 from batch.reports.local import LATEST, LocalReports
 from batch.reports.run_reader import RUNS, latest_run, notes, stored_run
 from batch.storage.locks import LOCK_FILE
 
 MIB, GIB = 1 << 20, 1 << 30
+
+
 BUILD_YEAR, OPEN_FILES, LISTED, TRIED = 2026, 256, 1000, 3
 
 
@@ -78,21 +79,6 @@ def _resolved(option: str, given: Place | None, unusable: list[Check]) -> Place 
     except UsageError as error:
         unusable.append(Check(option, Status.FAILED, str(error)))
         return None
-
-
-def guarded(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
-    """The checks of one look; what it raises is a failed check of its own."""
-    checks: list[Check] = []
-    try:
-        for check in look():  # one by one: what came before an error stays
-            checks += [check]
-    except BatchError as error:
-        checks += [Check(name, Status.FAILED, str(error))]
-    except Exception as error:  # by its kind: messages may quote what was read
-        what = error.strerror if isinstance(error, OSError) else getattr(error, "name", None)
-        found = f"unexpected {type(error).__name__}" + (f" ({what})" if what else "")
-        checks += [Check(name, Status.FAILED, found, "Repair that, or install the package again.")]
-    return checks
 
 
 def clock_check(now: datetime) -> Check:

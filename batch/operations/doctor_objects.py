@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from batch.core.location import ObjectUrl
-from batch.operations.checks import Check, Status, level
+from batch.operations.doctor_checks import Check, Status, level
 from batch.reports.local import LATEST
 from batch.storage.locks import LOCK_FILE
 from batch.storage.object_store import ObjectStore, check_store

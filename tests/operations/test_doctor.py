@@ -14,17 +14,17 @@ import pytest
 from batch.archive.local import LocalArchive
 from batch.core.errors import DecoderNotStarted, FailureReason, ImageFailure, Stage, UsageError
 from batch.images.dicom_kinds import CODECS, Codec
-from batch.operations import decoder_probe, doctor
-from batch.operations.checks import Check, Status, doctor_table, has_failed, level
-from batch.operations.decoder_probe import STREAMS, decode_trouble
-from batch.operations.doctor import (
-    GIB,
-    MIB,
-    clock_check,
-    examine,
+from batch.operations import doctor, doctor_checks
+from batch.operations.doctor import GIB, MIB, clock_check, examine, memory_check, space_checks
+from batch.operations.doctor_checks import (
+    STREAMS,
+    Check,
+    Status,
+    decode_trouble,
+    doctor_table,
     guarded,
-    memory_check,
-    space_checks,
+    has_failed,
+    level,
 )
 from tests.operations import night, point_latest
 from tests.support import as_nobody, open_to_all
@@ -173,7 +173,7 @@ def test_colours_may_differ_by_what_a_lossy_codec_does_and_no_further(monkeypatc
 def test_a_damaged_stream_is_no_decoded_one(monkeypatch, codec):
     whole = zlib.decompress(b64decode(STREAMS[codec]))
     cut = b64encode(zlib.compress(whole[: len(whole) // 2])).decode()
-    monkeypatch.setitem(decoder_probe.STREAMS, codec, cut)
+    monkeypatch.setitem(doctor_checks.STREAMS, codec, cut)
     uid = next(uid for uid, its in CODECS.items() if its == codec)
     with pytest.raises(ImageFailure):
         decode_trouble(uid)

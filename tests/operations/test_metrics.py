@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from batch.core.errors import FailureReason, PendingReason, UsageError
-from batch.operations.metrics import write_metrics
+from batch.operations.metrics_file import write_metrics
 from tests.operations import ledger, night, point_latest
 
 FINISHED = 1795230123.0  # 2026-11-21T03:02:03Z

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from batch.core.errors import UsageError
-from batch.operations.runs_table import last_runs, runs_table
+from batch.operations.runs import last_runs, runs_table
 from batch.reports.run_reader import instant, latest_run, signed_number, words
 from tests.operations import ledger, night, point_latest
 from tests.review.conftest import machine_in

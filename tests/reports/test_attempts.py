@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from batch.operations.runs_table import AT_WORK, NO_END, last_runs, runs_table
+from batch.operations.runs import AT_WORK, NO_END, last_runs, runs_table
 from batch.reports.attempts import Attempt, Record, attempts
 from batch.storage.locks import exclusive, holder
 from tests.operations import ledger, night, point_latest

@@ -1,14 +1,61 @@
-"""Whether each decoder decodes here: a frame of one colour in every codec, really decoded."""
+"""What `doctor` says of one thing that it tried, and of all together."""
 
 from __future__ import annotations
 
 import zlib
 from base64 import b64decode
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
+from batch.core.errors import BatchError
 from batch.core.rules import Limits, ReadingRules
 from batch.images.dicom_kinds import CODECS, Codec
 
+
+class Status(StrEnum):
+    """How a check ended; with `failed` a run would not work."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was tried. remedy: empty when nothing is to be done."""
+
+    name: str
+    status: Status
+    found: str
+    remedy: str = ""
+
+
+def doctor_table(checks: Sequence[Check]) -> str:
+    """One line a check, its remedy below, and a closing count."""
+    width = max((len(check.name) for check in checks), default=0)
+    lines = []
+    for check in checks:
+        lines += [f"{check.status:7}  {check.name:{width}}  {check.found}"]
+        lines += [f"{'':7}  {'':{width}}  -> {check.remedy}"] if check.remedy else []
+    counts = [f"{sum(c.status == status for c in checks)} {status}" for status in Status]
+    return "\n".join([*lines, ", ".join(counts)])
+
+
+def has_failed(checks: Iterable[Check]) -> bool:
+    """Whether a run would not work."""
+    return any(check.status == Status.FAILED for check in checks)
+
+
+def level(name: str, value: float, warn: float, fail: float, found: str, remedy: str) -> Check:
+    """A check by a number or a truth (1 or 0): failed below `fail`, a warning below `warn`."""
+    status = Status.FAILED if value < fail else Status.WARNING if value < warn else Status.OK
+    return Check(name, status, found, remedy if status != Status.OK else "")
+
+
 COLOUR = (200, 100, 50)
+
+
 STREAMS = {
     Codec.JPEG: "eNr7f+P/bQZnBkYKwf8DDIIcDEDIzCjIwCTIwCzI8P8IgwgDIwMqYAOJCqCLgtUyootygkQFMdXeYuBhZ"
         "gRaArTDnsFO+2zz/5sAn0oTyg==",
@@ -45,3 +92,18 @@ def decode_trouble(uid: str) -> str:
     pixels, _ = decode_frame(dicom_image.describe(parsed, ReadingRules()), 0, Limits())
     is_far = abs(pixels.astype(int) - COLOUR).max() > 3
     return "other colours than were encoded" if is_far else ""
+
+
+def guarded(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
+    """The checks of one look; what it raises is a failed check of its own."""
+    checks: list[Check] = []
+    try:
+        for check in look():  # one by one: what came before an error stays
+            checks += [check]
+    except BatchError as error:
+        checks += [Check(name, Status.FAILED, str(error))]
+    except Exception as error:  # by its kind: messages may quote what was read
+        what = error.strerror if isinstance(error, OSError) else getattr(error, "name", None)
+        found = f"unexpected {type(error).__name__}" + (f" ({what})" if what else "")
+        checks += [Check(name, Status.FAILED, found, "Repair that, or install the package again.")]
+    return checks
