@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from batch.core.records import ImageLocation
 from batch.demo.archive import write_archive
-from tests.support import REPOSITORY, locate
+from tests.support.archives import REPOSITORY, locate
 
 settings.register_profile("untimed", deadline=None)  # machines are noisy; no test is about time
 settings.load_profile("untimed")

@@ -20,8 +20,8 @@ from batch.cli import main
 from batch.core.errors import ExitCode
 from batch.demo.archive import EXPECTED_STATES
 from batch.run import score_run as night_module
-from tests.small_model import SCORE
-from tests.support import REPOSITORY, as_nobody, on_a_terminal, open_to_all
+from tests.support.archives import REPOSITORY, as_nobody, on_a_terminal, open_to_all
+from tests.support.small_model import SCORE
 
 
 @pytest.fixture(scope="module")

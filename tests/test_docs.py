@@ -18,7 +18,7 @@ from batch.model.artifact import bundled_model_ids
 from batch.model.manifest import read_manifest
 from batch.review.worklist.contract import MARK_COLUMNS, Status, Tier
 from batch.review.worklist.lesions import FLAGS
-from tests.support import REPOSITORY
+from tests.support.archives import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 

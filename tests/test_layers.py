@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.support import REPOSITORY
+from tests.support.archives import REPOSITORY
 
 # From the bottom up. A room may import what stands before it, and itself.
 ROOMS = (

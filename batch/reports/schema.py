@@ -1,6 +1,6 @@
 """The published columns: name, type, whether null can occur, meaning. No library.
 
-`schemas/*.json` is written from here (`python -m tests.write_schemas`) and a test keeps both equal.
+`schemas/*.json` is written from here (`python -m tests.tools.write_schemas`) and a test keeps both equal.
 Types are Arrow's names.
 """
 

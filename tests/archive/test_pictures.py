@@ -13,7 +13,7 @@ from batch.archive.local import LocalArchive
 from batch.archive.pictures import ImageAddress, decode_picture, jpeg, read_picture, upright
 from batch.core.errors import FailureReason, ImageFailure
 from batch.core.rules import Limits
-from tests.support import dermoscopic, dicom_bytes
+from tests.support.archives import dermoscopic, dicom_bytes
 
 _RNG = np.random.default_rng(5)
 

@@ -22,7 +22,7 @@ from batch.core.records import FileState, ImageLocation, ModelInput, Unscored
 from batch.core.rules import Limits, ReadingRules
 from batch.demo import dicom_writer as dicom
 from batch.demo.lesions import lesion_image
-from tests.support import as_nobody, dermoscopic, dicom_bytes, locate, read
+from tests.support.archives import as_nobody, dermoscopic, dicom_bytes, locate, read
 
 PIXELS = lesion_image(1, 60, 80)
 
@@ -271,9 +271,9 @@ ELSEWHERE = {
     Reason.NOT_READABLE,
     Reason.VANISHED,
     Reason.NOT_A_REGULAR_FILE,
-    Reason.DECODER_TIMED_OUT,  # tests/archive/test_watched.py
-    Reason.DECODER_CRASHED,  # tests/archive/test_watched.py
-    Reason.MODEL_INPUT_INVALID,  # tests/model/test_scoring.py, tests/archive/test_preprocess.py
+    Reason.DECODER_TIMED_OUT,  # tests/images/test_sandbox.py
+    Reason.DECODER_CRASHED,  # tests/images/test_sandbox.py
+    Reason.MODEL_INPUT_INVALID,  # tests/model/test_scoring.py, tests/images/test_preprocess.py
     Reason.MODEL_FAILED,  # tests/model/test_scoring.py
     Reason.SCORE_NOT_FINITE,  # tests/model/test_scoring.py
 }

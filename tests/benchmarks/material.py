@@ -12,7 +12,7 @@ from PIL import Image
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.images.preprocess import HEIGHT, WIDTH, preprocess
-from tests.decoders import KINDS, pictures
+from tests.tools.decoders import KINDS, pictures
 
 SIZES = ((542, 722), (768, 1024), (1200, 1600), (1424, 2144), (1944, 2592), (2304, 3072))
 """(height, width) of the originals, smallest to largest, for generated ones."""
@@ -30,7 +30,7 @@ def small(folder: Path, count: int) -> Path:
 
 
 def dicom(folder: Path, kind: str, count: int) -> Path:
-    """The same pictures in one of the encodings of `tests.decoders`."""
+    """The same pictures in one of the encodings of `tests.tools.decoders`."""
     store = folder.with_name(folder.name + "-store")
     store.mkdir(parents=True)
     paths = []

@@ -29,7 +29,7 @@ from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.scoring import score_batch
 from batch.reports import parquet, rows
 from batch.runtime.process import import_tensorflow
-from tests.support import FACTS
+from tests.support.archives import FACTS
 
 SAMPLE = 320
 

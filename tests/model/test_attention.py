@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batch.core.errors import FailureReason, ImageFailure
 from batch.model.attention import SQUARE, STRIDE, image_count, log_odds, occlusion_map
-from tests.support import (
+from tests.support.archives import (
     REPOSITORY,
     BrightnessClassifier,
     FailingClassifier,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from batch.core.errors import FailureReason, Stage
 from batch.core.records import ModelInput, Prediction, Unscored
 from batch.model.scoring import conclude, score_batch
-from tests.support import (
+from tests.support.archives import (
     OUTPUT,
     BrightnessClassifier,
     FailingClassifier,

@@ -27,7 +27,7 @@ from batch.operations.doctor_checks import (
     level,
 )
 from tests.operations import night, point_latest
-from tests.support import as_nobody, open_to_all
+from tests.support.archives import as_nobody, open_to_all
 
 OK, WARNING, FAILED = Status
 

@@ -12,7 +12,7 @@ from batch.operations.runs import last_runs, runs_table
 from batch.reports.run_reader import instant, latest_run, signed_number, words
 from tests.operations import ledger, night, point_latest
 from tests.review.conftest import machine_in
-from tests.support import as_nobody
+from tests.support.archives import as_nobody
 
 
 def ids(reports, last=100):

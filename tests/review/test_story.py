@@ -6,7 +6,7 @@ import pytest
 
 from batch.demo import dicom_writer
 from batch.demo.lesions import lesion_image
-from tests.review.story import Story, changes, play
+from tests.support.story import Story, changes, play
 
 PICTURES = 60
 

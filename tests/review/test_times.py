@@ -12,9 +12,9 @@ import pytest
 from batch.core.times import day, local, minute, offset_minutes, zone
 from batch.review.outputs import as_csv
 from batch.review.page.render import render
-from tests.review import sample
 from tests.review.conftest import machine_in
-from tests.review.lists import Mornings, image, key_of, lesion, mark
+from tests.support import worklists
+from tests.support.lists import Mornings, image, key_of, lesion, mark
 
 LATE = "2026-11-20T23:30:00+00:00"
 
@@ -68,7 +68,7 @@ def test_an_alert_is_of_the_local_day():
 
 
 def test_every_time_of_the_page_is_local_and_the_zone_is_named(berlin):
-    html = render(sample.worklist(30))
+    html = render(worklists.worklist(30))
     assert "night of 2026-11-21 03:00 +01:00" in re.sub(r"<[^>]+>", "", html)
     assert "local to the machine that made this page: CET, +01:00" in html
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)

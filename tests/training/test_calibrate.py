@@ -36,7 +36,7 @@ from batch.training.calibration import (
     choose_point,
     next_version,
 )
-from tests.support import REPOSITORY
+from tests.support.archives import REPOSITORY
 from tests.training.test_extra import run
 
 ROWS = st.lists(st.lists(st.floats(0.001, 1), min_size=3, max_size=3), min_size=1, max_size=8).map(

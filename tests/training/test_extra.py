@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from batch.training.extra import IMPORTED_AS, install_command, origin_of
-from tests.support import REPOSITORY
-from tests.training.test_evaluate import SCORES, row, write_night
+from tests.evaluation.test_evaluate import SCORES, row, write_night
+from tests.support.archives import REPOSITORY
 
 
 def test_a_place_that_is_there_is_named(tmp_path):

@@ -18,7 +18,7 @@ from batch.model.manifest import (
     write_manifest,
 )
 from batch.training.licences import LICENCES, as_stated, licence_of, licence_section, of_sources
-from tests.support import REPOSITORY
+from tests.support.archives import REPOSITORY
 
 MANIFEST = dataclasses.replace(
     read_manifest(REPOSITORY / "model_artifacts" / "isic9-plain"), licence=None

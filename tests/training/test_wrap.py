@@ -14,7 +14,7 @@ from batch.archive.reader import read_image
 from batch.cli import main
 from batch.core.errors import ExitCode
 from batch.model.manifest import Licence, read_manifest
-from tests.support import REPOSITORY
+from tests.support.archives import REPOSITORY
 
 SIZE = 64
 
