@@ -94,7 +94,7 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=[*find_packages(include=["batch", "batch.*"]), "schemas", "model_artifacts"],
     package_data={
-        "batch.review": ["templates/*"],
+        "batch.review.page": ["templates/*"],
         "batch.training": ["sources.toml", "README.md"],
         "schemas": ["*.json", "README.md"],
         "model_artifacts": ["LICENSE", "*/*", "*/golden/*", "*/plots/*"],

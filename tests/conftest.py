@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,25 @@ def artifact_copy(bundled_artifact: Path, tmp_path: Path) -> Path:
     import shutil
 
     return Path(shutil.copytree(bundled_artifact, tmp_path / "artifact"))
+
+
+@contextmanager
+def machine_in(zone: str):
+    """The machine's time zone for a while."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = zone
+    time.tzset()
+    try:
+        yield
+    finally:
+        del os.environ["TZ"]
+        if before is not None:
+            os.environ["TZ"] = before
+        time.tzset()
+
+
+@pytest.fixture
+def berlin():
+    """The machine's time zone, for this test."""
+    with machine_in("Europe/Berlin"):
+        yield

@@ -69,7 +69,7 @@ def test_every_reason_of_a_non_image_stands_in_the_readme(reason):
 
 
 def test_every_flag_that_the_code_sets_stands_in_the_readme():
-    source = "".join(path.read_text() for path in (REPOSITORY / "batch" / "archive").glob("*.py"))
+    source = "".join(path.read_text() for path in (REPOSITORY / "batch" / "images").glob("*.py"))
     flags = set(re.findall(r'flags\.add\("(\w+)"\)', source))
     flags |= {"upscaled", "was_16bit", "not_dermoscopic_sop_class"}
     flags |= {"palette", "frames_beyond_declared", "colour_ambiguous"}

@@ -2,7 +2,8 @@
 
 They come from damage that no decoder told (missing strips, a cut stream, samples scaled wrongly),
 or are pages of a document; a model gives them a score like any other. A pure rule on the model's
-input. Its bounds lie beyond real pictures: `python -m tests.tools.uniform FOLDER` counts in a folder.
+input. Its bounds lie beyond real pictures: `python -m tests.tools.uniform FOLDER` counts in a
+folder.
 
 A dermatoscope's dark surround covers up to two thirds of a picture, and is no damage: it leaves
 the corners of what was seen dark, because the tube is round.

@@ -237,9 +237,9 @@ def check_manifest(manifest: ModelManifest) -> None:
         ),
         ("input.channels", manifest.input.channels, shared.CHANNELS),
     )
-    for field, found, allowed in rules:
+    for name, found, allowed in rules:
         if found != allowed:
-            raise ArtifactRefused(field, repr(found), repr(allowed), TRAIN_AGAIN)
+            raise ArtifactRefused(name, repr(found), repr(allowed), TRAIN_AGAIN)
     _check_input(manifest)
     _check_classes(manifest)
     _check_operating_points(manifest)
@@ -281,12 +281,12 @@ def _check_classes(manifest: ModelManifest) -> None:
         raise ArtifactRefused(
             "output.class_names", names, "two names for a sigmoid", "Correct the manifest."
         )
-    for field, wanted in (
+    for name, wanted in (
         ("output.melanoma_class", (output.melanoma_class,)),
         ("output.malignant_classes", output.malignant_classes),
     ):
         if unknown := set(wanted) - set(names):
-            raise ArtifactRefused(field, sorted(unknown), list(names), "Use the class names.")
+            raise ArtifactRefused(name, sorted(unknown), list(names), "Use the class names.")
     if output.melanoma_class not in output.malignant_classes:
         raise ArtifactRefused(
             "output.malignant_classes",

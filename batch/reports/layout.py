@@ -1,16 +1,10 @@
-"""Files with marks as browsers and spreadsheets leave them: names, encodings, separators. Pure.
-
-A browser calls its second download `reviewed (1).csv`. A spreadsheet saves semicolons or tabs where
-the decimal mark is a comma, a first line `sep=;`, and the country's encoding instead of UTF-8.
-"""
+"""Names in a reports folder: which files hold marks of reviewers."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
 
 READ = (".csv", ".tsv", ".txt", ".parquet")
-
-
 NOT_READ = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 """A spreadsheet's own files: found by their name, so that nobody believes they were read."""
 
@@ -21,4 +15,5 @@ def is_mark_file(name: str) -> bool:
 
 
 def file_ending(name: str) -> str:
+    """The last extension of a name, in lower case and with its dot."""
     return PurePath(name).suffix.lower()

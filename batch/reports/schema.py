@@ -1,7 +1,7 @@
 """The published columns: name, type, whether null can occur, meaning. No library.
 
-`schemas/*.json` is written from here (`python -m tests.tools.write_schemas`) and a test keeps both equal.
-Types are Arrow's names.
+`schemas/*.json` is written from here (`python -m tests.tools.write_schemas`) and a test keeps both
+equal. Types are Arrow's names.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ whose `.pth` file holds the arrays under the names used here; `weights_from` rea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,44 +20,15 @@ import numpy as np
 from keras import layers
 
 from batch.core.errors import UsageError
-
-INPUT_SCALE, INPUT_OFFSET = 1 / 128, -127 / 128
-"""The weights were trained on (x - 127) / 128."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Repeated inverted residual blocks. expand: width factor inside a block."""
-
-    repeats: int
-    kernel: int
-    stride: int
-    expand: int
-    filters: int
-
-
-LITE0 = (
-    Stage(1, 3, 1, 1, 16),
-    Stage(2, 3, 2, 6, 24),
-    Stage(2, 5, 2, 6, 40),
-    Stage(3, 3, 2, 6, 80),
-    Stage(3, 5, 1, 6, 112),
-    Stage(4, 5, 2, 6, 192),
-    Stage(1, 3, 1, 6, 320),
+from batch.training.lite import (
+    HEAD_FILTERS,
+    INPUT_OFFSET,
+    INPUT_SCALE,
+    LITE0,
+    NORM_EPSILON,
+    STEM_FILTERS,
+    Stage,
 )
-LITE2 = (
-    Stage(1, 3, 1, 1, 16),
-    Stage(3, 3, 2, 6, 24),
-    Stage(3, 5, 2, 6, 48),
-    Stage(4, 3, 2, 6, 88),
-    Stage(4, 5, 1, 6, 120),
-    Stage(5, 5, 2, 6, 208),
-    Stage(1, 3, 1, 6, 352),
-)
-"""Lite0 1.1 times as wide and 1.2 times as deep; widths are multiples of eight, and neither the
-stem and the head nor the repeats of the first and the last stage are scaled."""
-STEM_FILTERS, HEAD_FILTERS = 32, 1280
-NORM_EPSILON = 1e-3
 
 _NORM_OF = {
     "_conv_stem": "_bn0",
@@ -99,28 +70,37 @@ def weights_from(model: keras.Model, file: Path) -> None:
     """
     try:
         with np.load(file) as arrays:
-            left = {
-                name: arrays[name].astype(np.float32)
-                for name in arrays.files
-                if not name.startswith("_fc.")
-            }
+            left = {name: arrays[name].astype(np.float32) for name in arrays.files}
     except (OSError, ValueError) as error:
         raise UsageError(
             f"--weights: {file} is no readable .npz ({type(error).__name__})."
         ) from error
-    left = {name: array for name, array in left.items() if "num_batches" not in name}
+    set_backbone(model, left)
+
+
+def set_backbone(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    """Set the backbone's weights from arrays of the published names; see `weights_from`.
+
+    Raises:
+        UsageError: they are not this backbone's.
+    """
+    left = {
+        name: array
+        for name, array in arrays.items()
+        if not name.startswith("_fc.") and "num_batches" not in name
+    }
     try:
         for layer in model.layers:
             if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D):
                 layer.set_weights(_folded(layer, left))
     except (KeyError, ValueError) as error:
         raise UsageError(
-            f"--weights: {file} does not hold the recipe's EfficientNet-Lite ({error}); see "
-            "README, 'Training'."
+            f"--weights: these are not the recipe's EfficientNet-Lite ({error}); see README, "
+            "'Training'."
         ) from error
     if left:
         raise UsageError(
-            f"--weights: {file} holds more than the recipe's EfficientNet-Lite: {sorted(left)[:3]}."
+            f"--weights: more than the recipe's EfficientNet-Lite: {sorted(left)[:3]}."
         )
 
 

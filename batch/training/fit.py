@@ -59,6 +59,19 @@ def prepare_data(recipe: Recipe, data: Path, seed: int, cache: Path | None = Non
     many = recipe.data == "described"
     dark = kept("dark_surrounds", splits.dark_surrounds) if many else None
     groups = splits.group_ids(table, hashes, dark)
+    table = table.assign(group=groups)
+    return Dataset(
+        table.assign(split=split_without(recipe, table, seed)), dataset.pixels, dataset.report
+    )
+
+
+def split_without(recipe: Recipe, table: pd.DataFrame, seed: int) -> np.ndarray:
+    """(N,) the split of each image, as `prepare_data` describes it.
+
+    Args:
+        table: with the column `group`.
+    """
+    groups = table["group"].to_numpy()
     held_out = table["source"].isin(recipe.hold_out) if recipe.hold_out else np.zeros(len(table))
     barred = np.isin(groups, groups[np.asarray(held_out, bool)])
     split = np.full(len(table), "held_out", dtype=object)
@@ -66,7 +79,7 @@ def prepare_data(recipe: Recipe, data: Path, seed: int, cache: Path | None = Non
     if "judges" in table:
         cannot = ~table["judges"].to_numpy() & np.isin(split, ("validation", "test"))
         split[cannot] = "unused"
-    return Dataset(table.assign(group=groups, split=split), dataset.pixels, dataset.report)
+    return split
 
 
 def _check_hold_out(recipe: Recipe, found: set[str]) -> None:

@@ -10,7 +10,8 @@ from keras import layers
 
 from batch.core.errors import UsageError
 from batch.images.preprocess import CHANNELS, HEIGHT, WIDTH
-from batch.training.backbone import LITE0, LITE2, efficientnet_lite, freeze, weights_from
+from batch.training.backbone import efficientnet_lite, freeze, weights_from
+from batch.training.lite import LITE0, LITE2
 from batch.training.parts import Cnn, EfficientNetLite0, EfficientNetLite2, Recipe
 
 

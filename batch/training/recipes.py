@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from batch.core.errors import UsageError
 from batch.core.text import did_you_mean
@@ -195,3 +198,46 @@ def find_recipe(name: str, hold_out: Sequence[str] = ()) -> Recipe:
             f"{did_you_mean(unknown[0], SOURCES) if isinstance(unknown, list) else ''}"
         )
     return replace(recipe, hold_out=tuple(sorted(set(hold_out))))
+
+
+_PARTS = ("network", "change", "course")
+
+
+def with_changes(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """A recipe with fields of its network, change or course set anew.
+
+    Args:
+        changes: `PART.FIELD=VALUE`, the value as JSON; lists become tuples.
+
+    Raises:
+        UsageError: no such field, or a value of another type.
+    """
+    for words in changes:
+        name, is_there, text = words.partition("=")
+        part, _, field = name.partition(".")
+        fields = {
+            f"{one}.{each.name}": each
+            for one in _PARTS
+            for each in dataclasses.fields(getattr(recipe, one))
+        }
+        if not is_there or name not in fields:
+            raise UsageError(f"--set: found {words!r}; allowed: one of {', '.join(fields)}, =VALUE")
+        old = getattr(getattr(recipe, part), field)
+        try:
+            new = _tuples(json.loads(text))
+        except ValueError:
+            raise UsageError(
+                f"--set: {name}={text}: the value is no JSON; allowed: as "
+                f"{json.dumps(old, default=str)} is."
+            ) from None
+        if isinstance(old, float) and type(new) is int:
+            new = float(new)
+        if type(new) is not type(old):
+            raise UsageError(f"--set: {name}={text}; allowed: {type(old).__name__}, as {old!r} is.")
+        changed = dataclasses.replace(getattr(recipe, part), **{field: new})
+        recipe = dataclasses.replace(recipe, **{part: changed})
+    return recipe
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -10,7 +10,6 @@ FOLDER keeps the checkpoints, so the same command goes on where it stopped, and 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,51 +21,9 @@ from batch.core.errors import UsageError
 from batch.training.answers import answer
 from batch.training.by_source import judged
 from batch.training.fit import Fitted, fit
-from batch.training.parts import Recipe
-from batch.training.recipes import RECIPES, find_recipe
+from batch.training.recipes import RECIPES, find_recipe, with_changes
 
 RESULT = "trial.json"
-_PARTS = ("network", "change", "course")
-
-
-def with_changes(recipe: Recipe, changes: Sequence[str]) -> Recipe:
-    """A recipe with fields of its network, change or course set anew.
-
-    Args:
-        changes: `PART.FIELD=VALUE`, the value as JSON; lists become tuples.
-
-    Raises:
-        UsageError: no such field, or a value of another type.
-    """
-    for words in changes:
-        name, is_there, text = words.partition("=")
-        part, _, field = name.partition(".")
-        fields = {
-            f"{one}.{each.name}": each
-            for one in _PARTS
-            for each in dataclasses.fields(getattr(recipe, one))
-        }
-        if not is_there or name not in fields:
-            raise UsageError(f"--set: found {words!r}; allowed: one of {', '.join(fields)}, =VALUE")
-        old = getattr(getattr(recipe, part), field)
-        try:
-            new = _tuples(json.loads(text))
-        except ValueError:
-            raise UsageError(
-                f"--set: {name}={text}: the value is no JSON; allowed: as "
-                f"{json.dumps(old, default=str)} is."
-            ) from None
-        if isinstance(old, float) and type(new) is int:
-            new = float(new)
-        if type(new) is not type(old):
-            raise UsageError(f"--set: {name}={text}; allowed: {type(old).__name__}, as {old!r} is.")
-        changed = dataclasses.replace(getattr(recipe, part), **{field: new})
-        recipe = dataclasses.replace(recipe, **{part: changed})
-    return recipe
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def result(fitted: Fitted, changes: Sequence[str], most: int) -> dict[str, Any]:

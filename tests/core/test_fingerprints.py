@@ -129,8 +129,8 @@ def test_a_digest_names_a_value(one, other, same):
 def test_fingerprints_are_the_same_in_every_process():
     """Whatever the seed of Python's own hashes is; a night would read all again otherwise."""
     code = (
-        "from batch.archive.fingerprints import *; from batch.archive.limits import Limits\n"
-        "from batch.archive.rules import ReadingRules\n"
+        "from batch.core.fingerprints import *; from batch.core.rules import Limits\n"
+        "from batch.core.rules import ReadingRules\n"
         "print(failure_fingerprint(Limits()), identity_fingerprint(ReadingRules()))"
     )
     found = {

@@ -84,7 +84,8 @@ def test_threads_get_a_process_each():
 
 def test_watched_processes_end_with_their_parent(tmp_path):
     code = (
-        "import os, sys\nfrom batch.archive import watched\nfrom tests.archive import victims\n"
+        "import os, sys\nfrom batch.images import sandbox as watched\n"
+        "from tests.support import victims\n"
         "if __name__ == '__main__':\n"
         "    print(watched.call_watched(victims.process_id, (), 30, 4 << 30), flush=True)\n"
         "    os.kill(os.getpid(), 9)\n"
@@ -192,7 +193,7 @@ def test_a_process_that_started_decoders_ends_by_itself():
     from tests.support.archives import REPOSITORY
 
     code = (
-        "import os, signal\nfrom batch.archive.watched import call_watched\n"
+        "import os, signal\nfrom batch.images.sandbox import call_watched\n"
         "if __name__ == '__main__':\n"
         "    child = call_watched(os.getpid, (), 60, 1 << 32)\n"
         "    os.kill(child, signal.SIGTERM)\n"

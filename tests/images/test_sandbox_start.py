@@ -22,9 +22,9 @@ from tests.support.small_model import SCORE
 GIGABYTE = 1 << 30
 SCRIPT = """
 import os, resource, sys
-from batch.archive import watched
-from batch.errors import DecoderNotStarted, ImageFailure
-from tests.archive import victims
+from batch.images import sandbox as watched
+from batch.core.errors import DecoderNotStarted, ImageFailure
+from tests.support import victims
 
 def call(function=victims.fine, arguments=(1,), memory=4 << 30):
     try:
@@ -73,7 +73,7 @@ def said(body: str, tmp_path) -> list[str]:
             "Resource temporarily unavailable",
         ),
         (
-            "from batch.archive.frames import raster_frames; call(raster_frames, (1,), 60 << 20)",
+            "from batch.archive.reader import raster_frames; call(raster_frames, (1,), 60 << 20)",
             "ended before it was ready|not ready",
         ),
         ("watched.READY_SECONDS = 0.0; call()", "not ready after 0 s"),

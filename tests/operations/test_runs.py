@@ -10,8 +10,8 @@ import pytest
 from batch.core.errors import UsageError
 from batch.operations.runs import last_runs, runs_table
 from batch.reports.run_reader import instant, latest_run, signed_number, words
+from tests.conftest import machine_in
 from tests.operations import ledger, night, point_latest
-from tests.review.conftest import machine_in
 from tests.support.archives import as_nobody
 
 

@@ -120,7 +120,7 @@ def test_a_failing_disk_is_told_without_the_names_that_the_error_quotes():
 def test_any_other_error_is_told_by_its_kind(caplog):
     with pytest.raises(RuntimeError, match="^ZeroDivisionError$"), Crew(refuse, 1) as crew:
         list(crew.finished(iter([ZeroDivisionError("a patient's name")])))
-    assert "ZeroDivisionError at test_crew.py" in caplog.text
+    assert "ZeroDivisionError at test_process_pool.py" in caplog.text
     assert "patient" not in caplog.text
 
 

@@ -80,10 +80,10 @@ def test_a_night_has_the_list_as_tables_and_page_and_run_json_counts_it(place, t
     ("name", "broken", "missing"),
     [
         ("report", "review_night", set()),
-        ("worklist", "build", {"parquet", "csv", "html"}),
+        ("worklist", "build_worklist", {"parquet", "csv", "html"}),
         ("worklist", "read_remembered", {"parquet", "csv", "html"}),
         ("worklist", "table_files", {"parquet", "csv", "html"}),
-        ("page", "page.render", {"html"}),
+        ("page", "render.render", {"html"}),
         ("thumbnails", "thumbnails.pictures", set()),
         ("attention", "thumbnails.attention_pictures", set()),
     ],

@@ -12,7 +12,7 @@ import pytest
 from batch.core.times import day, local, minute, offset_minutes, zone
 from batch.review.outputs import as_csv
 from batch.review.page.render import render
-from tests.review.conftest import machine_in
+from tests.conftest import machine_in
 from tests.support import worklists
 from tests.support.lists import Mornings, image, key_of, lesion, mark
 

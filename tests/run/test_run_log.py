@@ -36,7 +36,7 @@ def last_line(reports: Path) -> str:
     log = max((reports / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
     text = log.read_text()
     assert "Jane" not in text
-    return text.splitlines()[-1].split(" batch.run_log ")[-1]
+    return text.splitlines()[-1].split(" batch.runtime.logs ")[-1]
 
 
 def newest(reports: Path, capsys) -> str:
@@ -210,7 +210,7 @@ def test_a_signal_before_the_first_segment(archive, tmp_path, kind, moment, caps
 @pytest.mark.parametrize("kind", ["SIGTERM", "SIGINT"])
 def test_a_signal_after_the_publication_undoes_nothing(archive, tmp_path, kind):
     code = (
-        "import os, signal, sys\nfrom batch.reports.storage import LocalReports\n"
+        "import os, signal, sys\nfrom batch.reports.local import LocalReports\n"
         "from batch.cli import main\nwork = LocalReports.discard_work\n"
         "def discard(self):\n    work(self)\n"
         f"    for _ in range(3): os.kill(os.getpid(), signal.{kind})\n"

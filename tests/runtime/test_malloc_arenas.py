@@ -9,7 +9,7 @@ import pytest
 
 COUNT = """
 import ctypes, sys, tempfile, threading
-from batch.arenas import few_arenas
+from batch.runtime.process import few_arenas
 libc = ctypes.CDLL(None)
 if not hasattr(libc, "malloc_info") or not hasattr(libc, "gnu_get_libc_version"):
     sys.exit(77)

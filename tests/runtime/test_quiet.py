@@ -14,7 +14,7 @@ from tests.support.archives import REPOSITORY
 
 LOADED = """
 import sys
-from batch.quiet import import_tensorflow
+from batch.runtime.process import import_tensorflow
 import_tensorflow()
 import keras
 print(keras.config.backend(), keras.config.floatx(), keras.config.image_data_format(),
@@ -113,7 +113,7 @@ def test_wrap_reads_a_model_under_foreign_settings(tmp_path, bundled_artifact):
 
 def test_the_network_that_is_trained_is_of_the_job_s_kind(tmp_path):
     code = (
-        "from batch.quiet import import_tensorflow\nimport_tensorflow()\n"
+        "from batch.runtime.process import import_tensorflow\nimport_tensorflow()\n"
         "import keras\nfrom batch.training.networks import *\n"
         "layer = keras.layers.Conv2D(2, 3)\nlayer.build((None, 9, 9, 3))\n"
         "print(layer.data_format, layer.kernel.dtype, layer.compute_dtype)\n"

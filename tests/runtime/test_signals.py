@@ -16,7 +16,7 @@ from tests.support.archives import REPOSITORY
 NOTICE = "\nstopping at the end of this segment; Ctrl-C stops at once\n"
 PROGRAM = """
 import os, signal, sys
-from batch import interrupt
+from batch.runtime import signals as interrupt
 
 def send(name):
     os.kill(os.getpid(), getattr(signal, name))

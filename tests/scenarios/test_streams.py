@@ -85,7 +85,7 @@ def test_what_is_asked_for_is_printed_in_full_or_fails(reports, command, streams
 def test_a_file_that_is_opened_does_not_become_standard_output(tmp_path):
     """With descriptor 1 free the next file would get it, and with it all that is printed."""
     code = (
-        "import os, sys\nfrom batch.terminal import open_streams\nopen_streams()\n"
+        "import os, sys\nfrom batch.runtime.terminal import open_streams\nopen_streams()\n"
         f"file = open({str(tmp_path / 'table')!r}, 'w')\n"
         "assert file.fileno() > 2, file.fileno()\n"
         "print('lost')\nsys.stderr.write('lost')\nassert sys.stdin.read() == ''\n"

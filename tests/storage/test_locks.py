@@ -18,7 +18,7 @@ from batch.storage.locks import DEAD_AFTER_SECONDS, LOCK_FILE, exclusive
 from tests.support.archives import REPOSITORY, as_nobody
 
 HOLD = (
-    "import sys; from pathlib import Path; from batch.reports.locking import exclusive\n"
+    "import sys; from pathlib import Path; from batch.storage.locks import exclusive\n"
     "with exclusive(Path(sys.argv[1]), 'run held'):\n"
     "    print('held', flush=True); sys.stdin.read()"
 )
@@ -258,7 +258,7 @@ def test_something_else_with_the_locks_name_is_refused(tmp_path, make):
 
 
 FULL = (
-    "import resource, sys; from pathlib import Path; from batch.reports.locking import exclusive\n"
+    "import resource, sys; from pathlib import Path; from batch.storage.locks import exclusive\n"
     "resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))\n"
     "with exclusive(Path(sys.argv[1]), 'run held') as lock:\n"
     "    lock.check(); print('held')\n"

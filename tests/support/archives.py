@@ -30,7 +30,7 @@ from batch.core.rules import Limits, ReadingRules
 from batch.demo import dicom_writer
 from batch.model.manifest import OutputContract
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parents[2]
 STARTED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 OUTPUT = OutputContract(

@@ -5,8 +5,9 @@
 The camera originals of `DATA/full_resolution` become an archive of made-up patients with ten
 lesions each. Night by night images arrive, a lesion is photographed again, a file is cut short and
 later repaired, an alert's image is deleted, a night runs twice, and the model changes. In between
-a reviewer writes `reviewed.csv`. Every list is compared with `tests.support.expected_worklist`, which knows
-README's rules and no line of the program; the exit code is 1 when a lesion stands otherwise.
+a reviewer writes `reviewed.csv`. Every list is compared with `tests.support.expected_worklist`,
+which knows README's rules and no line of the program; the exit code is 1 when a lesion stands
+otherwise.
 """
 
 from __future__ import annotations

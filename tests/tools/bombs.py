@@ -1,8 +1,8 @@
 """Small files that ask for a machine: what each costs, and what becomes of it.
 
-`python -m tests.tools.bombs [FOLDER]` writes the files (about 10 MB; without FOLDER into a temporary
-one), reads each in a process of its own and prints a table. A process may take 3 GiB of address
-space, as a worker of the job might; the watched process keeps its own bound.
+`python -m tests.tools.bombs [FOLDER]` writes the files (about 10 MB; without FOLDER into a
+temporary one), reads each in a process of its own and prints a table. A process may take 3 GiB of
+address space, as a worker of the job might; the watched process keeps its own bound.
 """
 
 from __future__ import annotations

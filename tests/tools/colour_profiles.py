@@ -1,8 +1,8 @@
 """What colour profiles do to the score: `python -m tests.tools.colour_profiles`. Prints a table.
 
 The full-resolution originals of MELANOMA_BATCH_DATA: as they are; and written as a camera set to
-another colour space writes them (`tests.support.icc`, by the spaces' definitions), JPEG of quality 95 with
-that profile. Each is read with its profile applied, as this version does, and ignored, as
+another colour space writes them (`tests.support.icc`, by the spaces' definitions), JPEG of quality
+95 with that profile. Each is read with its profile applied, as this version does, and ignored, as
 preprocessing version 3 did, and compared with the original without any profile. With every bundled
 model.
 """

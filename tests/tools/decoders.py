@@ -1,4 +1,5 @@
-"""How fast each kind of file is read: `python -m tests.tools.decoders`. A table of ratios in one run.
+"""How fast each kind of file is read: `python -m tests.tools.decoders`. A table of ratios in one
+run.
 
 The same pictures in every encoding, read by two threads as the pipeline reads them, from the bytes
 on disk to the model's input. The originals of MELANOMA_BATCH_DATA when set, else generated ones.

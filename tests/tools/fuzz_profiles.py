@@ -1,4 +1,5 @@
-"""Damaged colour profiles by the thousand: `python -m tests.tools.fuzz_profiles --mutants 2000 --seed 0`.
+"""Damaged colour profiles by the thousand: `python -m tests.tools.fuzz_profiles --mutants 2000
+--seed 0`.
 
 Each mutant of a good profile is tried as an image's profile is: in the watched process, and built
 here when it passed. Prints the outcomes counted and the slowest; the exit code is 1 where a profile

@@ -1,10 +1,9 @@
 """What is decoded: transfer syntax by photometric interpretation, over folders of DICOM files.
 
-`python -m tests.tools.matrix [FOLDER …]`; without a folder, over the files that pydicom and pydicom-data
-ship. The kind of object is left aside: this asks what could be read, the pipeline then takes what
-is dermoscopy.
-Greyscale is stated as such without being decoded. The exit code is 1 when a colour image fails
-that is not named in `EXPECTED_FAILURES`.
+`python -m tests.tools.matrix [FOLDER …]`; without a folder, over the files that pydicom and
+pydicom-data ship. The kind of object is left aside: this asks what could be read, the pipeline
+then takes what is dermoscopy. Greyscale is stated as such without being decoded. The exit code is
+1 when a colour image fails that is not named in `EXPECTED_FAILURES`.
 """
 
 from __future__ import annotations

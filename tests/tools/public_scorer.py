@@ -21,7 +21,7 @@ import numpy as np
 
 from batch.evaluation.isic_format import FORMATS, code_of, isic_csv
 
-FILE = Path(__file__).parent / "training" / "public_scores.json"
+FILE = Path(__file__).parents[1] / "evaluation" / "public_scores.json"
 
 EIGHT = (
     "actinic keratosis", "basal cell carcinoma", "benign keratosis", "dermatofibroma", "melanoma",

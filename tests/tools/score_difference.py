@@ -1,4 +1,5 @@
-"""How much two ways to the model's input change the score: `python -m tests.tools.score_difference`.
+"""How much two ways to the model's input change the score: `python -m
+tests.tools.score_difference`.
 
 Reduced-scale decoding of JPEG against the full decode, over the full-resolution originals of
 MELANOMA_BATCH_DATA; and our resize against Pillow's, over these and every tenth image of HAM10000.

@@ -1,4 +1,5 @@
-"""What `nearly_uniform` costs: `python -m tests.tools.uniform FOLDER...`. Counts in folders of pictures.
+"""What `nearly_uniform` costs: `python -m tests.tools.uniform FOLDER...`. Counts in folders of
+pictures.
 
 Prints, for each folder, how many pictures are flagged or unscored as one colour, and their names.
 """

@@ -1,7 +1,9 @@
-"""Writes tests/golden: `python -m tests.tools.write_golden`. Only when preprocessing changes on purpose.
+"""Writes tests/golden: `python -m tests.tools.write_golden`. Only when preprocessing changes on
+purpose.
 
 The expected pixels come from the definition (the oracle in tests/images/test_preprocess.py, and
-tests/support/icc.py for the one with a colour profile), on full decodes, not from the function under test.
+tests/support/icc.py for the one with a colour profile), on full decodes, not from the function
+under test.
 """
 
 import numpy as np

@@ -1,4 +1,5 @@
-"""Writes schemas/*.json and schemas/README.md from the code: `python -m tests.tools.write_schemas`."""
+"""Writes schemas/*.json and schemas/README.md from the code: `python -m
+tests.tools.write_schemas`."""
 
 import json
 
@@ -8,9 +9,9 @@ from tests.support.archives import REPOSITORY
 HEAD = f"""# Columns of the reports
 
 Schema version {SCHEMA_VERSION}; it rises with every change of a column, and CHANGELOG.md says what
-changed. Written from `batch/reports/schema.py` by `python -m tests.tools.write_schemas`; a test keeps
-both equal. Types are Arrow's. `predictions`, `unscored` and `files` are folders of Parquet parts,
-`alerts` and `review_worklist` are one file each. Compression is zstd.
+changed. Written from `batch/reports/schema.py` by `python -m tests.tools.write_schemas`; a test
+keeps both equal. Types are Arrow's. `predictions`, `unscored` and `files` are folders of Parquet
+parts, `alerts` and `review_worklist` are one file each. Compression is zstd.
 
 `path` is the file's name, with one exception: a name that is not UTF-8, or that holds `\\x` and two
 lower-case hexadecimal digits itself, is spelled. There a backslash stands twice, and a byte that is

@@ -82,8 +82,8 @@ def test_evaluate_needs_no_extra(tmp_path):
 def test_a_night_takes_no_library_of_the_training_along():
     """Keras imports scikit-learn where it finds it; afterwards it can be found again."""
     code = (
-        "import sys\nfrom batch.quiet import import_tensorflow\nimport_tensorflow()\n"
-        "import batch.cli, batch.night, keras\n"
+        "import sys\nfrom batch.runtime.process import import_tensorflow\nimport_tensorflow()\n"
+        "import batch.cli, batch.run.score_run, keras\n"
         "print([name for name in ('sklearn', 'matplotlib') if name in sys.modules])\n"
         "import matplotlib, sklearn.metrics"
     )

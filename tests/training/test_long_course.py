@@ -13,8 +13,9 @@ import pytest
 from batch.training import long_course, networks
 from batch.training.batches import Side
 from batch.training.datasets import Dataset
+from batch.training.draws import allowed_matrix, draws, shared_weights
 from batch.training.fit import fit_on
-from batch.training.long_batches import _draws, allowed_matrix, long_batches, shared_weights
+from batch.training.long_batches import long_batches
 from batch.training.parts import Cnn, Disguise, LongCourse
 from batch.training.recipes import DERMOSCOPY_CLASSES, find_recipe
 
@@ -77,8 +78,8 @@ def test_rows_without_weight_are_never_drawn():
 
 def test_an_epoch_draws_by_its_number_so_that_a_resumed_course_draws_alike():
     weights = np.full(50, 1 / 50)
-    whole = list(islice(_draws(weights, COURSE, 7, 0), 12))
-    resumed = list(islice(_draws(weights, COURSE, 7, 2), 4))
+    whole = list(islice(draws(weights, COURSE, 7, 0), 12))
+    resumed = list(islice(draws(weights, COURSE, 7, 2), 4))
     np.testing.assert_array_equal(whole[8:], resumed)
     assert not np.array_equal(whole[:4], whole[4:8])
 

@@ -16,8 +16,7 @@ from batch.training import by_source, recipes, trial, trial_table
 from batch.training.by_source import judging_sets, set_measures, unlearned
 from batch.training.datasets import Dataset
 from batch.training.parts import Cnn, LongCourse
-from batch.training.recipes import find_recipe
-from batch.training.trial import with_changes
+from batch.training.recipes import find_recipe, with_changes
 from tests.training.test_described import judged_and_not  # noqa: F401 - a fixture
 
 LITE2 = find_recipe("dermoscopy-lite2")

@@ -88,7 +88,7 @@ def _numbered(
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("batch.review"),
+        loader=PackageLoader("batch.review.page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -112,7 +112,7 @@ def _script() -> str:
 
 
 def _template(name: str) -> str:
-    return (resources.files("batch.review") / "templates" / name).read_text(encoding="utf-8")
+    return (resources.files("batch.review.page") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _policy(style: str, script: str) -> str:

@@ -161,9 +161,10 @@ def one_by_one(rows, pattern):
     for row in rows:
         lesion_in_path, patient_in_path = grouping.by_path(pattern)(row["path"])
         patient = (
-            row["patient_pseudonym"] or grouping.by_id(row["issuer_of_patient_id"], row["patient_id"])
+            row["patient_pseudonym"]
+            or grouping.by_id(row["issuer_of_patient_id"], row["patient_id"])
             or patient_in_path
-        )  # fmt: skip
+        )
         named = row["lesion_id"]
         tracked = grouping.tracking(named, patient or row["study_instance_uid"]) if named else None
         key = tracked or (None if named else lesion_in_path) or grouping.own(row["image_id"])

@@ -15,7 +15,7 @@ from tests.support import worklists
 from tests.support.archives import REPOSITORY
 
 _SCRIPT = "const lesions = []; const data = { mark_columns: [], offset_minutes: 60 };" + "".join(
-    (REPOSITORY / "batch/review/templates" / name).read_text(encoding="utf-8")
+    (REPOSITORY / "batch/review/page/templates" / name).read_text(encoding="utf-8")
     for name in ("2-marks.js", "3-csv.js")
 )
 

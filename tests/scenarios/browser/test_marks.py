@@ -240,7 +240,7 @@ _CSV_SCRIPT = (
     "const lesions = [];"
     f"const data = {{ mark_columns: {json.dumps(MARK_COLUMNS)} }};"
     + "".join(
-        (REPOSITORY / "batch/review/templates" / name).read_text(encoding="utf-8")
+        (REPOSITORY / "batch/review/page/templates" / name).read_text(encoding="utf-8")
         for name in ("2-marks.js", "3-csv.js")
     )
 )

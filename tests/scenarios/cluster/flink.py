@@ -38,7 +38,10 @@ SLOTS = 2
 
 
 class FlinkCluster:
-    """Use it with `with`. jars: as `tests.scenarios.cluster.fetch` left them. folder: for logs and state."""
+    """Use it with `with`.
+
+    jars: as `tests.scenarios.cluster.fetch` left them. folder: for logs and state.
+    """
 
     def __init__(self, jars: Path, folder: Path) -> None:
         self._jars, self._folder = jars, folder

@@ -2,9 +2,9 @@
 
     python -m tests.scenarios.cluster.measure FLINK_FOLDER ARCHIVE [ARCHIVE …]
 
-FLINK_FOLDER is filled by `tests.scenarios.cluster.fetch`. Every worker process is bound to a core of its own,
-and so is the local run: each is a machine of one core, as far as one machine can show it. The
-engine itself (JobManager, TaskManagers, job server) shares these cores.
+FLINK_FOLDER is filled by `tests.scenarios.cluster.fetch`. Every worker process is bound to a core
+of its own, and so is the local run: each is a machine of one core, as far as one machine can show
+it. The engine itself (JobManager, TaskManagers, job server) shares these cores.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""SIGKILL at random instants: `python -m tests.scenarios.faults.kills --kills 40 --files 1200 --seed 0`.
+"""SIGKILL at random instants: `python -m tests.scenarios.faults.kills --kills 40 --files 1200
+--seed 0`.
 
 Makes an archive whose first quarter was scored in a first night, and lets a second night run to
 its end: the reference. From the state after the first night the second is then started again and

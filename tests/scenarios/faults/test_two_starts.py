@@ -18,7 +18,7 @@ ROUNDS = 12
 
 RACER = """
 import sys
-import batch.cli, batch.console, batch.night, batch.options
+import batch.cli, batch.run.summary, batch.run.score_run, batch.options
 print("ready", flush=True)
 sys.stdin.buffer.read()  # ends for all racers in the same moment
 sys.exit(batch.cli.main(sys.argv[1:]))
@@ -27,8 +27,8 @@ sys.exit(batch.cli.main(sys.argv[1:]))
 LOCKER = """
 import sys
 from pathlib import Path
-from batch.errors import BatchError
-from batch.reports.locking import exclusive
+from batch.core.errors import BatchError
+from batch.storage.locks import exclusive
 print("ready", flush=True)
 for line in sys.stdin.buffer:
     try:

@@ -51,9 +51,9 @@ def test_the_wheel_holds_code_model_and_schemas_and_no_tests(wheel):
         assert {f"model_artifacts/{model_id}/{part}" for part in parts} <= names
     assert not [name for name in names if name.startswith("tests/")]
     assert "batch/cli.py" in names
-    templates = {p.name for p in (REPOSITORY / "batch" / "review" / "templates").iterdir()}
+    templates = {p.name for p in (REPOSITORY / "batch" / "review" / "page" / "templates").iterdir()}
     assert {"page.html.j2", "page.css", "7-page.js"} <= templates
-    assert {f"batch/review/templates/{name}" for name in templates} <= names
+    assert {f"batch/review/page/templates/{name}" for name in templates} <= names
 
 
 def test_the_wheel_says_that_the_weights_have_a_licence_of_their_own(wheel):
@@ -68,8 +68,8 @@ def test_the_wheel_says_that_the_weights_have_a_licence_of_their_own(wheel):
 def test_the_review_page_is_drawn_from_the_wheel(site, tmp_path):
     code = (
         f"import sys; sys.path.append({str(REPOSITORY)!r})\n"
-        "from tests.review.sample import worklist\n"
-        "import batch.review.page as page\n"
+        "from tests.support.worklists import worklist\n"
+        "import batch.review.page.render as page\n"
         "print(page.__file__); print(page.render(worklist(3))[:15])"
     )
     run = subprocess.run(

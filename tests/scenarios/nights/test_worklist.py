@@ -263,7 +263,7 @@ def test_pictures_and_explanations_are_made_anew_from_the_archive(after, story):
     words = ("--thumbnails", "--archive", str(after.archive), "--explain", "1")
     assert after.rebuild(*words, "--model", str(story.root / "model-2.0.0")) == ExitCode.COMPLETE
     page = (after.reports / "worklist" / f"{WORKLIST}.html").read_text()
-    assert render.count("data:image/jpeg") > 1
+    assert page.count("data:image/jpeg") > 1
 
 
 @pytest.mark.parametrize(
