@@ -53,6 +53,13 @@ TRAIN = [
     "matplotlib>=3.9",  # the pictures beside an artifact; scikit-learn's displays draw with it
 ]
 
+TRAIN_GPU = [
+    *TRAIN,
+    # `batch.training.torch_course`: a long course where there is a GPU, which TensorFlow's wheel
+    # drives on few of them; the artifact's model is Keras's all the same
+    "torch>=2.4",
+]
+
 S3 = [
     # not Beam's own filesystems: those tell no ETag, know no conditional write and ask twice
     # for an object, where an archive's 0.4 to 4 MB want one request (batch/storage/object_store.py)
@@ -72,6 +79,7 @@ TEST = [
     "tifffile>=2025.1",  # writes and reads TIFF independently of batch/images/tiff.py
     "pydicom-data>=1.0",  # public DICOM files: the same pictures in many encodings
     "ruff>=0.12",
+    "import-linter>=2.3",  # which room may import which: not an AST test of our own
     "mypy>=1.15",
     "pandas-stubs",
     "types-tqdm",
@@ -100,7 +108,7 @@ setup(
         "model_artifacts": ["LICENSE", "*/*", "*/golden/*", "*/plots/*"],
     },
     install_requires=REQUIRES,
-    extras_require={"train": TRAIN, "s3": S3, "test": TEST},
+    extras_require={"train": TRAIN, "train-gpu": TRAIN_GPU, "s3": S3, "test": TEST},
     entry_points={
         "console_scripts": [
             "melanoma-batch = batch.cli:main",

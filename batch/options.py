@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from batch.archive.access import check_archive
 from batch.core.config import YOUNG_SECONDS, JobConfig, Listing, Order, ReviewOptions, nanoseconds
 from batch.core.errors import UsageError
 from batch.core.location import ObjectUrl, Place, whole_path
@@ -17,6 +18,7 @@ from batch.core.privacy import IdentifierPolicy, Identifiers, read_key
 from batch.core.rules import ReadingRules, Selection, lesion_pattern, parse_limits, parse_rules
 from batch.run.schedule import duration_seconds, seconds_until
 from batch.runtime.process import default_processes
+from batch.storage.object_store import check_store
 
 COPIES = "MELANOMA_BATCH_CACHE"
 """Environment variable: the folder in which copies of reports in object storage are kept."""
@@ -35,7 +37,7 @@ def job_config(
     """
     archive = options.archive
     reports, url = reports_place("--output", options.output)
-    return JobConfig(
+    config = JobConfig(
         archive=archive if isinstance(archive, ObjectUrl) else whole_path("ARCHIVE", archive),
         reports=reports,
         reports_url=url,
@@ -59,6 +61,29 @@ def job_config(
         beam_options=tuple(beam),
         review=review_options(options),
     )
+    check_places(config)
+    return config
+
+
+def check_places(config: JobConfig) -> None:
+    """Make sure that archive and reports can be reached.
+
+    Raises:
+        UsageError: says which cannot.
+        StoreFailed: an object store refuses, or does not answer.
+    """
+    check_archive(config.archive)
+    if config.reports_url is not None:
+        check_store("--output", config.reports_url)
+    try:
+        is_wrong = config.reports.exists() and not config.reports.is_dir()
+    except OSError as error:
+        raise UsageError(
+            f"--output: cannot look into {config.reports} ({error.strerror}). Check its "
+            "permissions."
+        ) from error
+    if is_wrong:
+        raise UsageError(f"--output: {config.reports} is a file; needed: a folder, or a new name.")
 
 
 def new_run_id(started_at: datetime) -> str:

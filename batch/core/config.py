@@ -7,11 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from batch.archive.access import check_archive
 from batch.core.errors import UsageError
 from batch.core.location import ObjectUrl, Place
 from batch.core.rules import ReadingRules
-from batch.storage.object_store import check_store
 
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 """Named in full: Beam's `DirectRunner` may try to download another runner, and a hospital's
@@ -105,7 +103,7 @@ class JobConfig:
     listing: Listing = Listing.AUTO
 
     def __post_init__(self) -> None:
-        """Check ranges and folders.
+        """Check ranges, and that archive and reports lie apart.
 
         Raises:
             UsageError: says option, value, allowed range.
@@ -126,11 +124,7 @@ class JobConfig:
                 f"--processes: found {self.processes}, with Beam options after `--`; allowed: 1. "
                 "There the runner says how many workers there are."
             )
-        check_archive(self.archive)
-        if self.reports_url is not None:
-            check_store("--output", self.reports_url)
         check_apart(self.archive, self.reports_url or self.reports)
-        _check_reports(self.reports)
 
     @property
     def settled_before_ns(self) -> int | None:
@@ -162,14 +156,3 @@ def check_apart(archive: Place, reports: Place) -> None:
             f"--output: {reports} and the archive {archive} hold each other; reports would be read "
             "as archive files. Choose a folder beside the archive."
         )
-
-
-def _check_reports(reports: Path) -> None:
-    try:
-        is_wrong = reports.exists() and not reports.is_dir()
-    except OSError as error:
-        raise UsageError(
-            f"--output: cannot look into {reports} ({error.strerror}). Check its permissions."
-        ) from error
-    if is_wrong:
-        raise UsageError(f"--output: {reports} is a file; needed: a folder, or a new name.")

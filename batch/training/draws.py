@@ -1,4 +1,4 @@
-"""Which images an epoch of a long course draws, and what their labels allow; no library of networks."""
+"""Which images an epoch of a long course draws, and what their labels allow."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import copy
 import io
+import itertools
 import json
 import math
 import time
@@ -101,9 +102,8 @@ def train(job: dict[str, Any], packed: Packed, imagenet: dict[str, Path]) -> dic
         fused=device.type == "cuda",
     )
     sides = job.get("sides") or [[0.0, 128], [0.5, 180]]
-    drawn = torch.from_numpy(np.stack([
-        at[one] for one, _ in zip(draws(weights, course, job["seed"], 0), range(steps), strict=False)
-    ])).to(device)  # fmt: skip
+    batches = itertools.islice(draws(weights, course, job["seed"], 0), steps)
+    drawn = torch.from_numpy(np.stack([at[one] for one in batches])).to(device)
     started, losses = time.perf_counter(), []
     model.train()
     for step in range(steps):
@@ -134,7 +134,8 @@ def train(job: dict[str, Any], packed: Packed, imagenet: dict[str, Path]) -> dic
             losses.append(loss.detach())
     seconds = time.perf_counter() - started
     return {
-        "model": averaged, "recipe": recipe, "seconds": round(seconds, 1), "images_drawn": steps * batch,
+        "model": averaged, "recipe": recipe, "seconds": round(seconds, 1),
+        "images_drawn": steps * batch,
         "loss": [round(float(x), 4) for x in torch.stack(losses).reshape(-1)[-10:]],
         "curve": [round(float(x), 3) for x in torch.stack(losses)[:: max(1, len(losses) // 20)]],
     }  # fmt: skip
@@ -219,7 +220,7 @@ def keep(model: LiteNetwork, output: Path, name: str, dtype: Any) -> None:
         parts[-1][key] = array
         size += array.nbytes
     for number, part in enumerate(parts):
-        np.savez(output / f"{name}.{number}.npz", **part)
+        np.savez(output / f"{name}.{number}.npz", **part)  # type: ignore[arg-type]
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -267,7 +268,8 @@ def mean_of(models: Sequence[LiteNetwork]) -> LiteNetwork:
     found = copy.deepcopy(models[0])
     states = [model.state_dict() for model in models]
     found.load_state_dict({
-        key: torch.stack([state[key] for state in states]).mean(0) if value.is_floating_point() else value
+        key: torch.stack([state[key] for state in states]).mean(0)
+        if value.is_floating_point() else value
         for key, value in states[0].items()
     })  # fmt: skip
     return found
