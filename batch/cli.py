@@ -1,29 +1,21 @@
-"""argv to options, and failures to exit codes. The only place that reads argv."""
+"""argv to a command, and failures to exit codes. The only place that reads argv."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
-from batch.arguments import parser
+import click
+
+from batch.commands.command_line import run
+from batch.commands.shared import PROGRAM
 from batch.core.errors import BatchError, ExitCode
-from batch.core.location import whole_path
-from batch.core.privacy import Identifiers
-from batch.job_arguments import PROGRAM
-from batch.options import job_config, reports_place, review_options
-from batch.runtime.terminal import open_streams, settle_streams, tell
-from batch.runtime.terminal import say as _say
-from batch.storage.files import private_files
-from batch.training_commands import _calibrate, _evaluate, _train, _wrap
+from batch.runtime.terminal import open_streams, say, settle_streams
 
-if TYPE_CHECKING:
-    from batch.reports.local import LocalReports
+_TAKE_BEAM_OPTIONS = ("score", "inventory", "config")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,18 +28,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(given: list[str]) -> int:
-    own, beam = _split_at_dashes(given)
-    options = parser().parse_args(own)
-    if beam and options.command not in ("score", "inventory"):
+    words, beam = _split_at_dashes(given)
+    if beam and not any(word in _TAKE_BEAM_OPTIONS for word in words[:1]):
         _complain("Beam options after `--` belong to `score`.")
         return ExitCode.USAGE
     _quiet_libraries()
     try:
-        return _COMMANDS[options.command](options, beam)
+        return run(words, beam)
+    except click.exceptions.NoArgsIsHelpError as error:
+        say(error.format_message() + "\n", sys.stderr)
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        _complain(_usage(error) + error.format_message())
+        return ExitCode.USAGE
     except BatchError as error:
         _complain(str(error))
         return error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         _complain(
             "interrupted; nothing was published. The next run goes on from the last complete "
             "segment."
@@ -62,138 +59,17 @@ def _main(given: list[str]) -> int:
         return ExitCode.FAILURE
 
 
+def _usage(error: click.ClickException) -> str:
+    """The command that was meant; what it takes, `--help` tells."""
+    context = getattr(error, "ctx", None)
+    if context is None or context.parent is None:
+        return ""
+    say(f"{context.get_usage()}\n", sys.stderr)
+    return f"{context.info_name}: "
+
+
 def _complain(text: str) -> None:
-    _say(f"{PROGRAM}: {text}\n", sys.stderr)
-
-
-def _score(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.score_command import score
-
-    return score(options, beam)
-
-
-def _marks_lost(review: Mapping[str, Any]) -> bool:
-    """Say that somebody's decisions do not count; the list is there, and asks again."""
-    from batch.run.summary import marks_complaint
-
-    if (complaint := marks_complaint({"review": review})) is not None:
-        _complain(f"{complaint}.")
-    return complaint is not None
-
-
-def _inventory(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.operations.inventory import forecast
-
-    config = job_config(options, beam, datetime.now(UTC), datetime.now())
-    tell(forecast(config))
-    return ExitCode.COMPLETE
-
-
-def _current(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.operations.current import describe_current, write_current
-
-    reports = _reports(options)
-    tell(describe_current(reports))
-    if options.output is not None:
-        file = whole_path("--output", options.output)
-        with private_files(_is_private(reports)):
-            rows = write_current(reports, file)
-        _say(f"{rows} rows written to {file}\n", sys.stdout)
-    return ExitCode.COMPLETE
-
-
-def _runs(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.operations.runs import last_runs, runs_table
-    from batch.reports.access import who_holds
-    from batch.reports.attempts import fetch_attempts
-
-    root, url = reports_place("REPORTS", options.reports)
-    _reports(options)
-    if url is not None:
-        fetch_attempts(root, url)
-    tell(runs_table(last_runs(root, options.last, who_holds(root, url))) + "\n")
-    return ExitCode.COMPLETE
-
-
-def _worklist(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    review = review_options(options)
-    from batch.operations.rebuild_worklist import FOLDER, PAGE, rebuild, show, summary
-
-    output = whole_path("--output", options.output) if options.output else None
-    reports = _reports(options)
-    with private_files(_is_private(reports)):
-        rebuilt = rebuild(reports, output, review, options.archive, options.model)
-    if output is None:
-        reports.send(FOLDER)
-    _say(summary(rebuilt), sys.stdout)
-    if options.open and not show(rebuilt.folder / PAGE):
-        _say(f"{PROGRAM}: no browser was found; open the page by hand.\n", sys.stderr)
-    return ExitCode.MARKS_NOT_UNDERSTOOD if _marks_lost(rebuilt.said) else ExitCode.COMPLETE
-
-
-def _reports(options: argparse.Namespace) -> LocalReports:
-    from batch.reports.access import open_reports
-
-    return open_reports(*reports_place("REPORTS", options.reports))
-
-
-def _is_private(reports: LocalReports) -> bool:
-    """Whether the night that readers see holds patient IDs."""
-    from batch.reports.run_reader import read_ledger, words
-
-    run_id = reports.latest()
-    ledger = read_ledger(reports.night(run_id)) if run_id else None
-    return words(ledger or {}, "options", "identifiers") == Identifiers.FULL
-
-
-def _prune(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.operations.prune import prune
-
-    root, url = reports_place("REPORTS", options.reports)
-    if url is not None:
-        _reports(options)  # the copy tells which nights there are
-    pruned = prune(root, options.keep, options.dry_run, url)
-    verb = "would be removed" if options.dry_run else "removed"
-    for night in pruned:
-        _say(f"{night.run_id}  {night.bytes / 1e6:.1f} MB of snapshots {verb}\n", sys.stdout)
-    total = sum(night.bytes for night in pruned)
-    _say(f"{len(pruned)} nights, {total / 1e6:.1f} MB {verb}\n", sys.stdout)
-    return ExitCode.COMPLETE
-
-
-def _doctor(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.operations.doctor import examine
-    from batch.operations.doctor_checks import doctor_table, has_failed
-
-    checks = examine(options.archive, options.output, options.model)
-    tell(doctor_table(checks) + "\n")
-    return ExitCode.FAILURE if has_failed(checks) else ExitCode.COMPLETE
-
-
-def _demo(options: argparse.Namespace, beam: Sequence[str]) -> int:
-    from batch.demo.archive import prepare_folder, write_archive
-
-    archive = prepare_folder(options.folder)
-    write_archive(archive, options.seed)
-    reports = options.folder / "reports"
-    arguments = ["score", str(archive), "--output", str(reports), "--max-unscored-rate", "0.5"]
-    _say(
-        f"A generated archive stands in {archive}. Now running:\n\n"
-        f"  {PROGRAM} {' '.join(arguments)}\n",
-        sys.stdout,
-    )
-    code = _score(parser().parse_args(arguments), beam)
-    _say(
-        "Open next:\n"
-        f"  {reports / 'latest' / 'review_worklist.html'}  the morning's page\n"
-        f"  {reports / 'latest' / 'alerts.parquet'}      highest melanoma score first\n"
-        f"  {reports / 'latest' / 'unscored'}            what a person must look at\n"
-        f"  {reports / 'latest' / 'run.json'}            the ledger of this run\n"
-        'for example with: python -c "import pandas; '
-        f"print(pandas.read_parquet('{reports / 'latest' / 'alerts.parquet'}').T)\"\n",
-        sys.stdout,
-    )
-    return code
+    say(f"{PROGRAM}: {text}\n", sys.stderr)
 
 
 def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -208,19 +84,3 @@ def _quiet_libraries() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     logging.getLogger().addHandler(logging.NullHandler())
-
-
-_COMMANDS = {
-    "score": _score,
-    "inventory": _inventory,
-    "current": _current,
-    "runs": _runs,
-    "worklist": _worklist,
-    "prune": _prune,
-    "doctor": _doctor,
-    "demo": _demo,
-    "train": _train,
-    "evaluate": _evaluate,
-    "calibrate": _calibrate,
-    "wrap": _wrap,
-}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,27 +44,27 @@ Place = Path | ObjectUrl
 
 
 def place(word: str) -> Place:
-    """A folder or `s3://BUCKET/PREFIX`, for argparse.
+    """A folder or `s3://BUCKET/PREFIX`, as a word of the command line.
 
     Raises:
-        ArgumentTypeError: another scheme, or a bucket that no store could have.
+        UsageError: another scheme, or a bucket that no store could have.
     """
     if not is_url(word):
         return Path(word)
     bucket, _, prefix = word.removeprefix(SCHEME).partition("/")
     if not word.startswith(SCHEME) or not _BUCKET.fullmatch(bucket):
-        raise ArgumentTypeError(f"found {word}; allowed: a folder, or {SCHEME}BUCKET/PREFIX")
+        raise UsageError(f"found {word}; allowed: a folder, or {SCHEME}BUCKET/PREFIX")
     return ObjectUrl(bucket, prefix.strip("/"))
 
 
 def folder(word: str) -> Path:
-    """A folder or file of this machine, for argparse.
+    """A folder or file of this machine, as a word of the command line.
 
     Raises:
-        ArgumentTypeError: a URL, of which a folder `s3:` would be made.
+        UsageError: a URL, of which a folder `s3:` would be made.
     """
     if is_url(word):
-        raise ArgumentTypeError(f"found {word}; allowed: a path of this machine")
+        raise UsageError(f"found {word}; allowed: a path of this machine")
     return Path(word)
 
 

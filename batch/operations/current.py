@@ -2,39 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from batch.core.errors import UsageError
 from batch.reports import parquet
 from batch.reports.local import LocalReports
 
 
-def describe_current(storage: LocalReports) -> str:
-    """What the current view holds, in lines for a person.
+@dataclass(frozen=True)
+class ModelCount:
+    """Images of the current view that one model scored at one operating point."""
+
+    model_id: str
+    model_version: str
+    operating_point: str
+    threshold: float
+    images: int
+    alerts: int
+
+
+@dataclass(frozen=True)
+class CurrentView:
+    """What the current view holds. unscored: images for a person to look at."""
+
+    folder: Path
+    images: int
+    unscored: int
+    models: tuple[ModelCount, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """For a machine."""
+        return asdict(self) | {"folder": str(self.folder)}
+
+
+_KEYS = ("model_id", "model_version", "operating_point", "threshold")
+
+
+def count_current(storage: LocalReports) -> CurrentView:
+    """Count the current view.
 
     Raises:
         UsageError: no night was published.
     """
     folder = _folder(storage)
-    rows = parquet.count_by(
-        folder, ["model_id", "model_version", "operating_point", "threshold", "is_alert"]
-    )
-    models: dict[tuple[str, str, str, float], list[int]] = {}
+    rows = parquet.count_by(folder, [*_KEYS, "is_alert"])
+    counts: dict[tuple[Any, ...], list[int]] = {}
     for row in rows:
-        key = row["model_id"], row["model_version"], row["operating_point"], row["threshold"]
-        counts = models.setdefault(key, [0, 0])
-        counts[0] += row["rows"]
-        counts[1] += row["rows"] if row["is_alert"] else 0
-    lines = [f"Current    {sum(row['rows'] for row in rows):>8} images have a score"]
+        found = counts.setdefault(tuple(row[key] for key in _KEYS), [0, 0])
+        found[0] += row["rows"]
+        found[1] += row["rows"] if row["is_alert"] else 0
+    return CurrentView(
+        folder=folder,
+        images=sum(row["rows"] for row in rows),
+        unscored=parquet.count_rows(folder.parent / "unscored"),
+        models=tuple(ModelCount(*key, *found) for key, found in sorted(counts.items())),
+    )
+
+
+def describe_current(view: CurrentView) -> str:
+    """What the current view holds, in lines for a person."""
+    lines = [f"Current    {view.images:>8} images have a score"]
     lines += [
-        f"           {images:>8} by {model} {version}, {alerts} of them alerts at {point} "
-        f"({threshold:.3f} or more)"
-        for (model, version, point, threshold), (images, alerts) in sorted(models.items())
+        f"           {model.images:>8} by {model.model_id} {model.model_version}, "
+        f"{model.alerts} of them alerts at {model.operating_point} ({model.threshold:.3f} or more)"
+        for model in view.models
     ]
-    unscored = parquet.count_rows(folder.parent / "unscored")
     lines += [
-        f"Unscored   {unscored:>8} for a person to look at; no alert does not mean cleared",
-        f"Dataset    {folder}",
+        f"Unscored   {view.unscored:>8} for a person to look at; no alert does not mean cleared",
+        f"Dataset    {view.folder}",
         "",
     ]
     return "\n".join(lines)

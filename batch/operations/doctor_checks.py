@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from batch.core.errors import BatchError
@@ -40,6 +40,11 @@ def doctor_table(checks: Sequence[Check]) -> str:
         lines += [f"{'':7}  {'':{width}}  -> {check.remedy}"] if check.remedy else []
     counts = [f"{sum(c.status == status for c in checks)} {status}" for status in Status]
     return "\n".join([*lines, ", ".join(counts)])
+
+
+def doctor_json(checks: Iterable[Check]) -> list[dict[str, str]]:
+    """The checks, for a machine."""
+    return [asdict(check) | {"status": check.status.value} for check in checks]
 
 
 def has_failed(checks: Iterable[Check]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -27,12 +28,45 @@ def forecast(config: JobConfig) -> str:
     Raises:
         BatchError: what `score` would raise before its first file.
     """
+    plan, reports, run = _planned(config)
+    return "\n".join([*_lines(plan), *identity_lines(run), _time(plan, reports, config), ""])
+
+
+def forecast_json(config: JobConfig) -> str:
+    """The same for a machine: counts of files, and the sentences on time and identity.
+
+    Raises:
+        BatchError: as `forecast`.
+    """
+    plan, reports, run = _planned(config)
+    kept = _kept_states(plan)
+    found = {
+        "files_found": len(plan),
+        "unchanged": int(kept[FileState.UNCHANGED]),
+        "non_image": int(kept[FileState.NON_IMAGE]),
+        "unscored": int(kept[FileState.UNSCORED]),
+        "to_be_read": len(plan.queue),
+        "to_be_read_because": {str(cause): int(count) for cause, count in plan.causes().items()},
+        "of_known_size": int(plan.known_sizes()),
+        "taken_up": int(plan.count(Action.TAKE_UP)),
+        "younger_than_settle": int(plan.count(Action.LEAVE_YOUNG)),
+        "not_listed": int(plan.count(Action.LEAVE_UNLISTED)),
+        "left_archive": int(plan.left),
+        "memory": plan.memory.run_id,
+        "damaged": list(plan.memory.damaged),
+        "identity": identity_lines(run),
+        "time": _time(plan, reports, config).strip(),
+    }
+    return json.dumps(found, indent=2) + "\n"
+
+
+def _planned(config: JobConfig) -> tuple[Plan, LocalReports, dict[str, Any]]:
     reports = open_reports(config.reports, config.reports_url)
     archive = open_archive(config.archive)
     plan = plan_night(config, settle(config), reports, lambda _: archive.list_files())
     run: dict[str, Any] = {"options": {}}
     settle_identity(config, reports).into(run)
-    return "\n".join([*_lines(plan), *identity_lines(run), _time(plan, reports, config), ""])
+    return plan, reports, run
 
 
 def _lines(plan: Plan) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from batch.core.errors import UsageError
 from batch.core.times import offset
@@ -105,6 +106,19 @@ def runs_table(lines: Iterable[RunLine]) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def runs_json(lines: Iterable[RunLine]) -> list[dict[str, Any]]:
+    """The nights for a machine: times in UTC (ISO 8601), durations in seconds."""
+    return [
+        asdict(line)
+        | {
+            "counts": dict(line.counts),
+            "started_at": line.started_at.astimezone(UTC).isoformat() if line.started_at else None,
+            "duration": line.duration.total_seconds() if line.duration else None,
+        }
+        for line in lines
+    ]
 
 
 def _line(run: StoredRun, is_latest: bool) -> RunLine:

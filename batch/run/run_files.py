@@ -4,12 +4,12 @@ the archive is read, since nobody wants to learn in the morning that the night l
 
 from __future__ import annotations
 
-import argparse
 import os
 import stat
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
 from batch.core.errors import UsageError
@@ -26,7 +26,7 @@ class RunFiles:
     metrics: Path | None
 
 
-def run_files(options: argparse.Namespace, archive: Place, reports: Path, run_id: str) -> RunFiles:
+def run_files(options: SimpleNamespace, archive: Place, reports: Path, run_id: str) -> RunFiles:
     """Where log and metrics go; both can be written there.
 
     Raises:
@@ -46,7 +46,7 @@ def usual_files(reports: Path, run_id: str) -> RunFiles:
 
 
 def _checked(
-    option: str, given: Path | None, options: argparse.Namespace, archive: Place, reports: Path
+    option: str, given: Path | None, options: SimpleNamespace, archive: Place, reports: Path
 ) -> Path | None:
     if given is None:
         return None

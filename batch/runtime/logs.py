@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -76,6 +77,20 @@ _PUBLISHED = (
 )
 
 
+_LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_followers: list[logging.Handler] = []
+
+
+def follow() -> None:
+    """Show this program's log lines on standard error, too (`--verbose`)."""
+    shown = logging.StreamHandler(sys.stderr)
+    shown.setFormatter(logging.Formatter(_LINE))
+    _followers[:] = [shown]
+    ours = logging.getLogger("batch")
+    ours.addHandler(shown)
+    ours.setLevel(logging.INFO)
+
+
 def start_log(path: Path, json_run_id: str | None = None) -> None:
     """Send this program's log lines to a file, and nobody else's anywhere.
 
@@ -87,10 +102,10 @@ def start_log(path: Path, json_run_id: str | None = None) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+    plain = logging.Formatter(_LINE)
     handler.setFormatter(JsonFormatter(json_run_id) if json_run_id else plain)
     ours = logging.getLogger("batch")
-    ours.handlers = [handler]
+    ours.handlers = [handler, *_followers]
     ours.setLevel(logging.INFO)
     ours.propagate = False
     logging.raiseExceptions = False  # a full disk of the log is no reason to shout

@@ -66,7 +66,7 @@ class Progress:
     """
 
     def __init__(self, visible: bool | None = None) -> None:
-        self._visible = sys.stderr.isatty() if visible is None else visible
+        self._visible = (sys.stderr.isatty() and not _is_silent) if visible is None else visible
         self._lock = threading.Lock()
         self._bar: tqdm | None = None
         self._before = self._settled = self._files = 0
@@ -176,11 +176,22 @@ def open_streams() -> None:
 
 
 def settle_streams() -> None:
-    """Bring out what is still to be printed, argparse's help for one. The interpreter's own attempt
+    """Bring out what is still to be printed, the help for one. The interpreter's own attempt
     at its end would change the exit code.
     """
+    global _is_silent
+    _is_silent = False
     for stream in (sys.stdout, sys.stderr):
-        say("", stream)
+        write("", stream)
+
+
+_is_silent = False
+
+
+def silence() -> None:
+    """Print nothing from now on but errors, and what a command is asked for (`--quiet`)."""
+    global _is_silent
+    _is_silent = True
 
 
 def say(text: str, stream: TextIO) -> int:
@@ -189,11 +200,18 @@ def say(text: str, stream: TextIO) -> int:
     Returns:
         0, or the number of the system's error.
     """
+    if _is_silent and stream is sys.stdout:
+        return 0
+    return write(text, stream)
+
+
+def write(text: str, stream: TextIO) -> int:
+    """As `say`, whatever `--quiet` says."""
     try:
         stream.write(text)
         stream.flush()
     except UnicodeEncodeError:
-        return say(text.encode("ascii", "backslashreplace").decode(), stream)
+        return write(text.encode("ascii", "backslashreplace").decode(), stream)
     except ValueError:  # the stream object itself is closed
         return errno.EBADF
     except OSError as error:  # let the interpreter's own flush at exit not fail either
@@ -209,7 +227,7 @@ def tell(text: str) -> None:
         BatchError: somebody does, and it cannot be written: a file on a full disk would end in the
             middle.
     """
-    failed = say(text, sys.stdout)
+    failed = write(text, sys.stdout)
     if failed and failed not in _NOBODY:
         raise BatchError(
             f"standard output cannot be written ({os.strerror(failed)}); what it holds is not "

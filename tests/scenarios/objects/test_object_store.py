@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentTypeError
 
 import pytest
 
-from batch.core.errors import StoreFailed
+from batch.core.errors import StoreFailed, UsageError
 from batch.core.location import ObjectUrl, folder, place
 from batch.storage import object_store
 from batch.storage.object_store import ObjectStore, TooLarge, explained, store_code
@@ -81,7 +80,7 @@ def test_one_prefix_holds_another_by_its_parts():
 
 
 def test_a_place_of_this_machine_is_no_url():
-    with pytest.raises(ArgumentTypeError, match="allowed: a path of this machine"):
+    with pytest.raises(UsageError, match="allowed: a path of this machine"):
         folder("s3://hospital/x")
 
 

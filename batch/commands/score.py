@@ -6,7 +6,6 @@ the metrics, may fail or find no reader, and changes nothing about that.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
@@ -15,14 +14,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from batch.commands.job_config import job_config, new_run_id, reports_place
+from batch.commands.shared import PROGRAM
 from batch.core.config import JobConfig
 from batch.core.errors import BatchError, ExitCode, UsageError
 from batch.core.location import ObjectUrl, whole_path
 from batch.core.privacy import Identifiers
-from batch.job_arguments import PROGRAM
-from batch.options import job_config, new_run_id, reports_place
 from batch.reports.attempts import Record
 from batch.run.run_files import LOGS, RunFiles, run_files, usual_files
 from batch.runtime.logs import log_end, log_failure, start_log
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def score(options: argparse.Namespace, beam: Sequence[str]) -> int:
+def score(options: SimpleNamespace, beam: Sequence[str]) -> int:
     """Run a night; its exit code.
 
     Raises:
@@ -116,7 +116,7 @@ def _end(
         say(f"{PROGRAM}: the log stays in {record.root} ({type(error).__name__}).\n", sys.stderr)
 
 
-def _leave_word(options: argparse.Namespace, started_at: datetime, error: BaseException) -> None:
+def _leave_word(options: SimpleNamespace, started_at: datetime, error: BaseException) -> None:
     """Log, attempt and metrics of a run whose options or paths were refused: an archive that is not
     mounted must not look like a night without a run. Nothing is made where no reports are.
     """

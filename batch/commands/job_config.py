@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 from batch.archive.access import check_archive
 from batch.core.config import YOUNG_SECONDS, JobConfig, Listing, Order, ReviewOptions, nanoseconds
@@ -20,12 +20,13 @@ from batch.run.schedule import duration_seconds, seconds_until
 from batch.runtime.process import default_processes
 from batch.storage.object_store import check_store
 
+NO_RULE = "none"
 COPIES = "MELANOMA_BATCH_CACHE"
 """Environment variable: the folder in which copies of reports in object storage are kept."""
 
 
 def job_config(
-    options: argparse.Namespace, beam: Sequence[str], started_at: datetime, local_time: datetime
+    options: SimpleNamespace, beam: Sequence[str], started_at: datetime, local_time: datetime
 ) -> JobConfig:
     """The frozen options of one run.
 
@@ -119,7 +120,7 @@ def reports_place(option: str, given: Place) -> tuple[Path, ObjectUrl | None]:
     return copy, given
 
 
-def review_options(options: argparse.Namespace) -> ReviewOptions:
+def review_options(options: SimpleNamespace) -> ReviewOptions:
     """How the worklist is made; commands without these words get what no word gives.
 
     Raises:
@@ -142,7 +143,7 @@ def review_options(options: argparse.Namespace) -> ReviewOptions:
     )
 
 
-def _seconds_allowed(options: argparse.Namespace, local_time: datetime) -> float | None:
+def _seconds_allowed(options: SimpleNamespace, local_time: datetime) -> float | None:
     allowed = []
     if options.deadline is not None:
         allowed.append(seconds_until(options.deadline, local_time))
@@ -151,14 +152,19 @@ def _seconds_allowed(options: argparse.Namespace, local_time: datetime) -> float
     return min(allowed) if allowed else None
 
 
-def _reading_rules(options: argparse.Namespace, started_at: datetime) -> ReadingRules:
+def _reading_rules(options: SimpleNamespace, started_at: datetime) -> ReadingRules:
     key = read_key(options.patient_key_file) if options.patient_key_file else None
     return ReadingRules(
-        limits=parse_limits(options.limit),
+        limits=parse_limits(list(options.limit)),
         selection=Selection(
-            include=parse_rules("--include", options.include),
-            exclude=parse_rules("--exclude", options.exclude),
+            include=parse_rules("--include", _rules(options.include)),
+            exclude=parse_rules("--exclude", _rules(options.exclude)),
         ),
         identifiers=IdentifierPolicy(Identifiers(options.identifiers), key),
         young_after_ns=nanoseconds(started_at) - YOUNG_SECONDS * 10**9,
     )
+
+
+def _rules(given: Sequence[str]) -> list[str]:
+    """The rules; `none` stands for no rule, where the last run had some."""
+    return [rule for rule in given if rule.strip().lower() != NO_RULE]

@@ -1,0 +1,163 @@
+"""The whole command line: the group of all commands, `config` and `completion`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+import cloup
+
+from batch import __version__
+from batch.commands.evaluation import EVALUATION
+from batch.commands.operations import OPERATIONS
+from batch.commands.scoring import SCORING
+from batch.commands.settings import PREFIX, fill_in_remembered, source_of
+from batch.commands.shared import PROGRAM
+from batch.commands.training import TRAINING
+from batch.commands.value_types import OneOf
+from batch.core.errors import ExitCode
+from batch.runtime.terminal import tell
+
+_SECRETS = ("password", "secret", "token", "credential", "access-key", "api-key")
+_MASK = "********"
+_SHELLS = ("bash", "zsh", "fish")
+
+
+@cloup.group(
+    PROGRAM,
+    help="Score an archive of dermoscopy images with a Keras model in an Apache Beam pipeline. "
+    "Scores rank images for a person's review; they are no diagnosis.",
+    epilog=f"Every option may also come from the environment, as {PREFIX}_COMMAND_OPTION, or from "
+    f"a TOML file (--config): see `{PROGRAM} config`.",
+    context_settings={
+        "auto_envvar_prefix": PREFIX,
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 80,
+        "terminal_width": 80,
+        "formatter_settings": cloup.HelpFormatter.settings(max_width=80, col1_max_width=28),
+    },
+)
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+def command_line() -> None:
+    """All commands."""
+
+
+@cloup.command(
+    "config",
+    short_help="what holds for a command, and where each value comes from",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@cloup.argument("command", metavar="[COMMAND]", required=False, help="default: score")
+@cloup.argument(
+    "words", metavar="[WORDS]...", nargs=-1, type=click.UNPROCESSED,
+    help="what would follow the command",
+)  # fmt: skip
+def config(command: str | None, words: tuple[str, ...]) -> int:
+    """Print every option of COMMAND with its value and where that comes from: command line,
+    environment, file, last run, default. Runs nothing; secrets are masked.
+    """
+    name = command or "score"
+    group = click.get_current_context().find_root().command
+    found = group.commands.get(name) if isinstance(group, click.Group) else None
+    if found is None or name in ("config", "completion"):
+        raise click.exceptions.NoSuchCommand(name, possibilities=_scored(group))
+    tell(config_table(found, words))
+    return ExitCode.COMPLETE
+
+
+def config_table(command: click.Command, words: Iterable[str]) -> str:
+    """Option, value and source, one a line, in the order of the command's help."""
+    relaxed = copy.copy(command)
+    relaxed.params = [copy.copy(param) for param in command.params]
+    for param in relaxed.params:
+        param.required = False
+    root = click.get_current_context().find_root()
+    with relaxed.make_context(command.name, list(words), parent=root) as context:
+        fill_in_remembered(command, context)
+        rows = [
+            (_shown_name(param), _shown(param, context.params[param.name]),
+             source_of(context, param.name))
+            for param in command.params
+            if param.name and param.name in context.params and param.name not in ("help", "config", "quiet", "verbose")
+        ]  # fmt: skip
+    widths = [max(len(row[at]) for row in rows) for at in (0, 1)]
+    return "".join(
+        f"{name:{widths[0]}}  {value:{widths[1]}}  {source}\n" for name, value, source in rows
+    )
+
+
+def _scored(group: click.Command) -> list[str]:
+    return list(group.commands) if isinstance(group, click.Group) else []
+
+
+def _shown_name(param: click.Parameter) -> str:
+    return max(param.opts, key=len) if isinstance(param, click.Option) else param.make_metavar(
+        click.get_current_context()
+    )  # fmt: skip
+
+
+def _shown(param: click.Parameter, value: Any) -> str:
+    name = (param.name or "").replace("_", "-")
+    if value in (None, ()):
+        return "-"
+    if any(secret in name for secret in _SECRETS):
+        return _MASK
+    values = value if isinstance(value, tuple) else (value,)
+    return ", ".join(str(each) for each in values)
+
+
+@cloup.command("completion", short_help="print the completion script of a shell")
+@cloup.argument("shell", type=OneOf(*_SHELLS), help="bash, zsh or fish")
+def completion(shell: str) -> int:
+    """Print what makes SHELL complete commands, options and paths.
+
+    \b
+    bash:  melanoma-batch completion bash > ~/.local/share/bash-completion/completions/melanoma-batch
+    zsh:   melanoma-batch completion zsh > a folder of $fpath, named _melanoma-batch
+    fish:  melanoma-batch completion fish > ~/.config/fish/completions/melanoma-batch.fish
+    """  # noqa: E501
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    if made is None:
+        raise click.BadParameter(f"found {shell}; allowed: {', '.join(_SHELLS)}")
+    group = click.get_current_context().find_root().command
+    tell(made(group, {}, PROGRAM, COMPLETE).source() + "\n")
+    return ExitCode.COMPLETE
+
+
+COMPLETE = "_MELANOMA_BATCH_COMPLETE"
+"""Environment variable by which a shell asks for completions; click's own convention."""
+
+for _title, _commands in (
+    ("Score", SCORING),
+    ("Look after it", OPERATIONS),
+    ("Measure", EVALUATION),
+    ("Make models", TRAINING),
+    ("This command line", (config, completion)),
+):
+    command_line.section(_title, *_commands)
+
+
+def run(words: Sequence[str], beam: Sequence[str]) -> int:
+    """Parse and call; the exit code.
+
+    Raises:
+        click.UsageError: what was typed cannot be understood.
+        BatchError, KeyboardInterrupt: what a command raises.
+    """
+    code = command_line.main(
+        list(words), prog_name=PROGRAM, complete_var=COMPLETE, standalone_mode=False, obj=beam
+    )
+    return int(code or 0)
+
+
+def options_of(name: str, words: Sequence[str]) -> Any:
+    """What a command would be called with; nothing is called."""
+    from batch.commands.settings import Options
+
+    found = command_line.commands[name]
+    with found.make_context(name, list(words)) as context:
+        return Options(**context.params)

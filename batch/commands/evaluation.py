@@ -1,0 +1,143 @@
+"""`evaluate` and `calibrate`: labels against scores."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from batch.commands.settings import Options
+from batch.commands.shared import (
+    PROGRAM,
+    argument,
+    command,
+    group,
+    map_label_option,
+    model_option,
+    option,
+)
+from batch.commands.value_types import FILE, FOLDER, READABLE, TEXT, OneOf, share, whole_number
+from batch.core.errors import ExitCode
+from batch.core.location import whole_path
+from batch.runtime.terminal import say, tell
+
+PREVALENCES = (0.01, 0.05, 0.2)
+TARGET_SENSITIVITY = 0.95
+
+
+def _labels_options() -> tuple[Any, ...]:
+    return (
+        option("--labels", metavar="CSV", type=FILE, required=True,
+               help="columns label, and image_id, content_sha256 or image; group, split, site, "
+               "sex, age, source where known"),
+        map_label_option(),
+        option("--split", metavar="NAME", type=TEXT, help="take only these rows of the labels"),
+    )  # fmt: skip
+
+
+@command(
+    "evaluate",
+    "measure a published night against labels",
+    "",
+    argument("predictions", "PREDICTIONS",
+             "reports folder, one night, or a file of `current --output`", READABLE, "evaluate"),
+    group("Labels", *_labels_options()),
+    group(
+        "What is measured",
+        model_option("measure at the operating points of this model's manifest, too; it must be "
+                     "the one that made the predictions"),
+        option("--min-cell", metavar="N", type=whole_number(1), default=10, show_default=True,
+               help="no figure of subgroups with fewer melanomas or others"),
+    ),
+    group(
+        "What is written",
+        option("--missed", metavar="FILE", type=FILE, help="list the missed melanomas in a CSV"),
+        option("--isic-csv", metavar="FILE", type=FILE,
+               help="write the predictions of the judged images as the ISIC challenges take them"),
+        option("--isic-format", type=OneOf("2018", "2019"), default="2019", show_default=True,
+               help="whose columns --isic-csv has"),
+        option("--json", metavar="FILE", type=TEXT,
+               help="write the figures for a machine; - for standard output"),
+    ),
+)  # fmt: skip
+def evaluate(options: Options, beam: Sequence[str]) -> int:
+    """Print the figures, and write what is asked for."""
+    from batch.evaluation.evaluate import evaluate_predictions
+    from batch.evaluation.outputs import STDOUT, Outputs, json_text
+    from batch.evaluation.report_text import evaluation_text
+
+    predictions = whole_path("PREDICTIONS", options.predictions)
+    labels = whole_path("--labels", options.labels)
+    outputs = Outputs(options.json, options.missed, options.isic_csv, options.isic_format)
+    outputs.check(predictions, labels)
+    evaluation = evaluate_predictions(
+        predictions, labels, options.split, options.model, options.min_cell,
+        list(options.map_label),
+    )  # fmt: skip
+    outputs.write(evaluation)
+    to_json = options.json == STDOUT
+    tell(json_text(evaluation) if to_json else evaluation_text(evaluation.measures))
+    return ExitCode.COMPLETE
+
+
+@command(
+    "calibrate",
+    "fit temperature and thresholds to your own labels",
+    "From labelled predictions of a model, fit a temperature and choose an operating point for "
+    "each target sensitivity; write the artifact with both to a new folder.",
+    argument("predictions", "PREDICTIONS",
+             "reports folder, one night, a folder of Parquet, or a file of `current --output`",
+             FILE, "calibrate"),
+    group("Labels", *_labels_options()),
+    group(
+        "The artifact",
+        model_option("the model that made the predictions: bundled, or an artifact folder",
+                     required=True),
+        option("--output", metavar="FOLDER", type=FOLDER, required=True,
+               help="new folder of the artifact"),
+        option("--target-sensitivity", metavar="S", type=share(False), multiple=True,
+               help="of an operating point; may be repeated, the first is the default one "
+               f"(default: {TARGET_SENSITIVITY})"),
+        option("--prevalence", metavar="P", type=share(True), multiple=True,
+               help="share of melanomas to tell the alerts for; may be repeated "
+               f"(default: {', '.join(f'{one:g}' for one in PREVALENCES)})"),
+        option("--no-temperature", is_flag=True, help="choose thresholds only; keep the scores"),
+    ),
+)  # fmt: skip
+def calibrate(options: Options, beam: Sequence[str]) -> int:
+    """Write a calibrated copy of an artifact."""
+    from batch.training.calibrate import calibrate as fit
+    from batch.training.calibration import Wanted
+    from batch.training.calibration_card import calibration_text
+
+    targets = tuple(options.target_sensitivity or (TARGET_SENSITIVITY,))
+    prevalences = tuple(options.prevalence or PREVALENCES)
+    words = ["--labels", options.labels.name, "--model", "MODEL", "--output", "FOLDER"]
+    words += ["--split", options.split] if options.split else []
+    words += [word for one in targets for word in ("--target-sensitivity", f"{one:g}")]
+    words += [word for one in prevalences for word in ("--prevalence", f"{one:g}")]
+    words += [word for one in options.map_label for word in ("--map-label", one)]
+    words += ["--no-temperature"] if options.no_temperature else []
+    wanted = Wanted(
+        labels=options.labels,
+        split=options.split,
+        targets=targets,
+        prevalences=prevalences,
+        fits_temperature=not options.no_temperature,
+        command=f"{PROGRAM} calibrate PREDICTIONS {shlex.join(words)}",
+        map_labels=tuple(options.map_label),
+    )
+    artifact = fit(options.model, options.predictions, wanted, options.output)
+    manifest = artifact.manifest
+    say(
+        f"{calibration_text(manifest)}\nCaution, with every score from now on: "
+        f"{manifest.caution}\n\n"
+        f"{manifest.model_id} {manifest.model_version} stands in {artifact.folder} and passed its "
+        f"start-up checks. Use it with: {PROGRAM} score ... --model {artifact.folder}\n",
+        sys.stdout,
+    )
+    return ExitCode.COMPLETE
+
+
+EVALUATION: tuple[Callable[..., Any], ...] = (evaluate, calibrate)

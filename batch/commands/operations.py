@@ -1,0 +1,210 @@
+"""What people who run the job ask beside it: options, and what is called."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from batch.commands.job_config import reports_place, review_options
+from batch.commands.scoring import review_options as review_words
+from batch.commands.settings import Options
+from batch.commands.shared import (
+    DEFAULT_MODEL,
+    PROGRAM,
+    command,
+    group,
+    json_option,
+    model_option,
+    option,
+    reports_argument,
+)
+from batch.commands.value_types import FILE, FOLDER, PLACE, whole_number
+from batch.core.errors import ExitCode
+from batch.core.location import whole_path
+from batch.core.privacy import Identifiers
+from batch.runtime.terminal import say, tell
+from batch.storage.files import private_files
+
+if TYPE_CHECKING:
+    from batch.reports.local import LocalReports
+
+
+@command(
+    "current",
+    "the newest prediction of every image still in the archive, over all nights",
+    "",
+    reports_argument("current"),
+    group(
+        "Options",
+        option("--output", metavar="FILE", type=FILE,
+               help="write it as one Parquet file (.parquet)"),
+        json_option(),
+    ),
+)  # fmt: skip
+def current(options: Options, beam: Sequence[str]) -> int:
+    """Counts by model; the rows themselves on request."""
+    from batch.operations.current import count_current, describe_current, write_current
+
+    reports = open_reports(options)
+    counts = count_current(reports)
+    if options.json:
+        tell(json.dumps(counts.as_json(), indent=2) + "\n")
+    else:
+        tell(describe_current(counts))
+    if options.output is not None:
+        file = whole_path("--output", options.output)
+        with private_files(_is_private(reports)):
+            rows = write_current(reports, file)
+        say(f"{rows} rows written to {file}\n", sys.stderr if options.json else sys.stdout)
+    return ExitCode.COMPLETE
+
+
+@command(
+    "runs",
+    "the last nights in a table",
+    "",
+    reports_argument("runs"),
+    group(
+        "Options",
+        option("--last", metavar="N", type=whole_number(1), default=14, show_default=True,
+               help="nights"),
+        json_option(),
+    ),
+)  # fmt: skip
+def runs(options: Options, beam: Sequence[str]) -> int:
+    """One line a night, and one for every attempt that published none."""
+    from batch.operations.runs import last_runs, runs_json, runs_table
+    from batch.reports.access import who_holds
+    from batch.reports.attempts import fetch_attempts
+
+    root, url = reports_place("REPORTS", options.reports)
+    open_reports(options)
+    if url is not None:
+        fetch_attempts(root, url)
+    lines = last_runs(root, options.last, who_holds(root, url))
+    tell((json.dumps(runs_json(lines), indent=2) if options.json else runs_table(lines)) + "\n")
+    return ExitCode.COMPLETE
+
+
+@command(
+    "worklist",
+    "make the review worklist of the latest night anew, with today's marks",
+    "Make the review worklist of the latest night anew from the published tables and the marks "
+    "there are now. Scores nothing; the published night stays as it is.",
+    reports_argument("worklist"),
+    group(
+        "Options",
+        option("--output", metavar="FOLDER", type=FOLDER,
+               help="folder for the worklist, replaced as a whole (default: REPORTS/worklist)"),
+        option("--open", is_flag=True, help="open the page in the browser of this machine"),
+    ),
+    group(
+        "The page",
+        *review_words(),
+        option("--archive", metavar="ARCHIVE", type=PLACE,
+               help="where the images are, for pictures (default: where the night found them)"),
+        model_option("the model that scored, for --explain (default: the night's)"),
+    ),
+)  # fmt: skip
+def worklist(options: Options, beam: Sequence[str]) -> int:
+    """The list and its page."""
+    from batch.operations.rebuild_worklist import FOLDER as WORKLIST
+    from batch.operations.rebuild_worklist import PAGE, rebuild, show, summary
+
+    review = review_options(options)
+    output = whole_path("--output", options.output) if options.output else None
+    reports = open_reports(options)
+    with private_files(_is_private(reports)):
+        rebuilt = rebuild(reports, output, review, options.archive, options.model)
+    if output is None:
+        reports.send(WORKLIST)
+    say(summary(rebuilt), sys.stdout)
+    if options.open and not show(rebuilt.folder / PAGE):
+        say(f"{PROGRAM}: no browser was found; open the page by hand.\n", sys.stderr)
+    return ExitCode.MARKS_NOT_UNDERSTOOD if _marks_lost(rebuilt.said) else ExitCode.COMPLETE
+
+
+@command(
+    "prune",
+    "free the disk of old nights' snapshots; predictions and ledgers stay",
+    "",
+    reports_argument("prune"),
+    group(
+        "Options",
+        option("--keep", metavar="N", type=whole_number(1), default=30, show_default=True,
+               help="nights whose snapshots stay; the latest always does"),
+        option("--dry-run", is_flag=True, help="only say what would be removed"),
+    ),
+)  # fmt: skip
+def prune(options: Options, beam: Sequence[str]) -> int:
+    """One line for each night that is thinned."""
+    from batch.operations.prune import prune as remove
+
+    root, url = reports_place("REPORTS", options.reports)
+    if url is not None:
+        open_reports(options)  # the copy tells which nights there are
+    pruned = remove(root, options.keep, options.dry_run, url)
+    verb = "would be removed" if options.dry_run else "removed"
+    for night in pruned:
+        say(f"{night.run_id}  {night.bytes / 1e6:.1f} MB of snapshots {verb}\n", sys.stdout)
+    total = sum(night.bytes for night in pruned)
+    say(f"{len(pruned)} nights, {total / 1e6:.1f} MB {verb}\n", sys.stdout)
+    return ExitCode.COMPLETE
+
+
+@command(
+    "doctor",
+    "check libraries, decoders, model, disk and permissions",
+    "",
+    group(
+        "Options",
+        option("--archive", metavar="ARCHIVE", type=PLACE, help="check this archive, too"),
+        option("--output", metavar="REPORTS", type=PLACE, help="check these reports, too"),
+        model_option(default=DEFAULT_MODEL, show_default=True),
+        json_option(),
+    ),
+)
+def doctor(options: Options, beam: Sequence[str]) -> int:
+    """One line a check; exits with 1 when one failed."""
+    from batch.operations.doctor import examine
+    from batch.operations.doctor_checks import doctor_json, doctor_table, has_failed
+
+    checks = examine(options.archive, options.output, options.model)
+    shown = json.dumps(doctor_json(checks), indent=2) if options.json else doctor_table(checks)
+    tell(shown + "\n")
+    return ExitCode.FAILURE if has_failed(checks) else ExitCode.COMPLETE
+
+
+def open_reports(options: Options) -> LocalReports:
+    """The reports that a command names.
+
+    Raises:
+        BatchError: they cannot be opened.
+    """
+    from batch.reports.access import open_reports as opened
+
+    return opened(*reports_place("REPORTS", options.reports))
+
+
+def _is_private(reports: LocalReports) -> bool:
+    """Whether the night that readers see holds patient IDs."""
+    from batch.reports.run_reader import read_ledger, words
+
+    run_id = reports.latest()
+    ledger = read_ledger(reports.night(run_id)) if run_id else None
+    return words(ledger or {}, "options", "identifiers") == Identifiers.FULL
+
+
+def _marks_lost(review: Mapping[str, Any]) -> bool:
+    """Say that somebody's decisions do not count; the list is there, and asks again."""
+    from batch.run.summary import marks_complaint
+
+    complaint = marks_complaint({"review": review})
+    if complaint is not None:
+        say(f"{PROGRAM}: {complaint}.\n", sys.stderr)
+    return complaint is not None
+
+
+OPERATIONS: tuple[Callable[..., Any], ...] = (current, runs, worklist, prune, doctor)

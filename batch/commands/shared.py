@@ -1,0 +1,97 @@
+"""Options that several commands share, and how a command is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+import cloup
+
+from batch.commands.settings import CONFIG, PREFIX, Command, Options, use_file
+from batch.commands.value_types import FILE, PLACE, TEXT
+
+PROGRAM = "melanoma-batch"
+DEFAULT_MODEL = "dermoscopy-lite0"
+Handler = Callable[[Options, Sequence[str]], int]
+"""Takes the options and what stands after `--`; gives the exit code."""
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+option, group = cloup.option, cloup.option_group
+
+
+def command(
+    name: str,
+    summary: str,
+    description: str = "",
+    *parts: Decorator,
+    recall: Callable[[Options], Mapping[str, Any]] | None = None,
+    tables: tuple[str, ...] = (),
+    epilog: str = "",
+) -> Callable[[Handler], click.Command]:
+    """Make a command of a handler.
+
+    Args:
+        summary: its line in the list of commands. description: what its help begins with, where
+            that says more. parts: its arguments and groups of options, in the order of the help.
+        recall, tables: see `settings.Command`.
+    """
+
+    def made(handler: Handler) -> click.Command:
+        def call(**words: Any) -> int:
+            return handler(Options(**words), click.get_current_context().obj or ())
+
+        call.__doc__ = description or f"{summary[0].upper()}{summary[1:]}."
+        decorated: Callable[..., Any] = call
+        for part in reversed((*parts, _settings)):
+            decorated = part(decorated)
+        made = cloup.command(name, cls=Command, short_help=summary, epilog=epilog)(decorated)
+        made.recall = recall
+        made.tables = tables or (name,)
+        return made
+
+    return made
+
+
+def argument(name: str, metavar: str, text: str, type: Any, command: str, **more: Any) -> Decorator:  # noqa: A002
+    """A word without `--`. It may come from environment and file as options may."""
+    return cloup.argument(
+        name, metavar=metavar, type=type, help=text,
+        envvar=f"{PREFIX}_{command.upper()}_{name.upper()}", **more,
+    )  # fmt: skip
+
+
+def reports_argument(command: str) -> Decorator:
+    """REPORTS, of the commands that read what was published."""
+    return argument("reports", "REPORTS", "folder with the reports, or s3://…", PLACE, command)
+
+
+def model_option(text: str = "bundled model or artifact folder", **more: Any) -> Decorator:
+    """`--model`."""
+    return option("--model", metavar="ID_OR_FOLDER", type=TEXT, help=text, **more)
+
+
+def map_label_option() -> Decorator:
+    """`--map-label`, of every command that reads labels."""
+    return option(
+        "--map-label", metavar="LABEL=CLASS", type=TEXT, multiple=True,
+        help="what a label means: a class of the model, or 'not melanoma'; nothing after = leaves "
+        "such rows out; may be repeated",
+    )  # fmt: skip
+
+
+def json_option() -> Decorator:
+    """`--json`, of the commands that are asked for what they print."""
+    return option("--json", is_flag=True, help="print JSON, for a machine")
+
+
+_settings = group(
+    "Settings",
+    option(
+        "--config", metavar="FILE", type=FILE, is_eager=True, callback=use_file, envvar=CONFIG,
+        help="TOML file with one table for a command; what stands on the command line or in "
+        f"{PREFIX}_COMMAND_OPTION comes first",
+    ),
+    option("--quiet", is_flag=True, help="print nothing but what went wrong"),
+    option("--verbose", is_flag=True, help="print the log's lines on standard error, too"),
+)  # fmt: skip
