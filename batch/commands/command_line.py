@@ -22,6 +22,7 @@ from batch.runtime.terminal import tell
 
 _SECRETS = ("password", "secret", "token", "credential", "access-key", "api-key")
 _MASK = "********"
+_OF_THE_COMMAND_LINE = ("help", "config", "quiet", "verbose")
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -80,7 +81,7 @@ def config_table(command: click.Command, words: Iterable[str]) -> str:
             (_shown_name(param), _shown(param, context.params[param.name]),
              source_of(context, param.name))
             for param in command.params
-            if param.name and param.name in context.params and param.name not in ("help", "config", "quiet", "verbose")
+            if param.name in context.params and param.name not in _OF_THE_COMMAND_LINE
         ]  # fmt: skip
     widths = [max(len(row[at]) for row in rows) for at in (0, 1)]
     return "".join(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from batch.commands.settings import Options
+from batch.commands.settings import Command, Options
 from batch.commands.shared import (
     PROGRAM,
     argument,
@@ -140,4 +140,4 @@ def calibrate(options: Options, beam: Sequence[str]) -> int:
     return ExitCode.COMPLETE
 
 
-EVALUATION: tuple[Callable[..., Any], ...] = (evaluate, calibrate)
+EVALUATION: tuple[Command, ...] = (evaluate, calibrate)

@@ -61,6 +61,11 @@ def job_config(
         accept_shrunken_archive=options.accept_shrunken_archive,
         beam_options=tuple(beam),
         review=review_options(options),
+        patient_key_file=(
+            whole_path("--patient-key-file", options.patient_key_file)
+            if options.patient_key_file
+            else None
+        ),
     )
     check_places(config)
     return config

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from batch.commands.job_config import reports_place, review_options
 from batch.commands.scoring import review_options as review_words
-from batch.commands.settings import Options
+from batch.commands.settings import Command, Options
 from batch.commands.shared import (
     DEFAULT_MODEL,
     PROGRAM,
@@ -207,4 +207,4 @@ def _marks_lost(review: Mapping[str, Any]) -> bool:
     return complaint is not None
 
 
-OPERATIONS: tuple[Callable[..., Any], ...] = (current, runs, worklist, prune, doctor)
+OPERATIONS: tuple[Command, ...] = (current, runs, worklist, prune, doctor)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from batch.commands.job_config import job_config
 from batch.commands.remembered import last_options
-from batch.commands.settings import Options
+from batch.commands.settings import Command, Options
 from batch.commands.shared import (
     DEFAULT_MODEL,
     PROGRAM,
@@ -228,4 +228,4 @@ def run_command(command: Any, words: list[str]) -> int:
         return int(command.invoke(context))
 
 
-SCORING: tuple[Callable[..., Any], ...] = (score, inventory, demo)
+SCORING: tuple[Command, ...] = (score, inventory, demo)

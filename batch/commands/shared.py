@@ -28,7 +28,7 @@ def command(
     recall: Callable[[Options], Mapping[str, Any]] | None = None,
     tables: tuple[str, ...] = (),
     epilog: str = "",
-) -> Callable[[Handler], click.Command]:
+) -> Callable[[Handler], Command]:
     """Make a command of a handler.
 
     Args:
@@ -37,20 +37,22 @@ def command(
         recall, tables: see `settings.Command`.
     """
 
-    def made(handler: Handler) -> click.Command:
+    def declared(handler: Handler) -> Command:
         def call(**words: Any) -> int:
             return handler(Options(**words), click.get_current_context().obj or ())
 
         call.__doc__ = description or f"{summary[0].upper()}{summary[1:]}."
         decorated: Callable[..., Any] = call
-        for part in reversed((*parts, _settings)):
+        for part in reversed((*parts, _SETTINGS)):
             decorated = part(decorated)
-        made = cloup.command(name, cls=Command, short_help=summary, epilog=epilog)(decorated)
+        made: Command = cloup.command(name, cls=Command, short_help=summary, epilog=epilog)(
+            decorated
+        )
         made.recall = recall
         made.tables = tables or (name,)
         return made
 
-    return made
+    return declared
 
 
 def argument(name: str, metavar: str, text: str, type: Any, command: str, **more: Any) -> Decorator:  # noqa: A002
@@ -85,7 +87,7 @@ def json_option() -> Decorator:
     return option("--json", is_flag=True, help="print JSON, for a machine")
 
 
-_settings = group(
+_SETTINGS: Decorator = group(
     "Settings",
     option(
         "--config", metavar="FILE", type=FILE, is_eager=True, callback=use_file, envvar=CONFIG,

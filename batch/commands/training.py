@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from batch.commands.settings import Options
+from batch.commands.settings import Command, Options
 from batch.commands.shared import PROGRAM, argument, command, group, option
 from batch.commands.value_types import FILE, FOLDER, RANGE, TEXT, OneOf, share, whole_number
 from batch.core.errors import ExitCode
@@ -166,4 +165,4 @@ def wrap(options: Options, beam: Sequence[str]) -> int:
     return ExitCode.COMPLETE
 
 
-TRAINING: tuple[Callable[..., Any], ...] = (train, wrap)
+TRAINING: tuple[Command, ...] = (train, wrap)

@@ -76,7 +76,7 @@ class JobConfig:
     the start wait for the next run. seconds_allowed: no segment is begun that would end later;
     deadline, max_duration: the words that it was made of. accept_shrunken_archive: most of the
     files may be gone. beam_options: passed to the runner as they are. review: of the worklist.
-    listing: who lists the archive.
+    listing: who lists the archive. patient_key_file: where the key of `rules` was read from.
     """
 
     archive: Place
@@ -101,6 +101,7 @@ class JobConfig:
     review: ReviewOptions = field(default_factory=ReviewOptions)
     reports_url: ObjectUrl | None = None
     listing: Listing = Listing.AUTO
+    patient_key_file: Path | None = None
 
     def __post_init__(self) -> None:
         """Check ranges, and that archive and reports lie apart.

@@ -1,8 +1,8 @@
 """Options that decide which images are one lesion, which lesions one patient, and what is listed.
 
-They are remembered with the reports. Of these only the lesion pattern is taken over where it is not
-given: levels and keys of identifiers are the caller's to choose each night, and a change of any is
-said. Otherwise a forgotten word would make known lesions new ones, and nobody would be told.
+They are remembered with the reports, and a change of any is said. Where one is not given the last
+run's holds: otherwise a forgotten word would make known lesions new ones. The command line takes up
+all but the lesion pattern (`batch.commands.remembered`); the pattern is taken up here.
 """
 
 from __future__ import annotations

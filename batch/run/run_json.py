@@ -129,6 +129,7 @@ def _options(config: JobConfig) -> dict[str, Any]:
         "accept_shrunken_archive": config.accept_shrunken_archive,
         "identifiers": rules.identifiers.level.value,
         "patient_key_id": rules.identifiers.key_id,
+        "patient_key_file": str(config.patient_key_file) if config.patient_key_file else None,
         "include": [f"{rule.attribute}={rule.value}" for rule in rules.selection.include],
         "exclude": [f"{rule.attribute}={rule.value}" for rule in rules.selection.exclude],
         "limits": vars(rules.limits),

@@ -75,11 +75,14 @@ def weights_from(model: keras.Model, file: Path) -> None:
         raise UsageError(
             f"--weights: {file} is no readable .npz ({type(error).__name__})."
         ) from error
-    set_backbone(model, left)
+    set_backbone(model, left, str(file))
 
 
-def set_backbone(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+def set_backbone(model: keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
     """Set the backbone's weights from arrays of the published names; see `weights_from`.
+
+    Args:
+        source: where they come from, for the message.
 
     Raises:
         UsageError: they are not this backbone's.
@@ -95,12 +98,13 @@ def set_backbone(model: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
                 layer.set_weights(_folded(layer, left))
     except (KeyError, ValueError) as error:
         raise UsageError(
-            f"--weights: these are not the recipe's EfficientNet-Lite ({error}); see README, "
-            "'Training'."
+            f"--weights: {source} does not hold the recipe's EfficientNet-Lite ({error}); see "
+            "batch/training/README.md."
         ) from error
     if left:
         raise UsageError(
-            f"--weights: more than the recipe's EfficientNet-Lite: {sorted(left)[:3]}."
+            f"--weights: {source} holds more than the recipe's EfficientNet-Lite: "
+            f"{sorted(left)[:3]}."
         )
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from batch.core.errors import UsageError
-from batch.job_arguments import PROGRAM
 
 IMPORTED_AS = {"scikit-learn": "sklearn", "ImageHash": "imagehash", "matplotlib": "matplotlib"}
 """Distribution to module, of the extra [train]."""
 
+PROGRAM = "melanoma-batch"
 _CHECKOUT = Path(__file__).parent.parent.parent
 
 

@@ -39,7 +39,7 @@ def model_of(recipe: Recipe, arrays: dict[str, np.ndarray]) -> keras.Model:
     """
     model = networks.build(recipe)
     kernel, bias = arrays["_fc.weight"], arrays["_fc.bias"]
-    set_backbone(model, arrays)
+    set_backbone(model, arrays, "the job")
     model.get_layer("scores").set_weights([kernel.T, bias])
     return networks.finished(recipe, model)
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from batch.job_arguments import DEFAULT_MODEL
+from batch.commands.shared import DEFAULT_MODEL
 from tests.benchmarks.processes import machine
 from tests.benchmarks.suites import SUITES
 from tests.benchmarks.wishes import Wish

@@ -36,9 +36,9 @@ def place(tmp_path, monkeypatch):
     [
         (("scroe", A, "--output", R), "'score'"),
         (("worklst", R), "'worklist'"),
-        (("score", A, "--ouput", R), "--ouput: Did you mean '--output'?"),
-        (("score", A, "--output", R, "--thumbnail"), "--thumbnail: Did you mean '--thumbnails'?"),
-        (("score", A, "--output", R, "--modell=x"), "--modell: Did you mean '--model'?"),
+        (("score", A, "--ouput", R), "'--output'"),
+        (("score", A, "--output", R, "--thumbnail"), "'--thumbnails'"),
+        (("score", A, "--output", R, "--modell=x"), "'--model'"),
         (("score", A, "--output", R, "--identifiers", "uid"), "'uids'"),
         (("score", A, "--output", R, "--order", "newset"), "'newest'"),
         (("prune", R, "--dryrun"), "'--dry-run'"),
@@ -82,8 +82,8 @@ def test_nothing_is_guessed_where_nothing_is_near(place, capsys, words):
 def test_an_unknown_option_is_told_with_the_usage_of_its_command(place, capsys):
     code_of(("runs", R, "--lst", "3"))
     error = capsys.readouterr().err
-    assert "melanoma-batch runs" in error
-    assert "unrecognized arguments: --lst" in error
+    assert "Usage: melanoma-batch runs [OPTIONS] REPORTS" in error
+    assert "No such option '--lst'" in error
 
 
 def code_of(words):

@@ -8,7 +8,7 @@ import json
 import pandas as pd
 import pytest
 
-from batch.arguments import parser
+from batch.commands.command_line import options_of
 from batch.cli import main
 from batch.core.errors import ExitCode, FailureReason, Stage, UsageError
 from batch.core.records import Prediction, Unscored
@@ -503,11 +503,11 @@ def test_a_model_without_codes_writes_nothing(evaluate, tmp_path, labels):
 
 def test_the_command_lines_defaults_are_the_programs():
     """They are written twice, because --help loads no library."""
-    options = parser().parse_args(["evaluate", "REPORTS", "--labels", "CSV"])
+    options = options_of("evaluate", ["REPORTS", "--labels", "CSV"])
     assert (options.min_cell, options.isic_format) == (MIN_CELL, DEFAULT_FORMAT)
     for year in FORMATS:
-        words = ["evaluate", "REPORTS", "--labels", "CSV", "--isic-format", year]
-        assert parser().parse_args(words).isic_format == year
+        words = ["REPORTS", "--labels", "CSV", "--isic-format", year]
+        assert options_of("evaluate", words).isic_format == year
 
 
 def with_split(night, labels, tmp_path, split):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-
 import pytest
 
-from batch.arguments import parser
 from batch.cli import main
+from batch.commands.command_line import command_line
 from batch.core.errors import ExitCode
 from batch.run import score_run as night_module
 from tests.scenarios.faults.nights import write_image
@@ -56,7 +54,7 @@ def test_an_unusual_night_is_told_everywhere(words, tmp_path, capsys, monkeypatc
     assert "Unusual    Unusual night: device. Look at cameras" in said
     assert said.index("Unusual  ") < said.index("Alerts  ")
     (log,) = (tmp_path / "reports" / "logs").glob("*.log")
-    assert "WARNING batch.score_command unusual night: device" in log.read_text()
+    assert "WARNING batch.commands.score unusual night: device" in log.read_text()
     assert "melanoma_batch_unusual 1.0" in metrics.read_text()
     assert main(["runs", str(tmp_path / "reports")]) == 0
     assert "unusual: device" in capsys.readouterr().out
@@ -69,19 +67,18 @@ def test_a_usual_night_is_not_told(words, tmp_path, capsys):
     assert "melanoma_batch_unusual 0.0" in metrics.read_text()
 
 
-def options_of(command: str) -> dict[str, argparse.Action]:
-    (commands,) = (a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
-    return {o: a for a in commands.choices[command]._actions for o in a.option_strings}
+def options_of(command: str) -> dict[str, dict[str, object]]:
+    params = command_line.commands[command].params
+    return {param.name: {"opts": param.opts, "default": str(param.default),
+                         "type": param.type.name, "multiple": param.multiple}
+            for param in params if param.param_type_name == "option"}  # fmt: skip
 
 
 def test_inventory_takes_every_option_of_score():
     score, inventory = options_of("score"), options_of("inventory")
-    assert list(inventory) == list(score)
-    for option, action in score.items():
-        other = inventory[option]
-        assert (action.dest, action.nargs, action.default, action.choices) == (
-            other.dest, other.nargs, other.default, other.choices,
-        )  # fmt: skip
+    assert len(score) > 25
+    assert inventory.pop("json")["opts"] == ["--json"]
+    assert inventory == score
 
 
 def test_inventory_with_score_s_options_writes_nothing_and_refuses_what_score_refuses(

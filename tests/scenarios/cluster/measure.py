@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from batch.job_arguments import DEFAULT_MODEL
+from batch.commands.shared import DEFAULT_MODEL
 from tests.scenarios.cluster.flink import FlinkCluster
 from tests.scenarios.cluster.nights import assert_same_night, process_workers, words, worker_command
 from tests.support.archives import REPOSITORY

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from batch.arguments import parser
+from batch.commands.command_line import options_of
 from batch.core.errors import ArtifactRefused, ExitCode
-from batch.options import job_config
+from batch.commands.job_config import job_config
 from batch.run.score_run import run_night
 from tests.scenarios.faults.gates import when_reached
 from tests.scenarios.faults.nights import damages
@@ -45,7 +45,7 @@ class Swapper:
 def test_a_model_replaced_after_its_check_is_refused(world, artifact_copy):
     before = world.latest
     words = world.words("--model", str(artifact_copy))
-    config = job_config(parser().parse_args(words), (), datetime.now(UTC), datetime.now())
+    config = job_config(options_of("score", words[1:]), (), datetime.now(UTC), datetime.now())
     listener = Swapper(artifact_copy / "model.keras")
     with pytest.raises(ArtifactRefused, match="field model_sha256") as refused:
         run_night(config, listener, time.monotonic)

@@ -18,7 +18,7 @@ ROUNDS = 12
 
 RACER = """
 import sys
-import batch.cli, batch.run.summary, batch.run.score_run, batch.options
+import batch.cli, batch.run.summary, batch.run.score_run, batch.commands.job_config
 print("ready", flush=True)
 sys.stdin.buffer.read()  # ends for all racers in the same moment
 sys.exit(batch.cli.main(sys.argv[1:]))

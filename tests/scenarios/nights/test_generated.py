@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from batch.archive.reader import read_image
-from batch.job_arguments import DEFAULT_MODEL
+from batch.commands.shared import DEFAULT_MODEL
 from batch.model.artifact import find_artifact, verify_artifact
 from tests.support.archives import REPOSITORY
 

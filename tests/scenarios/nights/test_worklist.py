@@ -20,7 +20,7 @@ from PIL import Image
 
 from batch.cli import main
 from batch.core.errors import ExitCode
-from batch.job_arguments import DEFAULT_MODEL
+from batch.commands.shared import DEFAULT_MODEL
 from batch.model.artifact import find_artifact
 from batch.model.manifest import read_manifest, write_manifest
 from batch.review.inputs import WORKLIST
