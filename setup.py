@@ -33,6 +33,10 @@ REQUIRES = [
     # strict reading of manifest.json: names the field, the value and what is allowed, where
     # checks of our own would be longer than the manifest
     "pydantic>=2.9,<3",
+    # the command line: options from environment and file, completion, near matches, help in
+    # groups; argparse had none of these, and cloup adds nothing but the groups to click
+    "click>=8.2",
+    "cloup>=3.0.8",
     # rate and time left on any terminal, nothing when there is none
     "tqdm>=4.66",
     # `evaluate` and `calibrate`, which every hospital needs: exact binomial intervals, Brent's

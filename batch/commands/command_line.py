@@ -18,6 +18,7 @@ from batch.commands.shared import PROGRAM
 from batch.commands.training import TRAINING
 from batch.commands.value_types import OneOf
 from batch.core.errors import ExitCode
+from batch.runtime import logs, terminal
 from batch.runtime.terminal import tell
 
 _SECRETS = ("password", "secret", "token", "credential", "access-key", "api-key")
@@ -149,6 +150,8 @@ def run(words: Sequence[str], beam: Sequence[str]) -> int:
         click.UsageError: what was typed cannot be understood.
         BatchError, KeyboardInterrupt: what a command raises.
     """
+    terminal.silence(False)
+    logs.follow(False)
     code = command_line.main(
         list(words), prog_name=PROGRAM, complete_var=COMPLETE, standalone_mode=False, obj=beam
     )

@@ -48,9 +48,9 @@ class Command(cloup.Command):
         """Fill in what is remembered, then call the handler."""
         fill_in_remembered(self, ctx)
         if ctx.params.pop("quiet", False):
-            terminal.silence()
+            terminal.silence(True)
         if ctx.params.pop("verbose", False):
-            logs.follow()
+            logs.follow(True)
         ctx.params.pop("config", None)
         return super().invoke(ctx)
 

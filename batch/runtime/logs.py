@@ -81,14 +81,18 @@ _LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _followers: list[logging.Handler] = []
 
 
-def follow() -> None:
-    """Show this program's log lines on standard error, too (`--verbose`)."""
-    shown = logging.StreamHandler(sys.stderr)
-    shown.setFormatter(logging.Formatter(_LINE))
-    _followers[:] = [shown]
+def follow(is_wanted: bool) -> None:
+    """Show this program's log lines on standard error, too (`--verbose`), or no longer."""
     ours = logging.getLogger("batch")
-    ours.addHandler(shown)
-    ours.setLevel(logging.INFO)
+    for handler in _followers:
+        ours.removeHandler(handler)
+    _followers.clear()
+    if is_wanted:
+        shown = logging.StreamHandler(sys.stderr)
+        shown.setFormatter(logging.Formatter(_LINE))
+        _followers.append(shown)
+        ours.addHandler(shown)
+        ours.setLevel(logging.INFO)
 
 
 def start_log(path: Path, json_run_id: str | None = None) -> None:

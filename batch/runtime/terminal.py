@@ -179,8 +179,6 @@ def settle_streams() -> None:
     """Bring out what is still to be printed, the help for one. The interpreter's own attempt
     at its end would change the exit code.
     """
-    global _is_silent
-    _is_silent = False
     for stream in (sys.stdout, sys.stderr):
         write("", stream)
 
@@ -188,10 +186,10 @@ def settle_streams() -> None:
 _is_silent = False
 
 
-def silence() -> None:
-    """Print nothing from now on but errors, and what a command is asked for (`--quiet`)."""
+def silence(is_wanted: bool) -> None:
+    """Print nothing but errors and what a command is asked for (`--quiet`), or all again."""
     global _is_silent
-    _is_silent = True
+    _is_silent = is_wanted
 
 
 def say(text: str, stream: TextIO) -> int:

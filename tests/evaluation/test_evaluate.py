@@ -8,8 +8,8 @@ import json
 import pandas as pd
 import pytest
 
-from batch.commands.command_line import options_of
 from batch.cli import main
+from batch.commands.command_line import options_of
 from batch.core.errors import ExitCode, FailureReason, Stage, UsageError
 from batch.core.records import Prediction, Unscored
 from batch.evaluation.evaluate import evaluate_predictions

@@ -77,7 +77,9 @@ def test_workers_elsewhere_find_archive_queue_and_model_in_object_storage(
     generated_archive, local_night, job_endpoint, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("MELANOMA_BATCH_CACHE", str(tmp_path / "copies"))
-    monkeypatch.setattr("batch.commands.job_config.YOUNG_SECONDS", -86_400)  # as of the files, none is young
+    monkeypatch.setattr(
+        "batch.commands.job_config.YOUNG_SECONDS", -86_400
+    )  # as of the files, none is young
     url = ObjectUrl(BUCKET, "night")
     with s3_server(tmp_path) as address, environment(address):
         make_bucket()

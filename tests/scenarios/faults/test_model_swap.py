@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from batch.commands.command_line import options_of
-from batch.core.errors import ArtifactRefused, ExitCode
 from batch.commands.job_config import job_config
+from batch.core.errors import ArtifactRefused, ExitCode
 from batch.run.score_run import run_night
 from tests.scenarios.faults.gates import when_reached
 from tests.scenarios.faults.nights import damages

@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from batch.cli import main
-from batch.core.errors import ExitCode
 from batch.commands.shared import DEFAULT_MODEL
+from batch.core.errors import ExitCode
 from batch.model.artifact import find_artifact
 from batch.model.manifest import read_manifest, write_manifest
 from batch.review.inputs import WORKLIST
