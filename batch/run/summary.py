@@ -8,7 +8,8 @@ from typing import Any
 
 from batch.core.errors import ExitCode
 from batch.core.records import FileState, OperatingPoint
-from batch.reports.run_reader import at, count, counts, printable, unusual_by
+from batch.reports.run_reader import at, count, counts
+from batch.reports.run_record import printable, record_of
 from batch.review.identity import identity_lines
 from batch.review.inputs import WORKLIST
 from batch.run.score_run import Night
@@ -157,7 +158,7 @@ def _remembered(night: Night) -> list[str]:
 
 def _unusual(run: Mapping[str, Any]) -> list[str]:
     """That the night is unlike those before it, and in what."""
-    if unusual_by(run) is None:
+    if record_of(run).unusual_by is None:
         return []
     told = run["review"].get("sentences") or ["Unusual night."]
     return [line for text in told[:1] for line in _wrapped("Unusual", printable(str(text)))]
