@@ -1,60 +1,18 @@
-"""What a night's run.json tells of it, as far as nights are compared. Pure.
-
-A file that a person or a disk damaged must not end another night: what is not of its kind counts
-as not told.
-"""
+"""The nights below REPORTS, each as a folder and what its run.json tells (`run_record`)."""
 
 from __future__ import annotations
 
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from batch.core.errors import UsageError
 from batch.reports.local import LATEST, RUN_FILE, SUCCESS_FILE
 from batch.reports.run_record import RunRecord, record_of
-
-REVIEW = "review"
-"""The key of run.json under which a night's report stands."""
-
-
-_MAX = 1 << 53
-
-
-def at(told: Any, *keys: str) -> Any:
-    """What stands at a place in nested objects; None when nothing does."""
-    for key in keys:
-        told = told.get(key) if isinstance(told, Mapping) else None
-    return told
-
-
-def count(told: Any, *keys: str) -> int | None:
-    """A count at a place; None when there is none."""
-    value = at(told, *keys)
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX
-    return value if is_count else None
-
-
-def number(told: Any, *keys: str) -> float | None:
-    """A finite number, not negative, at a place; None when there is none."""
-    value = at(told, *keys)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < _MAX else None
-
-
-def counts(told: Any, *keys: str) -> dict[str, int]:
-    """Counts by name at a place, in its order; what is no count is left out."""
-    there = at(told, *keys)
-    if not isinstance(there, Mapping):
-        return {}
-    found = {str(name): count(there, name) for name in there}
-    return {name: value for name, value in found.items() if value is not None}
-
 
 RUNS = "runs"
 

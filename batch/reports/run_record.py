@@ -154,7 +154,7 @@ class Options(_Told):
         return tuple(map(str, value)) if isinstance(value, list) else value
 
 
-class Identity(_Told):
+class IdentityTold(_Told):
     """How the run groups images differently from the night before."""
 
     changed: Words = {}
@@ -169,7 +169,7 @@ class Drift(_Told):
     unusual: bool = False
 
 
-class Canary(_Told):
+class CanaryTold(_Told):
     """The golden images."""
 
     images: Count | None = None
@@ -186,12 +186,12 @@ class Worklist(_Told):
     marks_of_nobody: Annotated[list[str], _entries(str)] = []
 
 
-class Review(_Told):
+class ReviewTold(_Told):
     """The night's report. figures, reference: read by batch/review/monitoring, on its own grid."""
 
     unusual: bool | None = None
     drift: Annotated[list[Drift], _entries(dict)] = []
-    canary: Canary | None = None
+    canary: CanaryTold | None = None
     worklist: Worklist | None = None
     figures: Any = None
     reference: Any = None
@@ -217,8 +217,8 @@ class RunRecord(_Told):
     left_archive: Count | None = None
     model: Model = Model()
     options: Options | None = None
-    identity: Identity | None = None
-    review: Review | None = None
+    identity: IdentityTold | None = None
+    review: ReviewTold | None = None
 
     @property
     def start(self) -> datetime | None:
@@ -242,6 +242,11 @@ class RunRecord(_Told):
 def record_of(run: Mapping[str, Any]) -> RunRecord:
     """What the content of a run.json tells."""
     return RunRecord.model_validate(run)
+
+
+def review_of(review: Mapping[str, Any]) -> ReviewTold:
+    """What the report of a night tells, which is a part of its run.json."""
+    return ReviewTold.model_validate(review)
 
 
 def _instant(text: str | None) -> datetime | None:
