@@ -31,7 +31,7 @@ REQUIRES = [
     # Pillow's bilinear resize on SIMD, faster; memory-safe Rust, gives up the lock
     "cykooz.resizer>=4.0.1,<5",
     # strict reading of manifest.json: names the field, the value and what is allowed, where
-    # checks of our own would be longer than the manifest
+    # checks of our own would be longer than the manifest; and lenient reading of run.json
     "pydantic>=2.9,<3",
     # rate and time left on any terminal, nothing when there is none
     "tqdm>=4.66",
