@@ -10,7 +10,7 @@ import pytest
 from tests.support.archives import REPOSITORY
 
 HEAVY = ("tensorflow", "keras", "apache_beam", "pyarrow", "pandas", "PIL", "pydicom", "numpy",
-         "fsspec", "scipy", "sklearn")  # fmt: skip
+         "botocore", "obstore", "scipy", "sklearn")  # fmt: skip
 
 
 @pytest.mark.parametrize(

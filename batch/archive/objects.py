@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from batch.core.errors import ArchiveLost, FailureReason, ImageFailure, Stage
 from batch.core.location import ObjectUrl
 from batch.core.records import ImageLocation
-from batch.storage.object_store import Found, ObjectStore, TooLarge, Version, code_of, explained
+from batch.storage.object_clients import code_of
+from batch.storage.object_store import Found, ObjectStore, TooLarge, Version, explained
 
 _SECOND = 10**9
 

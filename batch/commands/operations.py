@@ -190,11 +190,12 @@ def open_reports(options: Options) -> LocalReports:
 
 def _is_private(reports: LocalReports) -> bool:
     """Whether the night that readers see holds patient IDs."""
-    from batch.reports.run_reader import read_ledger, words
+    from batch.reports.run_reader import read_record
 
     run_id = reports.latest()
-    ledger = read_ledger(reports.night(run_id)) if run_id else None
-    return words(ledger or {}, "options", "identifiers") == Identifiers.FULL
+    record = read_record(reports.night(run_id)) if run_id else None
+    options = record.options if record else None
+    return options is not None and options.identifiers == Identifiers.FULL
 
 
 def _marks_lost(review: Mapping[str, Any]) -> bool:

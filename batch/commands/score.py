@@ -87,13 +87,13 @@ def _begin(record: Record, files: RunFiles, log_format: str, started_at: datetim
 def _run(config: JobConfig) -> tuple[Night, ExitCode, str]:
     few_arenas()
     with permanent():
-        from batch.reports.run_reader import unusual_by
+        from batch.reports.run_record import record_of
         from batch.run.score_run import run_night
         from batch.run.summary import outcome_of
         from batch.runtime.terminal import Progress
     with Progress() as progress:
         night = run_night(config, progress, time.monotonic)
-    if (what := unusual_by(night.run)) is not None:
+    if (what := record_of(night.run).unusual_by) is not None:
         logger.warning("unusual night: %s", what)
     return night, *outcome_of(night, config.max_unscored_rate)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,19 @@ from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from batch.core.errors import FailureReason, PendingReason, UsageError
 from batch.core.records import FileState
-from batch.reports.run_reader import RUNS, instant, latest_run, read_ledger, signed_number, words
-from batch.review.identity import IDENTITY, told_changes
+from batch.reports.run_reader import RUNS, latest_run, read_record
+from batch.reports.run_record import RunRecord, record_of
 
 PREFIX = "melanoma_batch_"
 _MARKS = ("taken", "without_effect", "not_understood")
 _STOPPED_BY = ("deadline", "signal")
 _VALUES = {
-    "images_scored": (("frames", "predictions"), "images scored by the run"),
-    "images_current": (("current", "images"), "images in the archive that have a prediction"),
-    "alerts": (("alerts",), "alerts of the run"),
-    "left_archive": (("left_archive",), "files known last night and gone now"),
-    "images_per_second": (("images_per_second",), "images read a second, where some were scored"),
-    "unscored_rate": (("unscored_rate",), "share of the images that have no score, 0 to 1"),
+    "images_scored": ("frames.predictions", "images scored by the run"),
+    "images_current": ("current.images", "images in the archive that have a prediction"),
+    "alerts": ("alerts", "alerts of the run"),
+    "left_archive": ("left_archive", "files known last night and gone now"),
+    "images_per_second": ("images_per_second", "images read a second, where some were scored"),
+    "unscored_rate": ("unscored_rate", "share of the images that have no score, 0 to 1"),
 }
 _REASONS: tuple[tuple[str, Iterable[str]], ...] = (
     ("unscored", FailureReason),
@@ -53,48 +54,48 @@ def write_metrics(
     if success is not None:
         _set(registry, "last_success_timestamp_seconds", "end of the last published run", success)
     if run is not None:
-        _night(registry, run)
+        _night(registry, record_of(run))
     _write(path, registry)
 
 
-def _night(registry: CollectorRegistry, run: Mapping[str, Any]) -> None:
+def _night(registry: CollectorRegistry, run: RunRecord) -> None:
     """Everything that a published night's run.json tells."""
-    states = {state.value: signed_number(run, "equation", state.value) for state in FileState}
+    states = {state.value: getattr(run.equation, state.value) for state in FileState}
     _set_each(registry, "files", "files by what became of them", "state", states)
     for name, members in _REASONS:
-        told = run.get(f"{name}_by_reason")
-        known = dict.fromkeys((str(member) for member in members), 0.0)
-        found = {r: signed_number(told, r) for r in told} if isinstance(told, Mapping) else {}
+        known = dict.fromkeys((str(member) for member in members), 0)
+        found: dict[str, int] = getattr(run, f"{name}_by_reason")
         _set_each(registry, name, f"{name} by reason", "reason", known | found)
     for name, (place, text) in _VALUES.items():
-        value = signed_number(run, *place)
+        value = attrgetter(place)(run)
         if value is not None:
             _set(registry, name, text, value)
-    started, finished = instant(run, "started_at"), instant(run, "finished_at")
+    started, finished = run.start, run.finish
     if started and finished:
         seconds = (finished - started).total_seconds()
         _set(registry, "duration_seconds", "wall time of the run", seconds)
-    if isinstance(review := run.get("review"), Mapping) and isinstance(review.get("unusual"), bool):
+    if run.review and run.review.unusual is not None:
         text = "1 when the night is unlike the nights before it"
-        _set(registry, "unusual", text, float(review["unusual"]))
-    stopped = {by: float(run.get("stopped") == by) for by in _STOPPED_BY}
+        _set(registry, "unusual", text, float(run.review.unusual))
+    stopped = {by: float(run.stopped == by) for by in _STOPPED_BY}
     _set_each(registry, "stopped", "1 when the run was stopped early", "by", stopped)
     _review(registry, run)
     labels = {
-        name: words(run, "model", name) or ""
+        name: getattr(run.model, name) or ""
         for name in ("model_id", "model_version", "model_sha256")
     }
     info = Gauge(PREFIX + "model_info", "model of the run", labels, registry=registry)
     info.labels(**labels).set(1)
 
 
-def _review(registry: CollectorRegistry, run: Mapping[str, Any]) -> None:
+def _review(registry: CollectorRegistry, run: RunRecord) -> None:
     """What became of people's marks, and whether the night groups as the one before."""
-    marks = {state: signed_number(run, "review", "worklist", "marks", state) for state in _MARKS}
+    made = run.review.worklist if run.review else None
+    marks = {state: made.marks.get(state) for state in _MARKS} if made else {}
     _set_each(registry, "marks", "marks of people by what became of them", "state", marks)
     text = "options that group images, and are others than in the night before"
-    if IDENTITY in run:
-        _set(registry, "identity_changes", text, len(told_changes(run)))
+    if run.identity is not None:
+        _set(registry, "identity_changes", text, len(run.identity.changed))
 
 
 def _set(registry: CollectorRegistry, name: str, text: str, value: float) -> None:
@@ -117,8 +118,8 @@ def _set_each(
 def _last_success(reports: Path) -> float | None:
     """When the night that `latest` points to ended, seconds since 1970."""
     latest = latest_run(reports)
-    ledger = read_ledger(reports / RUNS / latest) if latest else None
-    finished = instant(ledger, "finished_at") if ledger else None
+    record = read_record(reports / RUNS / latest) if latest else None
+    finished = record.finish if record else None
     return finished.timestamp() if finished else None
 
 

@@ -15,16 +15,12 @@ from batch.reports.attempts import Attempt, attempts
 from batch.reports.run_reader import (
     StoredRun,
     age_rank,
-    instant,
     latest_run,
     notes,
-    printable,
     rank_of,
-    signed_number,
     stored_runs,
-    unusual_by,
-    words,
 )
+from batch.reports.run_record import RunRecord, printable
 
 
 @dataclass(frozen=True)
@@ -122,21 +118,19 @@ def runs_json(lines: Iterable[RunLine]) -> list[dict[str, Any]]:
 
 
 def _line(run: StoredRun, is_latest: bool) -> RunLine:
-    run_id, ledger = printable(run.folder.name), run.ledger or {}
-    digest = words(ledger, "model", "model_sha256")
-    model = (words(ledger, "model", "model_id"), digest and digest[:8])
-    finished = instant(ledger, "finished_at")
-    started, unusual = run.started_at, unusual_by(ledger)
+    record = run.record or RunRecord()
+    model = (record.model.model_id, (record.model.model_sha256 or "")[:8])
+    started, finished, unusual = run.started_at, record.finish, record.unusual_by
     return RunLine(
-        run_id=run_id,
+        run_id=printable(run.folder.name),
         is_latest=is_latest,
         started_at=started,
         duration=finished - started if finished and started else None,
-        counts={name: signed_number(ledger, "equation", name) for name in _EQUATION}
-        | {"alerts": signed_number(ledger, "alerts")},
-        images_per_second=signed_number(ledger, "images_per_second"),
+        counts={name: getattr(record.equation, name) for name in _EQUATION}
+        | {"alerts": record.alerts},
+        images_per_second=record.images_per_second,
         model=" ".join(word for word in model if word) or None,
-        stopped=words(ledger, "stopped"),
+        stopped=record.stopped,
         note=", ".join(filter(None, (notes(run), unusual and f"unusual: {unusual}"))),
     )
 

@@ -1,59 +1,18 @@
-"""What a night's run.json tells of it, as far as nights are compared. Pure.
-
-A file that a person or a disk damaged must not end another night: what is not of its kind counts
-as not told.
-"""
+"""The nights below REPORTS, each as a folder and what its run.json tells (`run_record`)."""
 
 from __future__ import annotations
 
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from batch.core.errors import UsageError
 from batch.reports.local import LATEST, RUN_FILE, SUCCESS_FILE
-
-REVIEW = "review"
-"""The key of run.json under which a night's report stands."""
-
-
-_MAX = 1 << 53
-
-
-def at(told: Any, *keys: str) -> Any:
-    """What stands at a place in nested objects; None when nothing does."""
-    for key in keys:
-        told = told.get(key) if isinstance(told, Mapping) else None
-    return told
-
-
-def count(told: Any, *keys: str) -> int | None:
-    """A count at a place; None when there is none."""
-    value = at(told, *keys)
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX
-    return value if is_count else None
-
-
-def number(told: Any, *keys: str) -> float | None:
-    """A finite number, not negative, at a place; None when there is none."""
-    value = at(told, *keys)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value < _MAX else None
-
-
-def counts(told: Any, *keys: str) -> dict[str, int]:
-    """Counts by name at a place, in its order; what is no count is left out."""
-    there = at(told, *keys)
-    if not isinstance(there, Mapping):
-        return {}
-    found = {str(name): count(there, name) for name in there}
-    return {name: value for name, value in found.items() if value is not None}
-
+from batch.reports.run_record import RunRecord, record_of
 
 RUNS = "runs"
 
@@ -68,19 +27,16 @@ _WRITTEN = "that `score` wrote"
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
-_INT64 = 1 << 63
-
-
 @dataclass(frozen=True)
 class StoredRun:
-    """A night's folder. ledger: run.json, None when damaged. snapshots: those still there.
+    """A night's folder. record: None when run.json is damaged. snapshots: those still there.
 
     started_at: UTC, None when run.json does not tell.
     """
 
     folder: Path
     complete: bool
-    ledger: Mapping[str, Any] | None
+    record: RunRecord | None
     started_at: datetime | None
     snapshots: tuple[str, ...]
 
@@ -125,59 +81,25 @@ def latest_run(reports: Path) -> str | None:
     return folder.name if is_run else None
 
 
-def read_ledger(folder: Path) -> Mapping[str, Any] | None:
-    """A night's run.json; None when it is missing or damaged."""
+def read_record(folder: Path) -> RunRecord | None:
+    """What a night's run.json tells; None when it is missing or damaged."""
     path = folder / RUN_FILE
     try:
         # a pipe of that name would never end
         ledger = json.loads(path.read_bytes()) if os.path.isfile(path) else None
     except (OSError, ValueError, RecursionError):
         return None
-    return ledger if isinstance(ledger, dict) else None
-
-
-def signed_number(ledger: Mapping[str, Any], *keys: str) -> float | None:
-    """A number at a place in run.json; None when there is none that fits 64 bits."""
-    value = _at(ledger, keys)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if is_number and -_INT64 < value < _INT64 else None
-
-
-def words(ledger: Mapping[str, Any], *keys: str) -> str | None:
-    """A text at a place in run.json, safe to print."""
-    value = _at(ledger, keys)
-    return printable(value) if isinstance(value, str) else None
-
-
-def instant(ledger: Mapping[str, Any], key: str) -> datetime | None:
-    """A time in run.json, in UTC; None when it is none or has no time zone."""
-    try:
-        time = datetime.fromisoformat(ledger[key])
-        return time.astimezone(UTC) if time.tzinfo else None
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-
-
-def printable(text: str) -> str:
-    """Text that can steer no terminal and break no line."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def _at(ledger: Mapping[str, Any], keys: Iterable[str]) -> Any:
-    value: Any = ledger
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+    return record_of(ledger) if isinstance(ledger, dict) else None
 
 
 def stored_run(folder: Path) -> StoredRun:
     """What a night's folder holds."""
-    ledger = read_ledger(folder)
+    record = read_record(folder)
     return StoredRun(
         folder=folder,
         complete=os.path.isfile(folder / SUCCESS_FILE),
-        ledger=ledger,
-        started_at=None if ledger is None else instant(ledger, "started_at"),
+        record=record,
+        started_at=record.start if record else None,
         snapshots=tuple(name for name in PRUNABLE if is_real_folder(folder / name)),
     )
 
@@ -200,20 +122,6 @@ def rank_of(name: str, started_at: datetime | None) -> tuple[datetime, str]:
         return datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC), name
     except ValueError:
         return _BEFORE_ALL, name
-
-
-def unusual_by(ledger: Mapping[str, Any]) -> str | None:
-    """In what a night was unusual, as run.json tells; None where it was not, or does not tell."""
-    if _at(ledger, ("review", "unusual")) is not True:
-        return None
-    drifts = _at(ledger, ("review", "drift"))
-    found = (
-        [each for each in drifts if isinstance(each, Mapping) and each.get("unusual")]
-        if isinstance(drifts, list)
-        else []
-    )
-    names = dict.fromkeys(str(each.get("label") or each.get("name")) for each in found)
-    return printable(", ".join(names)) or "not told in what"
 
 
 def notes(run: StoredRun) -> str:

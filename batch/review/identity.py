@@ -16,7 +16,7 @@ from batch.core.config import JobConfig, ReviewOptions
 from batch.core.errors import UsageError
 from batch.core.rules import lesion_pattern
 from batch.reports.local import RUN_FILE, LocalReports
-from batch.reports.run_reader import at
+from batch.reports.run_record import record_of
 from batch.storage.files import read_json
 
 logger = logging.getLogger(__name__)
@@ -117,31 +117,24 @@ def last_identity(reports: LocalReports) -> tuple[str | None, Identity | None]:
 
 def identity_of(run: Mapping[str, Any]) -> Identity | None:
     """What run.json tells; None when it tells no options."""
-    told = at(run, "options")
-    if not isinstance(told, Mapping) or not told:
+    told = record_of(run).options
+    if told is None or not told.model_fields_set:
         return None
-    level = at(told, "identifiers")
-    pattern, key_id = at(told, "lesion_pattern"), at(told, "patient_key_id")
-    include, exclude = (at(told, name) for name in ("include", "exclude"))
-    return Identity(
-        pattern if isinstance(pattern, str) else None,
-        level if isinstance(level, str) else Identity.identifiers,
-        key_id if isinstance(key_id, str) else None,
-        tuple(map(str, include)) if isinstance(include, list) else (),
-        tuple(map(str, exclude)) if isinstance(exclude, list) else (),
-    )
+    level = Identity.identifiers if told.identifiers is None else told.identifiers
+    return Identity(told.lesion_pattern, level, told.patient_key_id, told.include, told.exclude)
 
 
 def told_changes(run: Mapping[str, Any]) -> tuple[str, ...]:
     """The sentences on changes that run.json has."""
-    changed = at(run, IDENTITY, "changed")
-    return tuple(map(str, changed.values())) if isinstance(changed, Mapping) else ()
+    told = record_of(run).identity
+    return tuple(told.changed.values()) if told else ()
 
 
 def identity_lines(run: Mapping[str, Any]) -> list[str]:
     """What a summary says: which pattern is used that nobody gave, and what has changed."""
-    pattern = at(run, "options", "lesion_pattern")
-    taken = at(run, IDENTITY, "lesion_pattern_taken_over") is True
+    record = record_of(run)
+    pattern = record.options.lesion_pattern if record.options else None
+    taken = record.identity is not None and record.identity.lesion_pattern_taken_over
     lines = [
         f"Lesions    by the last night's --lesion-pattern, since none was given: {pattern}"
     ] * taken

@@ -30,7 +30,7 @@ from batch.model.classifier import Classifier
 from batch.reports import parquet
 from batch.reports.layout import is_mark_file
 from batch.reports.local import LocalReports
-from batch.reports.run_reader import REVIEW, at
+from batch.reports.run_record import record_of
 from batch.review.inputs import (
     WORKLIST,
     NightSources,
@@ -40,7 +40,7 @@ from batch.review.inputs import (
 )
 from batch.review.monitoring.figures import PREDICTION_COLUMNS, NightFigures, figures_of, together
 from batch.review.monitoring.history import NightRecord, night_record
-from batch.review.monitoring.night_report import NightReport, build_report, canary_from_json
+from batch.review.monitoring.night_report import NightReport, build_report, canary_of
 from batch.review.monitoring.reference import Reference, reference_from_json, stored_reference
 from batch.review.outputs import for_page, table_files
 from batch.review.page import pictures as thumbnails
@@ -75,8 +75,8 @@ def review_night(
         raise ValueError("run.json without run_id or started_at")
     if tonight.figures is None:
         tonight = replace(tonight, figures=measured(folder))
-    if at(run, REVIEW) is not None:
-        canary = canary_from_json(at(run, REVIEW, "canary"))
+    if (review := record_of(run).review) is not None:
+        canary = canary_of(review.canary)
     earlier = earlier_nights(reports, tonight.run_id)
     return build_report(run, tonight, earlier, _reference(run, tonight, provenance), canary)
 
@@ -97,9 +97,9 @@ def measured(folder: Path) -> NightFigures:
 def _reference(
     run: Mapping[str, Any], tonight: NightRecord, provenance: Mapping[str, Any] | None
 ) -> Reference:
-    told = at(run, REVIEW, "reference")
-    if told is not None:
-        return reference_from_json(told)
+    review = record_of(run).review
+    if review is not None and review.reference is not None:
+        return reference_from_json(review.reference)
     return stored_reference(provenance or {}, tonight.scoring or "")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from batch.core.errors import ExitCode
 from batch.core.records import FileState, OperatingPoint
-from batch.reports.run_reader import at, count, counts, printable, unusual_by
+from batch.reports.run_record import printable, record_of, review_of
 from batch.review.identity import identity_lines
 from batch.review.inputs import WORKLIST
 from batch.run.score_run import Night
@@ -18,7 +18,9 @@ _ROWS_TOLD = 5
 
 def marks_not_understood(run: Mapping[str, Any]) -> int:
     """Rows of the files with marks that do not count; 0 where nothing was read."""
-    return count(run, "review", "worklist", "marks_not_understood") or 0
+    review = record_of(run).review
+    made = review.worklist if review else None
+    return (made.marks_not_understood or 0) if made else 0
 
 
 def marks_complaint(run: Mapping[str, Any]) -> str | None:
@@ -38,17 +40,16 @@ def marks_lines(review: Mapping[str, Any]) -> list[str]:
     Args:
         review: of run.json. Without marks nothing is said.
     """
-    made = at(review, "worklist")
-    told = counts(made, "marks")
-    if not any(told.values()):
+    made = review_of(review).worklist
+    told = made.marks if made else {}
+    if made is None or not any(told.values()):
         return []
     lost = told.get("not_understood", 0)
     lines = [
         f"Marks      {told.get('taken', 0):>8} taken, {told.get('without_effect', 0)} without "
         f"effect, {f'{lost} NOT UNDERSTOOD' if lost else 'all understood'}"
     ]
-    for kind in ("marks_problems", "marks_of_nobody"):
-        rows = [str(each) for each in at(made, kind) or ()]
+    for rows in (made.marks_problems, made.marks_of_nobody):
         lines += [f"           {row}" for row in rows[:_ROWS_TOLD]]
         if len(rows) > _ROWS_TOLD:
             lines.append("           and more; the page names them")
@@ -157,7 +158,7 @@ def _remembered(night: Night) -> list[str]:
 
 def _unusual(run: Mapping[str, Any]) -> list[str]:
     """That the night is unlike those before it, and in what."""
-    if unusual_by(run) is None:
+    if record_of(run).unusual_by is None:
         return []
     told = run["review"].get("sentences") or ["Unusual night."]
     return [line for text in told[:1] for line in _wrapped("Unusual", printable(str(text)))]

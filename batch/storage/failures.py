@@ -8,7 +8,7 @@ import os
 
 from batch.core.errors import BatchError, ExitCode
 from batch.runtime.logs import causes
-from batch.storage.object_store import store_code
+from batch.storage.object_clients import store_code
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
+from datetime import datetime
+from typing import NamedTuple
 
 from batch.core.errors import ReportsLocked, ReportsLost
 from batch.runtime.terminal import say
@@ -52,7 +53,7 @@ class ObjectLock:
             ReportsLost: it is not. OSError: the store does not answer.
         """
         found = _look(self.store)
-        if found is None or _told(found).get("token") != self.token:
+        if found is None or _told(found.lock).get("token") != self.token:
             raise ReportsLost(_LOST.format(url=self.store.url))
 
     def take(self) -> None:
@@ -62,9 +63,11 @@ class ObjectLock:
             ReportsLocked: a run holds it that gave a sign of life lately.
         """
         found = _look(self.store)
-        if found is not None and _silent_seconds(found) < DEAD_AFTER_SECONDS:
+        if found is not None and found.silent_seconds < DEAD_AFTER_SECONDS:
             raise self._refusal(found)
-        etag = self.store.put_if(LOCK_FILE, self._text(), found.version.etag if found else None)
+        etag = self.store.put_if(
+            LOCK_FILE, self._text(), found.lock.version.etag if found else None
+        )
         if etag is None:
             raise self._refusal(_look(self.store))
         self.etag = etag
@@ -95,8 +98,8 @@ class ObjectLock:
         }
         return json.dumps(told).encode()
 
-    def _refusal(self, found: Content | None) -> ReportsLocked:
-        told = _told(found) if found else {}
+    def _refusal(self, found: _Seen | None) -> ReportsLocked:
+        told = _told(found.lock) if found else {}
         holder = ", ".join(f"{name} {told[name]}" for name in ("owner", "host") if name in told)
         return ReportsLocked(
             f"--output: another run holds {self.store.url} ({holder or 'unknown'}). Wait for it to "
@@ -127,14 +130,25 @@ def object_holder(store: ObjectStore) -> str:
         OSError: the store does not answer.
     """
     found = _look(store)
-    if found is None or _silent_seconds(found) >= DEAD_AFTER_SECONDS:
+    if found is None or found.silent_seconds >= DEAD_AFTER_SECONDS:
         return ""
-    return str(_told(found).get("owner", ""))
+    return str(_told(found.lock).get("owner", ""))
 
 
-def _look(store: ObjectStore) -> Content | None:
+class _Seen(NamedTuple):
+    """A lock that was found. now: by the store's clock, which its age is by, too."""
+
+    lock: Content
+    now: datetime
+
+    @property
+    def silent_seconds(self) -> float:
+        return (self.now - self.lock.version.modified).total_seconds()
+
+
+def _look(store: ObjectStore) -> _Seen | None:
     try:
-        return store.get(LOCK_FILE)
+        return _Seen(*store.get_dated(LOCK_FILE))
     except FileNotFoundError:
         return None
 
@@ -145,9 +159,3 @@ def _told(found: Content) -> dict[str, object]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _silent_seconds(found: Content) -> float:
-    """Age of the lock, both ends by the store's own clock."""
-    now = parsedate_to_datetime(found.headers["date"])
-    return (now - found.version.modified).total_seconds()

@@ -1,35 +1,32 @@
-"""A client for object storage: the only importer of fsspec.
+"""Objects below a prefix of object storage: listed, read, written, and written if unchanged.
 
-fsspec's s3fs and not Beam's filesystems: those tell neither an object's ETag nor let a write depend
-on what is there, and they open an object with one request to read it with a second. Here an image
-is one GET whose answer tells the version of the very bytes that it brings, and a lock is one PUT
-that a server refuses when somebody was faster.
+Not Beam's filesystems: those tell neither an object's ETag nor let a write depend on what is there,
+and they open an object with one request to read it with a second. Here an image is one GET whose
+answer tells the version of the very bytes that it brings, and a lock is one PUT that a server
+refuses when somebody was faster.
 
-Address and credentials come from the environment, as for every S3 program (AWS_ENDPOINT_URL,
-AWS_PROFILE, AWS_ACCESS_KEY_ID, a role of the machine); they never travel to workers.
+There are two clients (`object_clients`): obstore brings an object's bytes, with little work for the
+processor; botocore does everything else, and brings what obstore cannot.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from batch.core.errors import StoreFailed
-from batch.core.location import SCHEME, ObjectUrl
+from batch.core.location import ObjectUrl
+from batch.storage import object_clients
+from batch.storage.object_clients import code_of
 
-CONNECT_SECONDS, READ_SECONDS, TRIES = 10, 60, 4
-"""A store that does not answer costs a file about five minutes, and not the night."""
-
-CONNECTIONS = 64
 _AT_ONCE = 8
 _MOST_DELETED = 1000  # in one request: S3's own limit
-_REFUSED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
 class Version(NamedTuple):
@@ -51,11 +48,10 @@ class Found(NamedTuple):
 
 
 class Content(NamedTuple):
-    """An object's bytes and the version that they are of. now: the store's clock, if it told."""
+    """An object's bytes and the version that they are of."""
 
     data: bytes
     version: Version
-    headers: dict[str, str]
 
 
 class TooLarge(Exception):
@@ -98,12 +94,31 @@ class ObjectStore:
     def get(self, name: str, max_bytes: int | None = None) -> Content:
         """An object, in one request; what is larger is not transferred.
 
+        What obstore does not bring, for whatever reason, botocore is asked for: it tries again,
+        knows the store's word for a failure, and takes keys that obstore has no name for.
+
         Raises:
             TooLarge: it is. OSError: see above.
         """
-        for left in reversed(range(TRIES)):
+        brought = object_clients.get_fast(self.url.bucket, self.url.key(name), max_bytes)
+        if brought is None:
+            return self.get_dated(name, max_bytes)[0]
+        data, meta = brought
+        if data is None:
+            raise TooLarge(meta["size"])
+        etag = str(meta["e_tag"] or "").strip('"')
+        return Content(data, Version(meta["size"], meta["last_modified"], etag))
+
+    def get_dated(self, name: str, max_bytes: int | None = None) -> tuple[Content, datetime]:
+        """An object, and the time of the answer by the store's own clock, which obstore keeps to
+        itself.
+
+        Raises:
+            TooLarge: it is larger than `max_bytes`. OSError: see above.
+        """
+        for left in reversed(range(object_clients.TRIES)):
             try:
-                return _run(_get, self._where(name), max_bytes)
+                return self._get(name, max_bytes)
             except (FileNotFoundError, PermissionError):
                 raise
             except OSError:  # the connection broke while the bytes came
@@ -111,14 +126,24 @@ class ObjectStore:
                     raise
         raise AssertionError("not reached")
 
+    def _get(self, name: str, max_bytes: int | None) -> tuple[Content, datetime]:
+        answer = object_clients.call("get_object", **self._where(name))
+        size = int(answer["ContentLength"])
+        with closing(answer["Body"]) as body:
+            if max_bytes is not None and size > max_bytes:
+                raise TooLarge(size)
+            data = object_clients.read_body(body)
+        date = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+        return Content(data, _version(size, answer)), parsedate_to_datetime(date)
+
     def look(self, name: str) -> Version:
         """The version of an object, without its bytes."""
-        answer = _call("head_object", **self._where(name))
+        answer = object_clients.call("head_object", **self._where(name))
         return _version(answer["ContentLength"], answer)
 
     def put(self, name: str, data: bytes) -> str:
         """Write an object, complete or not at all; its ETag."""
-        return _etag(_call("put_object", **self._where(name), Body=data))
+        return _etag(object_clients.call("put_object", **self._where(name), Body=data))
 
     def put_if(self, name: str, data: bytes, etag: str | None) -> str | None:
         """Write an object if it still has this ETag, or with None if there is none; its new ETag.
@@ -128,13 +153,15 @@ class ObjectStore:
         """
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
         try:
-            return _etag(_call("put_object", **self._where(name), Body=data, **condition))
+            return _etag(
+                object_clients.call("put_object", **self._where(name), Body=data, **condition)
+            )
         except FileNotFoundError:
             if etag is None:
                 raise  # no bucket
             return None
         except OSError as error:
-            if code_of(error) in _REFUSED:
+            if code_of(error) in object_clients.REFUSED:
                 return None
             raise
 
@@ -143,7 +170,7 @@ class ObjectStore:
         waiting = [{"Key": self.url.key(name)} for name in names]
         for start in range(0, len(waiting), _MOST_DELETED):
             some = {"Objects": waiting[start : start + _MOST_DELETED], "Quiet": True}
-            answer = _call("delete_objects", Bucket=self.url.bucket, Delete=some)
+            answer = object_clients.call("delete_objects", Bucket=self.url.bucket, Delete=some)
             if failed := answer.get("Errors"):
                 raise PermissionError(errno.EACCES, f"{len(failed)} objects cannot be removed")
 
@@ -154,7 +181,7 @@ class ObjectStore:
         words |= {"Delimiter": delimiter} if delimiter else {}
         words |= {"MaxKeys": most} if most else {}
         while True:
-            page = _call("list_objects_v2", **words)
+            page = object_clients.call("list_objects_v2", **words)
             yield page
             if most or not page.get("IsTruncated"):
                 return
@@ -209,87 +236,6 @@ def explained(option: str, url: ObjectUrl, error: OSError) -> StoreFailed:
         option, url, f"the store does not answer ({code or type(error).__name__})",
         "Check AWS_ENDPOINT_URL, region and network, then start again.",
     )  # fmt: skip
-
-
-@functools.cache
-def _filesystem() -> Any:
-    try:
-        import fsspec
-        import s3fs  # noqa: F401  # fsspec would name it in an error of its own
-    except ImportError as error:
-        raise StoreFailed(
-            "ARCHIVE, REPORTS", SCHEME, "this installation lacks s3fs",
-            "pip install 'melanoma-batch[s3]'",
-        ) from error  # fmt: skip
-    return fsspec.filesystem(
-        "s3",
-        use_listings_cache=False,
-        config_kwargs={
-            "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": READ_SECONDS,
-            "max_pool_connections": CONNECTIONS,
-            "retries": {"mode": "standard", "max_attempts": TRIES},
-            # stores that are not Amazon's refuse the newer checksums when nobody asked for them
-            "request_checksum_calculation": "when_required",
-            "response_checksum_validation": "when_required",
-        },
-    )
-
-
-def _call(method: str, **words: Any) -> dict[str, Any]:
-    return dict(_run(_plain, method, words))
-
-
-async def _plain(filesystem: Any, method: str, words: dict[str, Any]) -> Any:
-    return await filesystem._call_s3(method, **words)
-
-
-async def _get(filesystem: Any, where: dict[str, str], max_bytes: int | None) -> Content:
-    answer = await filesystem._call_s3("get_object", **where)
-    async with answer["Body"] as body:
-        size = int(answer["ContentLength"])
-        if max_bytes is not None and size > max_bytes:
-            raise TooLarge(size)
-        data = await body.read()
-    if len(data) != size:
-        raise OSError(errno.EIO, "the answer ended early")
-    headers = answer["ResponseMetadata"]["HTTPHeaders"]
-    return Content(data, _version(size, answer), dict(headers))
-
-
-def _run(function: Any, *arguments: Any) -> Any:
-    """Run on fsspec's own loop, whichever thread asks; failures as OSError."""
-    from fsspec.asyn import sync
-
-    filesystem = _filesystem()
-    try:
-        return sync(filesystem.loop, function, filesystem, *arguments)
-    except (OSError, TooLarge):
-        raise
-    except asyncio.CancelledError:
-        raise
-    except Exception as error:  # botocore's and aiohttp's kinds, which share no base but this one
-        raise OSError(errno.EIO, "object storage failed") from error
-
-
-def code_of(error: OSError) -> str:
-    """The store's own word for a failure, or the kind of it; never a message, which has names."""
-    if isinstance(error, FileExistsError):
-        return _REFUSED[0]
-    cause = error.__cause__
-    answer = getattr(cause, "response", None)
-    if isinstance(answer, dict):
-        return str(answer.get("Error", {}).get("Code", ""))
-    kind = type(cause).__name__ if cause is not None else ""
-    if kind in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"):
-        return "NoCredentials"
-    return kind.removesuffix("Error")
-
-
-def store_code(error: OSError) -> str:
-    """The store's own word, if it was a store that failed; else empty."""
-    kind = type(error.__cause__).__module__.partition(".")[0]
-    return code_of(error) if kind in ("botocore", "aiobotocore", "aiohttp") else ""
 
 
 def _version(size: int, answer: dict[str, Any]) -> Version:

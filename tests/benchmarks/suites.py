@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import material
+from tests.benchmarks.objects import objects
 from tests.benchmarks.processes import any_file, in_turn, medians, ratio, rounds_of, run, score
 from tests.benchmarks.scale import cores, processes, scaling, settings
 from tests.benchmarks.wishes import Table, Wish, archive_of, score_rates
@@ -168,4 +169,5 @@ SUITES: dict[str, Callable[[Wish], Table]] = {
     "settings": settings,
     "cores": cores,
     "processes": processes,
+    "objects": objects,
 }

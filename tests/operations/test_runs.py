@@ -9,7 +9,7 @@ import pytest
 
 from batch.core.errors import UsageError
 from batch.operations.runs import last_runs, runs_table
-from batch.reports.run_reader import instant, latest_run, signed_number, words
+from batch.reports.run_reader import latest_run
 from tests.conftest import machine_in
 from tests.operations import ledger, night, point_latest
 from tests.support.archives import as_nobody
@@ -206,17 +206,3 @@ def test_latest_is_a_night_in_runs_or_nothing(tmp_path, target, expected):
 def test_no_latest_is_none(tmp_path):
     night(tmp_path, "r1")
     assert latest_run(tmp_path) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(0, 0), (-1.5, -1.5), (2**63 - 1, 2**63 - 1), (2**63, None), (True, None), ("1", None)],
-)
-def test_a_number_is_one_that_fits_64_bits(value, expected):
-    assert signed_number({"a": {"b": value}}, "a", "b") == expected
-
-
-def test_absent_places_are_none():
-    assert signed_number({}, "a", "b") is None
-    assert words({"a": 1}, "a", "b") is None
-    assert instant({}, "started_at") is None

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from batch.core.location import ObjectUrl
-from batch.storage.object_store import ObjectStore, _call, _filesystem
+from batch.storage import object_clients
+from batch.storage.object_store import ObjectStore
 from tests.scenarios.cluster.flink import kill_session, wait_for
 
 BUCKET = "hospital"
@@ -98,15 +99,13 @@ def environment(address: str, **changes: str | None) -> Iterator[None]:
 
 def _forget_clients() -> None:
     """Clients keep the address and the credentials that they were made with."""
-    import s3fs
-
-    _filesystem.cache_clear()
-    s3fs.S3FileSystem.clear_instance_cache()
+    for cached in (object_clients._session, object_clients._botocore, object_clients._obstore):
+        cached.cache_clear()
 
 
 def make_bucket(name: str = BUCKET) -> None:
     """Create a bucket."""
-    _call("create_bucket", Bucket=name)
+    object_clients.call("create_bucket", Bucket=name)
 
 
 def upload(folder: Path, url: ObjectUrl) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batch.reports.run_reader import REVIEW, at, count
+from batch.reports.run_record import record_of
 from batch.review.monitoring.figures import NightFigures, figures_from_json
 
 
@@ -35,25 +35,21 @@ class NightRecord:
 
 def night_record(run: Mapping[str, Any]) -> NightRecord | None:
     """What run.json tells; None when it does not even tell which night it is of."""
-    run_id, night = at(run, "run_id"), at(run, "started_at")
-    if not isinstance(run_id, str) or not isinstance(night, str):
+    record = record_of(run)
+    if record.run_id is None or record.started_at is None:
         return None
-    scored = count(run, "frames", "predictions")
-    raised, turned = count(run, "alerts"), count(run, "alerts_by_operating_point")
+    scored = record.frames.predictions
+    raised, turned = record.alerts, record.alerts_by_operating_point
     alerts = None if raised is None or turned is None else raised - turned
     if alerts is not None and (scored is None or not 0 <= alerts <= scored):
         alerts = None
-    scoring, threshold = (
-        at(run, "model", "fingerprints", "scoring"),
-        at(run, "model", "operating_point", "threshold"),
-    )
     return NightRecord(
-        run_id=run_id,
-        night=night,
+        run_id=record.run_id,
+        night=record.started_at,
         scored=scored,
-        new_unscored=count(run, "frames", "new_unscored"),
+        new_unscored=record.frames.new_unscored,
         alerts=alerts,
-        scoring=scoring if isinstance(scoring, str) else None,
-        threshold=threshold if isinstance(threshold, float) else None,
-        figures=figures_from_json(at(run, REVIEW, "figures")),
+        scoring=record.model.fingerprints.scoring,
+        threshold=record.model.operating_point.threshold,
+        figures=figures_from_json(record.review.figures if record.review else None),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch.core.records import Canary
-from batch.reports.run_reader import at, count, counts, number
+from batch.reports.run_record import CanaryTold, RunRecord, record_of
 from batch.review.monitoring.charts import draw
 from batch.review.monitoring.comparisons import Drift, all_drifts
 from batch.review.monitoring.figures import NightFigures
@@ -78,17 +78,18 @@ def build_report(
         run: its run.json, as far as it is written. tonight: `night_record` of it, with figures.
         earlier: the nights before it, newest first, at most `LAST_NIGHTS`.
     """
+    record = record_of(run)
     drift = tuple(all_drifts(tonight, earlier, reference))
-    reasons = counts(run, "unscored_by_reason")
+    reasons = record.unscored_by_reason
     canary_sentence = _canary(canary)
     unusual = any(each.unusual for each in drift)
     return NightReport(
         run_id=tonight.run_id,
         night=tonight.night,
-        counts=_counts(run, tonight),
-        rates=_rates(run, tonight),
+        counts=_counts(record, tonight),
+        rates=_rates(record, tonight),
         unscored_by_reason=reasons,
-        durations=_durations(run),
+        durations=record.seconds,
         charts=draw(tonight, earlier, reference, reasons),
         drift=drift,
         canary=canary,
@@ -107,44 +108,39 @@ def build_report(
     )
 
 
-def canary_from_json(told: object) -> Canary | None:
-    """What a night's run.json tells of the golden images; None when it tells nothing."""
-    images = count(told, "images")
-    largest, tolerance = number(told, "largest_difference"), number(told, "tolerance")
+def canary_of(told: CanaryTold | None) -> Canary | None:
+    """What a night's run.json tells of the golden images; None when it does not tell all of it."""
+    if told is None:
+        return None
+    images, largest, tolerance = told.images, told.largest_difference, told.tolerance
     if images is None or largest is None or tolerance is None:
         return None
     return Canary(images, largest, tolerance)
 
 
-def _counts(run: Mapping[str, Any], tonight: NightRecord) -> dict[str, int]:
+def _counts(run: RunRecord, tonight: NightRecord) -> dict[str, int]:
     named = {
-        "files found": count(run, "equation", "files_found"),
+        "files found": run.equation.files_found,
         "images scored tonight": tonight.scored,
-        "alerts raised tonight": count(run, "alerts"),
+        "alerts raised tonight": run.alerts,
         "images newly without a score": tonight.new_unscored,
-        "images with a score, whole archive": count(run, "current", "images"),
-        "images without a score, whole archive": count(run, "frames", "unscored"),
-        "files unchanged": count(run, "equation", "unchanged"),
-        "files moved or copied": count(run, "equation", "reused"),
-        "files that are no image": count(run, "equation", "non_image"),
-        "files left for the next run": count(run, "equation", "pending"),
+        "images with a score, whole archive": run.current.images,
+        "images without a score, whole archive": run.frames.unscored,
+        "files unchanged": run.equation.unchanged,
+        "files moved or copied": run.equation.reused,
+        "files that are no image": run.equation.non_image,
+        "files left for the next run": run.equation.pending,
     }
     return {name: value for name, value in named.items() if value is not None}
 
 
-def _rates(run: Mapping[str, Any], tonight: NightRecord) -> dict[str, float | None]:
+def _rates(run: RunRecord, tonight: NightRecord) -> dict[str, float | None]:
     scored, alerts = tonight.scored, tonight.alerts
     return {
         "alerts_of_scored": alerts / scored if alerts is not None and scored else None,
-        "unscored_of_new": number(run, "unscored_rate"),
-        "images_per_second": number(run, "images_per_second"),
+        "unscored_of_new": run.unscored_rate,
+        "images_per_second": run.images_per_second,
     }
-
-
-def _durations(run: Mapping[str, Any]) -> dict[str, float]:
-    there = at(run, "seconds")
-    found = {name: number(there, name) for name in there} if isinstance(there, Mapping) else {}
-    return {str(name): value for name, value in found.items() if value is not None}
 
 
 def _headline(unusual: bool, drift: Sequence[Drift], nights: int) -> str:

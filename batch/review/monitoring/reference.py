@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batch.reports.run_reader import at
 from batch.review.monitoring.figures import NightFigures, figures_from_json
 
 REFERENCE = "reference"
@@ -51,10 +50,11 @@ def stored_reference(provenance: Mapping[str, Any], scoring: str) -> Reference:
     stored = provenance.get(REFERENCE)
     if stored is None:
         return Reference(None, _NONE)
-    figures, images = figures_from_json(at(stored, "figures")), at(stored, "images")
+    told = stored if isinstance(stored, Mapping) else {}
+    figures, images = figures_from_json(told.get("figures")), told.get("images")
     if figures is None or not isinstance(images, str):
         return Reference(None, _NONE + " What stands in its place cannot be read.")
-    if at(stored, "scoring_fingerprint") == scoring:
+    if told.get("scoring_fingerprint") == scoring:
         return Reference(figures, f"The model's reference: {images}.")
     rest = {name: h for name, h in figures.histograms.items() if name != "melanoma_score"}
     return Reference(
@@ -64,7 +64,8 @@ def stored_reference(provenance: Mapping[str, Any], scoring: str) -> Reference:
 
 def reference_from_json(told: object) -> Reference:
     """What `Reference.to_json` told."""
-    said = at(told, "said")
+    found = told if isinstance(told, Mapping) else {}
+    said = found.get("said")
     return Reference(
-        figures_from_json(at(told, "figures")), said if isinstance(said, str) else _NONE
+        figures_from_json(found.get("figures")), said if isinstance(said, str) else _NONE
     )

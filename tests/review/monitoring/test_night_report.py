@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from batch.core.records import Canary
+from batch.reports.run_record import record_of
 from batch.review.monitoring.charts import checked_svg
 from batch.review.monitoring.comparisons import LAST_NIGHTS, MODEL_REFERENCE
 from batch.review.monitoring.drift import Level
 from batch.review.monitoring.figures import NightFigures, figures_of
 from batch.review.monitoring.history import night_record
-from batch.review.monitoring.night_report import build_report, canary_from_json
+from batch.review.monitoring.night_report import build_report, canary_of
 from batch.review.monitoring.reference import (
     Reference,
     provenance_entry,
@@ -207,7 +208,7 @@ def test_a_report_can_be_made_again_from_what_run_json_keeps():
         night_record(kept),
         EARLIER,
         reference_from_json(kept["review"]["reference"]),
-        canary_from_json(kept["review"]["canary"]),
+        canary_of(record_of(kept).review.canary),
     )
     assert again.to_json() == first.to_json()
     assert again.charts == first.charts

@@ -13,7 +13,7 @@ from tests.support.s3_server import BUCKET, environment, make_bucket, s3_server
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """Its address; this process's environment names it."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed: no object storage here")
+    pytest.importorskip("obstore", reason="obstore is not installed: no object storage here")
     with s3_server(tmp_path_factory.mktemp("s3")) as address, environment(address):
         make_bucket()
         yield address

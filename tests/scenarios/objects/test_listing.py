@@ -8,6 +8,7 @@ from batch.archive.objects import ObjectArchive
 from batch.archive.reader import read_file
 from batch.core.records import FileState
 from batch.core.rules import ReadingRules
+from batch.storage import object_clients
 from batch.storage.object_store import ObjectStore
 from tests.archive.test_access import listed_by_many
 
@@ -41,14 +42,12 @@ def test_more_than_a_page_is_listed_whole(url, monkeypatch):
     names = [f"{number:04d}" for number in range(25)]
     for name in names:
         ObjectStore(url).put(name, b"x")
-    import batch.storage.object_store as store
-
-    call = store._call
+    call = object_clients.call
 
     def small(method, **words):
         return call(method, **words, **({"MaxKeys": 10} if method == "list_objects_v2" else {}))
 
-    monkeypatch.setattr(store, "_call", small)
+    monkeypatch.setattr(object_clients, "call", small)
     assert [found.name for found in ObjectStore(url).objects()] == names
 
 

@@ -1,6 +1,6 @@
 """Nights with archive and reports in object storage, by the command line: a local night's rows.
 
-S3PROXY=s3proxy-4.1.0-jar-with-dependencies.jar python -m pytest -n0 tests/objects
+S3PROXY=s3proxy-4.1.0-jar-with-dependencies.jar python -m pytest -n0 tests/scenarios/objects
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ def test_a_store_that_cannot_be_used_is_told_in_one_line(
     server, capsys, monkeypatch, places, changes, said
 ):
     monkeypatch.setattr(
-        "batch.storage.object_store.TRIES", 1
+        "batch.storage.object_clients.TRIES", 1
     )  # a test need not wait for a dead server
     with environment(server, **changes):
         assert score(*places) in (ExitCode.USAGE, ExitCode.NO_IMAGES)

@@ -8,8 +8,9 @@ import pytest
 
 from batch.core.errors import StoreFailed, UsageError
 from batch.core.location import ObjectUrl, folder, place
-from batch.storage import object_store
-from batch.storage.object_store import ObjectStore, TooLarge, explained, store_code
+from batch.storage import object_clients, object_store
+from batch.storage.object_clients import store_code
+from batch.storage.object_store import ObjectStore, TooLarge, explained
 
 HERE = ObjectUrl("hospital", "reports")
 
@@ -49,12 +50,13 @@ def test_a_failing_disk_is_no_failing_store():
     assert store_code(failure(OSError, ValueError("x"))) == ""
 
 
-def test_an_installation_without_the_extra_says_which(monkeypatch):
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    object_store._filesystem.cache_clear()
+@pytest.mark.parametrize("lacking", ["botocore.session", "obstore"])
+def test_an_installation_without_the_extra_says_which(monkeypatch, lacking):
+    monkeypatch.setitem(sys.modules, lacking, None)
+    object_clients._session.cache_clear()
     with pytest.raises(StoreFailed, match=r"pip install 'melanoma-batch\[s3\]'"):
         list(ObjectStore(HERE).objects())
-    object_store._filesystem.cache_clear()
+    object_clients._session.cache_clear()
 
 
 @pytest.mark.parametrize(
