@@ -109,6 +109,7 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=[*find_packages(include=["batch", "batch.*"]), "schemas", "model_artifacts"],
     package_data={
+        "batch.demo": ["isic/*"],
         "batch.review.page": ["templates/*"],
         "batch.training": ["sources.toml", "README.md"],
         "schemas": ["*.json", "README.md"],

@@ -182,8 +182,9 @@ def inventory(options: Options, beam: Sequence[str]) -> int:
 
 @command(
     "demo",
-    "generate a small archive and score it for real",
-    "",
+    "score a small archive of generated images and real photographs",
+    "Write an archive of generated images and twelve real photographs, as five invented patients, "
+    "and score it in two nights: the second finds a follow-up visit.",
     argument(
         "folder", "[FOLDER]", "where to put archive and reports [default: ./melanoma-batch-demo]",
         FOLDER, "demo", required=False, default=Path("melanoma-batch-demo"),
@@ -191,26 +192,37 @@ def inventory(options: Options, beam: Sequence[str]) -> int:
     group(
         "Options",
         option("--seed", metavar="N", type=whole_number(0), default=0, show_default=True,
-               help="of the images"),
+               help="of the generated images"),
+        option("--open", is_flag=True, help="open the page in the browser of this machine"),
     ),
 )  # fmt: skip
 def demo(options: Options, beam: Sequence[str]) -> int:
-    """The generated archive, scored by the same command that a user would type."""
+    """Two nights over the demonstration, each by the command that a user would type."""
     from batch.demo.archive import prepare_folder, write_archive
+    from batch.demo.photographs import write_visits
 
     archive = prepare_folder(options.folder)
     write_archive(archive, options.seed)
     reports = options.folder / "reports"
-    words = [str(archive), "--output", str(reports), "--max-unscored-rate", "0.5"]
+    words = [str(archive), "--output", str(reports), "--identifiers", "full",
+             "--max-unscored-rate", "0.5", "--thumbnails"]  # fmt: skip
+    code = int(ExitCode.COMPLETE)
+    for visit in (1, 2):
+        photographs = write_visits(archive / "photographs-of-patients", visit)
+        say(
+            f"{_DEMO_NIGHTS[visit].format(archive=archive, photographs=photographs)} Now running:"
+            f"\n\n  {PROGRAM} score {' '.join(words)}\n",
+            sys.stdout,
+        )
+        code = run_command(score, words)
+        if code != ExitCode.COMPLETE:
+            return code
+    page = reports / "latest" / "review_worklist.html"
     say(
-        f"A generated archive stands in {archive}. Now running:\n\n"
-        f"  {PROGRAM} score {' '.join(words)}\n",
-        sys.stdout,
-    )
-    code = run_command(score, words)
-    say(
+        "The patients and visits are invented, and the model may have been trained on these\n"
+        "photographs: their scores say nothing about how good it is.\n\n"
         "Open next:\n"
-        f"  {reports / 'latest' / 'review_worklist.html'}  the morning's page\n"
+        f"  {page}  the morning's page\n"
         f"  {reports / 'latest' / 'alerts.parquet'}      highest melanoma score first\n"
         f"  {reports / 'latest' / 'unscored'}            what a person must look at\n"
         f"  {reports / 'latest' / 'run.json'}            the ledger of this run\n"
@@ -218,12 +230,24 @@ def demo(options: Options, beam: Sequence[str]) -> int:
         f"print(pandas.read_parquet('{reports / 'latest' / 'alerts.parquet'}').T)\"\n",
         sys.stdout,
     )
+    if options.open:
+        from batch.operations.rebuild_worklist import show
+
+        if not show(page):
+            say(f"{PROGRAM}: no browser was found; open the page by hand.\n", sys.stderr)
     return code
+
+
+_DEMO_NIGHTS = {
+    1: "The first night. {archive} holds generated images, broken files, and {photographs} real "
+    "dermoscopy\nphotographs (ISIC UDA-1, CC-0) as three invented patients.",
+    2: "\nThe second night. {photographs} lesions of one patient were photographed again.",
+}
 
 
 def run_command(command: Any, words: list[str]) -> int:
     """Another command with these words, as if somebody had typed it."""
-    context = command.make_context(command.name, words)
+    context = command.make_context(command.name, list(words))
     with context:
         return int(command.invoke(context))
 
