@@ -93,7 +93,7 @@ def test_the_job_runs_from_the_wheel(site, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "demo" / "reports" / "latest" / "_SUCCESS").exists()
-    assert "Scored           18 images" in run.stdout
+    assert "Scored           30 images" in run.stdout
 
 
 def test_the_code_that_ran_is_the_wheels(site, tmp_path):
