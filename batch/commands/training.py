@@ -58,8 +58,8 @@ def train(options: Options, beam: Sequence[str]) -> int:
     from batch.storage.files import new_folder
     from batch.training.export import export
     from batch.training.fit import fit
+    from batch.training.judge import held_out_runs
     from batch.training.recipes import find_recipe
-    from batch.training.siblings import held_out_runs
 
     recipe = find_recipe(options.recipe, list(options.hold_out))
     siblings = held_out_runs(recipe, options.seed, list(options.held_out_run))
@@ -127,7 +127,7 @@ def train(options: Options, beam: Sequence[str]) -> int:
 def wrap(options: Options, beam: Sequence[str]) -> int:
     """Write the artifact of a foreign model."""
     import_tensorflow()
-    from batch.training.wish import Wish, names_of
+    from batch.training.foreign_model import WrapOptions, names_of
     from batch.training.wrap import wrap as make_artifact
 
     melanoma = options.melanoma.strip()
@@ -139,7 +139,7 @@ def wrap(options: Options, beam: Sequence[str]) -> int:
     if options.value_range is not None:
         words += ["--value-range", "{:g},{:g}".format(*options.value_range)]
     words += ["--colour-order", options.colour_order, "--version", options.version]
-    wish = Wish(
+    wrap_options = WrapOptions(
         classes=names_of(options.classes),
         melanoma=melanoma,
         malignant=(melanoma,) if options.malignant is None else names_of(options.malignant),
@@ -154,7 +154,7 @@ def wrap(options: Options, beam: Sequence[str]) -> int:
         command=f"{PROGRAM} wrap {shlex.join([options.model_file.name, *words])}",
         licence=options.licence,
     )
-    artifact = make_artifact(options.model_file, wish, options.output)
+    artifact = make_artifact(options.model_file, wrap_options, options.output)
     say(
         f"{(artifact.folder / 'MODEL_CARD.md').read_text(encoding='utf-8')}\n"
         f"The artifact stands in {artifact.folder} and passed its start-up checks. Nothing was "

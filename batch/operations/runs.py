@@ -12,14 +12,7 @@ from typing import Any
 from batch.core.errors import UsageError
 from batch.core.times import offset
 from batch.reports.attempts import Attempt, attempts
-from batch.reports.run_reader import (
-    StoredRun,
-    age_rank,
-    latest_run,
-    notes,
-    rank_of,
-    stored_runs,
-)
+from batch.reports.run_reader import StoredRun, age_rank, latest_run, notes, rank_of, stored_runs
 from batch.reports.run_record import RunRecord, printable
 
 

@@ -23,9 +23,9 @@ from batch.model.classifier import KerasClassifier
 from batch.training.answers import answer
 from batch.training.datasets import Dataset
 from batch.training.fit import prepare_data
+from batch.training.judge import HELD_OUT
 from batch.training.recipes import DERMOSCOPY_CLASSES, RECIPES
 from batch.training.shortcuts import at_sharpness, covered, lesion_mask
-from batch.training.siblings import HELD_OUT
 from batch.training.splits import dark_surrounds
 
 SOFT_SIDE = 84

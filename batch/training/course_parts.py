@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from batch.training.batches import Side
 from batch.training.datasets import Dataset
+from batch.training.input_pipeline import Side
 from batch.training.parts import Course, LongCourse, Recipe
 
 HISTORY = "history.csv"

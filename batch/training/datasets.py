@@ -1,5 +1,9 @@
 """Tables of training images: one row an image, with label, lesion, digest and pixels' place.
 
+`dermoscopy` joins all sources in one table of eight diagnoses. Where the tables of two sources
+speak of the same image, the authoritative one has the word (`labels`); groups join what shares a
+lesion, bytes or nearly its look, across sources.
+
 Folder layout below `--data`: isic9/{Train,Test}/<class>/*.jpg, and where present
 ham10000/{HAM10000_metadata.csv,images/}, isic2017/{metadata.csv,images/},
 isic2019/{ground_truth,metadata}.csv.
@@ -17,10 +21,12 @@ import pandas as pd
 
 from batch.archive.reader import read_image
 from batch.core.errors import UsageError
-from batch.evaluation.isic_format import HAM_TO_CODE
+from batch.evaluation.isic_format import CODE_TO_CLASSES, HAM_TO_CODE
 from batch.training.labels import Label, resolve
 
 HAM10000 = ("ham10000/HAM10000_metadata.csv", "image_id", "dx")
+
+
 ISIC2017 = ("isic2017/metadata.csv", "image", "diagnosis")
 """Table, its column of image names, its column of diagnoses."""
 
@@ -154,7 +160,8 @@ def isic9_files(data: Path) -> pd.DataFrame:
     ]
     if not rows:
         raise UsageError(
-            f"--data: no isic9/{{Train,Test}}/<class>/*.jpg below {data}; see README, 'Training'."
+            f"--data: no isic9/{{Train,Test}}/<class>/*.jpg below {data}; see "
+            "batch/training/README.md."
         )
     return pd.DataFrame(rows)
 
@@ -176,3 +183,50 @@ def _relabelled(folders: Mapping[str, frozenset[str]], labels: Mapping[str, Labe
 
 def _csv(path: Path) -> pd.DataFrame | None:
     return pd.read_csv(path) if path.is_file() else None
+
+
+DIAGNOSES = {
+    "MEL": "melanoma",
+    "NV": "nevus",
+    "BCC": "basal cell carcinoma",
+    "AK": "actinic keratosis",
+    "BKL": "benign keratosis",
+    "DF": "dermatofibroma",
+    "VASC": "vascular lesion",
+    "SCC": "squamous cell carcinoma",
+}
+"""Codes of ISIC 2019, and what they are called here; BKL joins two classes of isic9."""
+
+
+ISIC9_TO_DIAGNOSIS = {
+    name: DIAGNOSES[code] for code, names in CODE_TO_CLASSES.items() for name in names
+}
+
+
+def dermoscopy(data: Path) -> Dataset:
+    """HAM10000, ISIC 2017 and the cleaned nine-class set.
+
+    An image that stands in several sources is kept in each, because each holds it at another
+    resolution; its copies share a group, so that they never stand on two sides.
+
+    Raises:
+        UsageError: the nine-class set is not below `data`.
+    """
+    parts = [_isic9(isic9(data))]
+    for name, where in (("ham10000", HAM10000), ("isic2017", ISIC2017)):
+        found = flat_set(data, name, *where, _named)
+        if found is not None:
+            parts.append(found)
+    table = pd.concat([part.table for part in parts], ignore_index=True)
+    pixels = np.concatenate([part.pixels for part in parts])
+    report: dict[str, object] = {part.table["source"].iloc[0]: part.report for part in parts}
+    return Dataset(table, pixels, report)
+
+
+def _named(code: str) -> str:
+    return DIAGNOSES[HAM_TO_CODE.get(code, code)]
+
+
+def _isic9(found: Dataset) -> Dataset:
+    names = found.table["label"].map(ISIC9_TO_DIAGNOSIS)
+    return Dataset(found.table.assign(label=names), found.pixels, found.report)

@@ -14,11 +14,10 @@ import pandas as pd
 
 from batch.core.errors import UsageError
 from batch.training import datasets
-from batch.training.datasets import Dataset
+from batch.training.datasets import ISIC9_TO_DIAGNOSIS, Dataset
 from batch.training.descriptions import Source, allowed_classes, check_classes, described
 from batch.training.labels import resolve
 from batch.training.pixels import digests, read_pixels
-from batch.training.sources import ISIC9_TO_DIAGNOSIS
 
 
 def load_described(data: Path, class_names: tuple[str, ...], cache: Path | None = None) -> Dataset:

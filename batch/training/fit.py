@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from batch.core.errors import UsageError
-from batch.training import datasets, described, networks, sources, splits
+from batch.training import datasets, described, networks, splits
 from batch.training.course_parts import HISTORY, Run
 from batch.training.datasets import Dataset
 from batch.training.long_course import fit_long
@@ -103,7 +103,7 @@ def load(recipe: Recipe, data: Path, cache: Path | None = None) -> Dataset:
     if recipe.data == "described":
         return described.load_described(data, recipe.class_names, cache)
     if recipe.data == "dermoscopy":
-        return sources.dermoscopy(data)
+        return datasets.dermoscopy(data)
     found = datasets.isic9(data)
     if recipe.data == "isic9-binary":
         melanoma, other = recipe.class_names

@@ -21,10 +21,10 @@ from batch.core.errors import UsageError
 from batch.storage.files import new_folder
 from batch.training import networks
 from batch.training.answers import answer
-from batch.training.backbone import set_backbone
 from batch.training.by_source import judged
 from batch.training.export import export
 from batch.training.fit import Fitted, prepare_data
+from batch.training.networks import set_backbone
 from batch.training.parts import Recipe
 from batch.training.recipes import find_recipe, with_changes
 

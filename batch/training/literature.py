@@ -73,7 +73,7 @@ def _copies(table: pd.DataFrame, allowed: np.ndarray, rng: np.random.Generator) 
 def _rotated(pixels: np.ndarray, seed: int) -> list[np.ndarray]:
     import tensorflow as tf
 
-    from batch.training.augment import change
+    from batch.training.input_pipeline import change
 
     tf.random.set_seed(seed)
     parts = []

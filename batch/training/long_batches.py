@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from batch.training.augment import disguise
-from batch.training.batches import Side
 from batch.training.draws import draws
+from batch.training.input_pipeline import Side, disguise
 from batch.training.parts import Disguise, LongCourse, Recipe
 
 

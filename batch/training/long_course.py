@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from batch.training.batches import Side
 from batch.training.course_parts import Run, callbacks, optimizer
 from batch.training.datasets import Dataset
 from batch.training.draws import allowed_matrix, shared_weights
+from batch.training.input_pipeline import Side
 from batch.training.long_batches import long_batches
 from batch.training.losses import PartialLabelLoss, melanoma_is_told
 from batch.training.parts import LongCourse

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from batch.training.batches import Side, plain_batches, sampling_weights, training_batches
 from batch.training.course_parts import Run, callbacks, optimizer
+from batch.training.input_pipeline import Side, plain_batches, sampling_weights, training_batches
 
 
 def fit_short(model: keras.Model, run: Run) -> keras.callbacks.History:

@@ -32,10 +32,15 @@ from batch.model.manifest import (
     write_manifest,
 )
 from batch.storage.files import new_folder
-from batch.training import foreign
+from batch.training import foreign_model
+from batch.training.foreign_model import (
+    WrapOptions,
+    check_wrap_options,
+    settled_kind,
+    settled_value_range,
+)
 from batch.training.golden_cases import GOLDEN_TOLERANCE, write_golden
 from batch.training.licences import as_stated, licence_section
-from batch.training.wish import Wish, check_wish, settled_kind, settled_value_range
 
 UNVALIDATED = "unvalidated"
 NOT_MEASURED = "none: not measured"
@@ -45,16 +50,16 @@ CAUTION = (
 )
 
 
-def wrap(model_file: Path, wish: Wish, output: Path) -> ModelArtifact:
+def wrap(model_file: Path, options: WrapOptions, output: Path) -> ModelArtifact:
     """Write the artifact of a foreign model and check it as the job will.
 
     Raises:
-        UsageError: the wish contradicts itself. ArtifactRefused: the model cannot be wrapped.
+        UsageError: the options contradicts itself. ArtifactRefused: the model cannot be wrapped.
     """
-    check_wish(wish)
-    model = foreign.read_foreign(model_file)
+    check_wrap_options(options)
+    model = foreign_model.read_foreign(model_file)
     data = model_file.read_bytes()
-    manifest = _manifest(model, wish, hashlib.sha256(data).hexdigest(), model_file.name)
+    manifest = _manifest(model, options, hashlib.sha256(data).hexdigest(), model_file.name)
     _check_values(model, manifest)
     folder = new_folder(output)  # what is refused above leaves nothing behind
     (folder / MODEL_FILE).write_bytes(data)
@@ -68,38 +73,38 @@ def wrap(model_file: Path, wish: Wish, output: Path) -> ModelArtifact:
     return artifact
 
 
-def _manifest(model: Any, wish: Wish, digest: str, file_name: str) -> ModelManifest:
+def _manifest(model: Any, options: WrapOptions, digest: str, file_name: str) -> ModelManifest:
     """The manifest without golden cases."""
-    height, width = foreign.input_size(model)
-    kind = settled_kind(wish, foreign.output_kind(model))
-    foreign.check_width(model, kind, len(wish.classes))
-    point = unvalidated(wish.threshold, digest)
-    dtype = wish.input_dtype or foreign.input_dtype(model)
-    rescaling = foreign.rescales(model)
+    height, width = foreign_model.input_size(model)
+    kind = settled_kind(options, foreign_model.output_kind(model))
+    foreign_model.check_width(model, kind, len(options.classes))
+    point = unvalidated(options.threshold, digest)
+    dtype = options.input_dtype or foreign_model.input_dtype(model)
+    rescaling = foreign_model.rescales(model)
     return ModelManifest(
         manifest_version=1,
-        model_id=wish.model_id,
-        model_version=wish.model_version,
-        description=wish.description or f"wrapped from {file_name}",
+        model_id=options.model_id,
+        model_version=options.model_version,
+        description=options.description or f"wrapped from {file_name}",
         caution=CAUTION,
-        licence=as_stated(wish.licence),
+        licence=as_stated(options.licence),
         model_sha256=digest,
         input=InputContract(
             height=height,
             width=width,
             channels=CHANNELS,
             dtype=cast(Literal["uint8", "float32"], dtype),
-            value_range=settled_value_range(wish, dtype, rescaling),
-            colour_order=cast(Literal["RGB", "BGR"], wish.colour_order),
+            value_range=settled_value_range(options, dtype, rescaling),
+            colour_order=cast(Literal["RGB", "BGR"], options.colour_order),
             rescaling_in_model=rescaling,
             resize_rule=RESIZE_RULE,
             preprocessing_version=PREPROCESSING_VERSION,
         ),
         output=OutputContract(
             kind=cast(Literal["softmax", "logits", "sigmoid"], kind),
-            class_names=wish.classes,
-            melanoma_class=wish.melanoma,
-            malignant_classes=wish.malignant,
+            class_names=options.classes,
+            melanoma_class=options.melanoma,
+            malignant_classes=options.malignant,
             temperature=1.0,
             calibrated=False,
         ),
@@ -109,7 +114,7 @@ def _manifest(model: Any, wish: Wish, digest: str, file_name: str) -> ModelManif
         golden=(),
         contract_sha256="",  # set when it is written
         provenance={
-            "command": wish.command,
+            "command": options.command,
             "wrapped": {"file": file_name},
             "versions": {
                 "melanoma-batch": __version__,

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from batch.demo.lesions import lesion_image
-from batch.training.augment import change, disguise
+from batch.training.input_pipeline import change, disguise
 from batch.training.recipes import RECIPES, Change, Disguise
 
 ONE = {

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from batch.core.errors import UsageError
-from batch.training.backbone import efficientnet_lite, freeze, weights_from
 from batch.training.lite import LITE2, NORM_EPSILON
+from batch.training.networks import efficientnet_lite, freeze, weights_from
 
 
 @pytest.fixture(scope="module")

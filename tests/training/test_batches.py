@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.training.batches import Side, sampling_weights, training_batches
+from batch.training.input_pipeline import Side, sampling_weights, training_batches
 from batch.training.recipes import RECIPES, Course
 
 TABLE = pd.DataFrame(

@@ -13,12 +13,12 @@ import pytest
 from batch.cli import main
 from batch.core.errors import ExitCode, UsageError
 from batch.training import recipes
+from batch.training.datasets import dermoscopy
 from batch.training.described import kept_rows, load_described
 from batch.training.descriptions import allowed_classes, check_classes, described
 from batch.training.fit import prepare_data
 from batch.training.parts import Cnn, LongCourse
 from batch.training.recipes import DERMOSCOPY_CLASSES, find_recipe
-from batch.training.sources import dermoscopy
 from tests.training.test_sources import data as three_sources  # noqa: F401 - a fixture
 from tests.training.test_sources import write
 

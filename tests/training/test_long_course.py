@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from batch.training import long_course, networks
-from batch.training.batches import Side
 from batch.training.datasets import Dataset
 from batch.training.draws import allowed_matrix, draws, shared_weights
 from batch.training.fit import fit_on
+from batch.training.input_pipeline import Side
 from batch.training.long_batches import long_batches
 from batch.training.parts import Cnn, Disguise, LongCourse
 from batch.training.recipes import DERMOSCOPY_CLASSES, find_recipe

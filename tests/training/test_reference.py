@@ -11,7 +11,7 @@ import pytest
 
 from batch.model.manifest import read_manifest, scoring_fingerprint
 from batch.review.monitoring.reference import stored_reference
-from batch.training.reference import reference
+from batch.training.export import reference
 
 ROWS = pd.DataFrame(
     [

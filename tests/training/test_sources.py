@@ -9,9 +9,9 @@ import pytest
 from batch.core.errors import UsageError
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
+from batch.training.datasets import dermoscopy
 from batch.training.fit import prepare_data
 from batch.training.recipes import DERMOSCOPY_CLASSES, ISIC9_CLASSES, find_recipe
-from batch.training.sources import dermoscopy
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,11 @@ from batch.demo.lesions import lesion_image
 from batch.model.manifest import Licence, read_manifest, write_manifest
 from batch.training import literature, networks, remeasure
 from batch.training.datasets import Dataset
-from batch.training.figures import caution
 from batch.training.fit import fit_on
+from batch.training.judge import caution, held_out_runs
 from batch.training.licences import of_sources
 from batch.training.model_card import model_card
 from batch.training.recipes import ISIC9_CLASSES, RECIPES, find_recipe
-from batch.training.siblings import held_out_runs
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,26 @@
-"""What a Keras model from elsewhere takes and gives, and why it cannot be wrapped if it cannot."""
+"""A Keras model from elsewhere: what it takes and gives, and what the caller says of it."""
 
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from batch.core.errors import ArtifactRefused, UsageError
 from batch.images.preprocess import CHANNELS
+from batch.model.artifact import bundled_model_ids
 from batch.model.classifier import load_model
 
 _MODEL = "model.keras"
+
+
 _KINDS = {"softmax": "softmax", "sigmoid": "sigmoid", "linear": "logits"}
+
+
 _LARGEST_INPUT = 256.0
 """What 255 may become in a Rescaling layer; one that takes 0..1 makes hundreds of it."""
 
@@ -194,3 +201,104 @@ def _layers(model: Any) -> Iterator[Any]:
     for layer in getattr(model, "layers", ()):
         yield layer
         yield from _layers(layer)
+
+
+@dataclass(frozen=True)
+class WrapOptions:
+    """What the caller says of a model; None where the model itself is asked.
+
+    classes: in output order. value_range: of the numbers that the model expects. licence: of its
+    weights.
+    """
+
+    classes: tuple[str, ...]
+    melanoma: str
+    malignant: tuple[str, ...]
+    threshold: float
+    kind: str | None
+    value_range: tuple[float, float] | None
+    colour_order: str
+    input_dtype: str | None
+    model_id: str
+    model_version: str
+    description: str
+    command: str
+    licence: str | None = None
+
+
+def names_of(words: str) -> tuple[str, ...]:
+    """Class names of `A,B,...`, without the blanks around them."""
+    return tuple(name.strip() for name in words.split(","))
+
+
+def check_wrap_options(options: WrapOptions) -> None:
+    """Check what needs no model.
+
+    Raises:
+        UsageError: names the option.
+    """
+    names = options.classes
+    if len(names) < 2 or len(set(names)) != len(names) or "" in names:
+        raise UsageError(
+            f"--classes: found {list(names)}; allowed: two or more different names, in the model's "
+            'order, e.g. "melanoma,nevus,other".'
+        )
+    for option, wanted in (("--melanoma", (options.melanoma,)), ("--malignant", options.malignant)):
+        if unknown := [name for name in wanted if name not in names]:
+            raise UsageError(f"{option}: found {unknown}; allowed: names of --classes, {names}.")
+    if options.melanoma not in options.malignant:
+        raise UsageError(
+            f"--malignant: found {list(options.malignant)}; needed: {options.melanoma!r} among "
+            "them."
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options.model_id):
+        raise UsageError(
+            f"--id: found {options.model_id!r}; allowed: letters, digits, '.', '_' and '-'."
+        )
+    if options.model_id in bundled_model_ids():
+        raise UsageError(f"--id: {options.model_id!r} is a bundled model; choose another name.")
+    if not re.fullmatch(r"\d+\.\d+\.\d+", options.model_version):
+        raise UsageError(f"--version: found {options.model_version!r}; allowed: e.g. 1.0.0.")
+
+
+def settled_kind(options: WrapOptions, found: str | None) -> str:
+    """`softmax`, `logits` or `sigmoid`.
+
+    Args:
+        found: what the model's last activation tells, if it does.
+
+    Raises:
+        UsageError: neither side tells, or they contradict each other.
+    """
+    if options.kind is None and found is None:
+        raise UsageError(
+            "--kind: the model's last layer does not tell; give softmax, logits or sigmoid."
+        )
+    if options.kind is not None and found is not None and options.kind != found:
+        raise UsageError(
+            f"--kind: found {options.kind}; the model's last activation gives {found}."
+        )
+    return str(options.kind or found)
+
+
+def settled_value_range(options: WrapOptions, dtype: str, rescaling: bool) -> tuple[float, float]:
+    """What goes in: 0..255 where the model must scale by itself, else what the caller says.
+
+    Raises:
+        UsageError: nobody tells, or the caller contradicts the model.
+    """
+    raw = (0.0, 255.0)
+    if rescaling or dtype == "uint8":
+        if options.value_range not in (None, raw):
+            why = "has a Rescaling layer" if rescaling else "takes uint8"
+            raise UsageError(
+                f"--value-range: found {options.value_range}; the model {why}, so 0..255 goes in. "
+                "Leave the option out."
+            )
+        return raw
+    if options.value_range is None:
+        raise UsageError(
+            "--value-range: the model has no Rescaling layer, so nothing tells what it was trained "
+            "on; give 0,255 or 0,1 or -1,1."
+        )
+    return options.value_range
