@@ -25,7 +25,7 @@ from tests.support.archives import REPOSITORY
 FRONT = "README.md"
 NAMES = (FRONT, *(f"{room}/README.md" for room in (
     "batch", "batch/run", "batch/review", "batch/images", "batch/pipeline", "batch/evaluation",
-    "batch/training", "model_artifacts", "schemas", "tests",
+    "batch/training", "model_artifacts", "schemas", "tests", ".container",
 )))  # fmt: skip
 TEXTS = {name: (REPOSITORY / name).read_text(encoding="utf-8") for name in NAMES}
 WHERE = {
