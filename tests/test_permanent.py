@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from batch.runtime.process import permanent
+from batch.runtime.process import freeze_imports
 
 
 class Knot:
@@ -36,7 +36,7 @@ def load(monkeypatch):
 
 
 def test_what_is_made_while_modules_are_loaded_is_passed_over(collecting, load):
-    with permanent():
+    with freeze_imports():
         assert not gc.isenabled()
         load()
         knot = weakref.ref(Knot())
@@ -46,14 +46,14 @@ def test_what_is_made_while_modules_are_loaded_is_passed_over(collecting, load):
 
 
 def test_without_a_new_module_garbage_is_garbage(collecting):
-    with permanent():
+    with freeze_imports():
         knot = weakref.ref(Knot())
     gc.collect()
     assert knot() is None
 
 
 def test_what_is_made_later_is_collected(collecting, load):
-    with permanent():
+    with freeze_imports():
         load()
     knot = weakref.ref(Knot())
     gc.collect()
@@ -61,14 +61,14 @@ def test_what_is_made_later_is_collected(collecting, load):
 
 
 def test_a_failure_leaves_the_collector_on(collecting):
-    with pytest.raises(ValueError, match="x"), permanent():
+    with pytest.raises(ValueError, match="x"), freeze_imports():
         raise ValueError("x")
     assert gc.isenabled()
 
 
 def test_inside_another_the_collector_stays_off(collecting):
-    with permanent():
-        with permanent():
+    with freeze_imports():
+        with freeze_imports():
             pass
         assert not gc.isenabled()
     assert gc.isenabled()

@@ -24,7 +24,7 @@ from batch.images.colour_profiles import conversion_to_srgb
 from batch.images.dicom_frames import decode_frame, frame_profile
 from batch.images.formats import FileFormat
 from batch.images.preprocess import resize
-from batch.images.sandbox import call_watched
+from batch.images.sandbox import call_in_sandbox
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_picture(
     if data is None:
         raise _changed()
     arguments = (data, address, limits, side)
-    return call_watched(decode_picture, arguments, limits.decode_seconds, limits.decoder_bytes)
+    return call_in_sandbox(decode_picture, arguments, limits.decode_seconds, limits.decoder_bytes)
 
 
 def decode_picture(data: bytes, address: ImageAddress, limits: Limits, side: int) -> Picture:

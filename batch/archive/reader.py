@@ -38,7 +38,7 @@ from batch.images.dicom_frames import decode_frame, frame_profile
 from batch.images.dicom_kinds import CODECS
 from batch.images.formats import FileFormat, is_in_system_folder
 from batch.images.preprocess import DECODE_AT_LEAST, HEIGHT, mean_colour, preprocess
-from batch.images.sandbox import call_watched
+from batch.images.sandbox import call_in_sandbox
 from batch.images.uniform import uniformity_flags
 
 FrameResult = ModelInput | Unscored
@@ -69,13 +69,13 @@ def frames_of(content: FileContent) -> tuple[FrameResult, ...]:
         raster.check_before_opening(content.data, content.file_format, content.rules.limits)
         if content.file_format == FileFormat.TIFF and formats.name_claims_camera_raw(content.path):
             tiff_directory.refuse_preview(content.data)
-        if sandbox.is_suspicious_raster(content.data, content.file_format):
+        if sandbox.raster_needs_sandbox(content.data, content.file_format):
             return _watched(raster_frames, content)
         return raster_frames(content)
     image = _identified(content)
     pixel_data = image.dataset.get("PixelData") or b""
     codec = CODECS.get(image.transfer_syntax_uid)
-    if not sandbox.is_suspicious_object(codec, pixel_data, image.rows, image.columns):
+    if not sandbox.object_needs_sandbox(codec, pixel_data, image.rows, image.columns):
         return _object_frames(image, content)
     try:
         return _watched(dicom_frames, content)
@@ -149,7 +149,7 @@ def _watched(
     function: Callable[[FileContent], tuple[FrameResult, ...]], content: FileContent
 ) -> tuple[FrameResult, ...]:
     limits = content.rules.limits
-    return call_watched(function, (content,), limits.decode_seconds, limits.decoder_bytes)
+    return call_in_sandbox(function, (content,), limits.decode_seconds, limits.decoder_bytes)
 
 
 def _identified(content: FileContent) -> dicom_image.DicomImage:

@@ -26,7 +26,7 @@ from batch.core.privacy import Identifiers
 from batch.reports.attempts import Record
 from batch.run.run_files import LOGS, RunFiles, run_files, usual_files
 from batch.runtime.logs import log_end, log_failure, start_log
-from batch.runtime.process import few_arenas, permanent
+from batch.runtime.process import freeze_imports, limit_malloc_arenas
 from batch.runtime.signals import finishing, stop_on_signals
 from batch.runtime.terminal import say
 from batch.storage.failures import reason_of
@@ -85,8 +85,8 @@ def _begin(record: Record, files: RunFiles, log_format: str, started_at: datetim
 
 
 def _run(config: JobConfig) -> tuple[Night, ExitCode, str]:
-    few_arenas()
-    with permanent():
+    limit_malloc_arenas()
+    with freeze_imports():
         from batch.reports.run_record import record_of
         from batch.run.score_run import run_night
         from batch.run.summary import outcome_of

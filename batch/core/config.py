@@ -1,4 +1,7 @@
-"""Options of one run: frozen, checked once; the start time included, no worker asks a clock."""
+"""Options of one run: frozen, checked when they are made, without input or output.
+
+The start time is one of them, so no worker asks a clock.
+"""
 
 from __future__ import annotations
 

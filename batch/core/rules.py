@@ -1,4 +1,7 @@
-"""Everything that decides how files are read, in one frozen value that travels to the workers."""
+"""What decides how files are read: limits, include and exclude rules, lesion patterns.
+
+All of it is one frozen value (`ReadingRules`) that travels to the workers. Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text that a spreadsheet will show and never run, and back. Pure."""
+"""Text that a spreadsheet shows and never runs; the nearest of several words. Pure."""
 
 from __future__ import annotations
 

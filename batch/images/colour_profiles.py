@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from batch.core.rules import Limits
-from batch.images.sandbox import call_watched, is_watched
+from batch.images.sandbox import call_in_sandbox, is_in_sandbox
 
 APPLIED, BROKEN, NOT_APPLIED = "icc_applied", "icc_broken", "icc_not_applied"
 
@@ -137,11 +137,11 @@ def examine(profile: bytes, mode: str) -> str | None:
 
 def _new_conversion(profile: bytes, limits: Limits, mode: str) -> Conversion:
     flag = _fault_of_header(profile, mode)
-    if flag is None and is_watched():
+    if flag is None and is_in_sandbox():
         flag = examine(profile, mode)
     elif flag is None:
         seconds, memory = limits.decode_seconds, limits.decoder_bytes
-        flag = call_watched(examine, (profile, mode), seconds, memory)
+        flag = call_in_sandbox(examine, (profile, mode), seconds, memory)
     return Conversion(flag, _transform(profile, mode) if flag == APPLIED else None)
 
 

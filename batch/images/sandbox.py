@@ -175,7 +175,7 @@ class _Starts:
 _STARTS = _Starts()
 
 
-def call_watched(
+def call_in_sandbox(
     function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float, memory_bytes: int
 ) -> Any:
     """Call a module-level function in a watched process; what it raises is raised here.
@@ -198,7 +198,7 @@ def call_watched(
             _IDLE.put((memory_bytes, worker))
 
 
-def is_watched() -> bool:
+def is_in_sandbox() -> bool:
     """Whether this is a watched process itself: being daemonic, it can start none."""
     return multiprocessing.current_process().daemon
 
@@ -289,7 +289,7 @@ _STREAM = re.compile(rb"(?:\A|\xfe\xff\x00\xe0.{4})\xff\xd8", re.DOTALL)
 """Where a JPEG begins: with the file, or with an item of encapsulated pixel data (PS3.5 A.4)."""
 
 
-def is_suspicious_raster(data: bytes, file_format: FileFormat) -> bool:
+def raster_needs_sandbox(data: bytes, file_format: FileFormat) -> bool:
     """Whether a plain file is decoded in the watched process."""
     if file_format == FileFormat.JPEG:
         return has_many_scans(data) or has_unusual_sampling(data)
@@ -299,7 +299,7 @@ def is_suspicious_raster(data: bytes, file_format: FileFormat) -> bool:
     return True
 
 
-def is_suspicious_object(codec: Codec | None, pixel_data: bytes, rows: int, columns: int) -> bool:
+def object_needs_sandbox(codec: Codec | None, pixel_data: bytes, rows: int, columns: int) -> bool:
     """Whether a DICOM object's frames are decoded in the watched process."""
     if rows * columns > MAX_PIXELS_HERE:
         return True

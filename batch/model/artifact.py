@@ -30,7 +30,7 @@ from batch.model.manifest import (
     contract_digest,
     read_manifest,
 )
-from batch.runtime.process import permanent
+from batch.runtime.process import freeze_imports
 
 ReadModel = Callable[[], bytes]
 """Gives the content of a model file, or raises OSError."""
@@ -139,7 +139,7 @@ def _shared_classifier(
     with _LOADING:
         if key in _LOADED:
             return _LOADED[key], False
-        with permanent():
+        with freeze_imports():
             _LOADED[key] = KerasClassifier(open_model(read, manifest), manifest, batch_size)
         return _LOADED[key], True
 
@@ -152,10 +152,10 @@ def verify_artifact(
     Raises:
         ArtifactRefused: names the field.
     """
-    return prove(artifact, batch_size)[0]
+    return self_test(artifact, batch_size)[0]
 
 
-def prove(artifact: ModelArtifact, batch_size: int) -> tuple[KerasClassifier, Canary]:
+def self_test(artifact: ModelArtifact, batch_size: int) -> tuple[KerasClassifier, Canary]:
     """As `verify_artifact`, and what the golden images measured."""
     read, manifest = artifact.read_model, artifact.manifest
     classifier, is_new = _shared_classifier(read, manifest, batch_size)

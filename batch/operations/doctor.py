@@ -28,7 +28,7 @@ from batch.core.location import ObjectUrl, Place, whole_path
 from batch.core.records import ImageLocation
 from batch.core.rules import Limits
 from batch.images.dicom_kinds import CODECS, Codec
-from batch.images.sandbox import call_watched
+from batch.images.sandbox import call_in_sandbox
 from batch.operations.doctor_checks import Check, Status, decode_trouble, guarded, level
 from batch.reports.local import LATEST, LocalReports
 from batch.reports.run_reader import RUNS, latest_run, notes, stored_run
@@ -108,7 +108,7 @@ def _decoder(codec: Codec) -> Iterator[Check]:
     wrong = []
     for uid in syntaxes:
         try:
-            trouble = call_watched(decode_trouble, (uid,), Limits.decode_seconds, 4 * GIB)
+            trouble = call_in_sandbox(decode_trouble, (uid,), Limits.decode_seconds, 4 * GIB)
         except DecoderNotStarted as error:
             trouble = f"no process started ({error.detail})"
         except ImageFailure as failure:
@@ -121,7 +121,7 @@ def _decoder(codec: Codec) -> Iterator[Check]:
 def _watched_process() -> Iterator[Check]:
     found = "started and answered"
     try:
-        call_watched(os.getpid, (), Limits.decode_seconds, 4 * GIB)
+        call_in_sandbox(os.getpid, (), Limits.decode_seconds, 4 * GIB)
     except DecoderNotStarted as error:
         found = f"did not start ({error.detail})"
     remedy = "Look at memory, at `ulimit -a`, and whether the working directory is there."

@@ -1,4 +1,4 @@
-"""What `doctor` says of one thing that it tried, and of all together."""
+"""What `doctor` says of one thing that it tried, and of all of them; the samples it decodes."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from batch.reports.local import RUN_FILE, LocalReports
 from batch.review.identity import identity_lines, settle_identity
 from batch.run.plan import Action, Plan
 from batch.run.score_run import plan_night
-from batch.run.settings import settle
+from batch.run.settings import resolve_model
 from batch.storage.files import read_json
 
 RECENT_NIGHTS = 10
@@ -63,7 +63,7 @@ def forecast_json(config: JobConfig) -> str:
 def _planned(config: JobConfig) -> tuple[Plan, LocalReports, dict[str, Any]]:
     reports = open_reports(config.reports, config.reports_url)
     archive = open_archive(config.archive)
-    plan = plan_night(config, settle(config), reports, lambda _: archive.list_files())
+    plan = plan_night(config, resolve_model(config), reports, lambda _: archive.list_files())
     run: dict[str, Any] = {"options": {}}
     settle_identity(config, reports).into(run)
     return plan, reports, run

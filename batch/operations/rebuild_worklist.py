@@ -25,7 +25,7 @@ from batch.model.classifier import Classifier
 from batch.reports.local import RUN_FILE, LocalReports
 from batch.review.identity import identity_lines, settle_pattern
 from batch.review.inputs import WORKLIST, facts_of
-from batch.review.make_review import NightPlace, Pictures, morning
+from batch.review.make_review import NightPlace, Pictures, make_review
 from batch.run.summary import marks_lines
 from batch.storage.files import put_in_place, read_json
 
@@ -82,7 +82,7 @@ def rebuild(
     try:
         fresh.mkdir(parents=True)
         place_of_night = NightPlace(reports, folder, run, marked_until=datetime.now(UTC))
-        said = morning(place_of_night, fresh, options, pictures)
+        said = make_review(place_of_night, fresh, options, pictures)
         _check_made(said)
         put_in_place(fresh, target)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The DoFns that keep something from element to element: buffering and counters only.
+"""The DoFns of the pipelines: read, score, count, write parts. They only buffer and count.
 
 What is decided about a file or a batch is decided in `read_file` and `score_batch`.
 """
@@ -26,7 +26,7 @@ from batch.model.manifest import OutputContract
 from batch.model.scoring import score_batch
 from batch.pipeline.results import Result, path_of
 from batch.runtime.terminal import FILES_READ
-from batch.runtime.threads import Ahead
+from batch.runtime.threads import OrderedPrefetch
 
 METRICS, FILES = "batch", "files_read"
 """Namespace of our counters, and the counter of files that were read."""
@@ -60,7 +60,7 @@ class ReadDoFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         """See `beam.DoFn`."""
-        self._ahead = Ahead(
+        self._ahead = OrderedPrefetch(
             self._pool, self._threads, self._read_file, _count_frames, READ_AHEAD_FRAMES
         )
 

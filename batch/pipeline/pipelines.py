@@ -20,7 +20,7 @@ from batch.model.manifest import OutputContract
 from batch.pipeline import results as parts
 from batch.pipeline import work_files
 from batch.pipeline.dofns import ReadDoFn, Results, ScoreDoFn, ShardDoFn
-from batch.pipeline.results import settle_parts
+from batch.pipeline.results import keep_listed_parts
 from batch.pipeline.runner import has_one_worker, pipeline_options, run_pipeline
 from batch.pipeline.work_files import read_chunk, read_listing, write_folders, write_queue
 from batch.runtime.process import available_cores
@@ -228,4 +228,4 @@ def run_segment(job: SegmentJob, segment: QueuedSegment) -> None:
     shards = max(1, math.ceil(segment.files / FILES_PER_SHARD))
     _ = results | "WriteReports" >> WriteReports(shared, job.facts, shards, list_name)
     run_pipeline(pipeline, options)
-    settle_parts(shared, segment.folder, list_name, segment.files)
+    keep_listed_parts(shared, segment.folder, list_name, segment.files)

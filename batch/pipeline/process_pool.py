@@ -23,9 +23,9 @@ from typing import Any, Generic, TypeVar
 
 from batch.core.errors import BatchError
 from batch.runtime.logs import places
-from batch.runtime.process import few_arenas, permanent
+from batch.runtime.process import freeze_imports, limit_malloc_arenas
 from batch.runtime.terminal import FILES_READ
-from batch.runtime.threads import repeating
+from batch.runtime.threads import run_every
 from batch.storage.failures import portable
 
 logger = logging.getLogger(__name__)
@@ -208,12 +208,12 @@ def _serve(pipe: Connection) -> None:
     """
     for kind in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the driver decides
         signal.signal(kind, signal.SIG_IGN)
-    few_arenas()
+    limit_malloc_arenas()
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     logging.getLogger().addHandler(logging.NullHandler())  # what libraries say may quote
     warnings.simplefilter("ignore")
     try:
-        with permanent():
+        with freeze_imports():
             do = pipe.recv()
         pipe.send((_READY, None))
     except (EOFError, OSError):
@@ -236,7 +236,7 @@ def _serve(pipe: Connection) -> None:
         except (EOFError, OSError):
             return
         try:
-            with repeating(tell, TELL_SECONDS, "tell"):
+            with run_every(tell, TELL_SECONDS, "tell"):
                 do(task)
         except Exception as error:
             with speak:

@@ -97,7 +97,7 @@ def write_list(shared: SharedFolder, name: str, parts: Iterable[Part]) -> None:
     shared.write(name, json.dumps(sorted(parts)).encode("ascii"))
 
 
-def settle_parts(shared: SharedFolder, folder: Path, name: str, files: int) -> None:
+def keep_listed_parts(shared: SharedFolder, folder: Path, name: str, files: int) -> None:
     """Keep the parts that count in a segment's folder and remove all others; the driver does it.
 
     Args:

@@ -24,7 +24,7 @@ from batch.core.errors import RunnerFailed, UsageError
 from batch.core.text import did_you_mean
 from batch.pipeline.dofns import FILES, METRICS
 from batch.runtime.terminal import FILES_READ
-from batch.runtime.threads import repeating
+from batch.runtime.threads import run_every
 
 POLL_SECONDS = 2.0
 """Between two looks at the counters of an engine elsewhere."""
@@ -97,7 +97,7 @@ def _following(result: Any, before: int) -> Iterator[None]:
             FILES_READ.raise_to(before + counted(result, FILES))
 
     try:
-        with repeating(look, POLL_SECONDS, "metrics"):
+        with run_every(look, POLL_SECONDS, "metrics"):
             yield
     finally:
         look()

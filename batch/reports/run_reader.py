@@ -1,4 +1,4 @@
-"""The nights below REPORTS, each as a folder and what its run.json tells (`run_record`)."""
+"""The runs below REPORTS, each as a folder and what its run.json tells (`run_record`)."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ class NightPlace:
     marked_until: datetime | None = None
 
 
-def morning(
+def make_review(
     place: NightPlace, into: Path, options: ReviewOptions, pictures: Pictures | None
 ) -> dict[str, Any]:
     """Write the review of a night; what run.json says of it, under `review`.

@@ -1,4 +1,4 @@
-"""The review worklist to files: Parquet for machines, CSV for a spreadsheet, HTML for a person."""
+"""The review worklist as files: Parquet for machines, CSV for a spreadsheet, HTML for a person."""
 
 from __future__ import annotations
 

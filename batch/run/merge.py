@@ -119,7 +119,7 @@ class Carried:
         )
 
 
-def carry(
+def carry_over(
     plan: Plan, done: int, waiting: PendingReason, undecoded: pa.ChunkedArray | None = None
 ) -> Carried:
     """Decide what becomes of everything that was not read tonight.
@@ -217,7 +217,7 @@ def gather_night(staging: Staging, plan: Plan, done: Done, facts: RunFacts) -> G
     """Write every table of the night below `staging.night`."""
     staging.night.mkdir()
     undecoded = _undecoded(staging, plan)
-    carried = carry(plan, done.files, done.waiting, undecoded)
+    carried = carry_over(plan, done.files, done.waiting, undecoded)
     reuse = Reuse(plan)
 
     def tonight(table: str) -> Iterator[pa.Table]:

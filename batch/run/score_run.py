@@ -1,4 +1,4 @@
-"""One run: lock, memory, inventory, plan, segments, ledger, publication."""
+"""One run: lock, memory, listing, plan, segments, ledger, publication."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from batch.reports.ledger import Counts, check_balance, equation
 from batch.reports.local import LocalReports, Staging
 from batch.reports.rows import segment_facts
 from batch.review.identity import settle_identity
-from batch.review.make_review import NightPlace, Pictures, morning
+from batch.review.make_review import NightPlace, Pictures, make_review
 from batch.run.memory import Memory, remember
 from batch.run.merge import Done, count_night, gather_night
 from batch.run.plan import Plan, check_not_shrunk, make_plan
 from batch.run.run_json import Stopwatch, by_reason, finish, run_json
 from batch.run.schedule import Allowance
-from batch.run.settings import Settings, settle
+from batch.run.settings import Settings, resolve_model
 from batch.runtime import signals
 from batch.runtime.logs import places
-from batch.runtime.process import permanent
+from batch.runtime.process import freeze_imports
 
 logger = logging.getLogger(__name__)
 FILES_OF_ONE_DRIVER = 1_000_000
@@ -98,7 +98,7 @@ def _run_night(
     with hold(config.reports, config.reports_url, f"run {config.run_id}") as (reports, lock):
         reports.check_layout()
         reports.recover()
-        settings = settle(config)
+        settings = resolve_model(config)
         identity = settle_identity(config, reports)
         mark = archive.mark()
 
@@ -134,7 +134,7 @@ def _run_night(
                 pictures = None if stopped else _pictures(config, settings, listener.phase)
                 del plan, work  # of a million files: the review needs the room
                 listener.phase("review")
-                run["review"] = morning(night, staging.night, identity.review, pictures)
+                run["review"] = make_review(night, staging.night, identity.review, pictures)
                 clock.lap("review")
                 finish(run, config, clock)
                 lock.check()
@@ -204,7 +204,7 @@ def _start(
     """
     if not len(plan.queue):
         return (lambda *_: Done(0)), None
-    with permanent():
+    with freeze_imports():
         from batch.run.segments import start_model, work_off
 
         job, canary = start_model(config, settings, archive, staging)

@@ -12,7 +12,7 @@ from batch.archive.local import ArchiveStorage
 from batch.core.config import JobConfig
 from batch.core.errors import PendingReason
 from batch.core.records import Canary
-from batch.model.artifact import prove, shared_classifier
+from batch.model.artifact import self_test, shared_classifier
 from batch.model.manifest import MODEL_FILE
 from batch.pipeline.pipelines import QueuedSegment, SegmentJob, queue_segment, run_segment
 from batch.pipeline.process_pool import Crew
@@ -41,7 +41,7 @@ def start_model(
         ArtifactRefused: a start-up check failed.
     """
     artifact = settings.artifact
-    _, canary = prove(artifact, config.batch_size)
+    _, canary = self_test(artifact, config.batch_size)
     logger.info(
         "model %s %s passed its checks", artifact.manifest.model_id, artifact.manifest.model_sha256
     )

@@ -24,7 +24,7 @@ class Settings:
     facts: RunFacts
 
 
-def settle(config: JobConfig) -> Settings:
+def resolve_model(config: JobConfig) -> Settings:
     """Find and check what the run works with; the model itself is opened when it is needed.
 
     Raises:

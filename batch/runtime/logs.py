@@ -1,4 +1,4 @@
-"""Log lines as JSON, one object a line, for collectors that parse them."""
+"""The log of a run, for people or as JSON lines; it quotes no value of a file."""
 
 from __future__ import annotations
 

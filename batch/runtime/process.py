@@ -1,4 +1,9 @@
-"""Memory that is freed comes back: glibc's allocator held to two arenas."""
+"""The process: its memory, its share of the machine, and how it imports heavy libraries.
+
+glibc's allocator is held to two arenas, so that freed memory comes back; what was imported is
+frozen, so that the garbage collector passes it over; TensorFlow is imported without its messages
+and without settings that would change what it computes.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +27,7 @@ _M_ARENA_MAX = -8  # malloc.h
 ARENAS = 2
 
 
-def few_arenas() -> None:
+def limit_malloc_arenas() -> None:
     """Have threads share two arenas, where the C library is glibc; elsewhere nothing happens.
 
     By default a thread may get one of its own, which keeps what its largest image took. Sharing
@@ -67,7 +72,7 @@ def default_processes() -> int:
 
 
 @contextmanager
-def permanent() -> Iterator[None]:
+def freeze_imports() -> Iterator[None]:
     """While this is open nothing is collected; if modules were loaded meanwhile, what there is then
     never is. Counted references go on freeing what nothing refers to.
     """
@@ -105,7 +110,7 @@ word in them is misspelt. Devices, memory and threads (CUDA_â€¦, TF_FORCE_GPU_â€
 
 
 @contextmanager
-def native_stderr_silenced() -> Iterator[None]:
+def silence_native_stderr() -> Iterator[None]:
     """Send file descriptor 2 to nowhere for a while.
 
     TensorFlow's start-up lines ignore TF_CPP_MIN_LOG_LEVEL (tensorflow/tensorflow#100442) and
@@ -139,7 +144,7 @@ def import_tensorflow() -> None:
         return
     _settle_environment()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with native_stderr_silenced(), _not_found("sklearn", "matplotlib"):
+    with silence_native_stderr(), _not_found("sklearn", "matplotlib"):
         import keras
         import tensorflow
 

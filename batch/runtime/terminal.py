@@ -1,6 +1,7 @@
-"""How far this run has come: counted by the workers in this process, read by the console.
+"""What a person sees while a run works, and standard streams that may be closed or full.
 
-Workers elsewhere count with Beam's metrics, and what the engine tells of them is added here.
+Workers in this process count files in `FILES_READ`; workers elsewhere count with Beam's metrics,
+and what the engine tells of them is added.
 """
 
 from __future__ import annotations

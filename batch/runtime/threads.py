@@ -1,4 +1,4 @@
-"""Work done ahead on threads, given out in order, and no further ahead than there is room for."""
+"""Work on threads: results in order, and a task every few seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 
 
-class Ahead(Generic[Result]):
+class OrderedPrefetch(Generic[Result]):
     """Results of `work` in the order of `add`; one thread adds and takes, the pool works.
 
     No thread of the pool ever waits for room: what would be too much is not begun.
@@ -92,7 +92,7 @@ class Ahead(Generic[Result]):
 
 
 @contextmanager
-def repeating(work: Callable[[], object], seconds: float, name: str) -> Iterator[None]:
+def run_every(work: Callable[[], object], seconds: float, name: str) -> Iterator[None]:
     """While this is open, `work` every so many seconds; at its end no call is under way.
 
     Args:

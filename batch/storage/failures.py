@@ -1,4 +1,4 @@
-"""What may be said of an error: where it arose, and what lies behind it, never what it quotes."""
+"""What may be said of an error: kind, place in the code, cause; never what it quotes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A folder takes another's place in one step, so that no reader meets half of it or nothing."""
+"""Files of this machine: folders that change places, private modes, digests, JSON, fsync.
+
+A folder takes another's place in one step, so that no reader meets half of it or nothing.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from batch.core.errors import ReportsLocked, ReportsLost, UsageError
-from batch.runtime.threads import repeating
+from batch.runtime.threads import run_every
 
 LOCK_FILE = ".lock"
 HEARTBEAT_SECONDS = 30.0
@@ -111,7 +111,7 @@ def heartbeat(beat: Callable[[], object]) -> Iterator[None]:
         with suppress(OSError):
             beat()
 
-    with repeating(live, HEARTBEAT_SECONDS, "heartbeat"):
+    with run_every(live, HEARTBEAT_SECONDS, "heartbeat"):
         yield
 
 

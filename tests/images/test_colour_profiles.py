@@ -21,7 +21,7 @@ from batch.images.colour_profiles import (
     UNCHANGED,
     conversion_to_srgb,
 )
-from batch.images.sandbox import call_watched
+from batch.images.sandbox import call_in_sandbox
 from tests.support import icc, victims
 
 LIMITS = Limits()
@@ -166,7 +166,7 @@ def test_four_inks_have_a_conversion_of_their_own():
 
 def test_a_profile_is_tried_once(monkeypatch):
     first = conversion_to_srgb(ADOBE, LIMITS)
-    monkeypatch.setattr(colour_profiles, "call_watched", None)
+    monkeypatch.setattr(colour_profiles, "call_in_sandbox", None)
     assert conversion_to_srgb(bytes(bytearray(ADOBE)), LIMITS) is first
 
 
@@ -192,7 +192,7 @@ def test_several_threads_convert_by_one_transform():
 
 def test_in_the_watched_process_a_profile_is_tried_right_there():
     arguments = (ADOBE, LIMITS)
-    assert call_watched(victims.watched_flag, arguments, 60, LIMITS.decoder_bytes) == (
+    assert call_in_sandbox(victims.watched_flag, arguments, 60, LIMITS.decoder_bytes) == (
         True,
         APPLIED,
     )

@@ -52,16 +52,16 @@ def many_scans() -> bytes:
     ids=["few", "a comment", "pictures in a row", "after the end", "many", "hidden", "stray byte"],
 )
 def test_only_a_stream_with_many_scans_of_its_own_is_watched(data, expected):
-    assert sandbox.is_suspicious_raster(data, FileFormat.JPEG) is expected
+    assert sandbox.raster_needs_sandbox(data, FileFormat.JPEG) is expected
     pixel_data = encapsulate([PROGRESSIVE, data])
-    assert sandbox.is_suspicious_object(Codec.JPEG, pixel_data, 60, 80) is expected
+    assert sandbox.object_needs_sandbox(Codec.JPEG, pixel_data, 60, 80) is expected
 
 
 def test_a_stream_that_is_read_code_by_code_is_watched():
     odd = encode(PIXELS, ((3, 1), (1, 1), (1, 1)))
-    assert sandbox.is_suspicious_raster(odd, FileFormat.JPEG)
-    assert sandbox.is_suspicious_object(Codec.JPEG, encapsulate([odd]), 60, 80)
-    assert not sandbox.is_suspicious_raster(b"\xff\xd8\xff", FileFormat.JPEG)
+    assert sandbox.raster_needs_sandbox(odd, FileFormat.JPEG)
+    assert sandbox.object_needs_sandbox(Codec.JPEG, encapsulate([odd]), 60, 80)
+    assert not sandbox.raster_needs_sandbox(b"\xff\xd8\xff", FileFormat.JPEG)
 
 
 WITH_SCANS = {

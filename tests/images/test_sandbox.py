@@ -25,7 +25,7 @@ from batch.images.sandbox import (
     MAX_SCANS,
     _count_scans,
     has_many_scans,
-    is_suspicious_raster,
+    raster_needs_sandbox,
 )
 from tests.support import encoded, victims
 from tests.support.archives import REPOSITORY, dicom_bytes, read
@@ -34,7 +34,7 @@ GIGABYTE = 1 << 30
 
 
 def call(function, *arguments, seconds=30.0, memory=4 * GIGABYTE):
-    return sandbox.call_watched(function, arguments, seconds, memory)
+    return sandbox.call_in_sandbox(function, arguments, seconds, memory)
 
 
 def test_a_value_comes_back_from_another_process():
@@ -87,7 +87,7 @@ def test_watched_processes_end_with_their_parent(tmp_path):
         "import os, sys\nfrom batch.images import sandbox as watched\n"
         "from tests.support import victims\n"
         "if __name__ == '__main__':\n"
-        "    print(watched.call_watched(victims.process_id, (), 30, 4 << 30), flush=True)\n"
+        "    print(watched.call_in_sandbox(victims.process_id, (), 30, 4 << 30), flush=True)\n"
         "    os.kill(os.getpid(), 9)\n"
     )
     script = tmp_path / "parent.py"
@@ -176,8 +176,8 @@ def repeated(times: int) -> bytes:
         (b"", FileFormat.WEBP, True),
     ],
 )
-def test_all_but_the_common_path_is_watched(data, file_format, expected):
-    assert is_suspicious_raster(data, file_format) is expected
+def test_all_but_the_common_path_is_in_sandbox(data, file_format, expected):
+    assert raster_needs_sandbox(data, file_format) is expected
 
 
 def test_scans_are_counted_a_frame():
@@ -193,11 +193,11 @@ def test_a_process_that_started_decoders_ends_by_itself():
     from tests.support.archives import REPOSITORY
 
     code = (
-        "import os, signal\nfrom batch.images.sandbox import call_watched\n"
+        "import os, signal\nfrom batch.images.sandbox import call_in_sandbox\n"
         "if __name__ == '__main__':\n"
-        "    child = call_watched(os.getpid, (), 60, 1 << 32)\n"
+        "    child = call_in_sandbox(os.getpid, (), 60, 1 << 32)\n"
         "    os.kill(child, signal.SIGTERM)\n"
-        "    assert call_watched(os.getpid, (), 60, 1 << 32) == child\n"
+        "    assert call_in_sandbox(os.getpid, (), 60, 1 << 32) == child\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, timeout=120)
     assert ended.returncode == 0

@@ -28,7 +28,7 @@ from tests.support import victims
 
 def call(function=victims.fine, arguments=(1,), memory=4 << 30):
     try:
-        print(watched.call_watched(function, arguments, 30, memory), flush=True)
+        print(watched.call_in_sandbox(function, arguments, 30, memory), flush=True)
     except DecoderNotStarted as error:
         print("not started:", error.detail, flush=True)
     except ImageFailure as failure:
@@ -101,17 +101,18 @@ def test_where_one_process_is_allowed_threads_take_turns(tmp_path):
     watched._Worker.__init__ = lambda *_: (_ for _ in ()).throw(DecoderNotStarted("enough"))
     from concurrent.futures import ThreadPoolExecutor
     with ThreadPoolExecutor(3) as pool:
-        found = pool.map(lambda n: watched.call_watched(victims.fine, (n,), 30, 4 << 30), range(9))
+        call = lambda n: watched.call_in_sandbox(victims.fine, (n,), 30, 4 << 30)
+        found = pool.map(call, range(9))
         print(*found)"""
     assert said(body, tmp_path) == ["2", "1 2 3 4 5 6 7 8 9"]
 
 
 def test_a_process_that_was_killed_while_it_had_nothing_to_do_is_blamed_on_nobody():
     bound = 3 * GIGABYTE
-    child = sandbox.call_watched(victims.process_id, (), 30, bound)
+    child = sandbox.call_in_sandbox(victims.process_id, (), 30, bound)
     os.kill(child, signal.SIGKILL)
     os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-    assert sandbox.call_watched(victims.fine, (1,), 30, bound) == 2
+    assert sandbox.call_in_sandbox(victims.fine, (1,), 30, bound) == 2
 
 
 @pytest.fixture
@@ -132,12 +133,12 @@ def no_process(monkeypatch):
 def test_after_some_failed_starts_none_is_tried_for_a_while(no_process, monkeypatch):
     for _ in range(sandbox.PATIENCE + 5):
         with pytest.raises(DecoderNotStarted, match="Resource temporarily"):
-            sandbox.call_watched(victims.fine, (1,), 30, GIGABYTE)
+            sandbox.call_in_sandbox(victims.fine, (1,), 30, GIGABYTE)
     assert len(no_process) == sandbox.PATIENCE
     monkeypatch.setattr(sandbox, "PAUSE_SECONDS", 0.0)
     sandbox._STARTS._not_before = 0.0
     with pytest.raises(DecoderNotStarted):
-        sandbox.call_watched(victims.fine, (1,), 30, GIGABYTE)
+        sandbox.call_in_sandbox(victims.fine, (1,), 30, GIGABYTE)
     assert len(no_process) == sandbox.PATIENCE + 1
 
 

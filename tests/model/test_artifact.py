@@ -13,7 +13,7 @@ from batch.model.artifact import (
     ModelArtifact,
     bundled_model_ids,
     find_artifact,
-    prove,
+    self_test,
     verify_artifact,
 )
 from batch.model.manifest import check_manifest, read_manifest, write_manifest
@@ -73,14 +73,14 @@ def test_every_bundled_artifact_passes_its_checks(model_id):
 
 def test_the_golden_images_measure_how_far_tonights_scores_are(artifact_copy):
     artifact = find_artifact(str(artifact_copy))
-    _, before = prove(artifact, 8)
+    _, before = self_test(artifact, 8)
     assert before.images == len(artifact.manifest.golden)
     assert 0 <= before.largest_difference <= before.tolerance == artifact.manifest.golden_tolerance
     off = before.tolerance / 2
     scores = current(artifact_copy, "golden")[0]["scores"]
     change(artifact_copy, "golden.0.scores.melanoma", scores["melanoma"] + off)
     seal(artifact_copy)
-    _, after = prove(find_artifact(str(artifact_copy)), 9)  # another size is loaded anew
+    _, after = self_test(find_artifact(str(artifact_copy)), 9)  # another size is loaded anew
     assert after.largest_difference == pytest.approx(off, abs=2 * before.largest_difference + 1e-9)
 
 

@@ -193,7 +193,7 @@ def test_a_decoder_that_crashes_or_fails_is_named_with_its_transfer_syntax(monke
             raise ImageFailure(Stage.DECODE, FailureReason.DECODER_CRASHED, "exit code -11")
         return "other colours"
 
-    monkeypatch.setattr(doctor, "call_watched", crash)
+    monkeypatch.setattr(doctor, "call_in_sandbox", crash)
     (check,) = guarded("x", lambda: doctor._decoder(Codec.JPEG_LS))
     assert check.status == FAILED
     assert "1.2.840.10008.1.2.4.80: decoder_crashed exit code -11" in check.found
@@ -206,13 +206,13 @@ def test_a_watched_process_that_does_not_start_is_a_failed_check(monkeypatch):
     def refuse(*_):
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(doctor, "call_watched", refuse)
+    monkeypatch.setattr(doctor, "call_in_sandbox", refuse)
     assert look(doctor._watched_process)["look"].status == FAILED
 
     def no_process(*_):
         raise DecoderNotStarted("Resource temporarily unavailable")
 
-    monkeypatch.setattr(doctor, "call_watched", no_process)
+    monkeypatch.setattr(doctor, "call_in_sandbox", no_process)
     check = look(doctor._watched_process)["watched process"]
     assert (check.status, check.found) == (
         FAILED, "did not start (Resource temporarily unavailable)",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from batch.core.errors import LedgerImbalance, ReportsLost
 from batch.core.records import FileReading, ImageLocation, QueuedFile
 from batch.pipeline import work_files as queue_module
-from batch.pipeline.results import settle_parts, shard_rows, write_list, write_parts
+from batch.pipeline.results import keep_listed_parts, shard_rows, write_list, write_parts
 from batch.pipeline.work_files import read_chunk, write_queue
 from batch.storage.shared_folder import LocalSharedFolder
 from tests.support.archives import FACTS, prediction
@@ -42,7 +42,7 @@ def test_an_attempt_that_does_not_count_leaves_nothing(tmp_path):
     counts = write_parts(shared, 0, rows_for("b", "a"))
     write_parts(shared, 0, rows_for("a", "b", score=0.9))
     write_list(shared, LIST, counts)
-    settle_parts(shared, tmp_path, LIST, 2)
+    keep_listed_parts(shared, tmp_path, LIST, 2)
     for table in ("files", "predictions", "alerts"):
         assert written(tmp_path, table) == ["a", "b"]
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
@@ -60,7 +60,7 @@ def test_the_list_may_be_written_twice_whichever_attempt_wins(tmp_path):
     shared = LocalSharedFolder(tmp_path)
     for _ in range(2):
         write_list(shared, LIST, write_parts(shared, 0, rows_for("a")))
-    settle_parts(shared, tmp_path, LIST, 1)
+    keep_listed_parts(shared, tmp_path, LIST, 1)
     assert written(tmp_path, "files") == ["a"]
 
 
@@ -70,7 +70,7 @@ def test_a_worker_that_comes_too_late_writes_to_nowhere(tmp_path):
     at_work.mkdir()
     shared = LocalSharedFolder(at_work)
     write_list(shared, LIST, write_parts(shared, 0, rows_for("a")))
-    settle_parts(shared, at_work, LIST, 1)
+    keep_listed_parts(shared, at_work, LIST, 1)
     at_work.rename(committed)
     before = sorted(committed.rglob("*"))
     with pytest.raises(OSError, match="No such file"):
@@ -87,7 +87,7 @@ def test_what_a_worker_wrote_and_is_not_here_is_noticed(tmp_path, damage):
     target = tmp_path / (LIST if damage == "no list" else parts[0].name)
     target.write_bytes(b"other") if damage == "changed part" else target.unlink()
     with pytest.raises(ReportsLost, match="nothing was published"):
-        settle_parts(shared, tmp_path, LIST, 1)
+        keep_listed_parts(shared, tmp_path, LIST, 1)
 
 
 @pytest.mark.parametrize("files", [1, 3])
@@ -95,7 +95,7 @@ def test_a_file_lost_or_doubled_on_its_way_is_noticed(tmp_path, files):
     shared = LocalSharedFolder(tmp_path)
     write_list(shared, LIST, write_parts(shared, 0, rows_for("a", "b")))
     with pytest.raises(ReportsLost, match=f"2 of {files} files"):
-        settle_parts(shared, tmp_path, LIST, files)
+        keep_listed_parts(shared, tmp_path, LIST, files)
 
 
 def test_a_prediction_without_its_file_is_no_shard():

@@ -16,7 +16,7 @@ from batch.core.config import ReviewOptions
 from batch.core.rules import Limits
 from batch.reports.local import RUN_FILE, LocalReports
 from batch.review import make_review as room
-from batch.review.make_review import NightPlace, Pictures, mark_files, morning
+from batch.review.make_review import NightPlace, Pictures, make_review, mark_files
 from batch.run.summary import marks_lines
 from tests.support.stored_nights import (
     at,
@@ -56,7 +56,7 @@ def pictures(archive: Path) -> Pictures:
 
 
 def test_a_night_has_the_list_as_tables_and_page_and_run_json_counts_it(place, tmp_path):
-    said = morning(place, tmp_path, ReviewOptions(), None)
+    said = make_review(place, tmp_path, ReviewOptions(), None)
     assert said["failed"] == {}
     made = said["worklist"]
     assert made["lesions"] == {"alert": 1, "near_threshold": 1, "unreadable": 1}
@@ -102,7 +102,7 @@ def test_what_fails_costs_its_own_part_only(
     if name == "report":
         options = ReviewOptions()
     with caplog.at_level(logging.ERROR, "batch"):
-        said = morning(place, tmp_path, options, source)
+        said = make_review(place, tmp_path, options, source)
     assert said["failed"].get(name) == type(error).__name__
     there = {path.suffix[1:] for path in tmp_path.glob("review_worklist.*")}
     assert there == {"parquet", "csv", "html"} - missing
@@ -112,17 +112,17 @@ def test_what_fails_costs_its_own_part_only(
 
 def test_a_disk_that_takes_no_file_ends_the_night(place, tmp_path):
     with pytest.raises(OSError, match="No such file"):
-        morning(place, tmp_path / "gone", ReviewOptions(), None)
+        make_review(place, tmp_path / "gone", ReviewOptions(), None)
 
 
 def test_pictures_that_were_asked_for_and_left_out_are_told(place, tmp_path):
-    said = morning(place, tmp_path, ReviewOptions(thumbnails=True, explain=3), None)
+    said = make_review(place, tmp_path, ReviewOptions(thumbnails=True, explain=3), None)
     assert said["failed"].keys() == {"thumbnails", "attention"}
     assert "left out" in (tmp_path / "review_worklist.html").read_text()
 
 
 def test_a_model_that_does_not_open_costs_the_explanation_only(place, tmp_path):
-    said = morning(place, tmp_path, ReviewOptions(explain=3), pictures(tmp_path))
+    said = make_review(place, tmp_path, ReviewOptions(explain=3), pictures(tmp_path))
     assert said["failed"] == {"attention": "RuntimeError"}
     assert (tmp_path / "review_worklist.html").exists()
 
@@ -150,7 +150,7 @@ def test_which_files_hold_the_marks(tmp_path, names, given, expected):
 
 def test_marks_that_cannot_be_read_close_nothing_and_are_told_on_the_page(place, tmp_path):
     (tmp_path / "reviewed.csv").write_text("lesion_key,decision,reviewed_at\n1.2,x,yesterday\n")
-    said = morning(place, tmp_path, ReviewOptions(), None)
+    said = make_review(place, tmp_path, ReviewOptions(), None)
     assert said["worklist"]["marks_not_understood"] == 1
     assert said["worklist"]["by_status"] == {"new": 3}
     assert "row 2 does not count" in (tmp_path / "review_worklist.html").read_text()
@@ -170,7 +170,7 @@ def key_of(folder: Path, path: str) -> str:
 
 def test_marks_of_all_downloads_count_once_and_are_told_by_what_became_of_them(place, tmp_path):
     place = replace(place, marked_until=LATER)
-    morning(place, tmp_path, ReviewOptions(), None)
+    make_review(place, tmp_path, ReviewOptions(), None)
     a, b = key_of(tmp_path, "a.jpg"), key_of(tmp_path, "b.jpg")
     late, early = "25.11.2026 08:30", "25.11.2019 08:30"
     rows = [f"{a};seen;R;{late}", f"1.2.3;gone;R;{late}"]
@@ -178,7 +178,7 @@ def test_marks_of_all_downloads_count_once_and_are_told_by_what_became_of_them(p
     rows += [f"{b};too early;R;{early}", f"{b};x;R;03/04/2026", f"{b};;R;{late}"]
     (tmp_path / "reviewed (1).csv").write_text("sep=;\r\n" + HEAD + "\r\n".join(rows))
     (tmp_path / "reviewed.xlsx").write_bytes(b"PK")
-    said = morning(place, tmp_path, ReviewOptions(), None)
+    said = make_review(place, tmp_path, ReviewOptions(), None)
     made = said["worklist"]
     assert made["by_status"] == {"new": 2, "reviewed": 1}
     assert made["marks"] == {"taken": 1, "without_effect": 2, "not_understood": 3}
@@ -203,9 +203,9 @@ def test_marks_of_all_downloads_count_once_and_are_told_by_what_became_of_them(p
 
 def test_without_marks_nothing_is_said_of_them(place, tmp_path):
     place = replace(place, marked_until=LATER)
-    assert marks_lines(morning(place, tmp_path, ReviewOptions(), None)) == []
+    assert marks_lines(make_review(place, tmp_path, ReviewOptions(), None)) == []
     (tmp_path / "reviewed.csv").write_text(f"{HEAD}{key_of(tmp_path, 'a.jpg')};seen;R;2026-11-25")
-    lines = marks_lines(morning(place, tmp_path, ReviewOptions(), None))
+    lines = marks_lines(make_review(place, tmp_path, ReviewOptions(), None))
     assert lines == ["Marks             1 taken, 0 without effect, all understood"]
 
 
@@ -213,7 +213,7 @@ def test_a_mark_of_the_future_closes_nothing_and_is_told_with_its_row(tmp_path):
     made = {}
     for number in (1, 2):
         place = night(tmp_path, number)
-        made[number] = morning(place, place.folder, ReviewOptions(), None)["worklist"]
+        made[number] = make_review(place, place.folder, ReviewOptions(), None)["worklist"]
         row = f"{key_of(place.folder, 'a.jpg')};benign;R;2999-11-21T08:00Z"
         (tmp_path / "reviewed.csv").write_text(HEAD + row)
     assert made[2]["by_status"] == {"open": 3}
@@ -227,12 +227,13 @@ def test_a_mark_of_the_future_closes_nothing_and_is_told_with_its_row(tmp_path):
 def test_a_mark_made_while_the_night_runs_has_not_seen_its_images(tmp_path):
     """One of its hour closes nothing in the night, and closes the list that is made anew."""
     place = night(tmp_path, 1)
-    morning(place, place.folder, ReviewOptions(), None)
+    make_review(place, place.folder, ReviewOptions(), None)
     row = f"{key_of(place.folder, 'a.jpg')};benign;R;2026-11-01T03:00Z"
     (tmp_path / "reviewed.csv").write_text(HEAD + row)
-    assert morning(place, tmp_path, ReviewOptions(), None)["worklist"]["by_status"] == {"new": 3}
+    made = make_review(place, tmp_path, ReviewOptions(), None)["worklist"]
+    assert made["by_status"] == {"new": 3}
     anew = replace(place, marked_until=LATER)
-    made = morning(anew, tmp_path, ReviewOptions(), None)["worklist"]
+    made = make_review(anew, tmp_path, ReviewOptions(), None)["worklist"]
     assert made["by_status"] == {"new": 2, "reviewed": 1}
 
 
@@ -243,7 +244,7 @@ def test_a_mark_that_closed_a_lesion_stays_taken_when_its_image_is_another_now(t
     for number, file in enumerate([failed(at("l.jpg")), failed(at("l.jpg")),
                                    image(at("l.jpg"), 0.9)], 1):  # fmt: skip
         place = night(tmp_path, number, [*FILES[:2], file])
-        made[number] = morning(place, place.folder, pattern, None)["worklist"]
+        made[number] = make_review(place, place.folder, pattern, None)["worklist"]
         (tmp_path / "reviewed.csv").write_text(HEAD + "PATTERN:l;again;R;2026-11-01T08:00Z")
     assert made[2]["marks"] == made[3]["marks"] == {
         "taken": 1, "without_effect": 0, "not_understood": 0,
@@ -263,7 +264,7 @@ def test_nights_before_any_list_are_made_up_for_by_their_alerts(tmp_path):
     night(tmp_path, 1)
     night(tmp_path, 2, [image(at("g.jpg"), 0.8)])
     third = night(tmp_path, 3, [*FILES, image(at("g.jpg"), 0.8), image(at("h.jpg"), 0.7)])
-    morning(third, third.folder, ReviewOptions(), None)
+    make_review(third, third.folder, ReviewOptions(), None)
     assert statuses(third) == {
         "a.jpg": "open", "g.jpg": "open", "h.jpg": "new", "b.jpg": "new", "d.jpg": "new",
     }  # fmt: skip
@@ -271,7 +272,7 @@ def test_nights_before_any_list_are_made_up_for_by_their_alerts(tmp_path):
     assert frame["first_alerted_at"][1].isoformat() == "2026-11-01T02:00:00+00:00"
     assert frame["first_alerted_at"][2].isoformat() == "2026-11-02T02:00:00+00:00"
     fourth = night(tmp_path, 4, third_files := [*FILES, image(at("h.jpg"), 0.7)])
-    morning(fourth, fourth.folder, ReviewOptions(), None)
+    make_review(fourth, fourth.folder, ReviewOptions(), None)
     assert statuses(fourth)["h.jpg"] == "open"
     assert statuses(fourth)["g.jpg"] == "open"  # and its image is gone
     assert len(third_files) == len(FILES) + 1
@@ -282,7 +283,7 @@ def test_a_damaged_list_is_passed_over_for_the_one_before(tmp_path):
     for number in (1, 2, 3):
         files = [*FILES, image(at("h.jpg"), 0.7)] if number > 1 else FILES
         places.append(night(tmp_path, number, files))
-        morning(places[-1], places[-1].folder, ReviewOptions(), None)
+        make_review(places[-1], places[-1].folder, ReviewOptions(), None)
         if number == 2:
             (places[-1].folder / "review_worklist.parquet").write_bytes(b"broken")
     assert statuses(places[0])["a.jpg"] == "new"
@@ -294,7 +295,7 @@ def test_scores_of_earlier_nights_stand_beside_tonights(tmp_path):
     for number, (score, model) in enumerate([(0.9, "m1"), (0.8, "m1"), (0.7, "m2")], 1):
         place = night(tmp_path, number, [image(at("a.jpg"), score)], model=model)
         worklist, _ = room.make_worklist(place, ReviewOptions())
-        morning(place, place.folder, ReviewOptions(), None)
+        make_review(place, place.folder, ReviewOptions(), None)
     (row,) = worklist.images.to_dict("records")
     assert [(when[:10], score) for when, score, _ in row["earlier_scores"]] == [
         ("2026-11-01", 0.9), ("2026-11-02", 0.8),

@@ -8,7 +8,7 @@ from batch.core.errors import FailureReason, PendingReason
 from batch.core.records import FileState
 from batch.reports import parquet
 from batch.reports.local import LocalReports
-from batch.run.merge import Done, carry, gather_night
+from batch.run.merge import Done, carry_over, gather_night
 from tests.support.stored_nights import (
     at,
     by_path,
@@ -304,7 +304,7 @@ def test_what_a_dead_run_could_not_open_is_opened_again(tmp_path, reason):
 @pytest.mark.parametrize(("done", "waiting"), [(0, 3), (1, 2), (2, 1), (3, 0)])
 def test_only_what_was_not_done_waits(tmp_path, done, waiting):
     plan = plan_of(tmp_path, locations(*"abc"), facts(1))
-    carried = carry(plan, done, PendingReason.STOPPED)
+    carried = carry_over(plan, done, PendingReason.STOPPED)
     rows = [row for table in carried.files(facts(1)) for row in table.to_pylist()]
     assert [row["path"] for row in rows] == list("abc")[done:]
     assert len(rows) == waiting

@@ -38,16 +38,16 @@ def test_a_page_that_could_not_be_made_is_not_named(words, capsys, monkeypatch):
 
 
 def test_an_unusual_night_is_told_everywhere(words, tmp_path, capsys, monkeypatch):
-    morning = night_module.morning
+    make_review = night_module.make_review
 
     def unusual(*arguments):
-        said = morning(*arguments)
+        said = make_review(*arguments)
         drift = [{"name": "device", "label": "device", "unusual": True}]
         sentences = ["Unusual night: device. Look at cameras, export and model before relying on "
                      "tonight's list."]  # fmt: skip
         return said | {"unusual": True, "drift": drift, "sentences": sentences}
 
-    monkeypatch.setattr(night_module, "morning", unusual)
+    monkeypatch.setattr(night_module, "make_review", unusual)
     metrics = tmp_path / "m.prom"
     assert main([*words, "--metrics-file", str(metrics)]) == ExitCode.COMPLETE
     said = capsys.readouterr().out

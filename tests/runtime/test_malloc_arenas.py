@@ -9,12 +9,12 @@ import pytest
 
 COUNT = """
 import ctypes, sys, tempfile, threading
-from batch.runtime.process import few_arenas
+from batch.runtime.process import limit_malloc_arenas
 libc = ctypes.CDLL(None)
 if not hasattr(libc, "malloc_info") or not hasattr(libc, "gnu_get_libc_version"):
     sys.exit(77)
 if sys.argv[1] == "few":
-    few_arenas()
+    limit_malloc_arenas()
 libc.malloc.restype = ctypes.c_void_p
 barrier = threading.Barrier(8)
 def take():

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from batch.runtime.threads import repeating
+from batch.runtime.threads import run_every
 
 
 @pytest.mark.parametrize("failure", [None, KeyboardInterrupt])
@@ -19,7 +19,7 @@ def test_it_is_done_again_and_again_until_the_end(failure):
             enough.set()
 
     def run() -> None:
-        with repeating(work, 0.001, "beside"):
+        with run_every(work, 0.001, "beside"):
             assert enough.wait(60)
             if failure:
                 raise failure
@@ -35,6 +35,6 @@ def test_it_is_done_again_and_again_until_the_end(failure):
 
 def test_what_is_over_at_once_does_nothing():
     calls = []
-    with repeating(lambda: calls.append(1), 3600, "beside"):
+    with run_every(lambda: calls.append(1), 3600, "beside"):
         pass
     assert not calls

@@ -21,7 +21,7 @@ from batch.demo.lesions import lesion_image
 from batch.pipeline.dofns import READ_AHEAD_FILES, READ_AHEAD_FRAMES, ReadDoFn, ScoreDoFn
 from batch.pipeline.pipelines import SegmentJob, queue_segment, run_segment
 from batch.reports import parquet
-from batch.runtime.threads import Ahead
+from batch.runtime.threads import OrderedPrefetch
 from batch.storage.shared_folder import LocalSharedFolder
 from tests.support.archives import FACTS, OUTPUT, BrightnessClassifier
 
@@ -103,7 +103,7 @@ def test_what_waits_for_the_model_is_bounded(frames, pause):
 def test_results_come_in_order_within_the_room(weights, threads, room, eager):
     heaviest = max(weights, default=0)
     with ThreadPoolExecutor(threads) as pool:
-        ahead = Ahead(pool, threads, lambda each: each, lambda each: each, room)
+        ahead = OrderedPrefetch(pool, threads, lambda each: each, lambda each: each, room)
         taken = []
         for weight in weights:
             ahead.add(weight)
@@ -118,7 +118,7 @@ def test_results_come_in_order_within_the_room(weights, threads, room, eager):
 
 def test_an_error_is_raised_where_its_result_is_taken_and_the_rest_goes_on():
     with ThreadPoolExecutor(1) as pool:
-        ahead = Ahead(pool, 1, lambda each: 10 // each, lambda _: 1, 3)
+        ahead = OrderedPrefetch(pool, 1, lambda each: 10 // each, lambda _: 1, 3)
         for each in (0, 5, 0, 2, 1):
             ahead.add(each)
         taken = []

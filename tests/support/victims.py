@@ -7,7 +7,7 @@ import numpy as np
 
 from batch.core.errors import FailureReason, ImageFailure, Stage
 from batch.images.colour_profiles import conversion_to_srgb
-from batch.images.sandbox import is_watched
+from batch.images.sandbox import is_in_sandbox
 
 
 def fine(value):
@@ -48,4 +48,4 @@ def crash_at_a_profile(profile, mode):
 
 
 def watched_flag(profile, limits):
-    return is_watched(), conversion_to_srgb(profile, limits).flag
+    return is_in_sandbox(), conversion_to_srgb(profile, limits).flag

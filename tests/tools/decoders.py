@@ -89,16 +89,16 @@ def main() -> int:
           f"megapixels on average, {THREADS} threads, median of {ROUNDS} rounds\n")  # fmt: skip
     print("| kind | images/s | against JPEG | unwatched |\n|---|---|---|---|")
     reference = None
-    watched_rule = sandbox.is_suspicious_raster, sandbox.is_suspicious_object
+    watched_rule = sandbox.raster_needs_sandbox, sandbox.object_needs_sandbox
     for kind, encode in KINDS.items():
         with tempfile.TemporaryDirectory() as folder:
             for number, pixels in enumerate(images):
                 (Path(folder) / f"{number}.img").write_bytes(encode(pixels))
             found = rate(Path(folder))
-            sandbox.is_suspicious_raster = lambda *_: False
-            sandbox.is_suspicious_object = lambda *_: False
+            sandbox.raster_needs_sandbox = lambda *_: False
+            sandbox.object_needs_sandbox = lambda *_: False
             here = rate(Path(folder))
-            sandbox.is_suspicious_raster, sandbox.is_suspicious_object = watched_rule
+            sandbox.raster_needs_sandbox, sandbox.object_needs_sandbox = watched_rule
         reference = reference or found
         print(f"| {kind} | {found:.1f} | {found / reference:.2f} | {here:.1f} |", flush=True)
     return 0

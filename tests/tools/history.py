@@ -27,7 +27,7 @@ from batch.reports.ledger import check_balance
 from batch.reports.local import LocalReports
 from batch.reports.rows import segment_facts
 from batch.reports.schema import SCHEMA_VERSION
-from batch.review.make_review import NightPlace, morning
+from batch.review.make_review import NightPlace, make_review
 from batch.run.memory import remember
 from batch.run.merge import Done, count_night, gather_night
 from batch.run.plan import make_plan
@@ -134,7 +134,7 @@ def second_night(root: Path, count: int) -> None:
     run = run_of(replace(FACTS, run_id="20260103T030405Z-0000"), count)
     del memory, plan, gathered  # as `run_night` does
     place = NightPlace(reports, staging.night, run)
-    said = morning(place, staging.night, ReviewOptions(), None)
+    said = make_review(place, staging.night, ReviewOptions(), None)
     assert not said["failed"], said["failed"]
     lap("worklist and page made")
     reports.publish(staging, {"schema_version": SCHEMA_VERSION})
