@@ -1,57 +1,137 @@
-"""The locked packages satisfy setup.py, each with a hash; the container is not root's."""
+"""The container recipe and the locked requirements fit setup.py; nothing is built or fetched."""
 
 from __future__ import annotations
 
+import ast
 import re
-import runpy
-import sys
-from unittest.mock import patch
+import tomllib
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from tests.support.archives import REPOSITORY
 
-FOLDER = REPOSITORY / ".container"
+SETUP = ast.parse((REPOSITORY / "setup.py").read_text(encoding="utf-8"))
+LOCK = (REPOSITORY / ".container/requirements.txt").read_text(encoding="utf-8")
+INSTRUCTIONS = re.findall(
+    r"^([A-Z]+) (.+)$",
+    (REPOSITORY / ".container/Containerfile").read_text(encoding="utf-8").replace("\\\n", " "),
+    re.MULTILINE,
+)
+(BASE,) = (text for name, text in INSTRUCTIONS if name == "ARG" and text.startswith("BASE="))
+BASE_PYTHON = re.fullmatch(r"BASE=docker\.io/library/python:(3\.\d+)-slim", BASE)[1]
 
 
-@pytest.fixture(scope="module")
-def wanted():
-    with patch("setuptools.setup") as called, patch.object(sys, "argv", ["setup.py"]):
-        runpy.run_path(str(REPOSITORY / "setup.py"))
-    return called.call_args.kwargs
+def _setup_list(name: str) -> list[str]:
+    """The list of requirements that setup.py assigns to a name."""
+    (value,) = (
+        node.value
+        for node in SETUP.body
+        if isinstance(node, ast.Assign) and [ast.unparse(to) for to in node.targets] == [name]
+    )
+    return ast.literal_eval(value)
 
 
-@pytest.fixture(scope="module")
-def locked():
-    text = (FOLDER / "requirements.txt").read_text()
-    blocks = re.findall(r"^(\S+)==(\S+?)(?: ;[^\\]*)? \\\n((?: +--hash=.*\n?)+)", text, re.M)
-    assert len(blocks) == len(re.findall(r"^[A-Za-z]", text, re.M))  # nothing without a hash
-    return {canonicalize_name(name.split("[")[0]): version for name, version, _ in blocks}
+def _locked() -> list[tuple[Requirement, list[str]]]:
+    """Each requirement of requirements.txt with its hashes."""
+    lines = [line.split("#")[0].strip() for line in LOCK.replace("\\\n", " ").splitlines()]
+    entries = [line.split(" --hash=") for line in lines if line and not line.startswith("--")]
+    return [
+        (Requirement(entry[0].strip()), [digest.strip() for digest in entry[1:]])
+        for entry in entries
+    ]
 
 
-def test_every_requirement_is_locked_within_its_bounds(wanted, locked):
-    requirements = [*wanted["install_requires"], *wanted["extras_require"]["s3"]]
-    assert len(requirements) > 15
-    for words in requirements:
-        requirement = Requirement(words)
-        version = locked[canonicalize_name(requirement.name)]
-        assert requirement.specifier.contains(version), f"{words}: {version} is locked"
+LOCKED = {canonicalize_name(requirement.name): requirement for requirement, _ in _locked()}
 
 
-def test_the_container_runs_as_nobody_in_particular(wanted):
-    lines = (FOLDER / "Containerfile").read_text().splitlines()
-    (user,) = [line.split()[1] for line in lines if line.startswith("USER ")]
-    assert int(user) >= 1000
-    bases = [re.search(r"^FROM python:([\d.]+)-slim", line) for line in lines]
-    versions = {match[1] for match in bases if match}
-    assert len(versions) == 1
-    assert SpecifierSet(wanted["python_requires"]).contains(f"{versions.pop()}.0")
+@pytest.mark.parametrize("wanted", [*_setup_list("REQUIRES"), *_setup_list("S3")])
+def test_the_lock_has_every_requirement_of_setup_within_its_bounds(wanted):
+    requirement = Requirement(wanted)
+    locked = LOCKED.get(canonicalize_name(requirement.name))
+    remedy = "run the command in the head of .container/requirements.txt again"
+    assert locked is not None, f"{requirement.name} is missing: {remedy}"
+    (pin,) = locked.specifier
+    assert pin.operator == "=="
+    assert requirement.specifier.contains(pin.version), f"{locked} is not {wanted}: {remedy}"
 
 
-def test_everything_that_is_packaged_is_copied(wanted):
-    text = (FOLDER / "Containerfile").read_text()
-    for package in {name.split(".")[0] for name in wanted["packages"]}:
-        assert f"COPY {package} {package}" in text
+def test_every_locked_requirement_is_one_version_with_hashes():
+    assert len(_locked()) == len(LOCKED)
+    for requirement, hashes in _locked():
+        assert re.fullmatch(r"==[0-9][^*,]*", str(requirement.specifier)), requirement
+        assert hashes, f"{requirement}: no hash"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in hashes), requirement
+
+
+def test_the_lock_builds_nothing_and_tells_no_index():
+    options = [line for line in LOCK.splitlines() if line.startswith("--")]
+    assert options == ["--only-binary :all:"]
+    assert "://" not in LOCK
+
+
+def test_the_lock_tells_its_command_for_the_python_of_the_image():
+    command = LOCK.splitlines()[1]
+    assert command.startswith("#    uv pip compile setup.py --extra s3 --generate-hashes")
+    assert f"--python-version {BASE_PYTHON} " in command
+
+
+def test_the_program_is_built_with_locked_setuptools():
+    build = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    for wanted in map(Requirement, build["build-system"]["requires"]):
+        (pin,) = LOCKED[canonicalize_name(wanted.name)].specifier
+        assert wanted.specifier.contains(pin.version)
+
+
+def test_the_image_has_a_python_that_setup_supports():
+    (supported,) = (
+        word.value.value
+        for node in ast.walk(SETUP)
+        if isinstance(node, ast.Call)
+        for word in node.keywords
+        if word.arg == "python_requires"
+    )
+    assert SpecifierSet(supported).contains(Version(f"{BASE_PYTHON}.99"))
+    assert {text.split()[0] for name, text in INSTRUCTIONS if name == "FROM"} == {"${BASE}"}
+
+
+def test_the_program_does_not_run_as_root():
+    stages = [place for place, (name, _) in enumerate(INSTRUCTIONS) if name == "FROM"]
+    users = [text for name, text in INSTRUCTIONS[stages[-1] :] if name == "USER"]
+    assert users, "the last stage has no USER: the program would run as root"
+    user, group = users[-1].split(":")
+    assert int(user) > 0, "a number: `runAsNonRoot` of Kubernetes cannot check a name"
+    assert int(group) > 0
+
+
+def test_requirements_are_installed_by_hash_and_the_program_without_dependencies():
+    requirements, program = (text for name, text in INSTRUCTIONS if "pip install" in text)
+    assert "--require-hashes" in requirements
+    for option in ("--no-index", "--no-deps", "--no-build-isolation"):
+        assert option in program
+
+
+def test_the_image_takes_from_the_checkout_what_setup_packages():
+    copied = {
+        source
+        for name, text in INSTRUCTIONS
+        if name == "COPY" and not text.startswith("--from")
+        for source in text.split()[:-1]
+    }
+    assert all((REPOSITORY / source).exists() for source in copied)
+    packages = next(
+        word.value
+        for node in ast.walk(SETUP)
+        if isinstance(node, ast.Call)
+        for word in node.keywords
+        if word.arg == "packages"
+    )
+    named = {node.value for node in ast.walk(packages) if isinstance(node, ast.Constant)}
+    assert {name for name in named if "." not in name} <= copied
+
+
+def test_the_image_starts_the_program():
+    assert ("ENTRYPOINT", '["melanoma-batch"]') in INSTRUCTIONS
