@@ -23,6 +23,7 @@ def parser() -> CommandParser:
     _add_current(commands)
     _add_runs(commands)
     add_worklist(commands)
+    _add_serve(commands)
     _add_prune(commands)
     _add_doctor(commands)
     _add_demo(commands)
@@ -86,6 +87,63 @@ def _add_runs(commands: argparse._SubParsersAction) -> None:
     _add_reports(runs)
     runs.add_argument(
         "--last", metavar="N", type=at_least(1), default=14, help="nights (default: %(default)s)"
+    )
+
+
+def _add_serve(commands: argparse._SubParsersAction) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="show the latest night's page from a small server that takes marks (extra [desk])",
+        description="Serve the page of the latest night. Marks are saved at once in "
+        "REPORTS/reviewed-desk.csv, which the next night reads. Only this machine reaches it, "
+        "unless --host says otherwise.",
+        usage=f"{PROGRAM} serve REPORTS [options]",
+        allow_abbrev=False,
+    )
+    _add_reports(serve)
+    serve.add_argument(
+        "--archive",
+        metavar="ARCHIVE",
+        type=place,
+        help="where the images are, for originals (default: where the night found them)",
+    )
+    serve.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="listen there; other machines need --url, and --users or --user-header "
+        "(default: %(default)s)",
+    )
+    serve.add_argument(
+        "--port", metavar="N", type=at_least(0), default=8787, help="(default: %(default)s)"
+    )
+    serve.add_argument(
+        "--url",
+        metavar="URL",
+        help="what people type in, where a reverse proxy stands in front (https://…)",
+    )
+    serve.add_argument(
+        "--users", metavar="FILE", type=Path, help="names and passwords, as htpasswd -B writes them"
+    )
+    serve.add_argument(
+        "--user-header", metavar="NAME", help="header in which a reverse proxy says who it is"
+    )
+    serve.add_argument(
+        "--proxy-secret-file",
+        metavar="FILE",
+        type=Path,
+        help="secret that this proxy sends along as X-Desk-Secret",
+    )
+    serve.add_argument(
+        "--viewer",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="this person may look and not mark; may be repeated",
+    )
+    serve.add_argument("--read-only", action="store_true", help="take no marks from anybody")
+    serve.add_argument(
+        "--open", action="store_true", help="open the page in the browser of this machine"
     )
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from batch.arguments import parser
-from batch.core.errors import BatchError, ExitCode
+from batch.core.errors import BatchError, ExitCode, UsageError
 from batch.core.location import whole_path
 from batch.core.privacy import Identifiers
 from batch.job_arguments import PROGRAM
@@ -131,6 +131,34 @@ def _worklist(options: argparse.Namespace, beam: Sequence[str]) -> int:
     return ExitCode.MARKS_NOT_UNDERSTOOD if _marks_lost(rebuilt.said) else ExitCode.COMPLETE
 
 
+def _serve(options: argparse.Namespace, beam: Sequence[str]) -> int:
+    from batch.core.location import ObjectUrl
+    from batch.desk.options import DeskOptions
+    from batch.desk.server import serve
+
+    if isinstance(options.reports, ObjectUrl):
+        raise UsageError(
+            "REPORTS: the desk adds marks to a file, which an object store cannot; needed: a "
+            "folder. For reports in object storage export the marks from the page."
+        )
+    serve(
+        DeskOptions(
+            reports=options.reports,
+            archive=options.archive,
+            host=options.host,
+            port=options.port,
+            url=options.url,
+            users=options.users,
+            user_header=options.user_header,
+            proxy_secret=options.proxy_secret_file,
+            viewers=tuple(options.viewer),
+            read_only=options.read_only,
+            opens_browser=options.open,
+        )
+    )
+    return ExitCode.COMPLETE
+
+
 def _reports(options: argparse.Namespace) -> LocalReports:
     from batch.reports.access import open_reports
 
@@ -216,6 +244,7 @@ _COMMANDS = {
     "current": _current,
     "runs": _runs,
     "worklist": _worklist,
+    "serve": _serve,
     "prune": _prune,
     "doctor": _doctor,
     "demo": _demo,
