@@ -21,11 +21,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from batch.core.location import Place
+from batch.core.text import one_line
 from batch.desk.entrance import TOKEN_HEADER, Entrance, Visitor
 from batch.desk.guard import Guard, read_body, refusal
 from batch.desk.mark_file import MarkFile, NotSaved, Overtaken
 from batch.desk.mark_request import LesionChanged, MarkRequest, Refused, decide, parse_request
-from batch.desk.mark_rows import DeskMark
+from batch.desk.mark_rows import REVIEWER_MOST, DeskMark
 from batch.desk.night import DeskNight, Nights, NoNight
 from batch.desk.originals import FULL_SIDE, NoPicture, original, stored_picture
 from batch.desk.origins import Origins
@@ -153,7 +154,7 @@ class _Addresses:
         mark = self._desk.marks.add(told, asked.known, datetime.now().astimezone())
         # a lesion's key may hold a patient's name: the log has its digest, the file has the rest
         lesion = hashlib.sha256(told.lesion_key.encode()).hexdigest()[:12]
-        who = visitor.person.name or "somebody with a link"
+        who = one_line(told.reviewer, REVIEWER_MOST)
         logger.info("mark %d: %s by %s on lesion %s", mark.number, told.decision, who, lesion)
         return mark
 

@@ -68,13 +68,14 @@ class Guard:
 
     def _complaint(self, method: str, headers: Headers) -> tuple[int, str] | None:
         """Status and sentence for a request that is refused; None for one that may go on."""
-        if headers.getlist("host") not in [[host] for host in self._origins.hosts]:
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or hosts[0] not in self._origins.of_hosts:
             return 421, "This desk is not called by that name. See --url in batch/desk/README.md."
         if method in ("GET", "HEAD"):
             return None
         if method != "POST":
             return 405, "Method not allowed."
-        if headers.get("origin") not in self._origins.origins:
+        if headers.getlist("origin") != [self._origins.of_hosts[hosts[0]]]:
             return 403, "Only pages of this desk may send to it."
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > MOST_BODY:

@@ -27,7 +27,7 @@ NAME = "reviewed-desk.csv"
 LOCK = ".desk.lock"
 _AFTER = timedelta(microseconds=1)
 _MODE = 0o640
-_NOTHING = (0, 0, 0)
+_NOTHING = (0, 0, 0, 0)
 
 
 class Overtaken(Exception):
@@ -90,7 +90,7 @@ class MarkFile:
         self._mode = 0o600 if is_private else _MODE
         self._is_writer = is_writer
         self._lock = threading.Lock()
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, int, int, int] | None = None
         self._rows = 0
         self._newest: dict[str, DeskMark] = {}
         self._by_id: dict[str, DeskMark] = {}
@@ -226,16 +226,16 @@ def _write_all(descriptor: int, data: bytes, size: int) -> None:
         raise
 
 
-def _there(path: Path) -> tuple[int, int, int]:
-    """Device, inode and size of a file; `_NOTHING` where there is none."""
+def _there(path: Path) -> tuple[int, int, int, int]:
+    """Device, inode, size and time of change of a file; `_NOTHING` where there is none."""
     try:
         return _identity(os.lstat(path))
     except FileNotFoundError:
         return _NOTHING
 
 
-def _identity(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_dev, found.st_ino, found.st_size
+def _identity(found: os.stat_result) -> tuple[int, int, int, int]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _complaint(error: Exception) -> str:

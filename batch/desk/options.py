@@ -10,6 +10,7 @@ from batch.core.location import Place
 from batch.desk.origins import is_loopback
 
 HOST, PORT = "127.0.0.1", 8787
+MOST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,10 @@ def check_options(options: DeskOptions) -> None:
         raise UsageError("--users: not with --user-header; one of them says who somebody is.")
     if options.proxy_secret is not None and options.user_header is None:
         raise UsageError("--proxy-secret-file: needs --user-header, the header with the name.")
+    if not 0 <= options.port <= MOST_PORT:
+        raise UsageError(
+            f"--port: {options.port} is no port; allowed: 1 to {MOST_PORT}, or 0 for any free one."
+        )
     knows_names = options.users is not None or options.user_header is not None
     if options.viewers and not knows_names:
         raise UsageError("--viewer: needs names: --users or --user-header.")

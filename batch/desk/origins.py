@@ -7,6 +7,7 @@ sends that name as Host, and the desk does not answer.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -17,10 +18,9 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class Origins:
-    """hosts: what Host may say. origins: what Origin may say. own: what people type in."""
+    """of_hosts: what Host may say, to what Origin must then say. own: what people type in."""
 
-    hosts: frozenset[str]
-    origins: frozenset[str]
+    of_hosts: Mapping[str, str]
     own: str
 
     @property
@@ -69,9 +69,7 @@ def origins(host: str, port: int, url: str | None) -> Origins:
     hosts = [_with_port("http", name.strip("[]"), port) for name in names]
     own = url or f"http://{_with_port('http', host.strip('[]'), port)}"
     return Origins(
-        frozenset([*hosts, own.partition("://")[2]]),
-        frozenset([*(f"http://{name}" for name in hosts), own]),
-        own,
+        {**{name: f"http://{name}" for name in hosts}, own.partition("://")[2]: own}, own
     )
 
 

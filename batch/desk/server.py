@@ -25,6 +25,7 @@ from batch.desk.sessions import OneTimeLinks
 from batch.reports.local import LocalReports
 from batch.runtime.terminal import say
 
+logger = logging.getLogger(__name__)
 _BACKLOG, _MOST_AT_ONCE, _END_SECONDS = 128, 500, 5
 
 
@@ -65,6 +66,7 @@ def serve(options: DeskOptions) -> None:
             lifespan="off", ws="none", http="h11", loop="asyncio",
             limit_concurrency=_MOST_AT_ONCE, timeout_graceful_shutdown=_END_SECONDS,
         )  # fmt: skip
+        logger.info("melanoma-batch %s serves the desk", __version__)
         address = _link(own.own, links.key) if links else own.own
         _tell_start(address, links is not None, None if options.read_only else marks.path)
         if options.opens_browser:
@@ -125,10 +127,10 @@ def _listener(host: str, port: int) -> Iterator[socket.socket]:
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         listener = socket.create_server(found[0][4][:2], family=found[0][0], backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UsageError(
             f"--host, --port: cannot listen at {host}, port {port} "
-            f"({getattr(error, 'strerror', None) or 'no such port'}). Is another desk running "
+            f"({error.strerror}). Is another desk running "
             "there? Choose another --port."
         ) from error
     with listener:
@@ -160,4 +162,3 @@ def _log_to_stderr() -> None:
     logging.raiseExceptions = False
     for library in ("uvicorn", "uvicorn.error", "asyncio", "starlette"):
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
-    ours.getChild("desk").info("melanoma-batch %s serves", __version__)
