@@ -58,6 +58,7 @@ def desk_app(desk: Desk, origins: Origins) -> ASGIApp:
             Route("/desk/marks", addresses.read_marks, methods=["GET"]),
             Route("/desk/marks", addresses.add_mark, methods=["POST"]),
             Route("/pictures/{name}", addresses.picture, methods=["GET"]),
+            Route("/favicon.ico", _no_icon, methods=["GET"]),
             Route("/originals", addresses.original, methods=["GET"]),
             *desk.entrance.routes(),
         ],
@@ -178,6 +179,10 @@ def _as_json(mark: DeskMark) -> dict[str, Any]:
         "diagnosis": told.diagnosis,
         "comment": told.comment,
     }
+
+
+async def _no_icon(_: Request) -> Response:
+    return Response(status_code=204)
 
 
 async def _refuse(_: Request, error: Exception) -> Response:

@@ -15,33 +15,32 @@ const emit = (name, detail) =>
   !document.dispatchEvent(new CustomEvent(name, { detail, cancelable: true }));
 const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-// One line at the foot of the page: what is saved, and what a person must know.
+// A few words in the corner of the page: what is saved, and what a person must know.
 const line = document.createElement("div");
 const words = document.createElement("span");
 const button = document.createElement("button");
 line.id = "desk-line";
 line.setAttribute("role", "status");
 Object.assign(line.style, {
-  position: "fixed", left: "0", right: "0", bottom: "0", zIndex: "9", padding: "6px 16px",
-  font: "13px/1.45 system-ui, sans-serif", background: "Canvas", color: "CanvasText",
-  borderTop: "1px solid GrayText",
+  position: "fixed", right: "12px", bottom: "12px", zIndex: "9", maxWidth: "min(36rem, 90vw)",
+  padding: "6px 14px", font: "13px/1.45 system-ui, sans-serif", background: "Canvas",
+  color: "CanvasText", border: "1px solid GrayText", borderRadius: "10px", pointerEvents: "none",
 });
-Object.assign(button.style, { marginLeft: "12px", minHeight: "34px" });
+Object.assign(button.style, { marginLeft: "12px", minHeight: "34px", pointerEvents: "auto" });
 button.type = "button";
 button.textContent = "Load the page again";
 button.hidden = true;
 button.addEventListener("click", () => location.reload());
 line.append(words, button);
 document.body.append(line);
-document.body.style.paddingBottom = "56px";
 
-let isNewNight = false, problem = "";
+let isNewNight = false, isOld = false, problem = "";
 let note = desk.read_only ? "This desk shows you the list; you cannot mark." : "Marks are saved as you make them.";
 
 function draw() {
   words.textContent = [problem, isNewNight ? "A new night was published." : "", note].filter(Boolean).join(" ");
   line.style.fontWeight = problem || isNewNight ? "650" : "400";
-  button.hidden = !(problem || isNewNight);
+  button.hidden = !(isOld || isNewNight);
 }
 
 function fail(text) {
@@ -104,6 +103,7 @@ async function save(body) {
   else if (told.mark === null) newest.delete(key);
   show(key);
   emit("desk:open", { key });
+  isOld = Boolean(told.reload);
   fail(told.error);
 }
 

@@ -62,7 +62,6 @@ function looks(image, name) {
     caption ? element("figcaption", {}, caption) : null);
   return element("div", { class: "looks" },
     figure(picture, `Picture of ${name}`, attention === null ? null : "Picture"),
-    originalOf(image) === null ? null : element("a", { href: originalOf(image), target: "_blank" }, "Full size"),
     figure(attention, `The model's attention over ${name}`, "The model's attention, not evidence"));
 }
 
@@ -81,6 +80,8 @@ function imageBlock(image, number, count, isHighest) {
       image.predicted ? element("p", { class: "sub" }, `Highest class score: ${shown(image.predicted)}`) : null,
       classBars(image),
       earlierScores(image),
+      originalOf(image) === null ? null : element("p", { class: "sub" },
+        element("a", { href: originalOf(image), target: "_blank" }, "The original in full size")),
       element("p", { class: "sub path" }, shown(image.path) + (image.frame === null ? "" : `, frame ${image.frame}`)),
       image.flags.length ? element("p", { class: "sub" }, image.flags.map(flagWords).join(", ")) : null));
 }

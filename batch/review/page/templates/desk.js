@@ -57,7 +57,7 @@ function deskFields(lesion) {
   }));
   return element("div", {},
     ...said.map(([name, text]) => element("p", { class: "sub" }, `${name}: ${shown(text)}`)),
-    desk.read_only ? null : element("div", { class: "decide" },
+    desk.read_only ? null : element("div", { class: "desk-fields" },
       field("diagnosis", "Diagnosis", 200), field("comment", "Comment", 2000)));
 }
 
