@@ -12,6 +12,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,15 @@ class Desk:
 
     def __init__(self, reports: Path, *words: str) -> None:
         command = [sys.executable, "-m", "batch", "serve", str(reports), "--port", "0", *words]
+        # no pipe: a full one would stop the desk
+        self.log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=self.log, text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         self.first_line = self.process.stdout.readline()
         found = re.search(r"(https?://\S+)", self.first_line)
-        assert found, self.process.communicate(timeout=SECONDS)
+        assert found, self.logged()
         self.link = found[1]
         self.port = 0
         if port := re.search(r":(\d+)", self.link.partition("://")[2]):
@@ -122,11 +125,17 @@ class Desk:
         assert got.status == 200, got
         return Browser(self, cookie_of(got))
 
-    def stop(self) -> tuple[int, str]:
-        """End it in order; exit code, and what it logged."""
-        self.process.send_signal(signal.SIGTERM)
-        _, log = self.process.communicate(timeout=SECONDS)
-        return self.process.returncode, log
+    def stop(self, kind: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
+        """End it in order; exit code, the rest of its output, and what it logged."""
+        self.process.send_signal(kind)
+        out, _ = self.process.communicate(timeout=SECONDS)
+        return self.process.returncode, out, self.logged()
+
+    def logged(self) -> str:
+        """What it has logged, once it has ended."""
+        self.process.wait(SECONDS)
+        self.log.seek(0)
+        return self.log.read()
 
     def kill(self) -> None:
         """As if the machine lost its power, as far as a process can feel that."""
@@ -139,6 +148,7 @@ class Desk:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.kill()
+        self.log.close()
 
 
 def cookie_of(answer: Answer) -> str:

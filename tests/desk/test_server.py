@@ -310,9 +310,8 @@ def test_a_signal_ends_the_desk_in_order_and_the_log_names_no_patient(tmp_path, 
         )["lesions"][0]["key"]  # fmt: skip
         assert browser.mark(key, comment="Jane Doe").status == 200
         desk.ask("GET", "/originals?image=Jane%20Doe.jpg", **browser.headers)
-        desk.process.send_signal(kind)
-        out, log = desk.process.communicate(timeout=30)
-        assert desk.process.returncode == ExitCode.COMPLETE
+        code, out, log = desk.stop(kind)
+        assert code == ExitCode.COMPLETE
         assert "every mark" in out
         assert re.search(r"desk.app mark 1: call_back by Dr A on lesion [0-9a-f]{12}\n", log)
         assert "Jane" not in log and key not in log and "Traceback" not in log
@@ -392,7 +391,7 @@ def test_names_with_passwords(reports, tmp_path, keys, desk):
         for _ in range(6):
             last = login("Student", "wrong")
         assert last.status == 429
-        _, log = found.stop()
+        _, _, log = found.stop()
         assert "sesame" not in log and "signed in: Dr Ünal" in log
 
 
