@@ -82,6 +82,7 @@ class _Addresses:
             "run_id": night.run_id,
             "token": visitor.page_token,
             "reviewer": visitor.person.name,
+            "can_sign_out": self._desk.entrance.can_sign_out,
             "read_only": not visitor.person.may_mark,
             "originals": night.archive is not None or self._desk.archive is not None,
         }

@@ -12,7 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from starlette.concurrency import run_in_threadpool
+import anyio
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -26,6 +27,8 @@ from batch.desk.sessions import HOURS, OneTimeLinks, Sessions
 logger = logging.getLogger(__name__)
 FORM = "application/x-www-form-urlencoded"
 TOKEN_HEADER = "X-Desk-Token"
+_CHECKS_AT_ONCE = 2
+"""Passwords that are checked at a time: a flood of them must not hold up the marks."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Entrance:
         self._links, self._passwords, self._proxy = links, passwords, proxy
         self._viewers, self._is_read_only = frozenset(viewers), is_read_only
         self._sessions = Sessions()
+        self._checks = anyio.CapacityLimiter(_CHECKS_AT_ONCE)
         self._is_secure = origins.is_secure
         port = origins.own.rpartition(":")[2].strip("/")
         self._cookie = "__Host-desk" if origins.is_secure else f"melanoma-desk-{port}"
@@ -66,15 +70,22 @@ class Entrance:
 
     def routes(self) -> list[Route]:
         """The addresses of this way in."""
+        found = []
         if self._links is not None:
-            return [Route("/enter", self._enter, methods=["GET"])]
+            found = [Route("/enter", self._enter, methods=["GET"])]
         if self._passwords is not None:
-            return [
+            found = [
                 Route("/login", self._ask, methods=["GET"]),
                 Route("/login", self._login, methods=["POST"]),
-                Route("/logout", self._logout, methods=["POST"]),
             ]
-        return []
+        if self.can_sign_out:
+            found.append(Route("/logout", self._logout, methods=["POST"]))
+        return found
+
+    @property
+    def can_sign_out(self) -> bool:
+        """Whether the desk itself knows who is in; behind a proxy the proxy does."""
+        return self._proxy is None
 
     def outside(self) -> Response:
         """What somebody unknown gets instead of the page."""
@@ -106,7 +117,9 @@ class Entrance:
         name, password = (fields.get(each, [""])[0] for each in ("name", "password"))
         assert self._passwords is not None
         try:
-            is_right = await run_in_threadpool(self._passwords.is_right, name, password)
+            is_right = await to_thread.run_sync(
+                self._passwords.is_right, name, password, limiter=self._checks
+            )
         except TooManyTries:
             logger.warning("too many wrong passwords for one name")
             return _page(429, _form(), "Too many wrong passwords. Try again in a minute.")
@@ -121,7 +134,7 @@ class Entrance:
         if visitor is None or request.headers.get(TOKEN_HEADER) != visitor.page_token:
             return refusal(403, "This page is not signed in.")
         self._sessions.end(request.cookies.get(self._cookie, ""))
-        logger.info("signed out: %s", visitor.person.name)
+        logger.info("signed out: %s", visitor.person.name or "a browser that came by the link")
         answer = Response(status_code=204)
         answer.delete_cookie(self._cookie, path="/", secure=self._is_secure, httponly=True)
         return answer

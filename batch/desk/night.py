@@ -27,8 +27,8 @@ from batch.review.inputs import WORKLIST
 from batch.storage.files import read_json
 
 BURNED_IN = "burned_in_annotation"
-_NIGHTS = 3
-"""Nights that stay in memory: a page that was opened yesterday may still be marked today."""
+_NIGHTS = 2
+"""Nights that stay in memory: a page that was opened before tonight's may still be marked."""
 _IMAGES = ("image_id", "path", "path_bytes", "frame_number", "flags")
 
 

@@ -171,6 +171,15 @@ def test_who_may_only_look_cannot_mark(drivers, place):
         assert not (place / NAME).exists()
 
 
+def test_who_signs_out_sees_nothing_any_more(drivers, place):
+    driver, _ = drivers
+    with Desk(place) as desk:
+        open_desk(driver, desk.link, "KS")
+        driver.execute_script("[...document.querySelectorAll('#desk-line button')].at(-1).click()")
+        wait(driver, "return document.body.textContent.includes('Open the link')")
+        assert "lesion" not in driver.page_source
+
+
 def test_names_that_could_run_are_shown_as_they_are(drivers, tmp_path):
     driver, _ = drivers
     name = "</script><img src=x onerror=document.title='owned'>.jpg".replace("/", "\u2215")

@@ -354,6 +354,28 @@ def test_text_burned_into_an_image_is_shown_only_with_full_identifiers(
         assert (mode == 0o600) == (identifiers == "full")
 
 
+def test_a_session_by_a_link_can_be_ended(desk, browser):
+    other = desk.enter(desk.next_link())
+    sent = {"Origin": desk.origin, "X-Desk-Token": other.settings["token"], **other.headers}
+    assert desk.ask("POST", "/logout", b"", **{**sent, "X-Desk-Token": "x"}).status == 403
+    assert other.marks().status == 200
+    assert desk.ask("POST", "/logout", b"", **sent).status == 204
+    assert other.marks().status == 401 and browser.marks().status == 200
+
+
+def test_open_opens_the_link_in_the_browser_of_this_machine(reports, tmp_path, monkeypatch):
+    program, told = tmp_path / "browser", tmp_path / "told"
+    program.write_text(f'#!/bin/sh\necho "$1" > {told}.new && mv {told}.new {told}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{program} %s")
+    with Desk(reports, "--read-only", "--open") as found:
+        end = time.monotonic() + 30
+        while not told.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert told.read_text().strip() == found.link
+        found.enter()
+
+
 def test_names_with_passwords(reports, tmp_path, keys, desk):
     hashed = bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4)).decode()
     users = tmp_path / "users"

@@ -31,7 +31,17 @@ button.type = "button";
 button.textContent = "Load the page again";
 button.hidden = true;
 button.addEventListener("click", () => location.reload());
-line.append(words, button);
+const leave = document.createElement("button");
+Object.assign(leave.style, { marginLeft: "12px", minHeight: "34px", pointerEvents: "auto" });
+leave.type = "button";
+leave.textContent = "Sign out";
+leave.hidden = !desk.can_sign_out;
+leave.addEventListener("click", async () => {
+  await sending;
+  await fetch("/logout", { method: "POST", headers: { "X-Desk-Token": desk.token } });
+  location.replace("/");
+});
+line.append(words, button, leave);
 document.body.append(line);
 
 let isNewNight = false, isOld = false, problem = "";
