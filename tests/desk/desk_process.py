@@ -29,6 +29,7 @@ from tests.support.stored_nights import Result, at, facts, published, run_of
 
 SCORES = {"a.jpg": 0.9, "b.jpg": 0.7, "c.jpg": 0.45, "=d,\"e\".jpg": 0.6}  # fmt: skip
 SECONDS = 60
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def write_photographs(archive: Path, names=SCORES) -> None:
