@@ -73,9 +73,19 @@ S3 = [
     "botocore>=1.36",  # the first that can leave out the newer checksums
 ]
 
+DESK = [
+    # `serve`: routing, headers, cookies and HTTP itself are attacked code and not ours to write;
+    # few parts, no compiled one but bcrypt. Not Flask and waitress: a wait for the disk or for a
+    # decoder would hold one of their few threads, and their forms and sessions are not needed
+    "starlette>=0.40",
+    "uvicorn>=0.30",
+    "bcrypt>=4",  # reads what `htpasswd -B` writes
+]
+
 TEST = [
     *TRAIN,
     *S3,
+    *DESK,
     "moto[s3]>=5.1",  # an S3 server on loopback, with conditional writes
     "flask>=3",  # which moto's server runs on
     "flask-cors>=4",
@@ -110,13 +120,14 @@ setup(
     packages=[*find_packages(include=["batch", "batch.*"]), "schemas", "model_artifacts"],
     package_data={
         "batch.demo": ["isic/*"],
+        "batch.desk": ["templates/*", "README.md"],
         "batch.review.page": ["templates/*"],
         "batch.training": ["sources.toml", "README.md"],
         "schemas": ["*.json", "README.md"],
         "model_artifacts": ["LICENSE", "*/*", "*/golden/*", "*/plots/*"],
     },
     install_requires=REQUIRES,
-    extras_require={"train": TRAIN, "train-gpu": TRAIN_GPU, "s3": S3, "test": TEST},
+    extras_require={"train": TRAIN, "train-gpu": TRAIN_GPU, "s3": S3, "desk": DESK, "test": TEST},
     entry_points={
         "console_scripts": [
             "melanoma-batch = batch.cli:main",

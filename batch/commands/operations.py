@@ -20,9 +20,9 @@ from batch.commands.shared import (
     option,
     reports_argument,
 )
-from batch.commands.value_types import FILE, FOLDER, PLACE, whole_number
-from batch.core.errors import ExitCode
-from batch.core.location import whole_path
+from batch.commands.value_types import FILE, FOLDER, PLACE, TEXT, whole_number
+from batch.core.errors import ExitCode, UsageError
+from batch.core.location import ObjectUrl, whole_path
 from batch.core.privacy import Identifiers
 from batch.runtime.terminal import say, tell
 from batch.storage.files import private_files
@@ -127,6 +127,65 @@ def worklist(options: Options, beam: Sequence[str]) -> int:
 
 
 @command(
+    "serve",
+    "show the latest night's page from a small server that takes marks (extra [desk])",
+    "Serve the page of the latest night. Marks are saved at once in REPORTS/reviewed-desk.csv, "
+    "which the next night reads. Only this machine reaches it, unless --host says otherwise.",
+    reports_argument("serve"),
+    group(
+        "Options",
+        option("--archive", metavar="ARCHIVE", type=PLACE,
+               help="where the images are, for originals (default: where the night found them)"),
+        option("--read-only", is_flag=True, help="take no marks from anybody"),
+        option("--open", is_flag=True, help="open the page in the browser of this machine"),
+    ),
+    group(
+        "Who reaches it",
+        option("--host", metavar="ADDRESS", type=TEXT, default="127.0.0.1", show_default=True,
+               help="listen there; other machines need --url, and --users or --user-header"),
+        option("--port", metavar="N", type=whole_number(0), default=8787, show_default=True,
+               help="of this address"),
+        option("--url", metavar="URL", type=TEXT,
+               help="what people type in, where a reverse proxy stands in front (https://…)"),
+        option("--users", metavar="FILE", type=FILE,
+               help="names and passwords, as htpasswd -B writes them"),
+        option("--user-header", metavar="NAME", type=TEXT,
+               help="header in which a reverse proxy says who it is"),
+        option("--proxy-secret-file", metavar="FILE", type=FILE,
+               help="secret that this proxy sends along as X-Desk-Secret"),
+        option("--viewer", metavar="NAME", type=TEXT, multiple=True,
+               help="this person may look and not mark; may be repeated"),
+    ),
+)  # fmt: skip
+def serve(options: Options, beam: Sequence[str]) -> int:
+    """The desk, until it is told to stop."""
+    from batch.desk.options import DeskOptions
+    from batch.desk.server import serve as run_desk
+
+    if isinstance(options.reports, ObjectUrl):
+        raise UsageError(
+            "REPORTS: the desk adds marks to a file, which an object store cannot; needed: a "
+            "folder. For reports in object storage export the marks from the page."
+        )
+    run_desk(
+        DeskOptions(
+            reports=options.reports,
+            archive=options.archive,
+            host=options.host,
+            port=options.port,
+            url=options.url,
+            users=options.users,
+            user_header=options.user_header,
+            proxy_secret=options.proxy_secret_file,
+            viewers=tuple(options.viewer),
+            read_only=options.read_only,
+            opens_browser=options.open,
+        )
+    )
+    return ExitCode.COMPLETE
+
+
+@command(
     "prune",
     "free the disk of old nights' snapshots; predictions and ledgers stay",
     "",
@@ -208,4 +267,4 @@ def _marks_lost(review: Mapping[str, Any]) -> bool:
     return complaint is not None
 
 
-OPERATIONS: tuple[Command, ...] = (current, runs, worklist, prune, doctor)
+OPERATIONS: tuple[Command, ...] = (current, runs, worklist, serve, prune, doctor)

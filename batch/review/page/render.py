@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from batch.review.monitoring.night_report import NightReport
 
 _PICTURE = re.compile(r"data:image/(jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
-_SCRIPTS = ("1-base", "2-marks", "3-csv", "4-order", "5-list", "6-detail", "7-page")
+_SCRIPTS = ("1-base", "2-marks", "3-csv", "4-order", "5-list", "6-detail", "desk", "7-page")
 
 
 def render(

@@ -6,6 +6,9 @@ const byKey = new Map(lesions.map((lesion) => [lesion.key, lesion]));
 const TIERS = new Map(data.tiers.map((tier) => [tier.value, tier.label]));
 const DECISIONS = new Map(data.decisions.map((each) => [each.value, each.label]));
 
+// What a desk tells of itself (batch/desk); null for a page that is opened as a file.
+const desk = JSON.parse(document.documentElement.dataset.desk ?? "null");
+
 const byId = (id) => document.getElementById(id);
 
 // An element. attributes: strings; `on` + event: a function; `class`: class names.

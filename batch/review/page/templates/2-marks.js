@@ -67,6 +67,7 @@ function readMark(key) {
 }
 
 function loadMarks() {
+  if (desk) return; // it tells them itself
   marks.clear();
   for (const key of storedKeys()) {
     if (!key.startsWith(PREFIX)) continue;
@@ -76,6 +77,7 @@ function loadMarks() {
 }
 
 function keepMark(key, mark) {
+  if (desk) { sendMark(key, mark); return; }
   if (mark === null) marks.delete(key);
   else marks.set(key, mark);
   store(PREFIX + key, mark === null ? null : JSON.stringify(mark));

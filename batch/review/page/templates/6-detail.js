@@ -48,14 +48,17 @@ function earlierTable(image) {
 }
 
 function looks(image, name) {
-  const picture = pictureOf(image.picture);
+  const picture = pictureOf(image.picture) ?? originalOf(image, 1600);
   const attention = pictureOf(image.attention);
   if (picture === null && attention === null) {
     return element("p", { class: "no-picture" }, image.left
       ? "No picture: the image left the archive." : "No picture on this page (see path).");
   }
   const figure = (source, words, caption) => source === null ? null : element("figure", {},
-    element("img", { src: source, alt: words, decoding: "async" }),
+    element("img", {
+      src: source, alt: words, decoding: "async",
+      onerror: (event) => event.target.replaceWith("This picture cannot be shown."),
+    }),
     caption ? element("figcaption", {}, caption) : null);
   return element("div", { class: "looks" },
     figure(picture, `Picture of ${name}`, attention === null ? null : "Picture"),
@@ -77,6 +80,8 @@ function imageBlock(image, number, count, isHighest) {
       image.predicted ? element("p", { class: "sub" }, `Highest class score: ${shown(image.predicted)}`) : null,
       classBars(image),
       earlierScores(image),
+      originalOf(image) === null ? null : element("p", { class: "sub" },
+        element("a", { href: originalOf(image), target: "_blank" }, "The original in full size")),
       element("p", { class: "sub path" }, shown(image.path) + (image.frame === null ? "" : `, frame ${image.frame}`)),
       image.flags.length ? element("p", { class: "sub" }, image.flags.map(flagWords).join(", ")) : null));
 }
@@ -130,7 +135,7 @@ function decide(lesion) {
         type: "checkbox", id: "advance", checked: stored(SETTINGS + "advance") !== "no",
         onchange: (event) => store(SETTINGS + "advance", event.target.checked ? "yes" : "no"),
       }), "then the next")),
-    ...(said ? [said] : []));
+    deskFields(lesion), ...(said ? [said] : []));
 }
 
 function drawDetail() {
@@ -207,8 +212,9 @@ function move(by) {
 function markLesion(decision) {
   const lesion = picked;
   if (lesion === null) { say("No lesion is picked."); return; }
+  if (desk?.read_only) { tell("You may look at this desk, and not mark.", true); return; }
   const reviewer = byId("reviewer").value.trim();
-  if (!reviewer && (decision !== null || lesion.mark?.closes)) {
+  if (!reviewer && (decision !== null || lesion.mark?.closes || desk)) {
     tell("Who marks? Enter your name or initials under Reviewer first.", true);
     byId("reviewer").focus();
     return;
