@@ -30,7 +30,8 @@ NAMES = (FRONT, *(f"{room}/README.md" for room in (
 TEXTS = {name: (REPOSITORY / name).read_text(encoding="utf-8") for name in NAMES}
 WHERE = {
     "score": "batch/run", "inventory": "batch/run", "current": "batch/run", "runs": "batch/run",
-    "prune": "batch/run", "serve": "batch/review", "doctor": "batch/run", "config": "batch/run", "completion": "batch/run",
+    "prune": "batch/run", "serve": "batch/review", "doctor": "batch/run", "config": "batch/run",
+    "completion": "batch/run",
     "demo": "batch/run", "worklist": "batch/review", "evaluate": "batch/evaluation",
     "calibrate": "batch/evaluation", "wrap": "batch/evaluation", "train": "batch/training",
 }  # fmt: skip

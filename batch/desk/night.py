@@ -21,10 +21,10 @@ from batch.core.privacy import Identifiers
 from batch.core.rules import Limits
 from batch.desk.page import NotOurPage, ServedPage, served_page
 from batch.reports import parquet
-from batch.reports.local import RUN_FILE, LocalReports
-from batch.reports.run_reader import at
+from batch.reports.local import LocalReports
+from batch.reports.run_reader import read_record
+from batch.reports.run_record import Options
 from batch.review.inputs import WORKLIST
-from batch.storage.files import read_json
 
 BURNED_IN = "burned_in_annotation"
 _NIGHTS = 2
@@ -107,7 +107,8 @@ def read_night(reports: LocalReports, run_id: str) -> DeskNight:
         NoNight: it has no page, or its tables cannot be read.
     """
     folder = reports.whole_night(run_id)
-    run = read_json(folder / RUN_FILE) or {}
+    record = read_record(folder)
+    options = (record.options if record else None) or Options()
     try:
         page = served_page((folder / f"{WORKLIST}.html").read_bytes())
         rows = parquet.read_file_columns(
@@ -123,9 +124,14 @@ def read_night(reports: LocalReports, run_id: str) -> DeskNight:
             f"Night {run_id} cannot be shown: its page or worklist cannot be read "
             f"({type(error).__name__}). run.json tells under review.failed what could not be made."
         ) from error
-    level = at(run, "options", "identifiers")
     return DeskNight(
-        run_id, page, lesions, images, _archive(run), _limits(run), level == Identifiers.FULL
+        run_id,
+        page,
+        lesions,
+        images,
+        _archive(options),
+        _limits(options),
+        options.identifiers == Identifiers.FULL,
     )
 
 
@@ -148,16 +154,15 @@ def _images(folder: Path, wanted: set[str]) -> dict[str, ListedImage]:
     return found
 
 
-def _archive(run: Mapping[str, Any]) -> Place | None:
-    told = at(run, "options", "archive")
+def _archive(options: Options) -> Place | None:
     try:
-        return place(told) if isinstance(told, str) and told else None
+        return place(options.archive) if options.archive else None
     except (UsageError, ValueError):
         return None
 
 
-def _limits(run: Mapping[str, Any]) -> Limits:
+def _limits(options: Options) -> Limits:
     try:
-        return Limits(**at(run, "options", "limits"))
+        return Limits(**options.limits)
     except TypeError:
         return Limits()

@@ -142,6 +142,8 @@ class Model(_Told):
 class Options(_Told):
     """What the run was asked for, as far as it groups and names images."""
 
+    archive: str | None = None
+    limits: Any = None
     identifiers: str | None = None
     lesion_pattern: str | None = None
     patient_key_id: str | None = None

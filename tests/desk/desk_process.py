@@ -23,7 +23,7 @@ from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.reports.ledger import conclude_file
 from batch.reports.local import RUN_FILE, LocalReports
-from batch.review.make_review import NightPlace, morning
+from batch.review.make_review import NightPlace, make_review
 from tests.support.archives import REPOSITORY, prediction
 from tests.support.stored_nights import Result, at, facts, published, run_of
 
@@ -55,7 +55,9 @@ def publish(
     run["options"] = {"archive": str(archive), "identifiers": identifiers}
     folder = published(reports, results, made_with, **run)
     told = json.loads((folder / RUN_FILE).read_text())
-    said = morning(NightPlace(LocalReports(reports), folder, told), folder, ReviewOptions(), None)
+    said = make_review(
+        NightPlace(LocalReports(reports), folder, told), folder, ReviewOptions(), None
+    )
     assert said["failed"] == {}
     return folder
 

@@ -56,6 +56,7 @@ def test_after_five_wrong_passwords_a_name_waits_and_others_do_not():
     ("text", "words"),
     [("", "no line"), ("a:plain", "line 1"), (f":{HASH}", "line 1"),
      (f"a:{HASH}\na:{HASH}", "line 2"), (f"a\x07:{HASH}", "line 1")],
+    ids=["nothing", "a password", "no name", "a name twice", "a control character"],
 )  # fmt: skip
 def test_a_file_of_passwords_that_is_none_is_refused_without_quoting_it(tmp_path, text, words):
     with pytest.raises(UsageError, match=words) as refused:
