@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from batch import __version__
 from batch.commands.evaluation import EVALUATION
 from batch.commands.operations import OPERATIONS
 from batch.commands.scoring import SCORING
-from batch.commands.settings import PREFIX, fill_in_remembered, source_of
+from batch.commands.settings import PREFIX, Command, Group, fill_in_remembered, source_of
 from batch.commands.shared import PROGRAM
 from batch.commands.training import TRAINING
 from batch.commands.value_types import OneOf
@@ -27,8 +28,15 @@ _OF_THE_COMMAND_LINE = ("help", "config", "quiet", "verbose")
 _SHELLS = ("bash", "zsh", "fish")
 
 
+def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if is_asked and not ctx.resilient_parsing:
+        terminal.say(f"{PROGRAM} {__version__}\n", sys.stdout)
+        ctx.exit()
+
+
 @cloup.group(
     PROGRAM,
+    cls=Group,
     help="Score an archive of dermoscopy images with a Keras model in an Apache Beam pipeline. "
     "Scores rank images for a person's review; they are no diagnosis.",
     epilog=f"Every option may also come from the environment, as {PREFIX}_COMMAND_OPTION, or from "
@@ -41,13 +49,17 @@ _SHELLS = ("bash", "zsh", "fish")
         "formatter_settings": cloup.HelpFormatter.settings(max_width=80, col1_max_width=28),
     },
 )
-@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+@cloup.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="print the version",
+)  # fmt: skip
 def command_line() -> None:
     """All commands."""
 
 
 @cloup.command(
     "config",
+    cls=Command,
     short_help="what holds for a command, and where each value comes from",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
@@ -110,7 +122,7 @@ def _shown(param: click.Parameter, value: Any) -> str:
     return ", ".join(str(each) for each in values)
 
 
-@cloup.command("completion", short_help="print the completion script of a shell")
+@cloup.command("completion", cls=Command, short_help="print the completion script of a shell")
 @cloup.argument("shell", type=OneOf(*_SHELLS), help="bash, zsh or fish")
 def completion(shell: str) -> int:
     """Print what makes SHELL complete commands, options and paths.

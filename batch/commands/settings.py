@@ -6,6 +6,7 @@ reports, and refuses a file that holds words nobody knows.
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -44,6 +45,10 @@ class Command(cloup.Command):
     recall: Callable[[Options], Mapping[str, Any]] | None = None
     tables: tuple[str, ...] = ()
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """`--help`, which no closed or full terminal turns into a failure."""
+        return _told_calmly(super().get_help_option(ctx))
+
     def invoke(self, ctx: click.Context) -> Any:
         """Fill in what is remembered, then call the handler."""
         fill_in_remembered(self, ctx)
@@ -53,6 +58,25 @@ class Command(cloup.Command):
             logs.follow(True)
         ctx.params.pop("config", None)
         return super().invoke(ctx)
+
+
+class Group(cloup.Group):
+    """The group of all commands."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """As `Command.get_help_option`."""
+        return _told_calmly(super().get_help_option(ctx))
+
+
+def _told_calmly(option: click.Option | None) -> click.Option | None:
+    def show(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+        if is_asked and not ctx.resilient_parsing:
+            terminal.say(f"{ctx.get_help()}\n", sys.stdout)
+            ctx.exit()
+
+    if option is not None:
+        option.callback = show
+    return option
 
 
 def fill_in_remembered(command: click.Command, ctx: click.Context) -> None:

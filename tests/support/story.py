@@ -26,7 +26,8 @@ from unittest import mock
 
 import pandas as pd
 
-from batch import cli, score_command
+from batch import cli
+from batch.commands import score as score_command
 from batch.review.inputs import WORKLIST
 from tests.support.expected_worklist import Expected
 

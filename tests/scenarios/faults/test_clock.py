@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from batch import score_command
+from batch.commands import score as score_command
 from batch.core.errors import ExitCode
 from tests.scenarios.faults.gates import when_reached
 from tests.scenarios.faults.nights import (
