@@ -18,13 +18,8 @@ from batch.review.worklist.contract import MARK_COLUMNS, ReviewWorklist, Status,
 if TYPE_CHECKING:
     from batch.review.monitoring.night_report import NightReport
 
-
 _FILE_KEYS = ("sha256:", "FILE:", "IMAGE:")
-
-
 _LABEL_MOST, _PATIENT_MOST = 40, 14
-
-
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 
