@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batch.commands.job_config import reports_place, review_options
 from batch.commands.scoring import review_options as review_words
 from batch.commands.settings import Command, Options
 from batch.commands.shared import (
@@ -75,6 +74,7 @@ def current(options: Options, beam: Sequence[str]) -> int:
 )  # fmt: skip
 def runs(options: Options, beam: Sequence[str]) -> int:
     """One line a night, and one for every attempt that published none."""
+    from batch.commands.job_config import reports_place
     from batch.operations.runs import last_runs, runs_json, runs_table
     from batch.reports.access import who_holds
     from batch.reports.attempts import fetch_attempts
@@ -110,6 +110,7 @@ def runs(options: Options, beam: Sequence[str]) -> int:
 )  # fmt: skip
 def worklist(options: Options, beam: Sequence[str]) -> int:
     """The list and its page."""
+    from batch.commands.job_config import review_options
     from batch.operations.rebuild_worklist import FOLDER as WORKLIST
     from batch.operations.rebuild_worklist import PAGE, rebuild, show, summary
 
@@ -199,6 +200,7 @@ def serve(options: Options, beam: Sequence[str]) -> int:
 )  # fmt: skip
 def prune(options: Options, beam: Sequence[str]) -> int:
     """One line for each night that is thinned."""
+    from batch.commands.job_config import reports_place
     from batch.operations.prune import prune as remove
 
     root, url = reports_place("REPORTS", options.reports)
@@ -242,6 +244,7 @@ def open_reports(options: Options) -> LocalReports:
     Raises:
         BatchError: they cannot be opened.
     """
+    from batch.commands.job_config import reports_place
     from batch.reports.access import open_reports as opened
 
     return opened(*reports_place("REPORTS", options.reports))

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batch.commands.job_config import job_config
 from batch.commands.remembered import last_options
 from batch.commands.settings import Command, Options
 from batch.commands.shared import (
@@ -173,6 +172,7 @@ def score(options: Options, beam: Sequence[str]) -> int:
 )
 def inventory(options: Options, beam: Sequence[str]) -> int:
     """A forecast."""
+    from batch.commands.job_config import job_config
     from batch.operations.inventory import forecast, forecast_json
 
     config = job_config(options, beam, datetime.now(UTC), datetime.now())
