@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,7 @@ def whole_path(option: str, path: Path) -> Path:
         )
     try:
         resolved = path.expanduser().resolve()
+        _refuse_loop(resolved)
         str(resolved).encode()
     except (OSError, RuntimeError) as error:  # a loop of links, a home that nobody has
         raise UsageError(f"{option}: cannot resolve {path}: {error.args[-1]}.") from error
@@ -95,3 +97,12 @@ def whole_path(option: str, path: Path) -> Path:
             "choose another."
         ) from error
     return resolved
+
+
+def _refuse_loop(resolved: Path) -> None:
+    """From Python 3.13 on, `Path.resolve` leaves a loop of links as it is and says nothing."""
+    try:
+        resolved.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise
