@@ -103,8 +103,8 @@ TEST = [
     "setuptools>=77",  # the wheel test builds without network
     "wheel",
     # not isic-challenge-scoring, which our figures agree with: its zipfile-deflate64 has no wheel
-    # and wants a C compiler. What it says is in tests/evaluation/public_scores.json, and where it is
-    # installed a test compares anew (tests/tools/public_scorer.py says how).
+    # and wants a C compiler. What it says is in tests/evaluation/public_scores.json, and where it
+    # is installed a test compares anew (tests/tools/public_scorer.py says how).
 ]
 
 setup(

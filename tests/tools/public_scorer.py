@@ -1,7 +1,7 @@
 """What the ISIC challenges' own scorer says: `python -m tests.tools.public_scorer` writes it down.
 
-Writes tests/evaluation/public_scores.json: made-up scores, the file that we export of them, and what
-isic-challenge-scoring makes of it. Its dependency zipfile-deflate64 has no wheel for Python 3.11
+Writes tests/evaluation/public_scores.json: made-up scores, the file that we export of them, and
+what isic-challenge-scoring makes of it. Its dependency zipfile-deflate64 has no wheel for Python 3.11
 and wants a C compiler, and its CSV reader fails with pandas 3: it gets its own environment.
 
     python3.11 -m venv /tmp/scorer
