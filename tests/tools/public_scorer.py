@@ -1,8 +1,8 @@
 """What the ISIC challenges' own scorer says: `python -m tests.tools.public_scorer` writes it down.
 
 Writes tests/evaluation/public_scores.json: made-up scores, the file that we export of them, and
-what isic-challenge-scoring makes of it. Its dependency zipfile-deflate64 has no wheel for Python 3.11
-and wants a C compiler, and its CSV reader fails with pandas 3: it gets its own environment.
+what isic-challenge-scoring makes of it. Its dependency zipfile-deflate64 has no wheel for Python
+3.11 and wants a C compiler, and its CSV reader fails with pandas 3: it gets its own environment.
 
     python3.11 -m venv /tmp/scorer
     /tmp/scorer/bin/pip install isic-challenge-scoring==5.6.0 'pandas<3'
