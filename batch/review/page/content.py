@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,14 @@ from batch.review.monitoring.charts import checked_svg
 from batch.review.worklist.contract import MARK_COLUMNS, ReviewWorklist, Status, Tier
 
 if TYPE_CHECKING:
+    from batch.core.records import OperatingPoint
     from batch.review.monitoring.night_report import NightReport
+    from batch.review.page.pictures import PagePictures
 
+_PICTURE_NAME = re.compile(r"[0-9a-f]{32}\.jpg")
+_DATA_URI = re.compile(r"data:image/(jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
 _FILE_KEYS = ("sha256:", "FILE:", "IMAGE:")
-_LABEL_MOST, _PATIENT_MOST = 40, 14
+_LABEL_MOST, _PATIENT_MOST, _UID_END = 40, 14, 7
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -61,7 +64,7 @@ def lesion_label(key: str, paths: Iterable[str]) -> str:
     elif kind in ("TRACKING", "PATTERN"):
         name = rest.rsplit("/", 1)[-1] or rest
     else:
-        return _end_of(key.split("@", 1)[0], _LABEL_MOST // 2)
+        return _end_of(key.split("@", 1)[0], _UID_END)
     return _end_of(name, _LABEL_MOST)
 
 
@@ -82,41 +85,56 @@ def _patient_name(row: Mapping[str, Any]) -> str | None:
     return None if key is None else patient_label(key)
 
 
-def page_data(
-    worklist: ReviewWorklist, pictures: Mapping[str, int], attention: Mapping[str, int]
-) -> dict[str, Any]:
-    """Lesions with their images, and the marks that are known of others.
-
-    Args:
-        pictures, attention: image_id to the number of its picture on the page.
-    """
+def page_data(worklist: ReviewWorklist, pictures: PagePictures) -> dict[str, Any]:
+    """Lesions with their images, and the marks that are known of others."""
     images: dict[str, list[dict[str, Any]]] = {}
     image_rows = rows(worklist.images)
     classes = list(dict.fromkeys(c for row in image_rows for c in row["class_scores"] or {}))
     for row in image_rows:
-        image = _image(row, classes, pictures, attention)
-        images.setdefault(row["lesion_key"], []).append(image)
+        images.setdefault(row["lesion_key"], []).append(_image(row, classes, pictures))
+    unread: dict[str, list[dict[str, Any]]] = {}
+    for row in rows(worklist.unreadable):
+        file = {"path": row["path"], "reason": row["reason"]}
+        unread.setdefault(row["lesion_key"], []).append(file)
     all_rows = rows(worklist.lesions)
     listed = [row for row in all_rows if row["tier"] != Tier.BELOW]
     unseen = [row for row in all_rows if row["tier"] == Tier.BELOW]
     if worklist.off_page is not None:
         unseen += rows(worklist.off_page)
     hidden = [row for row in unseen if row["decision"] is not None]
+    facts, point = worklist.facts, worklist.facts.operating_point
     return {
         "classes": classes,
         "melanoma_class": _melanoma_class(image_rows),
         "mark_columns": list(MARK_COLUMNS),
-        "night": local(worklist.facts.night),
-        "is_first_night": worklist.facts.previous_night is None,
-        "offset_minutes": offset_minutes(worklist.facts.night),
-        "zero_offset": zero_offset(worklist.facts.night),
-        "has_pictures": bool(pictures),
-        "lesions": [_lesion(row, images.get(row["lesion_key"], [])) for row in listed],
+        "decisions": list(DECISIONS),
+        "tiers": [tier.value for tier in LISTED],
+        "night": local(facts.night),
+        "offset_minutes": offset_minutes(facts.night),
+        "zero_offset": zero_offset(facts.night),
+        "below": facts.archive.get("below", 0),
+        "caution": facts.caution,
+        "of_100_alerts": melanomas_of_100_alerts(point),
+        "missed_of_100": round(100 * (1 - point.sensitivity)),
+        "pictures_at": pictures.prefix,
+        "lesions": [
+            _lesion(row, images.get(row["lesion_key"], []), unread.get(row["lesion_key"], []))
+            for row in listed
+        ],
         "kept_marks": [{"key": row["lesion_key"], **_mark(row)} for row in hidden],
     }
 
 
-def _lesion(row: Mapping[str, Any], images: list[dict[str, Any]]) -> dict[str, Any]:
+def melanomas_of_100_alerts(point: OperatingPoint) -> int | None:
+    """How many of 100 alerts were melanoma on the validation set; None without alerts there."""
+    hits = point.sensitivity * point.melanomas
+    alerts = hits + (1 - point.specificity) * point.others
+    return round(100 * hits / alerts) if alerts else None
+
+
+def _lesion(
+    row: Mapping[str, Any], images: list[dict[str, Any]], unread: list[dict[str, Any]]
+) -> dict[str, Any]:
     patient = row["patient_key"]
     return {
         "key": row["lesion_key"],
@@ -130,6 +148,7 @@ def _lesion(row: Mapping[str, Any], images: list[dict[str, Any]]) -> dict[str, A
         "margin": _rounded(row["margin"]),
         "previous": _rounded(row["previous_score"]),
         "change": _rounded(row["score_change"]),
+        "model": row["model_version"],
         "previous_model": row["previous_model_version"],
         "first_listed_at": local(row["first_listed_at"]),
         "first_alerted_at": local(row["first_alerted_at"]),
@@ -151,14 +170,12 @@ def _lesion(row: Mapping[str, Any], images: list[dict[str, Any]]) -> dict[str, A
         "study_uids": row["study_instance_uids"] or [],
         "mark": None if row["decision"] is None else _mark(row),
         "images": sorted(images, key=lambda image: image["taken"] or "~"),  # left to right in time
+        "unread": unread,
     }
 
 
 def _image(
-    row: Mapping[str, Any],
-    classes: list[str],
-    pictures: Mapping[str, int],
-    attention: Mapping[str, int],
+    row: Mapping[str, Any], classes: list[str], pictures: PagePictures
 ) -> dict[str, Any]:
     scores = row["class_scores"] or {}
     return {
@@ -178,9 +195,24 @@ def _image(
         ],
         "flags": row["flags"] or [],
         "left": "left_archive" in (row["flags"] or []),
-        "picture": pictures.get(row["image_id"]),
-        "attention": attention.get(row["image_id"]),
+        "picture": _picture(pictures, row["image_id"]),
+        "attention": pictures.attention.get(row["image_id"]),
+        "withheld": row["image_id"] in pictures.withheld,
     }
+
+
+def _picture(pictures: PagePictures, image_id: str) -> dict[str, Any] | None:
+    """Where the picture is.
+
+    Raises:
+        ValueError: its name or address is none that the page may link.
+    """
+    found = pictures.by_image.get(image_id)
+    if found is None:
+        return None
+    if not (_PICTURE_NAME.fullmatch(found.name) or _DATA_URI.fullmatch(found.uri)):
+        raise ValueError("a picture with another name than a digest, or with no data: URI")
+    return {"name": found.name, "uri": found.uri, "width": found.width, "height": found.height}
 
 
 def _mark(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,12 +247,7 @@ def _end_of(text: str, most: int) -> str:
     return text if len(text) <= most else _ELLIPSIS + text[-most + 1 :]
 
 
-DECISIONS = (
-    ("call_back", "Call back"),
-    ("follow_up", "Follow up"),
-    ("no_action", "No action now"),
-    ("new_image", "New image needed"),
-)
+DECISIONS = ("call_back", "follow_up", "no_action", "new_image")
 """What a mark can say, in the order of the keys 1 to 4; reviewed.csv may hold other words too."""
 
 
@@ -235,74 +262,23 @@ TIER_LABELS = {
 }
 
 
-_ON_CARDS = {
-    Tier.ALERT: "alerts to review",
-    Tier.NEAR_THRESHOLD: "near the threshold",
-    Tier.UNREADABLE: "unreadable",
-}
-
-
-_ABOUT_SECTION = {
-    Tier.ALERT: "score at or above the operating point, now or in an earlier night",
-    Tier.NEAR_THRESHOLD: "score just below the operating point",
-    Tier.UNREADABLE: "no image could be read; a person must look",
-    Status.REVIEWED: "closed by a mark in reviewed.csv",
-}
-
-
-_ORDERS = (
-    ("rank", "priority"), ("score", "score"), ("change", "change"), ("patient", "patient"),
-    ("site", "site"), ("date", "date taken"), ("images", "images"), ("label", "lesion"),
-    ("tier", "tier"), ("mark", "review"),
-)  # fmt: skip
-
-
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
 
 
-def script_words() -> dict[str, Any]:
-    """Names that the page's script shows."""
-    return {
-        "decisions": _options(DECISIONS),
-        "tiers": _options((tier.value, TIER_LABELS[tier]) for tier in LISTED),
-        "about_tier": {key.value: text for key, text in _ABOUT_SECTION.items()},
-    }
-
-
-def summary(worklist: ReviewWorklist, lesions: list[dict[str, Any]]) -> dict[str, Any]:
-    """The template's variables.
-
-    Args:
-        lesions: as `page_data` lists them.
-    """
-    facts, unreadable, passed_over = (
-        worklist.facts,
-        rows(worklist.unreadable),
-        worklist.not_looked_at,
-    )
-    of_tier = Counter(lesion["tier"] for lesion in lesions)
-    sites = Counter(lesion["site"] or "" for lesion in lesions)
+def summary(worklist: ReviewWorklist) -> dict[str, Any]:
+    """The template's variables, except those of the night's report."""
+    facts = worklist.facts
+    unreadable, passed_over = rows(worklist.unreadable), worklist.not_looked_at
     return {
         "facts": facts,
         "point": facts.operating_point,
+        "of_100_alerts": melanomas_of_100_alerts(facts.operating_point),
         "night": instant(facts.night),
         "zone": shown(zone(facts.night)),
-        "listed": len(lesions),
-        "cards": _cards(lesions),
         "archive_sentence": _archive_sentence(facts.archive),
         "below_sentence": _below_sentence(facts.archive.get("below", 0)),
-        "tiers": [
-            {"value": tier.value, "label": TIER_LABELS[tier], "count": of_tier[tier]}
-            for tier in LISTED
-        ],
-        "sites": [
-            {"value": f"={site}" if site else "-", "label": site or "not stated", "count": count}
-            for site, count in sorted(sites.items())
-        ],
-        "orders": _options(_ORDERS),
-        "decisions": _options(DECISIONS),
         "unreadable": _by_reason(unreadable),
         "unreadable_total": len(unreadable),
         "not_looked_at": sorted(passed_over.items(), key=lambda item: (-item[1], item[0])),
@@ -355,17 +331,6 @@ def instant(text: str | None) -> str:
 def percent(share: float) -> str:
     """A share 0..1 in percent, without decimals that its interval would not bear."""
     return f"{100 * share:.0f} %"
-
-
-def _options(pairs: Any) -> list[dict[str, str]]:
-    return [{"value": value, "label": label} for value, label in pairs]
-
-
-def _cards(lesions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    still_open = [lesion["tier"] for lesion in lesions if lesion["status"] != Status.REVIEWED]
-    counts = [(tier.value, still_open.count(tier), label) for tier, label in _ON_CARDS.items()]
-    counts.append(("reviewed", len(lesions) - len(still_open), "reviewed"))
-    return [{"kind": kind, "count": count, "label": label} for kind, count, label in counts]
 
 
 def _archive_sentence(counts: Mapping[str, int]) -> str:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
-from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -18,43 +16,55 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from batch.core.config import DEFAULT_REVIEW_BUDGET
 from batch.review.page import content
 from batch.review.page.content import page_data, script_json
-from batch.review.worklist.contract import ReviewWorklist
+from batch.review.page.pictures import NO_PICTURES, PagePictures
+from batch.review.worklist.contract import ReviewFacts, ReviewWorklist
 
 if TYPE_CHECKING:
     from batch.review.monitoring.night_report import NightReport
 
-_PICTURE = re.compile(r"data:image/(jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
-_SCRIPTS = ("1-base", "2-marks", "3-csv", "4-order", "5-list", "6-detail", "desk", "7-page")
+_STYLES = ("page", "lesion", "small")
+_SCRIPTS = (
+    "text-en", "text-de", "base", "marks", "csv", "desk", "order", "pieces", "flow", "gallery",
+    "list", "patients", "viewer", "lesion", "decide", "engineer", "print", "page", "keys", "start",
+)  # fmt: skip
+_FONT = "inter-latin.woff2"
+_ON_PAPER = {
+    "en": "Review priority, not a diagnosis. No alert never means free of disease.",
+    "de": "Reihenfolge zur Durchsicht, keine Diagnose. Kein Hinweis heißt nie: frei von Krankheit.",
+}
+"""What stands at the foot of every printed page, by language; `caution` of the texts is shorter."""
 
 
 def render(
     worklist: ReviewWorklist,
     report: NightReport | None = None,
-    thumbnails: Mapping[str, str] | None = None,
-    attention: Mapping[str, str] | None = None,
+    pictures: PagePictures = NO_PICTURES,
     archive_key: str = "",
+    budget: int = DEFAULT_REVIEW_BUDGET,
+    language: str | None = None,
 ) -> str:
     """The page as HTML, to be written as UTF-8.
 
     Args:
-        thumbnails, attention: image_id to a data: URI with a JPEG or PNG.
         archive_key: names the archive among others: marks in a browser are kept under it and the
             lesion's key.
+        budget: how many ranked lesions are tonight's work.
+        language: `en` or `de`; None for what the browser asks for.
 
     Raises:
-        ValueError: a picture that is no such URI, or a chart with other content than drawings.
+        ValueError: a picture with another name or address than `PagePictures` may have, or a chart
+            with other content than drawings.
     """
-    image_ids = dict.fromkeys(worklist.images["image_id"])
-    pictures: list[str] = []
-    numbers = [_numbered(uris or {}, image_ids, pictures) for uris in (thumbnails, attention)]
     data = {
-        **page_data(worklist, *numbers),
-        **content.script_words(),
+        **page_data(worklist, pictures),
         "archive": archive_key,
+        "budget": budget,
+        "language": language,
     }
-    style, script = _style(), _script()
+    style, script = _style() + _print_boxes(worklist.facts), _script()
     return (
         _environment()
         .get_template("page.html.j2")
@@ -63,26 +73,10 @@ def render(
             style=Markup(style),
             script=Markup(script),
             data=Markup(script_json(data)),
-            pictures=[Markup(uri) for uri in pictures],
-            **content.summary(worklist, data["lesions"]),
+            **content.summary(worklist),
             **content.night(report),
         )
     )
-
-
-def _numbered(
-    uris: Mapping[str, str], image_ids: Mapping[str, None], pictures: list[str]
-) -> dict[str, int]:
-    """Add the pictures of the page's images; image_id to the picture's number."""
-    numbers = {}
-    for image_id in image_ids:
-        if (uri := uris.get(image_id)) is None:
-            continue
-        if not _PICTURE.fullmatch(uri):
-            raise ValueError(f"picture of {image_id}: allowed is a data: URI of a JPEG or PNG")
-        numbers[image_id] = len(pictures)
-        pictures.append(uri)
-    return numbers
 
 
 @cache
@@ -102,7 +96,40 @@ def _environment() -> Environment:
 
 @cache
 def _style() -> str:
-    return _template("page.css")
+    font = base64.b64encode(_file(_FONT).read_bytes()).decode("ascii")
+    face = (
+        '@font-face{font-family:"Inter";src:url(data:font/woff2;base64,'
+        f'{font}) format("woff2");font-weight:100 900;font-display:swap}}\n'
+    )
+    return face + "".join(_template(f"{name}.css") for name in _STYLES)
+
+
+def _print_boxes(facts: ReviewFacts) -> str:
+    """What stands round every printed page: night, model, "unverified", page numbers."""
+    head = f"{content.instant(facts.night)} · {facts.model_id} {facts.model_version}"
+    pages = []
+    for language, words in _ON_PAPER.items():
+        title, unverified = _TITLES[language]
+        pages.append(
+            f"@page {language}{{"
+            f"@top-left{{content:{_css_string(f'{title}, {head}')};font:9pt Inter,sans-serif}}"
+            f"@top-right{{content:{_css_string(unverified)};font:600 9pt Inter,sans-serif}}"
+            f"@bottom-left{{content:{_css_string(words)};font:8pt Inter,sans-serif}}"
+            '@bottom-right{content:counter(page) " / " counter(pages);font:9pt Inter,sans-serif}}\n'
+            f":lang({language}) #print{{page:{language}}}\n"
+        )
+    return "".join(pages)
+
+
+_TITLES = {"en": ("Morning list", "Unverified"), "de": ("Morgenliste", "Ungeprüft")}
+
+
+def _css_string(text: str) -> str:
+    """A string of CSS in which every other letter than a plain one is told by its number."""
+    plain = content.shown(text)
+    letters = (c if c.isascii() and (c.isalnum() or c in " .,-:+") else f"\\{ord(c):x} "
+               for c in plain)  # fmt: skip
+    return '"' + "".join(letters) + '"'
 
 
 @cache
@@ -111,15 +138,24 @@ def _script() -> str:
     return f'(() => {{\n"use strict";\n{body}}})();\n'
 
 
+def _file(name: str) -> resources.abc.Traversable:
+    return resources.files("batch.review.page") / "templates" / name
+
+
 def _template(name: str) -> str:
-    return (resources.files("batch.review.page") / "templates" / name).read_text(encoding="utf-8")
+    return _file(name).read_text(encoding="utf-8")
 
 
 def _policy(style: str, script: str) -> str:
-    """No connection, no frame, no form; pictures from the page itself; our script and style."""
+    """No connection, no frame, no form; pictures beside the page or in it; our script and style.
+
+    Pictures beside a file have no origin of their own, and `file:` allows them; on the desk its
+    own policy adds `'self'`.
+    """
     return (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+        "img-src data: file: 'self'; font-src data:; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'"
     )
 
 

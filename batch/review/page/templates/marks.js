@@ -27,9 +27,7 @@ function store(key, value) {
     if (value === null) memory.delete(key);
     else memory.set(key, value);
   }
-  if (!keeps) {
-    tell("This browser keeps nothing from this page: export before you close it.", true);
-  }
+  if (!keeps) tell(t("keepsNothing"), true);
 }
 
 function storedKeys() {
@@ -43,13 +41,16 @@ function storedKeys() {
 // A mark from elsewhere (storage, a file), or null: strings and numbers of the right kind only.
 function soundMark(found) {
   if (typeof found !== "object" || found === null) return null;
-  const { decision, reviewer, reviewed_at, score, image_count } = found;
+  const { decision, reviewer, reviewed_at, score, image_count, diagnosis, comment } = found;
   if (typeof decision !== "string" || !decision.trim()) return null;
   if (typeof reviewed_at !== "string" || !when(found)) return null;
   const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
+  const text = (value, most) => (typeof value === "string" ? value.slice(0, most) : "");
   return {
     decision: decision.slice(0, 200),
-    reviewer: typeof reviewer === "string" ? reviewer.slice(0, 200) : "",
+    reviewer: text(reviewer, 200),
+    diagnosis: text(diagnosis, 200),
+    comment: text(comment, 2000),
     reviewed_at: reviewed_at.slice(0, 60),
     score: number(score),
     image_count: number(image_count),
@@ -57,6 +58,7 @@ function soundMark(found) {
 }
 
 const marks = new Map(); // lesion key to mark, of this browser
+const drafts = new Map(); // lesion key to diagnosis and comment that are typed and not marked yet
 
 function readMark(key) {
   try {
@@ -108,21 +110,21 @@ function newer(one, other) {
 }
 
 // What is known of a lesion's review. mark: the newest, or null. closed: it still holds. why: it
-// holds no longer. own: it was made in this browser.
+// holds no longer, a key of `reopenedBy`. own: it was made in this browser.
 function review(lesion) {
   const own = marks.get(lesion.key) ?? null;
   const mark = newer(lesion.mark, own);
   const state = { mark, own: mark !== null && mark === own, closed: false, why: "" };
   if (mark === null) return state;
   if (mark.decision.toLowerCase() === REOPEN) {
-    state.why = "taken back";
+    state.why = "back";
   } else if (mark === lesion.mark) {
     state.closed = mark.closes;
-    if (!state.closed) state.why = "opened again since the mark";
+    if (!state.closed) state.why = "run";
   } else if (mark.score !== null && lesion.score !== null && lesion.score > mark.score + ROUNDED) {
-    state.why = "opened again: a higher score than when it was marked";
+    state.why = "score";
   } else if (mark.image_count !== null && lesion.image_count > mark.image_count) {
-    state.why = "opened again: a new image since it was marked";
+    state.why = "image";
   } else {
     state.closed = true;
   }

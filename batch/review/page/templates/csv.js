@@ -22,15 +22,16 @@ function csvCell(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-function csvText(all) {
-  const rows = [...all].map(([key, mark]) => {
+function csvText(known) {
+  const columns = [...data.mark_columns, "diagnosis", "comment"]; // a run passes the last two over
+  const rows = [...known].map(([key, mark]) => {
     const cells = { ...mark, lesion_key: key };
-    return data.mark_columns.map((name) => {
+    return columns.map((name) => {
       const value = cells[name] ?? "";
       return typeof value === "string" ? spreadsheetSafe(value) : value;
     });
   });
-  return [data.mark_columns, ...rows].map((row) => row.map(csvCell).join(",") + "\r\n").join("");
+  return [columns, ...rows].map((row) => row.map(csvCell).join(",") + "\r\n").join("");
 }
 
 // A file's text: UTF-8, or what a spreadsheet saves instead.
@@ -175,6 +176,8 @@ function marksOfCsv(text) {
       reviewed_at: time,
       score: number("score"),
       image_count: number("image_count"),
+      diagnosis: fromSpreadsheet(of("diagnosis")),
+      comment: fromSpreadsheet(of("comment")),
     });
     if (key && mark !== null) found.push([key, mark]);
     else refused += 1;
@@ -183,12 +186,12 @@ function marksOfCsv(text) {
 }
 
 function exportMarks() {
-  const all = allMarks();
-  const file = new Blob([csvText(all)], { type: "text/csv;charset=utf-8" });
+  const known = allMarks();
+  const file = new Blob([csvText(known)], { type: "text/csv;charset=utf-8" });
   const link = element("a", { href: URL.createObjectURL(file), download: "reviewed.csv" });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  tell(`Exported ${counted(all.size, "mark", "marks")} as reviewed.csv.`);
+  tell(t("exported", known.size));
 }
 
 async function importMarks(file) {
@@ -204,12 +207,10 @@ async function importMarks(file) {
     }
     const older = found.length - taken;
     tell(
-      `Imported ${counted(taken, "mark", "marks")}` +
-        (older ? `; ${older} not newer than what is known here` : "") +
-        (refused ? `; ${counted(refused, "row", "rows")} without lesion_key, decision or time` : "") +
-        (unclear ? `; ${counted(unclear, "row", "rows")} with a date that can be read two ways` : "") +
-        ".", refused + unclear > 0);
+      t("imported", taken) + (older ? t("importOlder", older) : "") +
+        (refused ? t("importRefused", refused) : "") + (unclear ? t("importUnclear", unclear) : "") + ".",
+      refused + unclear > 0);
   } catch (error) {
-    tell(`Nothing imported: ${error.message}.`, true);
+    tell(t("importFailed", error.message), true);
   }
 }
