@@ -18,39 +18,49 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from batch.core.config import REVIEW_BUDGET
 from batch.review.page import content
 from batch.review.page.content import page_data, script_json
+from batch.review.page.pictures import NO_PICTURES, PagePictures
 from batch.review.worklist.contract import ReviewWorklist
 
 if TYPE_CHECKING:
     from batch.review.monitoring.night_report import NightReport
 
-_PICTURE = re.compile(r"data:image/(jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
+_PICTURE = re.compile(
+    r"data:image/(jpeg|png);base64,[A-Za-z0-9+/]+={0,2}|(\.\./)*pictures/[0-9a-f]{32}\.jpg"
+)
 _SCRIPTS = ("1-base", "2-marks", "3-csv", "4-order", "5-list", "6-detail", "desk", "7-page")
 
 
 def render(
     worklist: ReviewWorklist,
     report: NightReport | None = None,
-    thumbnails: Mapping[str, str] | None = None,
-    attention: Mapping[str, str] | None = None,
+    pictures: PagePictures = NO_PICTURES,
     archive_key: str = "",
+    *,
+    budget: int = REVIEW_BUDGET,
+    language: str | None = None,
 ) -> str:
     """The page as HTML, to be written as UTF-8.
 
     Args:
-        thumbnails, attention: image_id to a data: URI with a JPEG or PNG.
+        pictures: of the listed images. budget, language: see `ReviewOptions`.
         archive_key: names the archive among others: marks in a browser are kept under it and the
             lesion's key.
 
     Raises:
-        ValueError: a picture that is no such URI, or a chart with other content than drawings.
+        ValueError: a picture that is no file of ours and no data: URI, or a chart with other
+            content than drawings.
     """
     image_ids = dict.fromkeys(worklist.images["image_id"])
-    pictures: list[str] = []
-    numbers = [_numbered(uris or {}, image_ids, pictures) for uris in (thumbnails, attention)]
+    addresses = {
+        image_id: each.uri or pictures.prefix + each.name
+        for image_id, each in pictures.by_image.items()
+    }
+    on_page: list[str] = []
     data = {
-        **page_data(worklist, *numbers),
+        **page_data(worklist, _numbered(addresses, image_ids, on_page), {}),
         **content.script_words(),
         "archive": archive_key,
     }
@@ -63,7 +73,7 @@ def render(
             style=Markup(style),
             script=Markup(script),
             data=Markup(script_json(data)),
-            pictures=[Markup(uri) for uri in pictures],
+            pictures=[Markup(uri) for uri in on_page],
             **content.summary(worklist, data["lesions"]),
             **content.night(report),
         )
@@ -119,7 +129,8 @@ def _policy(style: str, script: str) -> str:
     """No connection, no frame, no form; pictures from the page itself; our script and style."""
     return (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+        "img-src data: 'self' file:; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'"
     )
 
 
