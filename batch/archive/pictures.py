@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,43 +65,58 @@ def read_picture(
     location = archive.locate(address.path)
     data = archive.read(location, limits.file_bytes)
     if data is None:
-        raise _changed()
+        raise changed()
     arguments = (data, address, limits, side)
     return call_in_sandbox(decode_picture, arguments, limits.decode_seconds, limits.decoder_bytes)
 
 
-def decode_picture(data: bytes, address: ImageAddress, limits: Limits, side: int) -> Picture:
+def decode_picture(
+    data: bytes, address: ImageAddress, limits: Limits, side: int, least: int | None = None
+) -> Picture:
     """What the watched process does; public because it is found by name.
+
+    Args:
+        least: pixels that both sides of a JPEG keep where it is decoded at a part of its size;
+            None: `side`.
 
     Raises:
         ImageFailure.
     """
     try:
-        pixels, orientation, profile = _frame(data, address, limits, side)
+        pixels, orientation, profile = _frame(data, address, limits, least or side)
         picture = conversion_to_srgb(profile, limits).convert(_shrunk(pixels, side))
     except NotAnImage as stated:
-        raise _changed() from stated
+        raise changed() from stated
     except Exception as error:  # whatever a codec raises, without its words
         raise as_failure(error) from None
     return Picture(upright(picture, orientation), orientation)
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn and mirror as EXIF's orientation says: (h, w, c) or (h, w) uint8, to the same kind."""
+    """Turn and mirror as EXIF's orientation says.
+
+    Args:
+        pixels: (h, w, c) uint8, or (h, w) uint8 or float32; the result is of the same kind.
+    """
     if orientation not in raster.UPRIGHT:
         return pixels
     return np.asarray(Image.fromarray(pixels).transpose(raster.UPRIGHT[orientation]))
 
 
-def jpeg(pixels: np.ndarray, max_bytes: int) -> bytes:
+def jpeg(
+    pixels: np.ndarray, max_bytes: int, qualities: Sequence[int] = (85, 70, 50, 30, 10)
+) -> bytes:
     """Encode (h, w, 3) uint8 RGB without any metadata, as well as max_bytes allow.
+
+    Args:
+        qualities: 1 to 95, tried in this order.
 
     Raises:
         ImageFailure: TOO_MANY_PIXELS when even the coarsest is larger.
     """
-    for quality in (85, 70, 50, 30, 10):
+    for quality in qualities:
         buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, optimize=True)
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
         if buffer.tell() <= max_bytes:
             return buffer.getvalue()
     raise ImageFailure(
@@ -123,7 +139,7 @@ def _frame(
     found = image.attributes["sop_instance_uid"] or digest
     number = address.frame_number if image.frames > 1 else 1
     if number is None or not 1 <= number <= image.frames:
-        raise _changed()
+        raise changed()
     _check_same(address, found if image.frames == 1 else f"{found}#{number}")
     pixels, _ = decode_frame(image, number - 1, limits, side)
     return pixels, 1, frame_profile(image, number - 1)[0]
@@ -131,10 +147,11 @@ def _frame(
 
 def _check_same(address: ImageAddress, image_id: str) -> None:
     if address.image_id != image_id:
-        raise _changed()
+        raise changed()
 
 
-def _changed() -> ImageFailure:
+def changed() -> ImageFailure:
+    """What is said where another file lies in an image's place."""
     return ImageFailure(Stage.READ, FailureReason.VANISHED, "another file lies in its place")
 
 

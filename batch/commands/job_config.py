@@ -140,11 +140,15 @@ def review_options(options: SimpleNamespace) -> ReviewOptions:
     for file in files:
         if not file.is_file():
             raise UsageError(f"--reviewed: no file {file}; needed: a .csv or .parquet with marks.")
+    default = ReviewOptions()
     return ReviewOptions(
         lesion_pattern=pattern,
         reviewed=tuple(files),
-        thumbnails=getattr(options, "thumbnails", False),
-        explain=getattr(options, "explain", 0),
+        explain=getattr(options, "explain", default.explain),
+        pictures=getattr(options, "pictures", default.pictures),
+        single_file=getattr(options, "single_file", default.single_file),
+        budget=getattr(options, "review_budget", default.budget),
+        language=getattr(options, "language", default.language),
     )
 
 

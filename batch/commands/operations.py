@@ -188,13 +188,13 @@ def serve(options: Options, beam: Sequence[str]) -> int:
 
 @command(
     "prune",
-    "free the disk of old nights' snapshots; predictions and ledgers stay",
+    "free the disk of old nights' snapshots and pictures; predictions and ledgers stay",
     "",
     reports_argument("prune"),
     group(
         "Options",
         option("--keep", metavar="N", type=whole_number(1), default=30, show_default=True,
-               help="nights whose snapshots stay; the latest always does"),
+               help="nights whose snapshots and pictures stay; the latest always does"),
         option("--dry-run", is_flag=True, help="only say what would be removed"),
     ),
 )  # fmt: skip
@@ -206,12 +206,14 @@ def prune(options: Options, beam: Sequence[str]) -> int:
     root, url = reports_place("REPORTS", options.reports)
     if url is not None:
         open_reports(options)  # the copy tells which nights there are
-    pruned = remove(root, options.keep, options.dry_run, url)
+    freed = remove(root, options.keep, options.dry_run, url)
     verb = "would be removed" if options.dry_run else "removed"
-    for night in pruned:
+    for night in freed.nights:
         say(f"{night.run_id}  {night.bytes / 1e6:.1f} MB of snapshots {verb}\n", sys.stdout)
-    total = sum(night.bytes for night in pruned)
-    say(f"{len(pruned)} nights, {total / 1e6:.1f} MB {verb}\n", sys.stdout)
+    total = sum(night.bytes for night in freed.nights)
+    say(f"{len(freed.nights)} nights, {total / 1e6:.1f} MB {verb}\n", sys.stdout)
+    pictures = freed.pictures
+    say(f"{pictures.files} pictures, {pictures.bytes / 1e6:.1f} MB {verb}\n", sys.stdout)
     return ExitCode.COMPLETE
 
 

@@ -31,7 +31,14 @@ from batch.commands.value_types import (
     OneOf,
     whole_number,
 )
-from batch.core.config import DEFAULT_BATCH_SIZE, DEFAULT_SEGMENT_SIZE, Listing, Order
+from batch.core.config import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_SEGMENT_SIZE,
+    PAGE_LANGUAGES,
+    REVIEW_BUDGET,
+    Listing,
+    Order,
+)
 from batch.core.errors import ExitCode
 from batch.core.privacy import Identifiers
 from batch.core.rules import LIMIT_NAMES
@@ -56,8 +63,20 @@ def review_options() -> tuple[Any, ...]:
             "files named reviewed*.csv or reviewed*.parquet in REPORTS)",
         ),
         option(
-            "--thumbnails/--no-thumbnails",
-            help="show the listed images on the page, read again from the archive",
+            "--pictures/--no-pictures", default=True, show_default=True,
+            help="show the listed images on the page; their files lie in REPORTS/pictures",
+        ),
+        option(
+            "--single-file", is_flag=True,
+            help="put smaller pictures into the page itself, to be sent as one file",
+        ),
+        option(
+            "--review-budget", metavar="N", type=whole_number(1), default=REVIEW_BUDGET,
+            show_default=True, help="how many lesions of the list are the day's work",
+        ),
+        option(
+            "--language", type=OneOf(*PAGE_LANGUAGES),
+            help="of the page (default: the reader's browser decides)",
         ),
         option(
             "--explain", metavar="N", type=whole_number(0), default=0, show_default=True,
@@ -205,7 +224,7 @@ def demo(options: Options, beam: Sequence[str]) -> int:
     write_archive(archive, options.seed)
     reports = options.folder / "reports"
     words = [str(archive), "--output", str(reports), "--identifiers", "full",
-             "--max-unscored-rate", "0.5", "--thumbnails"]  # fmt: skip
+             "--max-unscored-rate", "0.5"]  # fmt: skip
     code = int(ExitCode.COMPLETE)
     for visit in (1, 2):
         photographs = write_visits(archive / "photographs-of-patients", visit)

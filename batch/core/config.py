@@ -31,6 +31,12 @@ YOUNG_SECONDS = 600
 being written: it is left for the next run."""
 
 
+REVIEW_BUDGET = 12
+"""Lesions that a person is asked to look at in one morning, where nobody says how many."""
+
+PAGE_LANGUAGES = ("en", "de")
+
+
 class Order(StrEnum):
     """In which order files are read; what comes last may have to wait at a deadline."""
 
@@ -54,13 +60,19 @@ class ReviewOptions:
     lesion_pattern: regular expression over paths, with the group `lesion`; None: as in the last
     night; empty: none. reviewed: files with marks; none: `reviewed*.csv` and the like in the
     reports folder.
-    thumbnails: pictures on the page. explain: lesions, from the first, with the model's attention.
+    explain: lesions, from the first, with the model's attention. pictures: of the listed images, on
+    the page. single_file: they stand within the page, and no files are made. budget: lesions of the
+    list that are tonight's work, 1 or more. language: of the page, `en` or `de`; None: the
+    browser's.
     """
 
     lesion_pattern: str | None = None
     reviewed: tuple[Path, ...] = ()
-    thumbnails: bool = False
     explain: int = 0
+    pictures: bool = True
+    single_file: bool = False
+    budget: int = REVIEW_BUDGET
+    language: str | None = None
 
 
 @dataclass(frozen=True)

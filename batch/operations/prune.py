@@ -1,4 +1,5 @@
-"""Drop the snapshots of old nights. What a night itself found out stays forever.
+"""Drop the snapshots of old nights, and the pictures that only their pages show. What a night
+itself found out stays forever.
 
 A snapshot is first renamed to a hidden name, in one step, and then removed: at every instant it is
 whole or gone, and what a killed prune left under the hidden name is removed by the next one.
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from batch.core.errors import UsageError
 from batch.core.location import ObjectUrl
+from batch.operations.prune_pictures import PrunedPictures, prune_pictures
 from batch.reports.access import hold
 from batch.reports.run_reader import (
     PRUNABLE,
@@ -36,10 +38,17 @@ class Pruned:
     bytes: int
 
 
-def prune(
-    reports: Path, keep: int, dry_run: bool = False, url: ObjectUrl | None = None
-) -> list[Pruned]:
-    """Remove the snapshots of all nights but the newest, oldest first.
+@dataclass(frozen=True)
+class Freed:
+    """What a prune removed, or would. nights: without snapshots from now on, oldest first."""
+
+    nights: list[Pruned]
+    pictures: PrunedPictures
+
+
+def prune(reports: Path, keep: int, dry_run: bool = False, url: ObjectUrl | None = None) -> Freed:
+    """Remove the snapshots of all nights but the newest, oldest first, and the pictures that only
+    the pages of those nights show.
 
     Args:
         reports: their folder, or the copy of those at `url`, brought up to date. keep: nights that
@@ -68,7 +77,9 @@ def prune(
                 lock.check()
                 storage.drop_snapshots(run.folder.name, names)
                 _remove(run.folder, names)
-        return pruned
+        kept = [run.folder for run in kept_runs(runs, latest, keep)]
+        lock.check()
+        return Freed(pruned, prune_pictures(storage, kept, dry_run))
 
 
 def doomed_runs(runs: Sequence[StoredRun], latest: str, keep: int) -> list[StoredRun]:
@@ -77,14 +88,21 @@ def doomed_runs(runs: Sequence[StoredRun], latest: str, keep: int) -> list[Store
     Never the latest, an incomplete one, or one that cannot be dated. Beside the newest nights the
     newest with whole snapshots stay: they are the memory when those of `latest` are damaged.
     """
+    kept = kept_runs(runs, latest, keep)
+    return [run for run in _removable(runs, latest) if run.snapshots and run not in kept]
+
+
+def kept_runs(runs: Sequence[StoredRun], latest: str, keep: int) -> list[StoredRun]:
+    """The nights that a prune leaves whole: all but those that `doomed_runs` might name."""
     dated = sorted(
         (run for run in runs if run.complete and run.started_at is not None),
         key=lambda run: (run.started_at, run.folder.name),
         reverse=True,
     )
     whole = [run for run in dated if len(run.snapshots) == len(PRUNABLE)]
-    kept = {run.folder.name for run in (*dated[:keep], *whole[:keep])}
-    return [r for r in _removable(runs, latest) if r.snapshots and r.folder.name not in kept]
+    newest = {run.folder.name for run in (*dated[:keep], *whole[:keep])}
+    removable = _removable(runs, latest)
+    return [run for run in runs if run not in removable or run.folder.name in newest]
 
 
 def _removable(runs: Sequence[StoredRun], latest: str) -> list[StoredRun]:

@@ -10,7 +10,7 @@ import shutil
 import webbrowser
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,17 @@ from batch.core.location import ObjectUrl, Place, place, whole_path
 from batch.core.rules import Limits
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.classifier import Classifier
+from batch.reports.layout import WORKLIST_FOLDER
 from batch.reports.local import RUN_FILE, LocalReports
+from batch.reports.picture_folder import PICTURES
 from batch.review.identity import identity_lines, settle_pattern
 from batch.review.inputs import WORKLIST, facts_of
-from batch.review.make_review import NightPlace, Pictures, make_review
+from batch.review.make_review import NightPlace, make_review
+from batch.review.page_pictures import Pictures
 from batch.run.summary import marks_lines
 from batch.storage.files import put_in_place, read_json
 
-FOLDER = "worklist"
+FOLDER = WORKLIST_FOLDER
 PAGE = f"{WORKLIST}.html"
 _OURS = frozenset(f"{WORKLIST}.{kind}" for kind in ("parquet", "csv", "html"))
 
@@ -37,12 +40,14 @@ _OURS = frozenset(f"{WORKLIST}.{kind}" for kind in ("parquet", "csv", "html"))
 @dataclass(frozen=True)
 class Rebuilt:
     """folder: of the worklist. said: its figures, as run.json has them of a night. run: run.json
-    of the night, as this list goes by it.
+    of the night, as this list goes by it. pictures_went_inside: since no page at that place reaches
+    their files.
     """
 
     folder: Path
     said: Mapping[str, Any]
     run: Mapping[str, Any] = field(default_factory=dict)
+    pictures_went_inside: bool = False
 
 
 def rebuild(
@@ -56,7 +61,8 @@ def rebuild(
 
     Args:
         output: a folder that is not there, or an earlier worklist; None for
-            `REPORTS/worklist`. archive, model: None for those of the night.
+            `REPORTS/worklist`. archive, model: None for those of the night. Where the night's
+            archive is not there, the pictures that were made before are shown.
 
     Raises:
         UsageError: no night, an output that is something else, no archive, another model.
@@ -76,20 +82,23 @@ def rebuild(
     options = identity.review
     run = {**run, "options": dict(run.get("options", {}))}
     identity.into(run)
-    wants_pictures = options.thumbnails or options.explain
-    pictures = _pictures(run, archive, model) if wants_pictures else None
+    source = _source(run, archive, model, options)
+    to_pictures = _way_to_pictures(reports, target)
+    goes_inside = options.pictures and not options.single_file and to_pictures is None
+    options = replace(options, single_file=options.single_file or to_pictures is None)
     fresh = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         fresh.mkdir(parents=True)
-        place_of_night = NightPlace(reports, folder, run, marked_until=datetime.now(UTC))
-        said = make_review(place_of_night, fresh, options, pictures)
+        now = datetime.now(UTC)
+        night = NightPlace(reports, folder, run, marked_until=now, to_pictures=to_pictures)
+        said = make_review(night, fresh, options, source, _NO_ARCHIVE)
         _check_made(said)
         put_in_place(fresh, target)
     except OSError as error:
         raise UsageError(f"--output: cannot write {target} ({error.strerror}).") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return Rebuilt(target, said, run)
+    return Rebuilt(target, said, run, goes_inside)
 
 
 def show(page: Path) -> bool:
@@ -112,10 +121,53 @@ def summary(rebuilt: Rebuilt) -> str:
         *marks_lines(rebuilt.said),
         *identity_lines(rebuilt.run),
         *(f"Left out   {name}: {why}" for name, why in rebuilt.said["failed"].items()),
+        *_pictures_lines(rebuilt),
         f"Page       {rebuilt.folder / PAGE}",
         "",
     ]
     return "\n".join(lines)
+
+
+_NO_ARCHIVE = "left out, since the archive is not there; --archive says where it is now"
+
+
+def _pictures_lines(rebuilt: Rebuilt) -> list[str]:
+    if not rebuilt.pictures_went_inside:
+        return []
+    return [
+        "Pictures   within the page, as with --single-file: from outside of REPORTS it does not",
+        f"           reach REPORTS/{PICTURES}",
+    ]
+
+
+def _way_to_pictures(reports: LocalReports, target: Path) -> str | None:
+    """The relative way from a page in a folder to the files of pictures; None where there is none
+    that holds wherever REPORTS are moved or served.
+    """
+    if target == reports.root / FOLDER:
+        return f"../{PICTURES}/"
+    root, folder = reports.root.resolve(), target.resolve()
+    if reports.place != reports.root or root not in folder.parents:
+        return None
+    return "../" * len(folder.relative_to(root).parts) + f"{PICTURES}/"
+
+
+def _source(
+    run: Mapping[str, Any], archive: Place | None, model: str | None, options: ReviewOptions
+) -> Pictures | None:
+    """Where pictures come from; None where none are wanted, or the night's archive is not there.
+
+    Raises:
+        UsageError: an archive that was named is not there, or one that attention wants.
+    """
+    if not (options.pictures or options.explain):
+        return None
+    try:
+        return _pictures(run, archive, model)
+    except UsageError:
+        if archive is not None or options.explain:
+            raise
+        return None
 
 
 def _check_output(target: Path, root: Path) -> None:

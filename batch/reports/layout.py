@@ -1,8 +1,11 @@
-"""Names in a reports folder: which files hold marks of reviewers."""
+"""Names in a reports folder: lists made anew, and which files hold marks of reviewers."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
+
+WORKLIST_FOLDER = "worklist"
+"""Where a list that is made anew lies."""
 
 READ = (".csv", ".tsv", ".txt", ".parquet")
 NOT_READ = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")

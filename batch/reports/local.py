@@ -2,6 +2,7 @@
 
     REPORTS/runs/<run_id>/…          published nights, each with `_SUCCESS`
     REPORTS/latest -> runs/<run_id>
+    REPORTS/pictures/<name>.jpg      what pages show, see `picture_folder`
     REPORTS/.in-progress/<run_id>/segments/NNNNNN/   committed segments, never computed again
                                   segments/.NNNNNN/  a segment at work
                                   night/             the tables of the night, being gathered
@@ -16,14 +17,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from batch.core.errors import UsageError
 from batch.core.location import Place
 from batch.core.privacy import Identifiers
+from batch.reports import picture_folder
+from batch.reports.picture_folder import PICTURES
 from batch.storage.files import _sha256, close_to_others, digests, sync, sync_tree, write_json
 from batch.storage.shared_folder import LocalSharedFolder, SharedFolder
 
@@ -181,6 +185,72 @@ class LocalReports:
 
     def drop_snapshots(self, run_id: str, tables: Sequence[str]) -> None:
         """Remove a night's snapshots where they are not in its folder."""
+
+    def picture_names(self) -> set[str]:
+        """Names of the pictures there are.
+
+        Raises:
+            OSError: they cannot be listed.
+        """
+        return picture_folder.picture_names(self.root)
+
+    def keep_picture(self, name: str, data: bytes) -> None:
+        """Put a picture in its place, whole or not at all.
+
+        Args:
+            name: 32 hex digits and `.jpg`.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        picture_folder.keep_picture(self.root, name, data)
+
+    def drop_pictures(self, names: Iterable[str]) -> int:
+        """Remove pictures; how many of them were there.
+
+        Raises:
+            OSError: they cannot be removed.
+        """
+        return picture_folder.drop_pictures(self.root, names)
+
+    def pictures_before(self, instant: datetime) -> dict[str, int]:
+        """Pictures that were made before an instant: name to size in bytes.
+
+        Raises:
+            OSError: they cannot be listed.
+        """
+        return picture_folder.pictures_before(self.root, instant.timestamp())
+
+    def drop_unfinished_pictures(self, instant: datetime) -> None:
+        """Remove what killed runs left half-written before an instant.
+
+        Raises:
+            OSError: it cannot be removed.
+        """
+        picture_folder.drop_unfinished(self.root, instant.timestamp())
+
+    def link_pictures(self, night: Path) -> str:
+        """Let the page of a night reach the pictures; where they are, seen from the page.
+
+        A page is opened as `runs/<run_id>/…` and as `latest/…`, and a browser does not know that
+        one is a link to the other: `../..` would be two places. So each night has a link.
+
+        Args:
+            night: its folder, where it is gathered.
+
+        Raises:
+            OSError: the link cannot be made.
+        """
+        (night / PICTURES).symlink_to(Path("..") / ".." / PICTURES)
+        return f"{PICTURES}/"
+
+    def list_made_anew(self, name: str) -> bytes | None:
+        """A file of `REPORTS/worklist` that is not in `root`; None where there is none.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return None
 
     def discard_unfinished(self, staging: Staging) -> None:
         """Free what a failed run cannot use again; its committed segments stay for the next."""

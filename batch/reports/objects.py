@@ -2,6 +2,7 @@
 
     s3://BUCKET/PREFIX/runs/<run_id>/…   a night; complete once `_SUCCESS` is there, written last
     s3://BUCKET/PREFIX/latest            the pointer: an object that says `runs/<run_id>`
+    s3://BUCKET/PREFIX/pictures/<name>.jpg   what pages show
     s3://BUCKET/PREFIX/.in-progress/<run_id>/segments/NNNNNN/…
                                          a segment; committed once `segment.json` is there
 
@@ -16,14 +17,15 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from batch.core.location import Place
-from batch.reports.layout import is_mark_file
+from batch.reports.layout import WORKLIST_FOLDER, is_mark_file
 from batch.reports.local import (
     LATEST,
     RUN_FILE,
@@ -34,6 +36,7 @@ from batch.reports.local import (
     Staging,
     is_intact,
 )
+from batch.reports.picture_folder import PICTURES, is_picture
 from batch.storage.files import read_json
 from batch.storage.object_store import Found, ObjectStore, at_once
 from batch.storage.shared_folder import ObjectFolder, SharedFolder
@@ -195,6 +198,45 @@ class ObjectReports(LocalReports):
     def drop_snapshots(self, run_id: str, tables: Sequence[str]) -> None:
         """See `LocalReports`."""
         self.store.delete([each.name for each in self._snapshots(run_id, tables)])
+
+    def picture_names(self) -> set[str]:
+        """See `LocalReports`."""
+        return {each.name for each in self._pictures() if each.version.size}
+
+    def keep_picture(self, name: str, data: bytes) -> None:
+        """See `LocalReports`."""
+        if not is_picture(name):
+            raise ValueError(f"found {name!r}; allowed: 32 hex digits and .jpg")
+        self.store.put(f"{PICTURES}/{name}", data)
+
+    def drop_pictures(self, names: Iterable[str]) -> int:
+        """See `LocalReports`."""
+        wanted = set(names)
+        there = [each.name for each in self._pictures() if each.name in wanted]
+        self.store.at(PICTURES).delete(there)
+        return len(there)
+
+    def pictures_before(self, instant: datetime) -> dict[str, int]:
+        """See `LocalReports`; an object's time is the store's."""
+        found = [each for each in self._pictures() if each.version.modified < instant]
+        return {each.name: each.version.size for each in found}
+
+    def drop_unfinished_pictures(self, instant: datetime) -> None:
+        """See `LocalReports`; an object is whole or not there."""
+
+    def list_made_anew(self, name: str) -> bytes | None:
+        """See `LocalReports`; another machine may have made it."""
+        try:
+            return self.store.get(f"{WORKLIST_FOLDER}/{name}").data
+        except FileNotFoundError:
+            return None
+
+    def link_pictures(self, night: Path) -> str:
+        """See `LocalReports`. Here are no links, and a page has one address."""
+        return f"../../{PICTURES}/"
+
+    def _pictures(self) -> list[Found]:
+        return [each for each in self.store.at(PICTURES).objects() if is_picture(each.name)]
 
     def _snapshots(self, run_id: str, tables: Sequence[str]) -> list[Found]:
         below = [f"{_RUNS}/{run_id}/{table}/" for table in tables]

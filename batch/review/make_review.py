@@ -9,10 +9,7 @@ cannot be written ends the night, as everywhere else.
 from __future__ import annotations
 
 import hashlib
-import logging
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import reduce
@@ -22,11 +19,9 @@ from typing import Any
 
 import pandas as pd
 
-from batch.archive.local import ArchiveStorage
 from batch.core.config import ReviewOptions
 from batch.core.records import Canary
-from batch.core.rules import Limits, lesion_pattern
-from batch.model.classifier import Classifier
+from batch.core.rules import lesion_pattern
 from batch.reports import parquet
 from batch.reports.layout import is_mark_file
 from batch.reports.local import LocalReports
@@ -43,14 +38,14 @@ from batch.review.monitoring.history import NightRecord, night_record
 from batch.review.monitoring.night_report import NightReport, build_report, canary_of
 from batch.review.monitoring.reference import Reference, reference_from_json, stored_reference
 from batch.review.outputs import for_page, table_files
-from batch.review.page import pictures as thumbnails
 from batch.review.page import render
+from batch.review.page.pictures import NO_PICTURES, PagePictures
+from batch.review.page_pictures import STOPPED_EARLY, PicturePlace, Pictures, page_pictures
+from batch.review.parts import part
 from batch.review.worklist.build import build_worklist
 from batch.review.worklist.contract import ReviewWorklist, Status, Tier
 from batch.review.worklist.mark_limits import without_future
 from batch.review.worklist.marks import Marks, read_marks
-
-logger = logging.getLogger(__name__)
 
 
 def review_night(
@@ -108,24 +103,12 @@ PROBLEMS_TOLD = 20
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Where pictures come from. limits: of a file. model: opens the model that
-    scored, and tells its melanoma column; asked only with `explain`. on_phase: told which kind is
-    being made.
-    """
-
-    archive: ArchiveStorage
-    limits: Limits
-    model: Callable[[], tuple[Classifier, int]]
-    on_phase: Callable[[str], None] = lambda _: None
-
-
-@dataclass(frozen=True)
 class NightPlace:
     """A night that is reviewed.
 
     folder: of its tables. run: run.json, or what there is of it. marked_until: for a list made
-    anew, now; None for a night that is being made, whose images no mark can have seen.
+    anew, now; None for a night that is being made, whose images no mark can have seen. to_pictures:
+    for a list made anew, the way from its page to the pictures' files.
     """
 
     reports: LocalReports
@@ -134,25 +117,31 @@ class NightPlace:
     provenance: Mapping[str, Any] | None = None
     canary: Canary | None = None
     marked_until: datetime | None = None
+    to_pictures: str | None = None
 
 
 def make_review(
-    place: NightPlace, into: Path, options: ReviewOptions, pictures: Pictures | None
+    place: NightPlace,
+    into: Path,
+    options: ReviewOptions,
+    source: Pictures | None,
+    why_none: str = STOPPED_EARLY,
 ) -> dict[str, Any]:
     """Write the review of a night; what run.json says of it, under `review`.
 
     Args:
-        into: folder that takes the files. pictures: None where there is no archive.
+        into: folder that takes the files. source: of pictures; None where there is no archive.
+        why_none: said then of pictures that are missing.
     """
     said: dict[str, Any] = {}
     failed: dict[str, str] = {}
     report = worklist = None
-    with _part("report", failed):
+    with part("report", failed):
         report = review_night(
             place.reports, place.folder, place.run, place.provenance, place.canary
         )
         said = dict(report.to_json())
-    with _part("worklist", failed):
+    with part("worklist", failed):
         worklist, marks = make_worklist(place, options)
         numbers = figures(worklist, marks)
         written = table_files(worklist)
@@ -160,7 +149,13 @@ def make_review(
         said["worklist"] = numbers
         for name, data in written.items():
             (into / name).write_bytes(data)
-        text = _page(place, for_page(worklist), report, options, pictures, failed)
+        listed = for_page(worklist)
+        shown = NO_PICTURES
+        with part("pictures", failed):
+            shown, said["pictures"] = page_pictures(
+                _picture_place(place, into), listed, options, source, failed, why_none
+            )
+        text = _page(place, listed, report, options, shown, failed)
         if text is not None:
             (into / f"{WORKLIST}.html").write_text(text, encoding="utf-8")
     said["failed"] = failed
@@ -219,63 +214,33 @@ def _page(
     worklist: ReviewWorklist,
     report: NightReport | None,
     options: ReviewOptions,
-    pictures: Pictures | None,
+    pictures: PagePictures,
     failed: dict[str, str],
 ) -> str | None:
-    drawn: dict[str, str] = {}
-    attention: dict[str, str] = {}
-    images = worklist.images[worklist.images["file_format"].notna()]
-    wanted = {"thumbnails": options.thumbnails, "attention": options.explain > 0}
-    if pictures is None:
-        failed |= {name: _NO_PICTURES for name, is_wanted in wanted.items() if is_wanted}
-    if options.thumbnails and pictures is not None:
-        pictures.on_phase("pictures")
-        with _part("thumbnails", failed):
-            drawn = thumbnails.pictures(pictures.archive, images, pictures.limits)
-    if options.explain and pictures is not None:
-        pictures.on_phase("attention")
-        with _part("attention", failed):
-            classifier, melanoma = pictures.model()
-            attention = thumbnails.attention_pictures(
-                pictures.archive,
-                _first(worklist, images, options.explain),
-                pictures.limits,
-                classifier,
-                melanoma,
-            )
     notes = [*worklist.facts.notes]
     notes += [f"Not on this page: {name} ({why})." for name, why in failed.items()]
     shown = replace(worklist, facts=replace(worklist.facts, notes=tuple(notes)))
-    with _part("page", failed):
-        return render.render(shown, report, drawn, attention, _archive_key(place.run))
+    with part("page", failed):
+        return render.render(
+            shown,
+            report,
+            pictures,
+            _archive_key(place.run),
+            budget=options.budget,
+            language=options.language,
+        )
     return None
 
 
-_NO_PICTURES = "left out, since the run was stopped early"
+def _picture_place(place: NightPlace, into: Path) -> PicturePlace:
+    identifiers = place.run.get("options", {}).get("identifiers")
+    return PicturePlace(place.reports, into, place.to_pictures, identifiers)
 
 
 def _archive_key(run: Mapping[str, Any]) -> str:
     """Tells this archive from others without naming it: marks in a browser are kept under it."""
     archive = str(run.get("options", {}).get("archive", ""))
     return hashlib.sha256(archive.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _first(worklist: ReviewWorklist, images: pd.DataFrame, lesions: int) -> pd.DataFrame:
-    """Images of the first lesions that ask for a look."""
-    asked = worklist.lesions[worklist.lesions["status"] != Status.REVIEWED]
-    return images[images["lesion_key"].isin(list(asked["lesion_key"].head(lesions)))]
-
-
-@contextmanager
-def _part(name: str, failed: dict[str, str]) -> Iterator[None]:
-    """A part that may fail without taking the others along."""
-    try:
-        yield
-    except Exception as error:
-        failed[name] = type(error).__name__
-        frames = traceback.extract_tb(error.__traceback__)
-        where = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(frames))
-        logger.error("review: no %s: %s at %s", name, failed[name], where)
 
 
 def _counts(values: pd.Series) -> dict[str, int]:

@@ -136,8 +136,11 @@ def _options(config: JobConfig) -> dict[str, Any]:
         "beam_options": list(config.beam_options),
         "lesion_pattern": config.review.lesion_pattern,
         "reviewed": [str(file) for file in config.review.reviewed],
-        "thumbnails": config.review.thumbnails,
         "explain": config.review.explain,
+        "pictures": config.review.pictures,
+        "single_file": config.review.single_file,
+        "review_budget": config.review.budget,
+        "language": config.review.language,
     }
 
 

@@ -22,7 +22,8 @@ from batch.reports.ledger import Counts, check_balance, equation
 from batch.reports.local import LocalReports, Staging
 from batch.reports.rows import segment_facts
 from batch.review.identity import settle_identity
-from batch.review.make_review import NightPlace, Pictures, make_review
+from batch.review.make_review import NightPlace, make_review
+from batch.review.page_pictures import Pictures
 from batch.run.memory import Memory, remember
 from batch.run.merge import Done, count_night, gather_night
 from batch.run.plan import Plan, check_not_shrunk, make_plan
@@ -131,10 +132,10 @@ def _run_night(
                 run = run_json(config, manifest, settings.facts, plan, counts, clock, stopped)
                 identity.into(run)
                 night = NightPlace(reports, staging.night, run, manifest.provenance, canary)
-                pictures = None if stopped else _pictures(config, settings, listener.phase)
+                source = None if stopped else _pictures(config, settings, listener, clock)
                 del plan, work  # of a million files: the review needs the room
                 listener.phase("review")
-                run["review"] = make_review(night, staging.night, identity.review, pictures)
+                run["review"] = make_review(night, staging.night, identity.review, source)
                 clock.lap("review")
                 finish(run, config, clock)
                 lock.check()
@@ -213,7 +214,9 @@ def _start(
     return partial(work_off, plan, job, config.segment_size, config.processes, allowance), canary
 
 
-def _pictures(config: JobConfig, settings: Settings, on_phase: Callable[[str], None]) -> Pictures:
+def _pictures(
+    config: JobConfig, settings: Settings, listener: Listener, clock: Stopwatch
+) -> Pictures:
     """Where the page's pictures come from; the model is opened only to explain."""
     artifact, output = settings.artifact, settings.artifact.manifest.output
 
@@ -222,7 +225,13 @@ def _pictures(config: JobConfig, settings: Settings, on_phase: Callable[[str], N
         classifier = shared_classifier(artifact.read_model, artifact.manifest, batch_size)
         return classifier, output.class_names.index(output.melanoma_class)
 
-    return Pictures(open_archive(config.archive), config.rules.limits, model, on_phase)
+    def goes_on() -> bool:
+        """Whether there is time for another picture; the night itself is done."""
+        allowed = config.seconds_allowed
+        return not signals.is_requested() and (allowed is None or clock.total() < allowed)
+
+    archive = open_archive(config.archive)
+    return Pictures(archive, config.rules.limits, model, listener.phase, goes_on)
 
 
 def _gather(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -89,6 +90,35 @@ class OrderedPrefetch(Generic[Result]):
         with self._lock:
             self._running -= 1
             self._begin()
+
+
+def work_in_order(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    threads: int,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> Iterator[tuple[Item, Result]]:
+    """(item, `work(item)`) in the order of the items, a few of them at a time on threads.
+
+    What `work` raises is raised here, and nothing more is begun; so where the caller stops taking.
+
+    Args:
+        goes_on: asked before each item; once it says no, what was begun is still given.
+    """
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="work")
+    try:
+        for item in items:
+            if not goes_on():
+                break
+            waiting.append((item, pool.submit(work, item)))
+            if len(waiting) > 2 * threads:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

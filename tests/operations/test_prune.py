@@ -50,20 +50,20 @@ def with_snapshots(reports: Path) -> str:
 )
 def test_all_but_the_newest_lose_their_snapshots_and_nothing_else(tmp_path, keep, stay, gone):
     nights(tmp_path)
-    assert prune(tmp_path, keep) == [Pruned(name, 200) for name in gone]
+    assert prune(tmp_path, keep).nights == [Pruned(name, 200) for name in gone]
     assert with_snapshots(tmp_path) == stay
     for name in gone:
         assert {path.name for path in (tmp_path / "runs" / name).iterdir()} == STAYS
-    assert prune(tmp_path, keep) == []
+    assert prune(tmp_path, keep).nights == []
 
 
 def test_a_dry_run_tells_the_same_and_removes_nothing(tmp_path):
     nights(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    assert prune(tmp_path, 2, dry_run=True) == [Pruned("a", 200), Pruned("b", 200)]
+    assert prune(tmp_path, 2, dry_run=True).nights == [Pruned("a", 200), Pruned("b", 200)]
     assert set(tmp_path.rglob("*")) - set(before) <= {tmp_path / ".lock"}
     assert with_snapshots(tmp_path) == "abcd"
-    assert [item.run_id for item in prune(tmp_path, 2)] == ["a", "b"]
+    assert [item.run_id for item in prune(tmp_path, 2).nights] == ["a", "b"]
 
 
 def test_the_night_of_latest_stays_however_old_it_is(tmp_path):
@@ -77,7 +77,7 @@ def test_what_cannot_be_dated_or_is_incomplete_is_left_alone(tmp_path):
     nights(tmp_path)
     night(tmp_path, "x", b"{")
     night(tmp_path, "y", on_day(-5), complete=False)
-    assert [item.run_id for item in prune(tmp_path, 1)] == ["a", "b", "c"]
+    assert [item.run_id for item in prune(tmp_path, 1).nights] == ["a", "b", "c"]
     assert with_snapshots(tmp_path) == "dxy"
 
 
@@ -85,7 +85,7 @@ def test_newest_is_by_start_not_by_name(tmp_path):
     night(tmp_path, "z", on_day(0))
     night(tmp_path, "a", on_day(1))
     point_latest(tmp_path, "a")
-    assert [item.run_id for item in prune(tmp_path, 1)] == ["z"]
+    assert [item.run_id for item in prune(tmp_path, 1).nights] == ["z"]
 
 
 def test_the_newest_nights_with_whole_snapshots_stay_as_the_memory(tmp_path):
@@ -149,14 +149,14 @@ def test_a_kill_between_the_two_renames_is_ended_by_the_next_prune(tmp_path, mon
         with pytest.raises(Killed):
             prune(tmp_path, 1)
     assert (tmp_path / "runs/a/.pruned-files").is_dir()
-    assert prune(tmp_path, 1) == [Pruned("a", 200)]
+    assert prune(tmp_path, 1).nights == [Pruned("a", 200)]
     assert {path.name for path in (tmp_path / "runs" / "a").iterdir()} == STAYS
 
 
 def test_a_snapshot_beside_the_leftover_of_an_earlier_one_goes_too(tmp_path):
     nights(tmp_path, "ab")
     shutil.copytree(tmp_path / "runs/a/files", tmp_path / "runs/a/.pruned-files")
-    assert prune(tmp_path, 1) == [Pruned("a", 300)]
+    assert prune(tmp_path, 1).nights == [Pruned("a", 300)]
     assert {path.name for path in (tmp_path / "runs" / "a").iterdir()} == STAYS
 
 
@@ -259,7 +259,7 @@ def test_whatever_the_dates_latest_and_the_newest_keep_their_snapshots(found, ke
             with pytest.raises(UsageError, match="no complete night"):
                 prune(reports, keep)
             return
-        pruned = {item.run_id for item in prune(reports, keep)}
+        pruned = {item.run_id for item in prune(reports, keep).nights}
         after = {
             name: {t for t in ("files", "current") if (reports / "runs" / name / t).is_dir()}
             for name in before

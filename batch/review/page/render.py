@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from batch.core.config import DEFAULT_REVIEW_BUDGET
+from batch.core.config import REVIEW_BUDGET
 from batch.review.page import content
 from batch.review.page.content import page_data, script_json
 from batch.review.page.pictures import NO_PICTURES, PagePictures
@@ -43,7 +43,7 @@ def render(
     report: NightReport | None = None,
     pictures: PagePictures = NO_PICTURES,
     archive_key: str = "",
-    budget: int = DEFAULT_REVIEW_BUDGET,
+    budget: int = REVIEW_BUDGET,
     language: str | None = None,
 ) -> str:
     """The page as HTML, to be written as UTF-8.

@@ -147,7 +147,7 @@ GROUPING_COLUMNS = (
 DETAIL_COLUMNS = (
     "path_bytes", "frame_number", "file_format", "rows", "columns", "flags", "sop_instance_uid",
     "acquisition_datetime", "anatomic_region", "laterality", "accession_number", "class_scores",
-    "predicted_class",
+    "predicted_class", "content_sha256",
 )  # fmt: skip
 """Of `current`: needed of the listed images only."""
 

@@ -4,13 +4,8 @@ Built by `worklist.build` from published tables, drawn by `page.render`, written
 `review/outputs.py`. Frames are never changed after they are built. Missing values are None
 or NaN; times are ISO 8601 text with offset; paths are for people (other bytes than UTF-8 as \\xNN).
 
-    page.render(worklist, report, thumbnails, attention) -> str
-        report: `NightReport` or None. thumbnails, attention: image_id to data: URI; may be empty.
-    thumbnails.pictures(archive, images, limits) -> dict[str, str]
-        archive: its folder. images: `ReviewWorklist.images`. image_id to data: URI. An image that
-        cannot be read is left out; raises nothing for it.
-    thumbnails.attention_pictures(archive, images, limits, classifier, melanoma) -> dict[str, str]
-        classifier: `batch.model.classifier.Classifier`. melanoma: column of its scores.
+    page.render(worklist, report, pictures, archive_key, budget, language) -> str
+        report: `NightReport` or None. pictures: `page.pictures.PagePictures`.
     reports.night_review.review_night(reports, folder, run, provenance, canary) -> NightReport
         reads what `night_report.build` needs: tonight's predictions, earlier nights' run.json.
 """
@@ -109,6 +104,7 @@ IMAGE_COLUMNS = (
     "earlier_scores",  # list of (night ISO, score, model_version), oldest first
     "flags",  # list[str]
     "arrival",  # since the night before: "added", "replaced", "readable", or None
+    "content_sha256",  # hex, of the file that was scored; None where the image left the archive
 )
 """One row an image (frame) of a listed lesion, by lesion rank, then score, highest first.
 

@@ -119,7 +119,7 @@ def _images_that_left(row: Row) -> list[dict[str, Any]]:
             "predicted_class": None, "class_scores": {}, "scored_at": None,
             "model_version": row["model_version"], "acquisition_datetime": None,
             "study_instance_uid": None, "sop_instance_uid": None, "earlier_scores": [],
-            "flags": ["left_archive"], "arrival": None,
+            "flags": ["left_archive"], "arrival": None, "content_sha256": None,
         }
         for image_id, path in zip(row["image_ids"], row["paths"], strict=True)
         if image_id in scores
