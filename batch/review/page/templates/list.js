@@ -2,7 +2,7 @@
 
 const listFlow = new Flow(byId("list-flow"), { head: 54, later: 78, row: 58, empty: 330, none: 300 });
 const HEADINGS = [
-  ["rank", "rank"], ["picture", null], ["patient", "patient"], ["site", "site"], ["label", "lesion"], ["tier", null],
+  ["rank", "number"], ["picture", null], ["patient", "patient"], ["site", "site"], ["label", "lesion"], ["tier", null],
   ["score", "score"], ["change", "since"], ["images", "images"], ["date", "taken"], ["mark", "review"],
 ];
 

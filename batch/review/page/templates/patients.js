@@ -69,7 +69,7 @@ function patientCard(key, group) {
   const alerts = group.filter((lesion) => lesion.tier === "alert" && !review(lesion).closed).length;
   return element("a", { class: "pcard", href: patientHash(key) }, bodyMap(group, true),
     element("div", {}, element("h3", {}, patientTitle(group)),
-      element("p", {}, `${t("lesions", group.length)} · ${alerts} ${t("alerts")}`,
+      element("p", {}, `${t("lesions", group.length)} · ${t("alertsCount", alerts)}`,
         group.some((lesion) => lesion.is_outlier) ? element("b", {}, ` · ${t("standsOutShort")}`) : null),
       element("div", { class: "th" }, faces.map((image) => picture(image, "", { loading: "lazy" })))));
 }

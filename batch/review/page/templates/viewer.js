@@ -21,7 +21,8 @@ function setMode(lesion, mode) {
     stage.shown = Math.max(1, stage.shown);
     stage.other = stage.shown - 1;
   }
-  Object.assign(stage, { mode: wanted, zoom: 1, x: 0, y: 0 });
+  // two panes side by side leave room above and below: closer is better
+  Object.assign(stage, { mode: wanted, zoom: wanted === "compare" ? 1.4 : 1, x: 0, y: 0 });
   drawStage(lesion);
   drawFilm(lesion);
 }
