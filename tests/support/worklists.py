@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from batch.demo.lesions import lesion_image
+from batch.review.page.pictures import PagePicture, PagePictures
 from batch.review.worklist.contract import (
     CHANGE_COLUMNS,
     IMAGE_COLUMNS,
@@ -93,18 +94,19 @@ def worklist(
     )  # fmt: skip
 
 
-def thumbnails(worklist: ReviewWorklist, different: int = 12, side: int = 320) -> dict[str, str]:
-    """A picture for every image; of so many different ones."""
+def pictures(worklist: ReviewWorklist, different: int = 12, side: int = 320) -> PagePictures:
+    """A picture within the page for every image; of so many different ones."""
     uris = []
     for seed in range(different):
         buffer = io.BytesIO()
         pixels = lesion_image(seed, side * 3 // 4, side)
         Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
         uris.append("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
-    return {
-        image_id: uris[number % different]
+    by_image = {
+        image_id: PagePicture("", uris[number % different], side, side * 3 // 4)
         for number, image_id in enumerate(worklist.images["image_id"])
     }
+    return PagePictures("", by_image, {}, frozenset())
 
 
 def _frame(rows: list[dict], columns: tuple[str, ...]) -> pd.DataFrame:

@@ -129,7 +129,7 @@ def _policy(style: str, script: str) -> str:
     """No connection, no frame, no form; pictures from the page itself; our script and style."""
     return (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; "
-        "img-src data: 'self' file:; base-uri 'none'; form-action 'none'; "
+        "img-src data: 'self'; base-uri 'none'; form-action 'none'; "
         "require-trusted-types-for 'script'"
     )
 
