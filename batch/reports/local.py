@@ -2,7 +2,7 @@
 
     REPORTS/runs/<run_id>/…          published nights, each with `_SUCCESS`
     REPORTS/latest -> runs/<run_id>
-    REPORTS/pictures/<name>.jpg      what pages show, see `picture_folder`
+    REPORTS/pictures/<name>.jpg      what pages show, see `picture_folder`; each night links there
     REPORTS/.in-progress/<run_id>/segments/NNNNNN/   committed segments, never computed again
                                   segments/.NNNNNN/  a segment at work
                                   night/             the tables of the night, being gathered
@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -169,6 +170,7 @@ class LocalReports:
         night = self.night(staging.folder.name)
         night.parent.mkdir(exist_ok=True)
         os.rename(staging.night, night)
+        self._link_pictures(night)
         sync(night.parent)
         (night / SUCCESS_FILE).touch(exist_ok=False)
         sync(night / SUCCESS_FILE)
@@ -229,19 +231,13 @@ class LocalReports:
         """
         picture_folder.drop_unfinished(self.root, instant.timestamp())
 
-    def link_pictures(self, night: Path) -> str:
-        """Let the page of a night reach the pictures; where they are, seen from the page.
+    @property
+    def night_to_pictures(self) -> str:
+        """The way from a night's page to the pictures.
 
         A page is opened as `runs/<run_id>/…` and as `latest/…`, and a browser does not know that
         one is a link to the other: `../..` would be two places. So each night has a link.
-
-        Args:
-            night: its folder, where it is gathered.
-
-        Raises:
-            OSError: the link cannot be made.
         """
-        (night / PICTURES).symlink_to(Path("..") / ".." / PICTURES)
         return f"{PICTURES}/"
 
     def list_made_anew(self, name: str) -> bytes | None:
@@ -274,6 +270,12 @@ class LocalReports:
         if run_json.get("options", {}).get("identifiers") == Identifiers.FULL:
             close_to_others(staging.night)
         sync_tree(staging.night)
+
+    def _link_pictures(self, night: Path) -> None:
+        """See `night_to_pictures`. A night without its pictures is a night all the same."""
+        if os.path.isdir(self.root / PICTURES):
+            with suppress(OSError):
+                (night / PICTURES).symlink_to(Path("..") / ".." / PICTURES)
 
     def _remove_empty_work(self) -> None:
         try:

@@ -231,7 +231,8 @@ class ObjectReports(LocalReports):
         except FileNotFoundError:
             return None
 
-    def link_pictures(self, night: Path) -> str:
+    @property
+    def night_to_pictures(self) -> str:
         """See `LocalReports`. Here are no links, and a page has one address."""
         return f"../../{PICTURES}/"
 

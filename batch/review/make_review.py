@@ -153,7 +153,7 @@ def make_review(
         shown = NO_PICTURES
         with part("pictures", failed):
             shown, said["pictures"] = page_pictures(
-                _picture_place(place, into), listed, options, source, failed, why_none
+                _picture_place(place), listed, options, source, failed, why_none
             )
         text = _page(place, listed, report, options, shown, failed)
         if text is not None:
@@ -232,9 +232,10 @@ def _page(
     return None
 
 
-def _picture_place(place: NightPlace, into: Path) -> PicturePlace:
+def _picture_place(place: NightPlace) -> PicturePlace:
+    prefix = place.to_pictures or place.reports.night_to_pictures
     identifiers = place.run.get("options", {}).get("identifiers")
-    return PicturePlace(place.reports, into, place.to_pictures, identifiers)
+    return PicturePlace(place.reports, prefix, identifiers)
 
 
 def _archive_key(run: Mapping[str, Any]) -> str:

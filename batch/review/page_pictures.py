@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -47,13 +46,12 @@ class Pictures:
 class PicturePlace:
     """Where the files are kept, and who asks.
 
-    folder: that takes the page. prefix: from there to the files; None for a night that is being
-    gathered, which gets a link. identifiers: level of the night, None where it does not tell.
+    prefix: from the page to the files. identifiers: level of the night, None where it does not
+    tell.
     """
 
     reports: LocalReports
-    folder: Path
-    prefix: str | None
+    prefix: str
     identifiers: str | None
 
 
@@ -102,11 +100,7 @@ def page_pictures(
             make = _inside if options.single_file else _as_files
             make(place, wanted, source, found, failed, why_none)
         if found.by_image and not options.single_file:
-            try:
-                prefix = place.prefix or place.reports.link_pictures(place.folder)
-            except OSError as error:
-                failed["pictures"] = type(error).__name__
-                found.by_image.clear()
+            prefix = place.prefix
     if options.explain and source is None:
         failed["attention"] = why_none
     elif options.explain and source is not None:

@@ -36,7 +36,7 @@ def test_command_line_environment_file_last_run_default_in_this_order(place, cap
     last_run(place, identifiers="full", include=["modality=XC"], exclude=["modality=SR"])
     (place / "job.toml").write_text(
         '[score]\noutput = "reports"\nidentifiers = "none"\nbatch-size = 8\n'
-        'include = ["modality=DMS", "modality=XC"]\nthumbnails = true\n'
+        'include = ["modality=DMS", "modality=XC"]\npictures = true\n'
     )
     monkeypatch.setenv("MELANOMA_BATCH_SCORE_BATCH_SIZE", "4")
     monkeypatch.setenv("MELANOMA_BATCH_SCORE_LIMIT", "frames=9\nside=8")
@@ -47,12 +47,12 @@ def test_command_line_environment_file_last_run_default_in_this_order(place, cap
     assert found["--limit"] == ("frames=9, side=8", "environment")
     assert found["--identifiers"] == ("none", "file")
     assert found["--include"] == ("modality=DMS, modality=XC", "file")
-    assert found["--thumbnails"] == ("True", "file")
+    assert found["--pictures"] == ("True", "file")
     assert found["--exclude"] == ("modality=SR", "last run")
     assert found["--settle"] == ("0", "default")
     monkeypatch.setenv("MELANOMA_BATCH_CONFIG", "job.toml")
     assert shown(capsys)["--identifiers"] == ("none", "file")
-    assert shown(capsys, "--no-thumbnails")["--thumbnails"] == ("False", "command line")
+    assert shown(capsys, "--no-pictures")["--pictures"] == ("False", "command line")
 
 
 def test_a_first_run_remembers_nothing(place, capsys):
@@ -82,7 +82,7 @@ def test_only_what_identifies_is_remembered_and_odd_values_are_passed_over(told,
         ("[scroe]\noutput = 'x'", "found 'scroe'; allowed: one table for a command"),
         ("output = 'x'", "found 'output'; allowed: one table for a command"),
         ("[score]\nmodel = ['a']", "allowed: one value"),
-        ("[score]\nthumbnails = 'yes'", "allowed: true or false"),
+        ("[score]\npictures = 'yes'", "allowed: true or false"),
         ("[score]\ninclude = [['a']]", "allowed: a value, or a list of values"),
         ("[score", "is no TOML"),
         ("[score]\nbatch-size = 'x'", "found x; allowed: a whole number"),

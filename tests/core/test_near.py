@@ -37,7 +37,7 @@ def place(tmp_path, monkeypatch):
         (("scroe", A, "--output", R), "'score'"),
         (("worklst", R), "'worklist'"),
         (("score", A, "--ouput", R), "'--output'"),
-        (("score", A, "--output", R, "--thumbnail"), "'--thumbnails'"),
+        (("score", A, "--output", R, "--picture"), "'--pictures'"),
         (("score", A, "--output", R, "--modell=x"), "'--model'"),
         (("score", A, "--output", R, "--identifiers", "uid"), "'uids'"),
         (("score", A, "--output", R, "--order", "newset"), "'newest'"),

@@ -85,7 +85,7 @@ def test_inventory_with_score_s_options_writes_nothing_and_refuses_what_score_re
     words, tmp_path, capsys
 ):
     more = ["--metrics-file", str(tmp_path / "m"), "--log-file", str(tmp_path / "l"),
-            "--log-format", "json", "--max-unscored-rate", "0.5", "--thumbnails", "--explain", "3",
+            "--log-format", "json", "--max-unscored-rate", "0.5", "--no-pictures", "--explain", "3",
             "--lesion-pattern", "(?P<lesion>.)"]  # fmt: skip
     assert main(["inventory", *words[1:], *more]) == ExitCode.COMPLETE
     assert "To be read          3" in capsys.readouterr().out

@@ -75,7 +75,7 @@ def test_a_terminal_that_goes_away_ends_the_bar_and_not_the_run(monkeypatch):
 def test_a_person_sees_every_phase(generated_archive, tmp_path):
     code, seen = on_a_terminal(
         *SCORE, str(generated_archive), "--output", str(tmp_path / "r"),
-        "--max-unscored-rate", "1", "--thumbnails", "--explain", "1",
+        "--max-unscored-rate", "1", "--explain", "1",
     )  # fmt: skip
     assert code == 0, seen
     phases = ["listing", "scoring", "gathering", "review", "pictures", "attention", "publishing"]

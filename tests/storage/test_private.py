@@ -52,7 +52,7 @@ def night(archive, reports, level, *more):
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_everything_that_a_full_night_makes_is_its_owner_s(archive, tmp_path, umask, processes):
     reports, metrics = tmp_path / "reports", tmp_path / "m.prom"
-    more = ("--processes", processes, "--segment-size", "1", "--thumbnails")
+    more = ("--processes", processes, "--segment-size", "1")
     night(archive, reports, "full", "--metrics-file", str(metrics), *more)
     assert modes(reports) == PRIVATE
     assert os.umask(umask) == umask

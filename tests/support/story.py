@@ -227,7 +227,7 @@ def main() -> int:
         parser.error(f"{options.reports} is there already; choose a new folder.")
     with tempfile.TemporaryDirectory() as archive:
         story = Story(Path(archive), options.reports, sorted(folder.iterdir()))
-        play(story, ("dermoscopy-lite0", "isic9-plain"), ("--thumbnails", "--explain", "3"))
+        play(story, ("dermoscopy-lite0", "isic9-plain"), ("--explain", "3"))
     return int(bool(story.wrong))
 
 

@@ -13,10 +13,11 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from batch.review.page import render
-from batch.review.page.pictures import PAGE_BYTES, SIDE
+from batch.review.page.pictures import INSIDE, NO_PICTURES, PAGE_BYTES, PagePictures
 from tests.scenarios.browser.chromium import NoBrowser, start
 from tests.scenarios.browser.opened import OpenedPage
 from tests.support import worklists
@@ -49,18 +50,19 @@ const set = (name, value, kind) => {
 """
 
 
-def pictures(worklist) -> dict[str, str]:
+def pictures(worklist) -> PagePictures:
     """A picture of its own for each image, until the page is as full as the program fills it."""
     found, used = {}, 0
-    for number, (image_id, uri) in enumerate(worklists.thumbnails(worklist, side=SIDE).items()):
-        head, _, body = uri.partition(",")
+    made = worklists.pictures(worklist, side=INSIDE.side).by_image
+    for number, (image_id, picture) in enumerate(made.items()):
+        head, _, body = picture.uri.partition(",")
         data = base64.b64decode(body) + b"%08d" % number  # behind the JPEG's end: no two are equal
         own = f"{head},{base64.b64encode(data).decode()}"
         used += len(own)
         if used > PAGE_BYTES:
             break
-        found[image_id] = own
-    return found
+        found[image_id] = replace(picture, uri=own)
+    return PagePictures("", found, {}, frozenset())
 
 
 def measured(driver, file: Path, times: int) -> dict[str, float]:
@@ -91,11 +93,11 @@ def main() -> int:
         try:
             for lesions in LESIONS:
                 worklist = worklists.worklist(lesions)
-                for drawn in ({}, pictures(worklist)):
+                for drawn in (NO_PICTURES, pictures(worklist)):
                     file.write_text(render.render(worklist, None, drawn), encoding="utf-8")
                     what = f"{lesions} lesions, {len(worklist.images)} images"
                     size = file.stat().st_size / 1e6
-                    print(f"{what}, {len(drawn)} pictures: {size:.2f} MB")
+                    print(f"{what}, {len(drawn.by_image)} pictures: {size:.2f} MB")
                     for name, value in measured(driver, file, options.times).items():
                         print(f"    {name:<30} {value:>8.0f} ms", flush=True)
         finally:

@@ -27,10 +27,17 @@ from batch.review.page.content import (
     script_json,
     shown,
 )
+from batch.review.page.pictures import PagePicture, PagePictures
 from batch.review.page.render import render
 from batch.review.worklist.contract import Status, Tier
 from tests.review.monitoring.test_night_report import ANOTHER_CAMERA, EARLIER, figures, report
 from tests.support import worklists
+
+
+def pictures(uris: dict[str, str]) -> PagePictures:
+    found = {image_id: PagePicture("", uri, 1, 1) for image_id, uri in uris.items()}
+    return PagePictures("", found, {}, frozenset())
+
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
@@ -137,7 +144,7 @@ def test_an_unusual_night_is_said_at_the_top(worklist):
 
 
 def test_the_policy_names_the_very_script_and_style_and_forbids_the_rest(worklist):
-    html = render(worklist, None, {worklist.images["image_id"][0]: PIXEL})
+    html = render(worklist, None, pictures({worklist.images["image_id"][0]: PIXEL}))
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
     rules = dict(rule.strip().split(" ", 1) for rule in policy.replace("&#39;", "'").split(";"))
     scripts = re.findall(r"<script>(.*?)</script>", html, re.S)
@@ -147,7 +154,7 @@ def test_the_policy_names_the_very_script_and_style_and_forbids_the_rest(worklis
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert rules[rule] == f"'sha256-{digest}'"
     assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
-    assert rules["img-src"] == "data:"
+    assert rules["img-src"] == "data: 'self'"
     assert "unsafe" not in policy and "http" not in policy  # noqa: PT018
     assert html.index("Content-Security-Policy") < html.index("<style>") < html.index("<script")
 
@@ -251,11 +258,10 @@ def test_the_melanoma_class_is_told_by_the_scores_whatever_it_is_called(worklist
 
 def test_each_picture_stands_once_and_only_of_listed_images(worklist):
     ids = list(worklist.images["image_id"][:2])
-    html = render(worklist, None, dict.fromkeys([*ids, "another"], PIXEL), {ids[0]: PIXEL})
-    assert html.count(PIXEL) == 3
+    html = render(worklist, None, pictures(dict.fromkeys([*ids, "another"], PIXEL)))
+    assert html.count(PIXEL) == 2
     images = {image["id"]: image for each in _data(html)["lesions"] for image in each["images"]}
     assert [images[i]["picture"] for i in ids] == [0, 1]
-    assert [images[i]["attention"] for i in ids] == [2, None]
 
 
 @pytest.mark.parametrize(
@@ -274,9 +280,19 @@ def test_each_picture_stands_once_and_only_of_listed_images(worklist):
 )
 def test_a_picture_is_embedded_or_refused(worklist, uri):
     image_id = worklist.images["image_id"][0]
-    for pictures in ({"thumbnails": {image_id: uri}}, {"attention": {image_id: uri}}):
-        with pytest.raises(ValueError, match="data: URI"):
-            render(worklist, **pictures)
+    with pytest.raises(ValueError, match="data: URI"):
+        render(worklist, None, pictures({image_id: uri}))
+
+
+def test_a_file_is_named_by_its_way_from_the_page(worklist):
+    image_id, name = worklist.images["image_id"][0], f"{'0a' * 16}.jpg"
+    found = {image_id: PagePicture(name, "", 4, 3)}
+    for prefix in ("pictures/", "../pictures/", "../../pictures/"):
+        html = render(worklist, None, PagePictures(prefix, found, {}, frozenset()))
+        assert html.count(f">{prefix}{name}<") == 1
+    for prefix in ("", "https://example.org/pictures/", "/pictures/", "../pictures"):
+        with pytest.raises(ValueError, match="picture"):
+            render(worklist, None, PagePictures(prefix, found, {}, frozenset()))
 
 
 @pytest.mark.parametrize(

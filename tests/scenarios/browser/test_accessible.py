@@ -28,10 +28,8 @@ def worklist():
     ],
 )
 def test_axe_finds_no_violation(opened, axe_source, worklist, colours, width, height, state):
-    uris = worklists.thumbnails(worklist)
-    attention = {worklist.images["image_id"][0]: next(iter(uris.values()))}
     night = report(figures(3, **ANOTHER_CAMERA), EARLIER)
-    page = opened(worklist, night, uris, attention, width=width, height=height)
+    page = opened(worklist, night, worklists.pictures(worklist), width=width, height=height)
     page.run("document.documentElement.dataset.theme = arguments[0]", colours)
     if state == "help":
         page.press("?")

@@ -42,7 +42,7 @@ def listener():
 
 
 def test_no_word_runs_or_becomes_markup(opened, hostile):
-    page = opened(hostile, None, worklists.thumbnails(hostile))
+    page = opened(hostile, None, worklists.pictures(hostile))
     title = page.driver.title
     own = page.run("return [document.scripts.length, document.styleSheets.length]")
     for _ in range(len(hostile.lesions)):
@@ -81,7 +81,7 @@ def test_a_word_is_shown_as_it_is_written(opened, hostile, number):
 
 
 def test_the_page_asks_nobody_for_anything(opened, hostile):
-    page = opened(hostile, None, worklists.thumbnails(hostile))
+    page = opened(hostile, None, worklists.pictures(hostile))
     page.press("j", "o", "j")
     page.exported()
     asked = {address.split(":", 1)[0] for address in page.requests()}

@@ -118,7 +118,7 @@ def test_nothing_found_is_said_and_clears_nobody(opened, fifty):
 
 
 def test_a_lesion_opens_to_its_images_scores_classes_and_earlier_nights(opened, fifty):
-    page = opened(fifty, None, worklists.thumbnails(fifty))
+    page = opened(fifty, None, worklists.pictures(fifty))
     lesion = fifty.lesions.iloc[1]
     images = fifty.images[fifty.images["lesion_key"] == lesion["lesion_key"]]
     page.click("tr.lesion:nth-of-type(4) .open")
@@ -144,16 +144,6 @@ def test_a_lesion_opens_to_its_images_scores_classes_and_earlier_nights(opened, 
     loaded = "return [...document.querySelectorAll('#detail img')].every((i) => i.naturalWidth)"
     assert page.wait(loaded)
     assert page.count("#detail img") == len(images)
-
-
-def test_the_attention_stands_beside_the_picture_under_its_label(opened, fifty):
-    uris = worklists.thumbnails(fifty)
-    first = fifty.images["image_id"][0]
-    page = opened(fifty, None, uris, {first: uris[first]})
-    page.click(".open")
-    assert page.texts("#detail figcaption") == ["Picture", "The model's attention, not evidence"]
-    assert page.count("#detail .image.wide img") == 2
-    assert "not about the skin" in page.text("#detail")
 
 
 def test_keys_go_through_the_list_open_and_close(opened, fifty):
