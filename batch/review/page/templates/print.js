@@ -57,7 +57,7 @@ function printedList() {
 function buildSheet() {
   const lesion = openLesion();
   const sheet = lesion ? printedLesion(lesion) : view.route === "patient" ? printedPatient(view.patient) : printedList();
-  byId("print").replaceChildren(...sheet.flat(2).filter(Boolean));
+  byId("print").replaceChildren(...sheet.flat(Infinity).filter(Boolean));
   byId("print").classList.toggle("one", lesion !== null);
 }
 
