@@ -39,7 +39,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (typing()) return;
   if (event.key in ARROWS) { arrow(event, lesion); return; }
-  if (event.key === " " && lesion && stage.mode === "fade" && !document.activeElement?.matches("button, a, summary")) {
+  if (event.key === " " && lesion && stage.mode === "fade" && !document.activeElement?.matches("button:not([data-tool=fade]), a, summary")) {
     event.preventDefault();
     setFade(stage.opacity < 0.5 ? 1 : 0);
     return;
