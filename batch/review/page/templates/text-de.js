@@ -56,6 +56,7 @@ TEXT.de = {
   patientName: (name) => `Patient ${name}`,
   right: "rechts", left: "links", midline: "Mitte", both: "beidseits",
   carries: "trägt den Wert", visitsTitle: "Bilder", visitsHint: "Klick zeigt, C vergleicht",
+  notScored: "nicht das bewertete Bild",
   bestHidden: "Das Bild, das den Wert trägt, kann nicht gezeigt werden; dies ist ein anderes.",
   single: "Einzeln", compare: "Vergleich", fade: "Überblenden", attention: "Gewichtung",
   full: "Vollbild", zoomIn: "Vergrößern", zoomOut: "Verkleinern", fit: "Einpassen", pictureTools: "Bild",

@@ -58,6 +58,7 @@ TEXT.en = {
   patientName: (name) => `patient ${name}`,
   right: "right", left: "left", midline: "midline", both: "both sides",
   carries: "carries the score", visitsTitle: "Pictures", visitsHint: "click to show, C to compare",
+  notScored: "not the scored picture",
   bestHidden: "The picture that carries the score cannot be shown; this is another one.",
   single: "Single", compare: "Compare", fade: "Fade", attention: "Attention",
   full: "Full screen", zoomIn: "Zoom in", zoomOut: "Zoom out", fit: "Fit", pictureTools: "Picture",
