@@ -115,6 +115,7 @@ def test_an_empty_list_says_no_more_than_that(opened):
     page = opened(worklists.worklist(0))
     assert page.is_seen("#no-alerts")
     assert "matches" not in page.text("#main")
+    assert "below." not in page.text("#main")
     assert page.complaints() == []
 
 
