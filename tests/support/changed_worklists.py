@@ -1,4 +1,4 @@
-"""Changes of a made-up worklist: other values of one lesion, other images, files without a score."""
+"""Changes of a made-up worklist: a lesion, its images, files without a score, pictures."""
 
 from __future__ import annotations
 

@@ -60,7 +60,9 @@ def test_chips_count_what_is_open_and_filter(opened, fifty):
     worklist = changed(fifty, 4, flags=["image_added"])
     page, rest = opened(worklist), still_open(worklist)
     counts = {"all": 47, "newTonight": len(keys(rest, status="new")), "newImage": 1, "reviewed": 3}
-    counts |= {tier: len(keys(rest, tier=tier)) for tier in ("alert", "near_threshold", "unreadable")}
+    counts |= {
+        tier: len(keys(rest, tier=tier)) for tier in ("alert", "near_threshold", "unreadable")
+    }
     assert {name: page.chip(name) for name in counts} == counts
     assert page.find("[data-filter=all]").get_attribute("aria-pressed") == "true"
 
@@ -86,7 +88,11 @@ def test_chips_count_what_is_open_and_filter(opened, fifty):
 
 @pytest.mark.parametrize(
     ("scores", "foot"),
-    [((0.5, 0.9), "+2.2 since 1 Jan 2026"), ((0.9, 0.5), "−2.2 since 1 Jan 2026"), ((0.9, 0.9), "")],
+    [
+        ((0.5, 0.9), "+2.2 since 1 Jan 2026"),
+        ((0.9, 0.5), "−2.2 since 1 Jan 2026"),
+        ((0.9, 0.9), ""),
+    ],
 )
 def test_what_moved_from_visit_to_visit_is_changed_and_says_by_how_much(
     opened, fifty, scores, foot
@@ -136,7 +142,10 @@ def test_the_search_looks_through_paths_sites_and_names(opened, fifty):
     for words, wanted in (
         ("lesion-00017-0.JPG", [fifty.lesions["lesion_key"][17]]),
         ("PATIENT-0003", keys(lesions, patient_key="PATTERN:patient-0003")),
-        ("scalp decode_failed", keys(lesions[lesions["anatomic_site"] == "scalp"], tier="unreadable")),
+        (
+            "scalp decode_failed",
+            keys(lesions[lesions["anatomic_site"] == "scalp"], tier="unreadable"),
+        ),
         ("upper left", keys(lesions, anatomic_site="upper arm", laterality="L")),
     ):
         page.fill("#search", words)
@@ -162,9 +171,7 @@ def test_any_length_of_list_keeps_few_cards_alive(opened, lesions):
     assert page.count(".card") <= min(lesions, 60)
     page.run("document.getElementById('report').scrollIntoView({ block: 'end' })")
     last = keys(still_open(worklist)[lambda rows: rows["tier"] != "unreadable"])[-1]
-    page.wait(
-        f"return [...document.querySelectorAll('.card')].at(-1)?.dataset.key === '{last}'"
-    )
+    page.wait(f"return [...document.querySelectorAll('.card')].at(-1)?.dataset.key === '{last}'")
     assert page.count(".card") <= 60
     if lesions < 5000:
         return

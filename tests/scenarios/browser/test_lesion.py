@@ -85,9 +85,9 @@ def test_pictures_beside_the_page_are_shown_and_a_missing_file_is_told(opened, f
     page = opened(worklist, pictures=pictures_of(beside, "pictures/"))
     page.click(".card .open")
     page.wait("return document.querySelector('#stage .mv img')?.naturalWidth === 800")
-    assert page.find("#stage .mv img").get_attribute("src") == (
-        tmp_path / "pictures" / name
-    ).as_uri()
+    assert (
+        page.find("#stage .mv img").get_attribute("src") == (tmp_path / "pictures" / name).as_uri()
+    )
     page.wait("return document.querySelector('#film .no-picture') !== null")
     page.press(LEFT)
     page.wait("return document.querySelector('#stage .no-picture') !== null")

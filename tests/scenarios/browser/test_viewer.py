@@ -1,4 +1,4 @@
-"""The stage: zoom at the pointer in every pane, compare, fade, attention as an outline, full screen."""
+"""The stage: zoom at the pointer in every pane, compare, fade, attention, full screen."""
 
 from __future__ import annotations
 
