@@ -297,19 +297,23 @@ def night(report: NightReport | None) -> dict[str, Any]:
         ValueError: a chart with other content than drawings.
     """
     if report is None:
-        return {"report": None, "charts": (), "rates": (), "durations": (), "unusual": ()}
+        return {"report": None, "charts": (), "rates": (), "durations": (), "unusual": ""}
     return {
         "report": report,
-        "unusual": [
-            report.sentences[0],
-            *(each.sentence for each in report.drift if each.unusual),
-        ]
-        if report.unusual
-        else [],
+        "unusual": _unusual(report) if report.unusual else "",
         "charts": [Markup(checked_svg(chart)) for chart in report.charts.values()],
         "rates": [(name, _rate(name, value)) for name, value in report.rates.items()],
         "durations": [(name, f"{seconds:,.1f}") for name, seconds in report.durations.items()],
     }
+
+
+def _unusual(report: NightReport) -> str:
+    """One line, since the list begins below it: the only thing that is unusual, or all by name."""
+    drifts = [each.sentence for each in report.drift if each.unusual]
+    if len(drifts) == 1:
+        return drifts[0]
+    named = report.sentences[0].removeprefix("Unusual night: ")
+    return named[:1].upper() + named[1:]
 
 
 def shown(value: object) -> str:

@@ -11,6 +11,7 @@ import pytest
 from batch.review.page import render as review_page
 from tests.scenarios.browser.chromium import NoBrowser, start
 from tests.scenarios.browser.opened import OpenedPage
+from tests.support import worklists
 
 NPM_SECONDS = 120
 
@@ -38,11 +39,25 @@ def opened(driver, tmp_path):
         page = OpenedPage(driver, file, tmp_path / "downloads", width, height)
         if not found:
             page.run("localStorage.clear()")
+            page.command("Emulation.setEmulatedMedia", media="", features=[])
             page.reload()
         found.append(page)
         return page
 
     return open_page
+
+
+@pytest.fixture(scope="module")
+def fifty():
+    """A worklist of 50 lesions, three of them closed by earlier marks."""
+    return worklists.worklist(50)
+
+
+@pytest.fixture(scope="module")
+def blank(driver):
+    """A browser with an empty page, to run parts of the page's script in."""
+    driver.get("about:blank")
+    return driver
 
 
 @pytest.fixture(scope="session")

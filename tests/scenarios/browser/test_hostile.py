@@ -9,9 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from batch.review.page.content import shown
+from tests.scenarios.browser.opened import ESCAPE
 from tests.support import worklists
 
-ESCAPE = "\ue00c"
+ELEMENTS = "script, style, link, base, iframe, object, embed, b[onload], img[onerror], svg[onload]"
 
 
 @pytest.fixture(scope="module")
@@ -41,52 +42,99 @@ def listener():
     server.shutdown()
 
 
-def test_no_word_runs_or_becomes_markup(opened, hostile):
-    page = opened(hostile, None, worklists.pictures(hostile))
-    title = page.driver.title
-    own = page.run("return [document.scripts.length, document.styleSheets.length]")
-    for _ in range(len(hostile.lesions)):
-        page.press("j")
-        page.press("o")
-    page.fill("#reviewer", worklists.HOSTILE[0])
-    page.press(ESCAPE)
-    page.run("document.querySelector('.open').click()")
-    for key in ("1", "2", "0"):
-        page.press(key)
-    for select in ("#filter-site", "#sort"):
+class Guard:
+    """What must stay as it was, whatever is looked at."""
+
+    def __init__(self, page) -> None:
+        self.page = page
+        self.own = page.count(ELEMENTS)
+
+    def holds(self) -> None:
+        page = self.page
+        assert page.count(ELEMENTS) == self.own
+        attributes = "[...document.querySelectorAll('*')].flatMap((e) => e.getAttributeNames())"
+        assert page.run(f"return {attributes}.filter((name) => name.startsWith('on'))") == []
+        assert page.run("return [...document.images].every((i) => i.src.startsWith('data:image/'))")
+        hrefs = page.run("return [...document.links].map((each) => each.getAttribute('href'))")
+        assert all(href.startswith("#") for href in hrefs)
+        assert page.run("return [...document.querySelectorAll('use')].every("
+                        "(e) => e.getAttribute('href').startsWith('#i-'))")  # fmt: skip
+        assert page.is_seen("#main") or page.opened is not None
+        assert "owned" != page.driver.title
+        assert page.complaints() == []
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_no_word_runs_or_becomes_markup_in_any_view(opened, hostile, language):
+    page = opened(hostile, pictures=worklists.pictures(hostile), language=language)
+    guard = Guard(page)
+    page.call_me(worklists.HOSTILE[0])
+    page.run("for (const group of document.querySelectorAll('details')) group.open = true")
+    guard.holds()
+    page.go("#list")
+    for select in ("#site", "#sort"):
         for at in range(page.count(f"{select} option")):
             page.choose_at(select, at)
-    page.run("for (const group of document.querySelectorAll('details')) group.open = true")
-    assert page.driver.title == title
-    assert page.run("return [document.scripts.length, document.styleSheets.length]") == own
-    assert page.count("svg, iframe, object, embed, link, base, form, b[onload]") == 0
-    attributes = "[...document.querySelectorAll('*')].flatMap((each) => each.getAttributeNames())"
-    assert page.run(f"return {attributes}.filter((name) => name.startsWith('on'))") == []
-    assert page.run("return [...document.images].every((i) => i.src.startsWith('data:image/'))")
-    hrefs = page.run("return [...document.links].map((each) => each.getAttribute('href'))")
-    assert all(href.startswith("#") for href in hrefs)
-    assert page.is_seen("#table")
-    assert page.complaints() == []
+    guard.holds()
+    page.go("#patients")
+    guard.holds()
+    patients = list(hostile.lesions["patient_key"].dropna().unique())
+    for place in page.attributes(".pcard", "href"):
+        page.go(place)
+    assert page.is_seen("#patient-view")
+    assert len(patients) == len(worklists.HOSTILE) + 1
+    guard.holds()
+    page.go("#gallery")
+    page.click("[data-filter=all]")
+    page.click(".card .open")
+    for key in ("1", "2", "0", "c", "o", "a", "s", "j", "j", "j"):
+        page.press(key)
+        page.run("document.querySelectorAll('#lesion details').forEach((e) => { e.open = true })")
+    guard.holds()
+
+
+@pytest.mark.parametrize("place", ["a lesion", "a patient", "the list"])
+def test_no_word_runs_on_a_printed_sheet(opened, hostile, place):
+    page = opened(hostile, pictures=worklists.pictures(hostile))
+    page.run("window.print = () => { window.printed = true; }")
+    guard = Guard(page)
+    for number, word in enumerate(worklists.HOSTILE):
+        if place == "a lesion":
+            page.open_lesion(f"{word}#{number}")
+        elif place == "a patient":
+            page.go("#patients")
+            page.go(page.attributes(".pcard", "href")[number])
+        page.run("window.printed = false; document.dispatchEvent("
+                 "new KeyboardEvent('keydown', { key: 'p', ctrlKey: true, bubbles: true }))")  # fmt: skip
+        page.wait("return window.printed")
+        assert len(page.text("#print")) > 100
+        guard.holds()
+        page.run("document.getElementById('print').replaceChildren()")
+        if place == "the list":
+            break
 
 
 @pytest.mark.parametrize("number", range(len(worklists.HOSTILE)))
 def test_a_word_is_shown_as_it_is_written(opened, hostile, number):
     page, word = opened(hostile), worklists.HOSTILE[number]
-    page.press(*"j" * (number + 1), "o")
+    page.open_lesion(f"{word}#{number}")
     wanted = re.sub(r"\s", " ", shown(word))
-    detail = re.sub(r"\s", " ", page.text("#detail"))
+    detail = re.sub(r"\s", " ", page.text("#lesion"))
     assert detail.count(wanted) >= 8
+    page.press(ESCAPE)
     assert wanted in re.sub(r"\s", " ", page.text("#unreadable"))
+    assert wanted in re.sub(r"\s", " ", page.text("#banners"))
     assert "\u202e" not in page.text("body")
 
 
 def test_the_page_asks_nobody_for_anything(opened, hostile):
-    page = opened(hostile, None, worklists.pictures(hostile))
-    page.press("j", "o", "j")
+    page = opened(hostile, pictures=worklists.pictures(hostile))
+    page.click(".card .open")
+    page.press("j", "a", "f", "f")
     page.exported()
-    asked = {address.split(":", 1)[0] for address in page.requests()}
-    assert asked <= {"file", "data", "blob"}
-    assert {a for a in page.requests() if a.startswith("file")} <= {page.file.as_uri()}
+    asked = page.requests()
+    assert {address.split(":", 1)[0] for address in asked} <= {"file", "data", "blob", "about"}
+    assert {a.partition("#")[0] for a in asked if a.startswith("file")} == {page.file.as_uri()}
 
 
 ATTEMPTS = {
@@ -136,18 +184,34 @@ def test_no_other_script_runs(opened, hostile, attempt):
     assert page.run("return window.ran ?? null") is None
 
 
-def test_a_hostile_file_of_marks_is_shown_and_runs_nothing(opened, hostile, tmp_path):
-    page = opened(worklists.worklist(5))
-    key = worklists.worklist(5).lesions["lesion_key"][0]
+def test_a_hostile_file_of_marks_is_shown_and_runs_nothing(opened, tmp_path):
+    worklist = worklists.worklist(5)
+    page, key = opened(worklist), worklist.lesions["lesion_key"][0]
+    guard = Guard(page)
     file = tmp_path / "reviewed.csv"
     word = worklists.HOSTILE[1].replace('"', '""')
     file.write_text(
-        f'lesion_key,decision,reviewer,reviewed_at\n{key},"{word}","{word}",2099-01-01\n'
-        "__proto__,x,y,2099-01-01\nconstructor,x,y,2099-01-01\n"
+        "lesion_key,decision,reviewer,reviewed_at,diagnosis,comment\n"
+        f'{key},"{word}","{word}",2099-01-01,"{word}","{word}"\n'
+        "__proto__,x,y,2099-01-01,,\nconstructor,x,y,2099-01-01,,\n"
     )
     assert page.import_file(file).startswith("Imported 3 marks")
-    page.click(".open")
-    assert worklists.HOSTILE[1] in page.text("#detail .decided")
-    assert page.count("#detail img") == 0
+    page.open_lesion(key)
+    assert page.text(".decided").count(worklists.HOSTILE[1]) == 2
+    assert page.texts(".other p")[1:] == [
+        f"{name}: {worklists.HOSTILE[1]}" for name in ("Diagnosis", "Comment")
+    ]
+    guard.holds()
     assert len(page.exported_rows()) >= 3
-    assert page.driver.title.startswith("Review worklist")
+
+
+def test_a_hostile_address_is_looked_up_and_nothing_more(opened, hostile):
+    page = opened(hostile)
+    guard = Guard(page)
+    for word in worklists.HOSTILE:
+        page.run("location.hash = arguments[0]", f"#lesion={word}&mode={word}&image={word}")
+        page.settle()
+        page.run("location.hash = arguments[0]", f"#patient={word}")
+        page.settle()
+    page.fill("#search", worklists.HOSTILE[4])
+    guard.holds()

@@ -1,269 +1,156 @@
-"""Looking through the list: order, filters, keys, an opened lesion; at any length."""
+"""The list: a row a lesion, sorted by a column, filtered by site; at any length."""
 
 from __future__ import annotations
 
+import math
+
+import pandas as pd
 import pytest
 
-from batch.review.worklist.contract import Tier
+from tests.scenarios.browser.opened import DOWN, ENTER, UP
+from tests.scenarios.browser.test_gallery import keys, still_open
 from tests.support import worklists
-
-ENTER, ESCAPE, DOWN, UP, TAB = "\ue007", "\ue00c", "\ue015", "\ue013", "\ue004"
-
-
-@pytest.fixture(scope="module")
-def fifty():
-    return worklists.worklist(50)
+from tests.support.changed_worklists import changed
 
 
-def _keys(lesions, **columns):
-    for column, value in columns.items():
-        lesions = lesions[lesions[column] == value]
-    return list(lesions["lesion_key"])
+def odds(score: float) -> float:
+    return math.log(score / (1 - score))
 
 
-def _all_keys(page) -> list[str]:
-    """The keys of every row, though only those near the window exist."""
-    found: dict[str, None] = {}
-    before, at = None, page.scroll_to(0)
-    while at != before:
-        found |= dict.fromkeys(page.keys_listed())
-        before, at = at, page.scroll_to(at + 500)
-    return list(found)
-
-
-def test_the_list_opens_in_order_of_priority_with_sections(opened, fifty):
-    page = opened(fifty)
-    assert _all_keys(page) == list(fifty.lesions["lesion_key"])
-    page.run("window.scrollTo(0, 0)")
-    page.wait("return document.querySelector('tr.section')?.textContent.startsWith('Alert')")
-    assert page.complaints() == []
+def moved(worklist) -> pd.Series:
+    """How far each lesion's score has moved: between the last two visits, else since last night."""
+    found = []
+    for _, row in worklist.lesions.iterrows():
+        mine = worklist.images[worklist.images["lesion_key"] == row["lesion_key"]]
+        scores = list(mine.sort_values("acquisition_datetime")["melanoma_score"])
+        if len(scores) > 1:
+            found.append(odds(scores[-1]) - odds(scores[-2]))
+        elif pd.isna(row["previous_score"]) or pd.isna(row["max_score"]):
+            found.append(None)
+        else:
+            found.append(odds(row["max_score"]) - odds(row["previous_score"]))
+    return pd.Series(found, dtype=object)
 
 
 ORDERS = {
     "score": ("max_score", False),
-    "change": ("score_change", False),
+    "change": ("moved", False),
     "date": ("acquisition_datetime", False),
     "site": ("anatomic_site", True),
     "patient": ("patient_key", True),
     "images": ("image_count", False),
+    "rank": ("rank", True),
 }
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("turned", [False, True], ids=["first", "turned"])
-def test_a_column_sorts_unknown_last_and_ties_by_rank(opened, fifty, order, turned):
+def test_a_column_sorts_unknown_last_and_ties_by_rank(opened, fifty, order):
     column, upward = ORDERS[order]
-    page = opened(fifty)
-    page.click(f"[data-order={order}]")
-    if turned:
+    page = opened(fifty, width=1440, height=900)
+    page.go("#list")
+    lesions = fifty.lesions.assign(moved=moved(fifty))
+    lesions = lesions[lesions["status"] != "reviewed"]
+    unknown = lesions[lesions[column].isna()]
+    turns = [upward] if order == "rank" else [upward, not upward]
+    for up in turns:
         page.click(f"[data-order={order}]")
-    up = upward != turned
-    known = fifty.lesions[fifty.lesions[column].notna()]
-    unknown = fifty.lesions[fifty.lesions[column].isna()]
-    wanted = known.sort_values(column, ascending=up, kind="stable")
-    assert _all_keys(page) == list(wanted["lesion_key"]) + list(unknown["lesion_key"])
-    heading = page.find(f"th.c-{order}")
-    assert heading.get_attribute("aria-sort") == ("ascending" if up else "descending")
-    assert page.find("#sort").get_attribute("value") == order
+        known = lesions[lesions[column].notna()]
+        wanted = known.sort_values(column, ascending=up, kind="stable")
+        listed = page.all_keys()
+        if order == "rank":  # the groups are back
+            ranked = wanted[wanted["tier"] != "unreadable"]
+            assert listed[:12] == keys(ranked)[:12]
+            continue
+        assert listed == keys(wanted) + keys(unknown)
+        sort = page.find(f".c-{order}[role=columnheader]").get_attribute("aria-sort")
+        assert sort == ("ascending" if up else "descending")
+        assert page.find("#sort").get_attribute("value") == order
+        assert page.run("return document.activeElement.dataset.order") == order
 
 
 def test_the_sort_box_sorts_as_the_heading_does(opened, fifty):
     page = opened(fifty)
-    page.choose("#sort", "change")
-    assert page.count("tr.section") == 0
-    known = fifty.lesions[fifty.lesions["score_change"].notna()]
-    most = known.sort_values("score_change", ascending=False, kind="stable")
-    assert page.keys_listed()[0] == most["lesion_key"].iloc[0]
-    page.choose("#sort", "rank")
+    page.go("#list")
+    page.choose("#sort", "score")
+    assert page.texts(".group-row h2") == ["47 of 50 lesions"]
     assert page.keys_listed()[0] == fifty.lesions["lesion_key"][0]
-    assert page.count("tr.section") > 0
+    page.click("[data-order=score]")
+    assert page.keys_listed()[0] == keys(
+        still_open(fifty)[lambda rows: rows["tier"] == "near_threshold"]
+    )[-1]  # fmt: skip
+    page.choose("#sort", "rank")
+    assert page.texts(".group-row h2")[0] == "Tonight’s work"
 
 
-@pytest.mark.parametrize("tier", [Tier.ALERT, Tier.NEAR_THRESHOLD, Tier.UNREADABLE])
-def test_a_tier_can_be_left_out(opened, fifty, tier):
-    page = opened(fifty)
-    page.click(f"[name=tier][value={tier}]")
-    rest = fifty.lesions[fifty.lesions["tier"] != tier]
-    assert _all_keys(page) == list(rest["lesion_key"])
-    assert f"{len(rest)} lesions of 50 shown" in page.text("#shown")
+def test_a_row_tells_rank_who_score_movement_and_review(opened, fifty):
+    page = opened(changed(fifty, 0, max_score=0.9, previous_score=0.5), width=1440, height=900)
+    page.go("#list")
+    row = ".row[data-key]"
+    found = {
+        name: page.text(f"{row} .c-{name}")
+        for name in ("rank", "patient", "site", "label", "score", "date")
+    }
+    assert found == {
+        "rank": "1", "patient": "patient-0000", "site": "Back, left", "label": "lesion-00000",
+        "score": "+2.2", "date": "1 Jan 2026",
+    }  # fmt: skip
+    assert page.text(f"{row} .c-tier").startswith("Alert")
+    third = f".row[data-key='{fifty.lesions['lesion_key'][2]}']"
+    assert page.text(f"{third} .c-mark") == "opened again since the mark"
+    page.click("[data-filter=reviewed]")
+    assert page.text(f"{row} .c-mark") == "Follow upDr. A"
 
 
-def test_filters_of_site_patient_text_and_state(opened, fifty):
-    page, lesions = opened(fifty), fifty.lesions
-    page.choose("#filter-site", "=scalp")
-    assert _all_keys(page) == _keys(lesions, anatomic_site="scalp")
-    page.choose("#filter-site", "-")
-    assert _all_keys(page) == list(lesions[lesions["anatomic_site"].isna()]["lesion_key"])
-    page.click("#reset")
-    page.fill("#filter-patient", "PATIENT-0003")
-    assert _all_keys(page) == _keys(lesions, patient_key="PATTERN:patient-0003")
-    page.click("#reset")
-    page.fill("#filter-text", "lesion-00017-0.JPG")
-    assert page.keys_listed() == [lesions["lesion_key"][17]]
-    page.click("#reset")
-    page.choose("#filter-state", "reviewed")
-    assert _all_keys(page) == _keys(lesions, status="reviewed")
-    page.choose("#filter-state", "open")
-    assert _all_keys(page) == list(lesions[lesions["status"] != "reviewed"]["lesion_key"])
-    page.click("#reset")
-    assert len(_all_keys(page)) == 50
-
-
-def test_nothing_found_is_said_and_clears_nobody(opened, fifty):
-    page = opened(fifty)
-    page.fill("#filter-text", "no such words")
-    assert page.keys_listed() == []
-    assert page.is_seen("#empty")
-    assert "nothing about the others" in page.text("#empty")
-
-
-def test_a_lesion_opens_to_its_images_scores_classes_and_earlier_nights(opened, fifty):
-    page = opened(fifty, None, worklists.pictures(fifty))
-    lesion = fifty.lesions.iloc[1]
-    images = fifty.images[fifty.images["lesion_key"] == lesion["lesion_key"]]
-    page.click("tr.lesion:nth-of-type(4) .open")
-    assert page.picked == lesion["lesion_key"]
-    assert page.count("#detail .image") == len(images)
-    taken = page.texts("#detail .image-score small")
-    assert taken == [f"taken {day[:10]}" for day in sorted(images["acquisition_datetime"])]
-    tops = page.run(
-        "return [...document.querySelectorAll('#detail .image')].slice(0, 2)"
-        ".map((each) => each.getBoundingClientRect().top)"
-    )
-    assert len(set(tops)) == 1  # side by side
-    first = page.find("#detail .image")
-    assert first.find_element("css selector", ".melanoma th").text == "melanoma"
-    bars = page.run(
-        "return [...arguments[0].querySelectorAll('.class-bar i')].map((bar) => "
-        "bar.getBoundingClientRect().width / bar.parentElement.getBoundingClientRect().width)",
-        first,
-    )
-    scores = sorted(images.iloc[0]["class_scores"].values(), reverse=True)
-    assert bars == pytest.approx(scores, abs=0.02)
-    assert page.text("#detail .earlier").count("2026-11-20") == 1
-    loaded = "return [...document.querySelectorAll('#detail img')].every((i) => i.naturalWidth)"
-    assert page.wait(loaded)
-    assert page.count("#detail img") == len(images)
-
-
-def test_keys_go_through_the_list_open_and_close(opened, fifty):
-    page, keys = opened(fifty), list(fifty.lesions["lesion_key"])
-    page.press("j")
-    assert page.picked == keys[0]
-    page.press("j", "j", "n", "k")
-    assert page.picked == keys[2]
-    page.press(DOWN, DOWN, UP)
-    assert page.picked == keys[3]
-    page.press("o")
-    assert page.is_seen("#detail")
-    assert keys[3].rsplit("/")[-1] in page.text("#detail-title")
-    page.press("j")
-    assert page.picked == keys[4]
-    page.press(ESCAPE)
-    assert not page.is_seen("#detail")
-    assert page.picked == keys[4]
-    page.press(ENTER)  # the button of the row has the focus
-    assert page.is_seen("#detail")
-
-
-def test_every_lesion_can_be_reached_by_the_next_key(opened, fifty):
-    page, seen = opened(fifty, height=500), []
-    for _ in range(50):
-        page.press("j")
-        seen.append(page.picked)
-        box = page.run(
-            "const box = document.querySelector('tr.picked').getBoundingClientRect();"
-            "const head = document.querySelector('#headings').getBoundingClientRect();"
-            "return [box.top - head.bottom, window.innerHeight - box.bottom]"
-        )
-        assert min(box) > -1, "the picked row is hidden"
-    assert seen == list(fifty.lesions["lesion_key"])
-
-
-def test_the_search_key_and_help_and_switching_single_keys_off(opened, fifty):
-    page = opened(fifty)
-    page.press("/")
-    assert page.driver.switch_to.active_element.get_attribute("id") == "filter-text"
-    page.press("j")  # types, and goes nowhere
-    assert page.picked is None
-    page.fill("#filter-text", "")
-    page.press(ESCAPE, "?")
-    assert page.is_seen("#help")
-    page.click("#keys")
-    page.click("#help-close")
-    page.press("j")
-    assert page.picked is None
-    page.reload()
-    page.press("j")
-    assert page.picked is None
-
-
-def test_the_mouse_is_not_needed(opened, fifty):
-    page = opened(fifty)
-    page.run("document.querySelector('.open').focus()")
+def test_a_click_anywhere_in_a_row_opens_it_and_arrows_walk(opened, fifty):
+    page, order = opened(fifty), keys(still_open(fifty))
+    page.go("#list")
+    page.press(DOWN, DOWN, DOWN, UP)
+    assert page.focused == order[1]
     page.press(ENTER)
-    assert page.is_seen("#detail")
-    reached = set()
-    for _ in range(12):
-        page.press(TAB)
-        reached.add(page.run("return document.activeElement.textContent.trim()"))
-    assert {"Next", "Close", "Call back 1", "Follow up 2", "No action now 3"} <= reached
+    assert page.opened == order[1]
+    page.go("#list")
+    page.click(f".row[data-key='{order[2]}'] .c-date")
+    assert page.opened == order[2]
 
 
-def test_on_a_tablet_a_lesion_covers_the_list_and_gives_it_back(opened, fifty):
-    page = opened(fifty, width=820, height=1180)
-    assert page.run("return document.documentElement.scrollWidth") <= 820
-    page.click(".open")
-    assert page.run("return document.getElementById('list').inert") is True
-    assert page.run(
-        "return document.getElementById('detail').getBoundingClientRect().width"
-        " == document.documentElement.clientWidth"
-    )
-    assert page.run("return document.documentElement.scrollWidth") <= 820
-    page.click("#close")
-    assert page.run("return document.getElementById('list').inert") is False
+def test_a_site_can_be_asked_for_and_none(opened, fifty):
+    page, lesions = opened(fifty), still_open(fifty)
+    page.choose("#site", "=scalp")
+    assert page.all_keys() == keys(lesions, anatomic_site="scalp")
+    assert "Scalp" in page.text("#site")
+    assert page.focused == "site"
+    page.choose("#site", "-")
+    assert page.all_keys() == keys(lesions[lesions["anatomic_site"].isna()])
+    page.click("[data-filter=all]")
+    assert len(page.all_keys()) == 47
 
 
-@pytest.mark.parametrize("lesions", [0, 1, 5000])
-def test_any_length_of_list_keeps_few_rows_alive(opened, lesions):
-    worklist = worklists.worklist(lesions)
+def test_the_view_is_kept_while_filters_change_and_the_address_tells_it(opened, fifty):
+    page = opened(fifty)
+    page.click(".seg a[href='#list']")
+    assert page.is_seen("#list-view")
+    assert not page.is_seen("#gallery-view")
+    assert page.attributes(".seg [aria-current]", "href") == ["#list"]
+    page.click("[data-filter=alert]")
+    assert page.is_seen("#list-view")
+    assert page.count(".row[data-key]") > 0
+    page.reload()
+    assert page.is_seen("#list-view")
+    page.run("history.back()")
+    page.wait("return document.getElementById('gallery-view').checkVisibility()")
+
+
+def test_a_list_of_5000_keeps_few_rows_alive_and_reaches_the_last(opened):
+    worklist = worklists.worklist(5000)
     page = opened(worklist)
-    assert f"of {lesions:,} shown" in page.text("#shown")
-    assert page.count("tr.lesion") == len(page.keys_listed()) <= min(lesions, 60)
-    assert page.is_seen("#empty") == (lesions == 0)
-    if not lesions:
-        return
-    page.run("document.getElementById('unreadable').scrollIntoView({ block: 'end' })")
-    last = worklist.lesions["lesion_key"].iloc[-1]
-    page.wait(f"return [...document.querySelectorAll('tr.lesion')].at(-1).dataset.key == '{last}'")
-    assert page.count("tr.lesion") <= 60
-    if lesions < 5000:
-        return
-    page.run("window.scrollTo(0, 0)")
-    page.choose("#sort", "date")
-    page.fill("#filter-text", "lesion-04321")
-    assert page.keys_listed() == [worklist.lesions["lesion_key"][4321]]
-    page.click(".open")
-    assert page.count("#detail .facts") == 1
+    page.go("#list")
+    assert page.count(".row[data-key]") <= 60
+    page.choose("#sort", "patient")
+    page.run("document.getElementById('report').scrollIntoView({ block: 'end' })")
+    nobody = still_open(worklist)[lambda rows: rows["patient_key"].isna()]
+    last = keys(nobody)[-1]
+    page.wait(
+        f"return [...document.querySelectorAll('.row[data-key]')].at(-1)?.dataset.key === '{last}'"
+    )
+    assert page.count(".row[data-key]") <= 60
     assert page.complaints() == []
-
-
-def test_a_print_holds_every_row_and_the_notice(opened):
-    page = opened(worklists.worklist(300))
-    page.run("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.count("tr.lesion") == 300
-    page.run("window.dispatchEvent(new Event('afterprint'))")
-    assert page.count("tr.lesion") < 100
-
-
-def test_a_print_shows_whole_names_and_nothing_to_press(opened):
-    page = opened(worklists.worklist(3))
-    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    try:
-        names = "[...document.querySelectorAll('.open')]"
-        assert page.run(f"return {names}.length") == 3
-        assert page.run(f"return {names}.every((e) => e.scrollWidth <= e.clientWidth)")
-        pressed = "[...document.querySelectorAll('button:not(.open), input, select')]"
-        assert page.run(f"return {pressed}.every((each) => !each.checkVisibility())")
-    finally:
-        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

@@ -1,58 +1,64 @@
-"""Marking, keeping, exporting and importing: what a reviewer decided is never lost or made up."""
+"""Marking and keeping: what a reviewer decided is never lost or made up."""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
-import json
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from batch.core.text import from_spreadsheet, spreadsheet_safe
 from batch.review.worklist.contract import MARK_COLUMNS
 from batch.review.worklist.marks import parse_csv
+from tests.scenarios.browser.opened import ENTER, ESCAPE
 from tests.support import worklists
-from tests.support.archives import REPOSITORY
-
-ESCAPE = "\ue00c"
-
-
-@pytest.fixture(scope="module")
-def fifty():
-    return worklists.worklist(50)
+from tests.support.changed_worklists import changed
 
 
 @pytest.fixture
 def page(opened, fifty):
+    """The first lesion, opened."""
     found = opened(fifty)
-    found.fill("#reviewer", "Dr. Ünal")
-    found.press(ESCAPE)
+    found.call_me("Dr. Ünal")
+    found.click(".card .open")
     return found
 
 
-def _changed(worklist, key, **cells):
-    """The worklist of a later night, in which one lesion has other values."""
-    lesions = worklist.lesions.copy()
-    for column, value in cells.items():
-        lesions.loc[lesions["lesion_key"] == key, column] = value
-    return dataclasses.replace(worklist, lesions=lesions)
-
-
-def _marks(data: bytes):
+def marks_of(data: bytes):
     found = parse_csv(data, "reviewed.csv")
     assert found.problems == ()
     return {mark.lesion_key: mark for mark in found.found}
 
 
-def test_a_mark_needs_a_reviewer(opened, fifty):
+def test_the_name_is_asked_for_once_and_the_decision_is_kept_meanwhile(opened, fifty):
+    page, keys = opened(fifty), list(fifty.lesions["lesion_key"])
+    page.click(".card .open")
+    page.press("2")
+    assert page.is_seen("#who")
+    assert page.focused == "who-name"
+    assert "Who marks?" in page.text("#who")
+    page.press(ENTER)  # without a name
+    assert page.is_seen("#who")
+    page.press(*"KS")
+    page.press(ENTER)
+    assert not page.is_seen("#who")
+    assert page.opened == keys[1]
+    page.press("1")
+    assert not page.is_seen("#who")
+    found = marks_of(page.exported())
+    assert [(found[key].decision, found[key].reviewer) for key in keys[:2]] == [
+        ("follow_up", "KS"), ("call_back", "KS")
+    ]  # fmt: skip
+    page.reload()
+    assert page.find("#reviewer").get_attribute("value") == "KS"
+
+
+def test_who_gives_no_name_marks_nothing(opened, fifty):
     page = opened(fifty)
-    page.press("j", "1")
-    assert "Reviewer" in page.text("#message")
-    assert page.driver.switch_to.active_element.get_attribute("id") == "reviewer"
-    assert page.count("tr.done") == 0
+    page.click(".card .open")
+    page.press("1", ESCAPE)
+    assert not page.is_seen("#who")
+    page.click("[data-decision=no_action]")
+    page.click("#who-cancel")
+    assert page.opened == fifty.lesions["lesion_key"][0]
+    assert len(page.exported_rows()) == len(fifty.lesions["decision"].dropna())
+    assert page.run("return Object.keys(localStorage).filter((k) => k.includes('mark/'))") == []
 
 
 @pytest.mark.parametrize(
@@ -62,25 +68,120 @@ def test_a_mark_needs_a_reviewer(opened, fifty):
 )  # fmt: skip
 def test_a_key_marks_goes_on_and_the_run_reads_what_is_exported(page, fifty, key, decision, label):
     keys = list(fifty.lesions["lesion_key"])
-    page.press("j", key)
-    assert page.picked == keys[1]
-    assert label in page.text("tr.lesion.done .c-mark")
-    mark = _marks(page.exported())[keys[0]]
+    page.press(key)
+    assert page.opened == keys[1]
+    page.press(ESCAPE)
+    assert page.text(f".card.done[data-key='{keys[0]}'] .marked") == f"{label} · Dr. Ünal"
+    mark = marks_of(page.exported())[keys[0]]
     assert (mark.decision, mark.reviewer) == (decision, "Dr. Ünal")
     assert mark.score == fifty.lesions["max_score"][0]
     assert mark.image_count == fifty.lesions["image_count"][0]
     assert mark.reviewed_at.tzinfo is not None
 
 
-def test_the_columns_are_those_that_the_run_reads(page):
-    page.press("j", "1")
-    head = page.exported().decode("utf-8").splitlines()[0]
-    assert head == ",".join(MARK_COLUMNS)
+def test_no_key_marks_where_no_picture_is_open_or_a_person_types(opened, fifty):
+    page = opened(fifty)
+    page.call_me("A")
+    page.press("1", "2")
+    assert page.count(".card.done") == 0
+    page.click(".card .open")
+    page.press("m")
+    assert page.focused == "comment"
+    page.press("1", "j")
+    assert page.opened == fifty.lesions["lesion_key"][0]
+    assert page.find("#comment").get_attribute("value") == "1j"
 
 
-def test_marks_of_runs_before_are_exported_again_so_that_none_is_lost(page, fifty):
+def test_comment_and_diagnosis_are_kept_exported_and_shown_again(opened, page, fifty, tmp_path):
+    key = fifty.lesions["lesion_key"][0]
+    page.press("m")
+    page.press(*'dots, "blue"')
+    page.press(ESCAPE)
+    page.fill("#diagnosis", "=nevus")
+    page.press(ESCAPE, "j", "k")  # not marked yet, and not forgotten
+    assert page.find("#diagnosis").get_attribute("value") == "=nevus"
+    page.press("1")
+    data = page.exported()
+    assert data.decode().splitlines()[0] == ",".join([*MARK_COLUMNS, "diagnosis", "comment"])
+    (row,) = [row for row in page.exported_rows() if row["lesion_key"] == key]
+    assert (row["diagnosis"], row["comment"]) == ("'=nevus", 'dots, "blue"')
+    assert marks_of(data)[key].decision == "call_back"  # the run passes the two columns over
+
+    file = tmp_path / "reviewed.csv"
+    file.write_bytes(data)
+    page.run("localStorage.clear()")
+    other = opened(fifty)
+    other.import_file(file)
+    other.open_lesion(key)
+    assert other.texts(".other p")[1:] == ["Diagnosis: =nevus", 'Comment: dots, "blue"']
+    assert other.find("#comment").get_attribute("value") == 'dots, "blue"'
+    assert other.find("#diagnosis").get_attribute("value") == "=nevus"
+
+
+def test_the_message_takes_the_mark_back_after_the_next_one_is_open(page, fifty):
+    keys = list(fifty.lesions["lesion_key"])
+    page.press("3")
+    assert page.opened == keys[1]
+    assert page.text("#message span") == "patient-0000 · Back, left · lesion-00000: No action now"
+    page.click("#undo-last")
+    assert page.text("#message span").endswith("lesion-00000: mark taken back")
+    assert keys[0] not in marks_of(page.exported())
+    page.open_lesion(keys[1])
+    page.press("3", "0")  # 0 on the next one takes back the last
+    assert keys[1] not in marks_of(page.exported())
+
+
+def test_0_says_nothing_of_a_mark_that_is_not_there(opened, fifty):
+    page = opened(fifty)
+    page.call_me("A")
+    row = int(fifty.lesions.index[fifty.lesions["status"] == "reopened"][0])
+    for key in (fifty.lesions["lesion_key"][0], fifty.lesions["lesion_key"][row]):
+        page.open_lesion(key)
+        page.press("0")
+        assert not page.is_seen("#message")
+
+
+def test_a_mark_is_taken_back_and_changed(page, fifty):
+    page.click("#advance")
+    page.click("[data-decision=follow_up]")
+    assert page.find("[data-decision=follow_up]").get_attribute("aria-pressed") == "true"
+    page.click("[data-decision=call_back]")
+    assert page.find("[data-decision=follow_up]").get_attribute("aria-pressed") == "false"
+    assert "Marked “Call back” by Dr. Ünal" in page.text(".decided")
+    page.click("#unmark")
+    assert page.count(".decided") == 0
+    assert fifty.lesions["lesion_key"][0] not in marks_of(page.exported())
+
+
+def test_with_the_last_lesion_marked_the_page_stays_and_counts(opened):
+    worklist = worklists.worklist(2)
+    page = opened(worklist)
+    page.call_me("A")
+    page.click(".card .open")
+    page.press("3", "3")
+    assert page.opened == worklist.lesions["lesion_key"][1]
+    assert page.count("[data-decision=no_action][aria-pressed=true]") == 1
+    page.press(ESCAPE)
+    assert page.text("#done-tonight") == "2 of 2 done"
+    assert page.text("#mark-count").strip() == "2"
+
+
+def test_marked_lesions_keep_their_places_until_the_page_is_opened_again(page, fifty):
+    keys = list(fifty.lesions["lesion_key"])
+    page.press("1", "1", ESCAPE)
+    assert page.keys_listed()[:3] == keys[:3]
+    assert (page.chip("all"), page.chip("reviewed")) == (45, 5)
+    page.reload()
+    assert page.keys_listed()[0] == keys[2]
+    assert (page.chip("all"), page.chip("reviewed")) == (45, 5)
+    page.click("[data-filter=reviewed]")
+    assert page.keys_listed()[:2] == keys[:2]
+
+
+def test_marks_of_runs_before_are_exported_again_so_that_none_is_lost(opened, fifty):
+    page = opened(fifty)
     read = fifty.lesions[fifty.lesions["decision"].notna()]
-    found = _marks(page.exported())
+    found = marks_of(page.exported())
     assert set(found) == set(read["lesion_key"])
     key = read["lesion_key"].iloc[-1]
     assert found[key].reviewer == "Dr. A"
@@ -90,119 +191,59 @@ def test_marks_of_runs_before_are_exported_again_so_that_none_is_lost(page, fift
 
 def test_a_mark_stays_in_this_browser_under_its_archive_only(opened, fifty):
     page = opened(fifty, archive_key="one")
-    page.fill("#reviewer", "A")
-    page.press(ESCAPE, "j", "1")
-    before = page.count("tr.done")
+    page.call_me("A")
+    page.click(".card .open")
+    page.press("1")
     page.reload()
-    assert page.count("tr.done") == before == 1
-    assert page.find("#reviewer").get_attribute("value") == "A"
-    assert opened(fifty, archive_key="two").count("tr.done") == 0
-    assert opened(fifty, archive_key="one").count("tr.done") == 1
-
-
-def test_a_mark_is_taken_back_and_changed(page, fifty):
-    page.click(".open")
-    page.click("#advance")
-    page.click("[data-decision=follow_up]")
-    assert page.find("[data-decision=follow_up]").get_attribute("aria-pressed") == "true"
-    page.click("[data-decision=call_back]")
-    assert page.find("[data-decision=follow_up]").get_attribute("aria-pressed") == "false"
-    assert "Call back" in page.text(".decided")
-    page.click("#unmark")
-    assert page.count("tr.done") == 0
-    assert page.count(".decided") == 0
-    assert fifty.lesions["lesion_key"][0] not in _marks(page.exported())
+    page.press(ESCAPE)
+    assert page.chip("reviewed") == 4
+    assert opened(fifty, archive_key="two").chip("reviewed") == 3
+    assert opened(fifty, archive_key="one").chip("reviewed") == 4
 
 
 def test_what_a_run_had_closed_is_taken_back_by_a_mark_of_its_own(page, fifty):
     closed = fifty.lesions[fifty.lesions["status"] == "reviewed"]["lesion_key"].iloc[0]
-    page.choose("#filter-state", "reviewed")
-    page.click(".open")
+    page.press(ESCAPE)
+    page.click("[data-filter=reviewed]")
+    page.click(".card .open")
+    assert page.opened == closed
     page.click("#unmark")
-    mark = _marks(page.exported())[closed]
-    assert mark.reopens
-    page.choose("#filter-state", "open")
-    page.fill("#filter-text", closed.lower())
+    assert marks_of(page.exported())[closed].reopens
+    page.click("[data-filter=all]")
+    page.fill("#search", closed.lower())
     assert page.keys_listed() == [closed]
 
 
 @pytest.mark.parametrize(
-    ("cells", "reopens"),
+    ("cells", "why"),
     [
-        ({"max_score": 0.9801}, True),
-        ({"max_score": 0.97}, False),
-        ({"image_count": 99}, True),
-        ({"reason": "another one"}, False),
+        ({"max_score": 0.9801}, "a higher score than when it was marked"),
+        ({"max_score": 0.97}, None),
+        ({"image_count": 99}, "a new image since it was marked"),
+        ({"reason": "another one"}, None),
     ],
     ids=["higher", "lower", "new-image", "same"],
 )
-def test_only_a_higher_score_or_a_new_image_opens_a_marked_lesion(
-    opened, page, fifty, cells, reopens
-):
+def test_only_a_higher_score_or_a_new_image_opens_a_marked_lesion(opened, page, fifty, cells, why):
     key = fifty.lesions["lesion_key"][0]
-    page.press("j", "3")
-    later = opened(_changed(fifty, key, **cells))
-    closed = "return [...document.querySelectorAll('tr.done')].map((row) => row.dataset.key)"
-    assert (key not in later.run(closed)) == reopens
-    later.click(".open")
-    assert ("opened again" in later.text("#detail .decided")) == reopens
-    assert later.count("[aria-pressed=true]") == (not reopens)
+    page.press("3")
+    later = opened(changed(fifty, 0, **cells))
+    assert later.chip("reviewed") == (3 if why else 4)
+    later.open_lesion(key)
+    assert ("opened again" in later.text(".decided")) == bool(why)
+    assert (why or "") in later.text(".decided")
+    assert later.count("[data-decision][aria-pressed=true]") == (not why)
 
 
 def test_the_run_s_judgement_counts_once_it_has_read_the_mark(opened, page, fifty):
     """Exported, read and found outdated there: the page does not say otherwise."""
     key = fifty.lesions["lesion_key"][0]
-    page.press("j", "3")
-    mark = _marks(page.exported())[key]
+    page.press("3")
+    mark = marks_of(page.exported())[key]
     read = {"decision": mark.decision, "reviewer": mark.reviewer, "reviewed_score": mark.score,
             "reviewed_at": mark.reviewed_at.isoformat()}  # fmt: skip
-    assert opened(_changed(fifty, key, **read, status="reopened")).count("tr.done") == 0
-    assert opened(_changed(fifty, key, **read, status="reviewed")).count("tr.done") == 1
-
-
-def test_an_export_is_imported_in_another_browser(opened, page, fifty, tmp_path):
-    page.press("j", "1", "2", "4")
-    file = tmp_path / "reviewed.csv"
-    file.write_bytes(page.exported())
-    page.run("localStorage.clear()")
-    other = opened(fifty)
-    assert other.count("tr.done") == 0
-    said = other.import_file(file)
-    assert said.startswith("Imported 3 marks; ")
-    assert other.count("tr.done") == 3
-    assert other.exported() == file.read_bytes()
-    assert other.import_file(file).startswith("Imported 0 marks; ")
-
-
-def test_the_newer_mark_wins_on_import(page, fifty, tmp_path):
-    key = fifty.lesions["lesion_key"][0]
-    page.press("j", "1")
-    file = tmp_path / "reviewed.csv"
-    for time, decision in (("2020-01-01", "follow_up"), ("2099-01-01T08:00:00", "new_image")):
-        file.write_text(f"lesion_key,decision,reviewed_at\n{key},{decision},{time}\n")
-        page.import_file(file)
-        newest = _marks(page.exported())[key].decision
-        assert newest == ("call_back" if time < "2026" else "new_image")
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("lesion_key,reviewer\n1,A\n", "no column decision, reviewed_at"),
-        ("", "no column lesion_key, decision, reviewed_at"),
-        ("lesion_key,decision,reviewed_at\n", "Imported 0 marks"),
-        ("lesion_key,decision,reviewed_at\n1,,2026-01-01\n", "1 row without"),
-        ("lesion_key,decision,reviewed_at\n1,x,yesterday\n", "1 row without"),
-        ("\ufefflesion_key,decision,reviewed_at\r\n1,x,2026-01-01\r\n", "Imported 1 mark."),
-        ("lesion_key;decision;reviewed_at\r\n1;a, b;2026-01-01\r\n", "Imported 1 mark."),
-        ("lesion_key\tdecision\treviewed_at\n1\ta;b\t2026-01-01\n", "Imported 1 mark."),
-        ('decision,reviewed_at,lesion_key\n"a ""b"", c",2026-01-01,"1\n2"\n', "Imported 1 mark."),
-    ],
-)  # fmt: skip
-def test_what_can_be_imported_and_what_is_said(page, tmp_path, text, said):
-    file = tmp_path / "reviewed.csv"
-    file.write_text(text, encoding="utf-8", newline="")
-    assert said in page.import_file(file)
+    assert opened(changed(fifty, 0, **read, status="reopened")).chip("reviewed") == 3
+    assert opened(changed(fifty, 0, **read, status="reviewed")).chip("reviewed") == 4
 
 
 def test_a_browser_that_keeps_nothing_says_so_and_still_exports(opened, fifty):
@@ -211,11 +252,12 @@ def test_a_browser_that_keeps_nothing_says_so_and_still_exports(opened, fifty):
         "Object.defineProperty(Storage.prototype, 'setItem',"
         " { value() { throw new Error('full') } })"
     )
-    page.fill("#reviewer", "A")
-    page.press(ESCAPE, "j", "1")
-    assert fifty.lesions["lesion_key"][0] in _marks(page.exported())
+    page.call_me("A")
+    assert "keeps nothing" in page.text("#message")
+    page.click(".card .open")
     page.press("1")
-    assert page.count("tr.done") == 2
+    assert page.is_seen("#undo-last") or "keeps nothing" in page.text("#message")
+    assert fifty.lesions["lesion_key"][0] in marks_of(page.exported())
 
 
 def test_damaged_entries_of_the_store_are_passed_over(opened, fifty):
@@ -227,49 +269,17 @@ def test_damaged_entries_of_the_store_are_passed_over(opened, fifty):
             value,
         )
     page.reload()
-    assert page.count("tr.done") == 0
+    assert page.chip("reviewed") == 3
     assert page.complaints() == []
 
 
-_TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=12) | st.sampled_from(
-    ["=1+1", "'=1", "''@x", "-a", "+", "\t=1", "a\nb", "\u202eevil", "＝1", '"', ",", "'", " "]
-)
-
-
-_CSV_SCRIPT = (
-    "const lesions = [];"
-    f"const data = {{ mark_columns: {json.dumps(MARK_COLUMNS)} }};"
-    + "".join(
-        (REPOSITORY / "batch/review/page/templates" / name).read_text(encoding="utf-8")
-        for name in ("2-marks.js", "3-csv.js")
-    )
-)
-
-
-@settings(max_examples=60)
-@given(keys=st.lists(_TEXTS.filter(str.strip), min_size=1, max_size=6, unique=True), words=_TEXTS)
-def test_cells_are_the_program_s_own_and_are_read_back(blank, keys, words):
-    """The page's CSV is what `cells` and the csv module write, and it understands both."""
-    mark = {"decision": f"x{words}", "reviewer": words, "reviewed_at": "2026-11-21T08:30:00Z",
-            "score": 0.25, "image_count": 2}  # fmt: skip
-    text, back = blank.execute_script(
-        _CSV_SCRIPT + "const text = csvText(new Map(arguments[0]));"
-        "return [text, marksOfCsv(text).found]",
-        [[key, mark] for key in keys],
-    )
-    written = io.StringIO(newline="")
-    rows = csv.DictWriter(written, MARK_COLUMNS, restval="")
-    rows.writeheader()
-    safe = {name: spreadsheet_safe(v) if isinstance(v, str) else v for name, v in mark.items()}
-    rows.writerows({"lesion_key": spreadsheet_safe(key), **safe} for key in keys)
-    assert text == written.getvalue()
-    shown = [from_spreadsheet(spreadsheet_safe(key)) for key in keys]
-    assert [key for key, _ in back] == shown
-    assert {found["reviewer"] for _, found in back} == {from_spreadsheet(safe["reviewer"])}
-    assert [key for key in keys if key.isprintable()] == [k for k in shown if k in keys]
-
-
-@pytest.fixture(scope="module")
-def blank(driver):
-    driver.get("about:blank")
-    return driver
+def test_a_mark_of_another_window_is_seen_at_once(opened, page, fifty):
+    key = fifty.lesions["lesion_key"][0]
+    page.press("1")
+    stored = page.run("return localStorage.getItem(arguments[0])", f"melanoma-batch/mark//{key}")
+    page.run("localStorage.clear()")
+    page = opened(fifty)
+    assert page.chip("reviewed") == 3
+    page.run("localStorage.setItem(arguments[0], arguments[1])", f"melanoma-batch/mark//{key}", stored)
+    page.run("window.dispatchEvent(new Event('storage'))")
+    assert page.chip("reviewed") == 4

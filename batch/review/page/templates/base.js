@@ -28,7 +28,7 @@ function filled(made, attributes, children) {
     else if (key === "style") Object.entries(value).forEach(([name, text]) => made.style.setProperty(name, text));
     else made.setAttribute(key, value === true ? "" : String(value));
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 

@@ -61,6 +61,13 @@ function markLesion(decision, key = view.lesion) {
   if (view.lesion !== null) { drawLesion(); byId("lesion-title").focus({ preventScroll: true }); }
 }
 
+// Take back the mark of the open lesion, or the last one where it has none that holds.
+function takeBack(lesion) {
+  const { own, closed } = review(lesion);
+  const key = own || closed ? lesion.key : lastMarked;
+  if (key !== null) markLesion(null, key);
+}
+
 // The name first; what was decided is kept when it has been given.
 function askWho(decision) {
   const dialog = byId("who");

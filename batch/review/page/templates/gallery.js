@@ -51,14 +51,14 @@ function nothingFound() {
 
 function noAlerts() {
   return element("div", { class: "empty", id: "no-alerts" }, icon("lens"), element("h2", {}, t("emptyTitle")),
-    element("p", {}, t("emptyText", data.below, data.missed_of_100)), element("p", { class: "small" }, t("emptyMore")));
+    element("p", {}, t("emptyText", data.below, data.missed_of_100)), openAtFirst.length ? element("p", { class: "small" }, t("emptyMore")) : null);
 }
 
 // Heads and items of all groups as entries of a flow; each of `rowsOf` is one more entry.
 function entriesOf(groups, rowsOf, head) {
   const entries = [];
   if (isPlain() && !hasAlerts) entries.push({ kind: "empty", make: noAlerts });
-  if (!groups.length) entries.push({ kind: "none", make: nothingFound });
+  else if (!groups.length) entries.push({ kind: "none", make: nothingFound });
   for (const group of groups) {
     entries.push({ kind: group.name === "work" || group.name === "flat" ? "head" : "later", make: () => head(group) });
     entries.push(...rowsOf(group.lesions));

@@ -8,7 +8,7 @@ const WITH_LESION = {
   "?": openHelp, j: () => stepTo(1), k: () => stepTo(-1), n: () => stepTo(1), "+": () => zoomBy(1.4), "=": () => zoomBy(1.4), "-": () => zoomBy(1 / 1.4), z: fit,
   s: (lesion) => { if (stage.mode !== "single") setMode(lesion, "single"); }, c: (lesion) => setMode(lesion, "compare"), o: (lesion) => setMode(lesion, "fade"),
   a: toggleAttention, f: fullScreen, m: () => byId("comment")?.focus(),
-  0: (lesion) => markLesion(null, review(lesion).mark === null && lastMarked ? lastMarked : lesion.key),
+  0: takeBack,
 };
 DECISIONS.forEach((decision, at) => { WITH_LESION[at + 1] = () => markLesion(decision); });
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -39,7 +39,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (typing()) return;
   if (event.key in ARROWS) { arrow(event, lesion); return; }
-  if (event.key === " " && lesion && stage.mode === "fade" && !document.activeElement?.matches("button, a, summary")) {
+  if (event.key === " " && lesion && stage.mode === "fade" && !document.activeElement?.matches("button:not([data-tool=fade]), a, summary")) {
     event.preventDefault();
     setFade(stage.opacity < 0.5 ? 1 : 0);
     return;

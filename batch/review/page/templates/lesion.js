@@ -37,13 +37,13 @@ function drawFilm(lesion) {
   const film = byId("film");
   if (!film) return;
   const best = carrier(lesion);
-  film.replaceChildren(...lesion.images.map((image, at) => element("button", {
+  keepingFocus(film, () => film.replaceChildren(...lesion.images.map((image, at) => element("button", {
     type: "button", "data-image": String(at), "aria-current": String(at === stage.shown || (stage.mode !== "single" && at === stage.other)),
     onclick: () => chooseImage(lesion, at),
   }, element("div", { class: "im" }, hasPicture(image) ? picture(image, "", { loading: "lazy" }) : element("span", { class: "ph" }, icon("broken"))),
   element("b", {}, image.taken ? day(image.taken) : t("dateUnknown")),
   image.score === null ? t("noValue") : element("span", { class: "num" }, value(lesion, image)),
-  image === best && lesion.images.length > 1 ? element("span", { class: "cs" }, ` ${t("carries")}`) : null)));
+  image === best && lesion.images.length > 1 ? element("span", { class: "cs" }, ` ${t("carries")}`) : null))));
 }
 
 function chooseImage(lesion, at) {

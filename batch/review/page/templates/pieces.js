@@ -96,9 +96,11 @@ function largeScale(lesion) {
 }
 
 function badges(lesion) {
-  if (review(lesion).closed) return [];
+  const image = face(lesion);
+  const instead = image && image !== carrier(lesion) ? element("span", { class: "badge" }, t("notScored")) : null;
+  if (review(lesion).closed) return [instead];
   const news = NEWS.find((name) => is(name, lesion));
-  return [news ? element("span", { class: "badge" }, news === "changed" && lesion.status === "reopened" ? t("reopened") : t(news)) : null,
+  return [instead, news ? element("span", { class: "badge" }, news === "changed" && lesion.status === "reopened" ? t("reopened") : t(news)) : null,
     lesion.is_outlier ? element("span", { class: "badge" }, t("standsOutShort")) : null];
 }
 

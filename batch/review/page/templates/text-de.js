@@ -3,6 +3,7 @@
 TEXT.de = {
   title: "Morgenliste",
   caution: "Reihenfolge zur Durchsicht, keine Diagnose. Ungeprüft.",
+  neverCleared: "Kein Hinweis heißt nie: unbedenklich.",
   gallery: "Galerie", list: "Liste", patients: "Patienten", view: "Ansicht",
   search: "Patient, Stelle, Läsion suchen", searchHelp: "Suche", filter: "Filter",
   export: "Marken sichern", import: "Marken einlesen", importFile: "reviewed.csv zum Einlesen",
@@ -56,6 +57,7 @@ TEXT.de = {
   patientName: (name) => `Patient ${name}`,
   right: "rechts", left: "links", midline: "Mitte", both: "beidseits",
   carries: "trägt den Wert", visitsTitle: "Bilder", visitsHint: "Klick zeigt, C vergleicht",
+  notScored: "nicht das bewertete Bild",
   bestHidden: "Das Bild, das den Wert trägt, kann nicht gezeigt werden; dies ist ein anderes.",
   single: "Einzeln", compare: "Vergleich", fade: "Überblenden", attention: "Gewichtung",
   full: "Vollbild", zoomIn: "Vergrößern", zoomOut: "Verkleinern", fit: "Einpassen", pictureTools: "Bild",

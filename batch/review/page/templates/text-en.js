@@ -5,6 +5,7 @@ const TEXT = {};
 TEXT.en = {
   title: "Morning list",
   caution: "Review priority, not a diagnosis. Unverified.",
+  neverCleared: "No alert never means cleared.",
   gallery: "Gallery", list: "List", patients: "Patients", view: "View",
   search: "Find a patient, site, lesion", searchHelp: "Search", filter: "Filter",
   export: "Export marks", import: "Import marks", importFile: "reviewed.csv to import",
@@ -58,6 +59,7 @@ TEXT.en = {
   patientName: (name) => `patient ${name}`,
   right: "right", left: "left", midline: "midline", both: "both sides",
   carries: "carries the score", visitsTitle: "Pictures", visitsHint: "click to show, C to compare",
+  notScored: "not the scored picture",
   bestHidden: "The picture that carries the score cannot be shown; this is another one.",
   single: "Single", compare: "Compare", fade: "Fade", attention: "Attention",
   full: "Full screen", zoomIn: "Zoom in", zoomOut: "Zoom out", fit: "Fit", pictureTools: "Picture",

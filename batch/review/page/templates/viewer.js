@@ -140,8 +140,19 @@ function setFade(opacity) {
   if (over) over.style.opacity = String(1 - opacity);
 }
 
+// Draw a part anew: a button in it that had the focus has it again.
+function keepingFocus(box, draw) {
+  const { tool: name, image } = box.contains(document.activeElement) ? document.activeElement.dataset : {};
+  draw();
+  const again = name ? `[data-tool="${name}"]` : image ? `[data-image="${image}"]` : null;
+  if (again) box.querySelector(again)?.focus({ preventScroll: true });
+}
+
 function drawStage(lesion) {
-  const box = byId("stage");
+  keepingFocus(byId("stage"), () => fillStage(byId("stage"), lesion));
+}
+
+function fillStage(box, lesion) {
   if (!lesion.images.length) {
     box.replaceChildren(element("div", { class: "noimg" }, icon("broken"), element("h2", {}, t("unreadableTitle")),
       why(lesion).map((sentence) => element("p", {}, sentence)), lesion.unread.map((file) => element("code", {}, shown(file.path)))));
