@@ -370,6 +370,23 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(after, capsys, words
     assert files_of(after.root) == before
 
 
+def test_a_stop_that_is_asked_for_ends_the_pictures_and_publishes_the_night(
+    after, monkeypatch, capsys
+):
+    after.score(DEFAULT_MODEL, "--no-pictures")
+    shutil.rmtree(after.reports / "pictures")
+    monkeypatch.setattr("batch.run.score_run.signals.is_requested", lambda: True)
+    run = after.score(DEFAULT_MODEL)
+    left = run["review"]["failed"]["pictures"]
+    assert re.fullmatch(r"\d+ left out, since no time was left for them", left)
+    assert f"pictures ({left})" in (after.latest / f"{WORKLIST}.html").read_text()
+    assert f"Left out   pictures of the review: {left}" in capsys.readouterr().out
+    monkeypatch.undo()
+    run = after.score(DEFAULT_MODEL)
+    assert run["review"]["failed"] == {}
+    assert run["review"]["pictures"]["made"] == int(left.split()[0])
+
+
 def test_without_a_night_there_is_no_list(tmp_path, capsys):
     assert main(["worklist", str(tmp_path)]) == ExitCode.USAGE
     assert "no published night" in capsys.readouterr().err
