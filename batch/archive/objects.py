@@ -10,7 +10,7 @@ from batch.core.errors import ArchiveLost, FailureReason, ImageFailure, Stage
 from batch.core.location import ObjectUrl
 from batch.core.records import ImageLocation
 from batch.storage.object_clients import code_of
-from batch.storage.object_store import Found, ObjectStore, TooLarge, Version, explained
+from batch.storage.object_store import ListedObject, ObjectStore, TooLarge, Version, store_failure
 
 _SECOND = 10**9
 
@@ -83,7 +83,7 @@ class ObjectArchive:
         return ObjectStore(self.url)
 
     def _lost(self, error: OSError) -> ArchiveLost:
-        why = explained("ARCHIVE", self.url, error)
+        why = store_failure("ARCHIVE", self.url, error)
         return ArchiveLost(f"{why} Nothing was published; the next run goes on from here.")
 
 
@@ -98,11 +98,11 @@ def version_time_ns(version: Version) -> int:
     return int(version.modified.timestamp()) * _SECOND + bits % _SECOND
 
 
-def _is_file(found: Found) -> bool:
+def _is_file(found: ListedObject) -> bool:
     return found.version.size > 0 or not found.name.endswith("/")
 
 
-def _located(found: Found) -> ImageLocation:
+def _located(found: ListedObject) -> ImageLocation:
     return _location(found.name, found.version)
 
 

@@ -20,7 +20,7 @@ from batch.commands.training import TRAINING
 from batch.commands.value_types import OneOf
 from batch.core.errors import ExitCode
 from batch.runtime import logs, terminal
-from batch.runtime.terminal import tell
+from batch.runtime.terminal import print_answer
 
 _SECRETS = ("password", "secret", "token", "credential", "access-key", "api-key")
 _MASK = "********"
@@ -77,7 +77,7 @@ def config(command: str | None, words: tuple[str, ...]) -> int:
     found = group.commands.get(name) if isinstance(group, click.Group) else None
     if found is None or name in ("config", "completion"):
         raise click.exceptions.NoSuchCommand(name, possibilities=_scored(group))
-    tell(config_table(found, words))
+    print_answer(config_table(found, words))
     return ExitCode.COMPLETE
 
 
@@ -138,7 +138,7 @@ def completion(shell: str) -> int:
     if made is None:
         raise click.BadParameter(f"found {shell}; allowed: {', '.join(_SHELLS)}")
     group = click.get_current_context().find_root().command
-    tell(made(group, {}, PROGRAM, COMPLETE).source() + "\n")
+    print_answer(made(group, {}, PROGRAM, COMPLETE).source() + "\n")
     return ExitCode.COMPLETE
 
 
@@ -162,8 +162,8 @@ def run(words: Sequence[str], beam: Sequence[str]) -> int:
         click.UsageError: what was typed cannot be understood.
         BatchError, KeyboardInterrupt: what a command raises.
     """
-    terminal.silence(False)
-    logs.follow(False)
+    terminal.set_quiet(False)
+    logs.show_on_stderr(False)
     code = command_line.main(
         list(words), prog_name=PROGRAM, complete_var=COMPLETE, standalone_mode=False, obj=beam
     )

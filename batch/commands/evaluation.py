@@ -20,7 +20,7 @@ from batch.commands.shared import (
 from batch.commands.value_types import FILE, FOLDER, READABLE, TEXT, OneOf, share, whole_number
 from batch.core.errors import ExitCode
 from batch.core.location import whole_path
-from batch.runtime.terminal import say, tell
+from batch.runtime.terminal import print_answer, say
 
 PREVALENCES = (0.01, 0.05, 0.2)
 TARGET_SENSITIVITY = 0.95
@@ -77,7 +77,7 @@ def evaluate(options: Options, beam: Sequence[str]) -> int:
     )  # fmt: skip
     outputs.write(evaluation)
     to_json = options.json == STDOUT
-    tell(json_text(evaluation) if to_json else evaluation_text(evaluation.measures))
+    print_answer(json_text(evaluation) if to_json else evaluation_text(evaluation.measures))
     return ExitCode.COMPLETE
 
 

@@ -23,7 +23,7 @@ from batch.commands.value_types import FILE, FOLDER, PLACE, TEXT, whole_number
 from batch.core.errors import ExitCode, UsageError
 from batch.core.location import ObjectUrl, whole_path
 from batch.core.privacy import Identifiers
-from batch.runtime.terminal import say, tell
+from batch.runtime.terminal import print_answer, say
 from batch.storage.files import private_files
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def current(options: Options, beam: Sequence[str]) -> int:
     reports = open_reports(options)
     counts = count_current(reports)
     if options.json:
-        tell(json.dumps(counts.as_json(), indent=2) + "\n")
+        print_answer(json.dumps(counts.as_json(), indent=2) + "\n")
     else:
-        tell(describe_current(counts))
+        print_answer(describe_current(counts))
     if options.output is not None:
         file = whole_path("--output", options.output)
         with private_files(_is_private(reports)):
@@ -84,7 +84,9 @@ def runs(options: Options, beam: Sequence[str]) -> int:
     if url is not None:
         fetch_attempts(root, url)
     lines = last_runs(root, options.last, who_holds(root, url))
-    tell((json.dumps(runs_json(lines), indent=2) if options.json else runs_table(lines)) + "\n")
+    print_answer(
+        (json.dumps(runs_json(lines), indent=2) if options.json else runs_table(lines)) + "\n"
+    )
     return ExitCode.COMPLETE
 
 
@@ -234,7 +236,7 @@ def doctor(options: Options, beam: Sequence[str]) -> int:
 
     checks = examine(options.archive, options.output, options.model)
     shown = json.dumps(doctor_json(checks), indent=2) if options.json else doctor_table(checks)
-    tell(shown + "\n")
+    print_answer(shown + "\n")
     return ExitCode.FAILURE if has_failed(checks) else ExitCode.COMPLETE
 
 

@@ -36,7 +36,7 @@ from batch.core.errors import ExitCode
 from batch.core.privacy import Identifiers
 from batch.core.rules import LIMIT_NAMES
 from batch.runtime.process import CORES_A_PROCESS
-from batch.runtime.terminal import say, tell
+from batch.runtime.terminal import print_answer, say
 
 _RULE = Converted("RULE", str)
 
@@ -176,7 +176,7 @@ def inventory(options: Options, beam: Sequence[str]) -> int:
     from batch.operations.inventory import forecast, forecast_json
 
     config = job_config(options, beam, datetime.now(UTC), datetime.now())
-    tell(forecast_json(config) if options.json else forecast(config))
+    print_answer(forecast_json(config) if options.json else forecast(config))
     return ExitCode.COMPLETE
 
 

@@ -53,9 +53,9 @@ class Command(cloup.Command):
         """Fill in what is remembered, then call the handler."""
         fill_in_remembered(self, ctx)
         if ctx.params.pop("quiet", False):
-            terminal.silence(True)
+            terminal.set_quiet(True)
         if ctx.params.pop("verbose", False):
-            logs.follow(True)
+            logs.show_on_stderr(True)
         ctx.params.pop("config", None)
         return super().invoke(ctx)
 

@@ -27,7 +27,7 @@ from batch.review.identity import identity_lines, settle_pattern
 from batch.review.inputs import WORKLIST, facts_of
 from batch.review.make_review import NightPlace, Pictures, make_review
 from batch.run.summary import marks_lines
-from batch.storage.files import put_in_place, read_json
+from batch.storage.files import read_json, replace_folder
 
 FOLDER = "worklist"
 PAGE = f"{WORKLIST}.html"
@@ -84,7 +84,7 @@ def rebuild(
         place_of_night = NightPlace(reports, folder, run, marked_until=datetime.now(UTC))
         said = make_review(place_of_night, fresh, options, pictures)
         _check_made(said)
-        put_in_place(fresh, target)
+        replace_folder(fresh, target)
     except OSError as error:
         raise UsageError(f"--output: cannot write {target} ({error.strerror}).") from error
     finally:

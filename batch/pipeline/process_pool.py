@@ -22,11 +22,11 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from batch.core.errors import BatchError
-from batch.runtime.logs import places
+from batch.runtime.logs import traceback_lines
 from batch.runtime.process import freeze_imports, limit_malloc_arenas
 from batch.runtime.terminal import FILES_READ
 from batch.runtime.threads import run_every
-from batch.storage.failures import portable
+from batch.storage.failures import portable_error
 
 logger = logging.getLogger(__name__)
 Task = TypeVar("Task")
@@ -240,7 +240,7 @@ def _serve(pipe: Connection) -> None:
                 do(task)
         except Exception as error:
             with speak:
-                pipe.send((_FAILED, (portable(error), places(error))))
+                pipe.send((_FAILED, (portable_error(error), traceback_lines(error))))
         else:
             tell()
             with speak:

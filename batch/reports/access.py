@@ -15,7 +15,7 @@ from batch.storage.object_lock import hold_objects, object_holder
 from batch.storage.object_store import ObjectStore
 
 
-class Held(Protocol):
+class HeldReports(Protocol):
     """Proof of holding reports."""
 
     def check(self) -> None:
@@ -27,7 +27,7 @@ class Held(Protocol):
 
 
 class _Both:
-    def __init__(self, *locks: Held) -> None:
+    def __init__(self, *locks: HeldReports) -> None:
         self._locks = locks
 
     def check(self) -> None:
@@ -62,14 +62,16 @@ def who_holds(root: Path, url: ObjectUrl | None) -> str:
 
 
 @contextmanager
-def hold(root: Path, url: ObjectUrl | None, owner: str) -> Iterator[tuple[LocalReports, Held]]:
+def hold(
+    root: Path, url: ObjectUrl | None, owner: str
+) -> Iterator[tuple[LocalReports, HeldReports]]:
     """Hold reports; nobody else writes there meanwhile.
 
     Raises:
         ReportsLocked: another run holds them. UsageError: they cannot be written.
     """
     with ExitStack() as stack:
-        lock: Held = stack.enter_context(exclusive(root, owner))
+        lock: HeldReports = stack.enter_context(exclusive(root, owner))
         if url is None:
             yield LocalReports(root), lock
         else:

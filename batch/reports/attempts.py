@@ -20,7 +20,7 @@ from typing import Any
 from batch import __version__
 from batch.core.errors import BatchError
 from batch.core.location import ObjectUrl
-from batch.storage.object_store import ObjectStore, at_once
+from batch.storage.object_store import ObjectStore, call_in_parallel
 
 LOGS, SUFFIX = "logs", ".attempt"
 _MOST_BYTES = 64 * 1024
@@ -100,7 +100,7 @@ def fetch_attempts(root: Path, url: ObjectUrl) -> None:
         if Path(name).name == name.removeprefix(f"{LOGS}/"):
             (root / name).write_bytes(store.get(name).data)
 
-    at_once(fetch, wanted)
+    call_in_parallel(fetch, wanted)
 
 
 def _attempt(path: Path) -> Attempt:

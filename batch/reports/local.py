@@ -24,7 +24,7 @@ from typing import Any
 from batch.core.errors import UsageError
 from batch.core.location import Place
 from batch.core.privacy import Identifiers
-from batch.storage.files import _sha256, close_to_others, digests, sync, sync_tree, write_json
+from batch.storage.files import _sha256, digests, make_private, sync, sync_tree, write_json
 from batch.storage.shared_folder import LocalSharedFolder, SharedFolder
 
 SUCCESS_FILE = "_SUCCESS"
@@ -202,7 +202,7 @@ class LocalReports:
         told = {**run_json, "parts": digests(staging.night)}
         write_json(staging.night / RUN_FILE, told, indent=2)
         if run_json.get("options", {}).get("identifiers") == Identifiers.FULL:
-            close_to_others(staging.night)
+            make_private(staging.night)
         sync_tree(staging.night)
 
     def _remove_empty_work(self) -> None:

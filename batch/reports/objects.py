@@ -35,7 +35,7 @@ from batch.reports.local import (
     is_intact,
 )
 from batch.storage.files import read_json
-from batch.storage.object_store import Found, ObjectStore, at_once
+from batch.storage.object_store import ListedObject, ObjectStore, call_in_parallel
 from batch.storage.shared_folder import ObjectFolder, SharedFolder
 
 _RUNS, _WORK, _PULLED = "runs", ".in-progress", ".pulled"
@@ -82,7 +82,7 @@ class ObjectReports(LocalReports):
         complete = {run_id: names for run_id, names in nights.items() if SUCCESS_FILE in names}
         for run_id in set(self.nights()) - complete.keys():
             shutil.rmtree(self.night(run_id))
-        at_once(lambda night: self._pull_night(*night), complete.items())
+        call_in_parallel(lambda night: self._pull_night(*night), complete.items())
         for run_id, names in self._listed(_WORK).items():
             self._pull_segments(run_id, names)
         self._pull_marks()
@@ -149,7 +149,7 @@ class ObjectReports(LocalReports):
         self._seal(staging, run_json)
         files = [path for path in staging.night.rglob("*") if path.is_file()]
         night = self.store.at(f"{_RUNS}/{run_id}")
-        at_once(
+        call_in_parallel(
             lambda path: night.put(path.relative_to(staging.night).as_posix(), path.read_bytes()),
             files,
         )
@@ -196,7 +196,7 @@ class ObjectReports(LocalReports):
         """See `LocalReports`."""
         self.store.delete([each.name for each in self._snapshots(run_id, tables)])
 
-    def _snapshots(self, run_id: str, tables: Sequence[str]) -> list[Found]:
+    def _snapshots(self, run_id: str, tables: Sequence[str]) -> list[ListedObject]:
         below = [f"{_RUNS}/{run_id}/{table}/" for table in tables]
         return [each for prefix in below for each in self.store.objects(prefix)]
 

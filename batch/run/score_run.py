@@ -30,7 +30,7 @@ from batch.run.run_json import Stopwatch, by_reason, finish, run_json
 from batch.run.schedule import Allowance
 from batch.run.settings import Settings, resolve_model
 from batch.runtime import signals
-from batch.runtime.logs import places
+from batch.runtime.logs import traceback_lines
 from batch.runtime.process import freeze_imports
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
     except Exception as error:
         if not published:
             raise
-        for line in places(error):  # giving back the lock failed: that undoes no night
+        for line in traceback_lines(error):  # giving back the lock failed: that undoes no night
             logger.warning("after the publication: %s", line)
     return published[0]
 
@@ -141,7 +141,7 @@ def _run_night(
                 listener.phase("publishing")
                 with signals.finishing():
                     reports.publish(staging, run)
-                    signals.no_more()
+                    signals.ignore_further()
                     where = reports.place / "runs" / config.run_id
                     published.append(Night(where, counts, settings, run, stopped))
                     logger.info("published: %s", equation(counts))
