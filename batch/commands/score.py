@@ -23,7 +23,7 @@ from batch.core.config import JobConfig
 from batch.core.errors import BatchError, ExitCode, UsageError
 from batch.core.location import ObjectUrl, whole_path
 from batch.core.privacy import Identifiers
-from batch.reports.attempts import Record
+from batch.reports.attempts import AttemptFile
 from batch.run.run_files import LOGS, RunFiles, run_files, usual_files
 from batch.runtime.logs import log_end, log_failure, start_log
 from batch.runtime.process import freeze_imports, limit_malloc_arenas
@@ -56,7 +56,7 @@ def score(options: SimpleNamespace, beam: Sequence[str]) -> int:
         night: Night | None = None
         failure: BaseException | None = None
         with private_files(config.rules.identifiers.level == Identifiers.FULL):
-            record = Record(config.reports, config.reports_url, config.run_id)
+            record = AttemptFile(config.reports, config.reports_url, config.run_id)
             try:
                 _begin(record, files, options.log_format, started_at)
                 night, code, reason = _run(config)
@@ -74,7 +74,7 @@ def score(options: SimpleNamespace, beam: Sequence[str]) -> int:
         return code
 
 
-def _begin(record: Record, files: RunFiles, log_format: str, started_at: datetime) -> None:
+def _begin(record: AttemptFile, files: RunFiles, log_format: str, started_at: datetime) -> None:
     try:
         start_log(files.log, record.run_id if log_format == "json" else None)
     except OSError as error:
@@ -99,7 +99,7 @@ def _run(config: JobConfig) -> tuple[Night, ExitCode, str]:
 
 
 def _end(
-    record: Record, files: RunFiles, code: int, reason: str, failure: BaseException | None
+    record: AttemptFile, files: RunFiles, code: int, reason: str, failure: BaseException | None
 ) -> None:
     """The log's last line, and the attempt's; where the reports are elsewhere both go there."""
     if failure is not None and not isinstance(failure, BatchError | KeyboardInterrupt):
@@ -130,7 +130,7 @@ def _leave_word(options: SimpleNamespace, started_at: datetime, error: BaseExcep
             where = archive if isinstance(archive, ObjectUrl) else whole_path("ARCHIVE", archive)
             files = run_files(options, where, reports, run_id)
         if any((reports / name).is_dir() for name in ("runs", LOGS)):
-            record = Record(reports, url, run_id)
+            record = AttemptFile(reports, url, run_id)
             with private_files(options.identifiers == Identifiers.FULL):
                 _begin(record, files, options.log_format, started_at)
                 _end(record, files, code, reason, error)

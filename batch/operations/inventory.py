@@ -13,7 +13,7 @@ from batch.core.config import JobConfig
 from batch.core.records import FileState
 from batch.reports.access import open_reports
 from batch.reports.local import RUN_FILE, LocalReports
-from batch.review.identity import identity_lines, settle_identity
+from batch.review.identity import choose_grouping, identity_lines
 from batch.run.plan import Action, Plan
 from batch.run.score_run import plan_night
 from batch.run.settings import resolve_model
@@ -65,7 +65,7 @@ def _planned(config: JobConfig) -> tuple[Plan, LocalReports, dict[str, Any]]:
     archive = open_archive(config.archive)
     plan = plan_night(config, resolve_model(config), reports, lambda _: archive.list_files())
     run: dict[str, Any] = {"options": {}}
-    settle_identity(config, reports).into(run)
+    choose_grouping(config, reports).into(run)
     return plan, reports, run
 
 

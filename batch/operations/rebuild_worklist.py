@@ -23,7 +23,7 @@ from batch.core.rules import Limits
 from batch.model.artifact import find_artifact, verify_artifact
 from batch.model.classifier import Classifier
 from batch.reports.local import RUN_FILE, LocalReports
-from batch.review.identity import identity_lines, settle_pattern
+from batch.review.identity import choose_pattern, identity_lines
 from batch.review.inputs import WORKLIST, facts_of
 from batch.review.make_review import NightPlace, Pictures, make_review
 from batch.run.summary import marks_lines
@@ -72,7 +72,7 @@ def rebuild(
     facts_of(run)
     target = output or root / FOLDER
     _check_output(target, root)
-    identity = settle_pattern(options, run_id, run)
+    identity = choose_pattern(options, run_id, run)
     options = identity.review
     run = {**run, "options": dict(run.get("options", {}))}
     identity.into(run)

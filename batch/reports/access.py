@@ -1,4 +1,4 @@
-"""Reports wherever they lie: the kind of storage and the lock that belong to a place."""
+"""Opens and locks reports in a folder or in object storage."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from batch.storage.object_store import ObjectStore
 
 
 class HeldReports(Protocol):
-    """Proof of holding reports."""
+    """The lock of reports, while it is held."""
 
     def check(self) -> None:
-        """Make sure that they are still the ones that were locked.
+        """Make sure that the reports are still the ones that were locked.
 
         Raises:
             ReportsLost: they are not.
         """
 
 
-class _Both:
+class _BothLocks:
     def __init__(self, *locks: HeldReports) -> None:
         self._locks = locks
 
@@ -36,11 +36,11 @@ class _Both:
 
 
 def open_reports(root: Path, url: ObjectUrl | None) -> LocalReports:
-    """Reports that can be read.
+    """Open reports for reading.
 
     Args:
-        root: their folder; with `url` the copy of them on this machine, which is brought up to
-            date.
+        root: their folder; with `url` their copy on this machine, which is brought up to date.
+        url: of reports in object storage, or None.
 
     Raises:
         OSError: the store does not answer.
@@ -53,7 +53,7 @@ def open_reports(root: Path, url: ObjectUrl | None) -> LocalReports:
 
 
 def who_holds(root: Path, url: ObjectUrl | None) -> str:
-    """Who holds reports, in the holder's own words; empty when nobody does.
+    """Who holds the lock of reports, as the lock says; empty if nobody does.
 
     Raises:
         OSError: the store does not answer.
@@ -65,7 +65,11 @@ def who_holds(root: Path, url: ObjectUrl | None) -> str:
 def hold(
     root: Path, url: ObjectUrl | None, owner: str
 ) -> Iterator[tuple[LocalReports, HeldReports]]:
-    """Hold reports; nobody else writes there meanwhile.
+    """Open reports and hold their lock inside the block, so that nobody else writes there.
+
+    Args:
+        root, url: as in `open_reports`.
+        owner: who holds them, for the message that another run gets.
 
     Raises:
         ReportsLocked: another run holds them. UsageError: they cannot be written.
@@ -76,5 +80,5 @@ def hold(
             yield LocalReports(root), lock
         else:
             store = ObjectStore(url)
-            lock = _Both(lock, stack.enter_context(hold_objects(store, owner)))
+            lock = _BothLocks(lock, stack.enter_context(hold_objects(store, owner)))
             yield ObjectReports(root, store=store), lock

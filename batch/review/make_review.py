@@ -1,9 +1,8 @@
-"""The review of a night: the night's report, the worklist's tables, and the page.
+"""The review of a night: the night's report, the tables of the worklist, and the page.
 
-Each part is made by itself. What fails is named in run.json (`review.failed`) and in the log, by
-kind of error and place in the program, since messages may quote values; the night is published with
-the parts that there are. Scores and alerts do not hang on this room. Only a disk on which the parts
-cannot be written ends the night, as everywhere else.
+Each part is made by itself. If one fails, run.json (`review.failed`) and the log name the type of
+the error, without its message, which may quote values; the night is published without this part.
+Only a disk that cannot take the files ends the night.
 """
 
 from __future__ import annotations
@@ -60,15 +59,17 @@ def review_night(
     provenance: Mapping[str, Any] | None = None,
     canary: Canary | None = None,
 ) -> NightReport:
-    """The report of a night, being gathered or published.
+    """Make the report of a night that is being gathered, or is published.
 
     Args:
-        folder: of the night's tables. run: its run.json; where that has a review already, figures,
-            reference and canary are taken from there, and neither tables nor artifact are needed.
-        provenance, canary: for a night that has none yet.
+        reports: with the earlier nights.
+        folder: of the night's tables.
+        run: content of run.json. If it has a review, measurements, reference and canary come from
+            there, and neither tables nor artifact are needed.
+        provenance, canary: of the model, for a night without a review.
 
     Raises:
-        ValueError: run.json does not tell run id and start.
+        ValueError: run.json lacks run id or start.
     """
     tonight = night_record(run)
     if tonight is None:
@@ -109,9 +110,13 @@ PROBLEMS_TOLD = 20
 
 @dataclass(frozen=True)
 class Pictures:
-    """Where pictures come from. limits: of a file. model: opens the model that
-    scored, and tells its melanoma column; asked only with `explain`. on_phase: told which kind is
-    being made.
+    """How pictures are made.
+
+    archive: holds the images.
+    limits: of a file.
+    model: opens the model and gives it with the column of its melanoma class; called only with
+        `explain`.
+    on_phase: called with the kind of picture that is made next.
     """
 
     archive: ArchiveStorage
@@ -124,8 +129,11 @@ class Pictures:
 class NightPlace:
     """A night that is reviewed.
 
-    folder: of its tables. run: run.json, or what there is of it. marked_until: for a list made
-    anew, now; None for a night that is being made, whose images no mark can have seen.
+    folder: of its tables.
+    run: content of run.json, as far as it is made.
+    provenance, canary: of the model.
+    marked_until: now, for a list that is made anew. None for a night that is being made: no mark
+        can be later than its start.
     """
 
     reports: LocalReports
@@ -139,10 +147,11 @@ class NightPlace:
 def make_review(
     place: NightPlace, into: Path, options: ReviewOptions, pictures: Pictures | None
 ) -> dict[str, Any]:
-    """Write the review of a night; what run.json says of it, under `review`.
+    """Write the review of a night, and return what run.json says of it under `review`.
 
     Args:
-        into: folder that takes the files. pictures: None where there is no archive.
+        into: folder for the files.
+        pictures: None if there is no archive to read.
     """
     said: dict[str, Any] = {}
     failed: dict[str, str] = {}
@@ -185,7 +194,7 @@ def make_worklist(place: NightPlace, options: ReviewOptions) -> tuple[ReviewWork
 
 
 def mark_files(reports: Path, options: ReviewOptions) -> tuple[Path, ...]:
-    """The files with marks: those that were named, else those that lie in the reports folder."""
+    """The files with marks: those named by options, else those in the reports folder."""
     if options.reviewed:
         return options.reviewed
     return tuple(sorted(path for path in reports.iterdir() if is_mark_file(path.name)))
@@ -255,7 +264,7 @@ _NO_PICTURES = "left out, since the run was stopped early"
 
 
 def _archive_key(run: Mapping[str, Any]) -> str:
-    """Tells this archive from others without naming it: marks in a browser are kept under it."""
+    """A digest that names the archive without its path; a browser keeps marks under it."""
     archive = str(run.get("options", {}).get("archive", ""))
     return hashlib.sha256(archive.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 

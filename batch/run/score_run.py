@@ -21,7 +21,7 @@ from batch.reports.access import hold
 from batch.reports.ledger import Counts, check_balance, equation
 from batch.reports.local import LocalReports, Staging
 from batch.reports.rows import segment_facts
-from batch.review.identity import settle_identity
+from batch.review.identity import choose_grouping
 from batch.review.make_review import NightPlace, Pictures, make_review
 from batch.run.memory import Memory, remember
 from batch.run.merge import Done, count_night, gather_night
@@ -99,12 +99,12 @@ def _run_night(
         reports.check_layout()
         reports.recover()
         settings = resolve_model(config)
-        identity = settle_identity(config, reports)
-        mark = archive.mark()
+        identity = choose_grouping(config, reports)
+        root_id = archive.root_id()
 
         def ground() -> None:
             """Archive and reports are still what they were."""
-            archive.check_same(mark)
+            archive.check_same(root_id)
             lock.check()
 
         staging = reports.start(config.run_id)

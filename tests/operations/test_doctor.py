@@ -353,7 +353,7 @@ def test_places_that_hold_each_other_fail(no_machine, tmp_path):
 def test_something_else_under_one_of_our_names_fails(no_machine, tmp_path):
     (tmp_path / "runs").touch()
     failed = [c for c in examine(None, tmp_path, None) if c.status == FAILED]
-    assert any("runs is no folder; move it away" in check.found for check in failed)
+    assert any("runs is no folder; needed: a folder" in check.found for check in failed)
 
 
 def test_a_path_that_cannot_be_resolved_is_a_failed_check(no_machine, tmp_path):

@@ -130,7 +130,7 @@ def test_what_a_failed_publication_leaves_is_finished_or_undone(tmp_path, monkey
 )
 def test_what_would_stop_the_publication_is_refused_at_the_start(tmp_path, name, make, message):
     make(tmp_path / name)
-    with pytest.raises(UsageError, match=f"--output: .*{message}; move it away"):
+    with pytest.raises(UsageError, match=f"--output: .*{message}; needed: .* Move it away"):
         LocalReports(tmp_path).check_layout()
 
 

@@ -14,7 +14,7 @@ from batch.core.errors import FailureReason, NonImageReason
 from batch.core.records import KEPT_ATTRIBUTES, FileState, ImageLocation
 from batch.reports import parquet, rows
 from batch.reports.local import SNAPSHOTS, LocalReports
-from batch.reports.schema import ADDED, READABLE_VERSIONS, SCHEMA_VERSION
+from batch.reports.schema import ADDED_COLUMNS, READABLE_VERSIONS, SCHEMA_VERSION
 from batch.run.memory import MAX_ATTEMPTS, earlier_attempts, reusable, stays
 from batch.storage.files import digests
 from tests.support.stored_nights import (
@@ -324,7 +324,7 @@ def _as_of_version(version, folder):
     for part in folder.rglob("*.parquet"):
         rows = pq.read_table(part)
         table = part.stem if part.parent == folder else part.parent.name
-        later = [name for came, names in ADDED.get(table, {}).items() if came > version
+        later = [name for came, names in ADDED_COLUMNS.get(table, {}).items() if came > version
                  for name in names]  # fmt: skip
         assert set(later) <= set(rows.column_names)
         metadata = {"melanoma_batch_schema_version": str(version)}

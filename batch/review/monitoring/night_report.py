@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch.core.records import Canary
-from batch.reports.run_record import CanaryTold, RunRecord, record_of
+from batch.reports.run_record import CanaryRecord, RunRecord, record_of
 from batch.review.monitoring.charts import draw
 from batch.review.monitoring.comparisons import Drift, all_drifts
 from batch.review.monitoring.figures import NightFigures
@@ -108,7 +108,7 @@ def build_report(
     )
 
 
-def canary_of(told: CanaryTold | None) -> Canary | None:
+def canary_of(told: CanaryRecord | None) -> Canary | None:
     """What a night's run.json tells of the golden images; None when it does not tell all of it."""
     if told is None:
         return None
