@@ -51,7 +51,7 @@ def forecast_json(config: JobConfig) -> str:
         "taken_up": int(plan.count(Action.TAKE_UP)),
         "younger_than_settle": int(plan.count(Action.LEAVE_YOUNG)),
         "not_listed": int(plan.count(Action.LEAVE_UNLISTED)),
-        "left_archive": int(plan.left),
+        "left_archive": int(plan.left_archive),
         "memory": plan.memory.run_id,
         "damaged": list(plan.memory.damaged),
         "identity": identity_lines(run),
@@ -83,7 +83,7 @@ def _lines(plan: Plan) -> list[str]:
         f"Taken up     {plan.count(Action.TAKE_UP):>8} of a run that did not end",
         f"Left alone   {plan.count(Action.LEAVE_YOUNG):>8} younger than --settle",
         f"Not listed   {plan.count(Action.LEAVE_UNLISTED):>8} in folders that cannot be read",
-        f"Left archive {plan.left:>8} known last night, gone now",
+        f"Left archive {plan.left_archive:>8} known last night, gone now",
         f"Memory       {plan.memory.run_id or 'none: this would be the first night'}",
     ]
     return lines + [f"Damaged      night {run_id}: passed over" for run_id in plan.memory.damaged]

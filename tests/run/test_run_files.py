@@ -39,7 +39,7 @@ def world(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("place", "why"),
     [
-        ("missing/file", "missing is not there"),
+        ("missing/file", "missing does not exist"),
         ("file/file", "Not a directory"),
         ("folder", "it is a folder"),
         ("pipe", "it is no regular file"),

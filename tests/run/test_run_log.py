@@ -238,7 +238,7 @@ def test_a_signal_after_the_publication_undoes_nothing(archive, tmp_path, kind):
         (UsageError("found /secret: no"), "cannot be used as given"),
         (NoImagesFound("ARCHIVE: no file below /secret."), "ARCHIVE: no file there, or no image"),
         (ArtifactRefused("golden", "/secret", 1, "x"), "the model artifact was refused: field gol"),
-        (BatchError("--processes: one of them ended"), "--processes: the run could not go on"),
+        (BatchError("--processes: a process ended"), "--processes: the run could not go on"),
     ],
 )
 def test_a_reason_quotes_no_value(error, reason):
