@@ -1,4 +1,4 @@
-"""What people who run the job ask beside it: options, and what is called."""
+"""Options and handlers of the commands beside `score`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     ),
 )  # fmt: skip
 def current(options: Options, beam: Sequence[str]) -> int:
-    """Counts by model; the rows themselves on request."""
+    """Print counts by model, and write the rows if a file is given."""
     from batch.operations.current import count_current, describe_current, write_current
 
     reports = open_reports(options)
@@ -73,7 +73,7 @@ def current(options: Options, beam: Sequence[str]) -> int:
     ),
 )  # fmt: skip
 def runs(options: Options, beam: Sequence[str]) -> int:
-    """One line a night, and one for every attempt that published none."""
+    """Print the last nights and attempts."""
     from batch.commands.job_config import reports_place
     from batch.operations.runs import last_runs, runs_json, runs_table
     from batch.reports.access import who_holds
@@ -111,7 +111,7 @@ def runs(options: Options, beam: Sequence[str]) -> int:
     ),
 )  # fmt: skip
 def worklist(options: Options, beam: Sequence[str]) -> int:
-    """The list and its page."""
+    """Make the list and its page anew."""
     from batch.commands.job_config import review_options
     from batch.operations.rebuild_worklist import FOLDER as WORKLIST
     from batch.operations.rebuild_worklist import PAGE, rebuild, show, summary
@@ -161,7 +161,7 @@ def worklist(options: Options, beam: Sequence[str]) -> int:
     ),
 )  # fmt: skip
 def serve(options: Options, beam: Sequence[str]) -> int:
-    """The desk, until it is told to stop."""
+    """Run the desk until it is stopped."""
     from batch.desk.options import DeskOptions
     from batch.desk.server import serve as run_desk
 
@@ -201,13 +201,13 @@ def serve(options: Options, beam: Sequence[str]) -> int:
     ),
 )  # fmt: skip
 def prune(options: Options, beam: Sequence[str]) -> int:
-    """One line for each night that is thinned."""
+    """Print a line for each night that loses its snapshots."""
     from batch.commands.job_config import reports_place
     from batch.operations.prune import prune as remove
 
     root, url = reports_place("REPORTS", options.reports)
     if url is not None:
-        open_reports(options)  # the copy tells which nights there are
+        open_reports(options)  # brings the copy up to date
     pruned = remove(root, options.keep, options.dry_run, url)
     verb = "would be removed" if options.dry_run else "removed"
     for night in pruned:
@@ -230,7 +230,7 @@ def prune(options: Options, beam: Sequence[str]) -> int:
     ),
 )
 def doctor(options: Options, beam: Sequence[str]) -> int:
-    """One line a check; exits with 1 when one failed."""
+    """Print all checks; the exit code is 1 if one failed."""
     from batch.operations.doctor import examine
     from batch.operations.doctor_checks import doctor_json, doctor_table, has_failed
 
@@ -241,7 +241,7 @@ def doctor(options: Options, beam: Sequence[str]) -> int:
 
 
 def open_reports(options: Options) -> LocalReports:
-    """The reports that a command names.
+    """Open the reports that a command names.
 
     Raises:
         BatchError: they cannot be opened.
@@ -263,7 +263,7 @@ def _is_private(reports: LocalReports) -> bool:
 
 
 def _marks_lost(review: Mapping[str, Any]) -> bool:
-    """Say that somebody's decisions do not count; the list is there, and asks again."""
+    """Whether marks were not understood; if so, print what to do about them."""
     from batch.run.summary import marks_complaint
 
     complaint = marks_complaint({"review": review})

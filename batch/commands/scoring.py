@@ -1,4 +1,4 @@
-"""`score`, `inventory` and `demo`: options of the job, and what is called."""
+"""Options and handlers of `score`, `inventory` and `demo`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _RULE = Converted("RULE", str)
 
 
 def review_options() -> tuple[Any, ...]:
-    """How the worklist is made: of `score` and `worklist`."""
+    """Options on the worklist, for `score` and `worklist`."""
     return (
         option(
             "--lesion-pattern", metavar="REGEX", type=TEXT,
@@ -246,7 +246,7 @@ _DEMO_NIGHTS = {
 
 
 def run_command(command: Any, words: list[str]) -> int:
-    """Another command with these words, as if somebody had typed it."""
+    """Run a command with these words, as if somebody had typed them; return its exit code."""
     context = command.make_context(command.name, list(words))
     with context:
         return int(command.invoke(context))

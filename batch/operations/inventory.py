@@ -1,4 +1,4 @@
-"""`melanoma-batch inventory`: what a night would do, from names, sizes and times alone."""
+"""`melanoma-batch inventory`: what a night would do, by names, sizes and times of files only."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ RECENT_NIGHTS = 10
 
 
 def forecast(config: JobConfig) -> str:
-    """What `score` with these options would do now, in lines for a person. Writes nothing.
+    """What `score` would do now with these options, as lines for a person. Writes nothing.
 
     Raises:
-        BatchError: what `score` would raise before its first file.
+        BatchError: as `score` would raise before its first file.
     """
-    plan, reports, run = _planned(config)
+    plan, reports, run = _make_plan(config)
     return "\n".join([*_lines(plan), *identity_lines(run), _time(plan, reports, config), ""])
 
 
 def forecast_json(config: JobConfig) -> str:
-    """The same for a machine: counts of files, and the sentences on time and identity.
+    """The same as JSON: counts of files, and the sentences on time and identity.
 
     Raises:
         BatchError: as `forecast`.
     """
-    plan, reports, run = _planned(config)
+    plan, reports, run = _make_plan(config)
     kept = _kept_states(plan)
-    found = {
+    content = {
         "files_found": len(plan),
         "unchanged": int(kept[FileState.UNCHANGED]),
         "non_image": int(kept[FileState.NON_IMAGE]),
@@ -57,10 +57,10 @@ def forecast_json(config: JobConfig) -> str:
         "identity": identity_lines(run),
         "time": _time(plan, reports, config).strip(),
     }
-    return json.dumps(found, indent=2) + "\n"
+    return json.dumps(content, indent=2) + "\n"
 
 
-def _planned(config: JobConfig) -> tuple[Plan, LocalReports, dict[str, Any]]:
+def _make_plan(config: JobConfig) -> tuple[Plan, LocalReports, dict[str, Any]]:
     reports = open_reports(config.reports, config.reports_url)
     archive = open_archive(config.archive)
     plan = plan_night(config, resolve_model(config), reports, lambda _: archive.list_files())
@@ -90,7 +90,7 @@ def _lines(plan: Plan) -> list[str]:
 
 
 def _kept_states(plan: Plan) -> dict[FileState, int]:
-    """Files that are not read, by the state that they would have."""
+    """Number of files that would not be read, by the state that they would have."""
     rows = plan.known[plan.action == Action.KEEP]
     states = plan.memory.files["state"].take(np.sort(rows)).to_pylist()
     kept = dict.fromkeys((FileState.NON_IMAGE, FileState.UNSCORED), 0)
@@ -100,7 +100,7 @@ def _kept_states(plan: Plan) -> dict[FileState, int]:
 
 
 def _time(plan: Plan, reports: LocalReports, config: JobConfig) -> str:
-    """An estimate from the recent night that read most."""
+    """An estimate of the time, from the recent night that read most images."""
     if not len(plan.queue):
         return "Time         seconds: nothing is to be read, no model is loaded"
     nights = [read_json(reports.night(n) / RUN_FILE) or {} for n in reports.nights()]

@@ -37,7 +37,7 @@ from batch.review.inputs import (
     read_remembered,
     read_tonight,
 )
-from batch.review.monitoring.figures import PREDICTION_COLUMNS, NightFigures, figures_of, together
+from batch.review.monitoring.figures import PREDICTION_COLUMNS, NightFigures, combine, figures_of
 from batch.review.monitoring.history import NightRecord, night_record
 from batch.review.monitoring.night_report import NightReport, build_report, canary_of
 from batch.review.monitoring.reference import Reference, reference_from_json, stored_reference
@@ -92,7 +92,7 @@ def measured(folder: Path) -> NightFigures:
             }
             yield figures_of(columns)
 
-    return together(parts())
+    return combine(parts())
 
 
 def _reference(

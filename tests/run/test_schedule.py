@@ -123,7 +123,9 @@ def test_durations_are_read(words, seconds):
               "٣h", "3h3h"]
 )  # fmt: skip
 def test_what_is_no_duration_is_refused(words):
-    with pytest.raises(UsageError, match="--max-duration: found .*; allowed: a duration like 3h, 45m"):
+    with pytest.raises(
+        UsageError, match="--max-duration: found .*; allowed: a duration like 3h, 45m"
+    ):
         duration_seconds(words)
 
 
