@@ -48,8 +48,8 @@ def _alarm(measures: dict[str, Any]) -> list[str]:
     text = (
         f"ATTENTION: {trained['images']} of these {measures['melanoma']['images']} images are "
         "images that the model was trained on, by its split.csv: "
-        f"{trained['by_digest']} by digest, for certain, and {trained['by_name']} by name. All figures are too good and say nothing of "
-        "images that it has not seen. Judge it on others."
+        f"{trained['by_digest']} by digest, for certain, and {trained['by_name']} by name. All "
+        "figures are too good and say nothing of images that it has not seen. Judge it on others."
     )
     return [*textwrap.wrap(text, 96), ""]
 
