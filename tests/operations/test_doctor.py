@@ -75,7 +75,7 @@ def test_inodes_that_are_not_counted_are_no_check():
     [
         ("MemTotal: 1 kB\nMemAvailable:    2097152 kB\n", OK, "2.0 GiB available"),
         ("MemAvailable:    2097151 kB\n", WARNING, "2.0 GiB available"),
-        ("MemTotal: 9999999 kB\n", WARNING, "not told"),
+        ("MemTotal: 9999999 kB\n", WARNING, "unknown: not"),
     ],
 )
 def test_memory_is_read_from_meminfo(text, status, found):

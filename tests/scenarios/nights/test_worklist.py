@@ -271,8 +271,8 @@ def test_pictures_and_explanations_are_made_anew_from_the_archive(after, story):
     [
         (("--output", "{reports}"), "holds published nights"),
         (("--output", "{reports}/runs/x"), "holds published nights"),
-        (("--output", "{archive}"), "something else than a worklist"),
-        (("--output", "{archive}/new.png"), "no folder that can be looked into"),
+        (("--output", "{archive}"), "other things than a worklist"),
+        (("--output", "{archive}/new.png"), "no folder that can be listed"),
         (("--reviewed", "{reports}/none.csv"), "no file"),
         (("--lesion-pattern", "x"), "no group named lesion"),
         (("--thumbnails", "--archive", "{reports}/none"), "nothing at"),
