@@ -13,7 +13,7 @@ import click
 from batch.commands.command_line import run
 from batch.commands.shared import PROGRAM
 from batch.core.errors import BatchError, ExitCode
-from batch.runtime.terminal import open_streams, say, settle_streams
+from batch.runtime.terminal import flush_streams, open_streams, say
 
 _TAKE_BEAM_OPTIONS = ("score", "inventory", "config")
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _main(list(sys.argv[1:] if arguments is None else arguments))
     finally:
-        settle_streams()
+        flush_streams()
 
 
 def _main(given: list[str]) -> int:

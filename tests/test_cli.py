@@ -174,7 +174,7 @@ def test_no_traceback_for_a_users_mistake(tmp_path, capsys):
         (("score", archive, "--output", os.fsdecode(b"r\xe9")), "is not UTF-8"),
         (("score", archive, "--output", f"{tmp_path}/loop/r"), "--output: cannot"),
         ((*good, "--", "--runner", "Foo"), "no runner 'Foo' here"),
-        ((*good, "--", "--help"), "no help there"),
+        ((*good, "--", "--help"), "--help is not available there"),
         (("demo", "--seed", "-1"), "allowed: 0 or more"),
         (("train", "isic9-plain", "--data", ".", "--output", "x", "--epochs", "0"), "1 or more"),
         ((*good, "--", "--runer", "x"), "unknown ['--runer', 'x']"),

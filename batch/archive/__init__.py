@@ -1,1 +1,1 @@
-"""From an archive to pixels: inventory, recognition by content, decoding, preprocessing."""
+"""The archive: list its files, and read each of them once."""

@@ -1,4 +1,4 @@
-"""An archive wherever it lies: the kind of storage that belongs to a place."""
+"""Opens an archive in a folder or in object storage."""
 
 from __future__ import annotations
 
@@ -13,37 +13,36 @@ from batch.storage.object_store import check_store
 
 
 def open_archive(place: Place) -> ArchiveStorage:
-    """The storage of an archive. place: a folder, absolute, or a prefix of an object store."""
+    """Open an archive. place: an absolute folder, or a prefix of an object store."""
     return ObjectArchive(place) if isinstance(place, ObjectUrl) else LocalArchive(place)
 
 
 FOLDERS = 512
-"""So many folders keep a hundred workers busy, and no level below is looked at by the driver."""
+"""Enough folders to keep a hundred workers busy; the driver lists no further level."""
 
 
 def top_levels(archive: ArchiveStorage, folders: int = FOLDERS) -> list[ImageLocation | str]:
-    """The archive in the order of its listing, some folders of it not looked into yet.
-
-    Level by level, until there are as many folders as wanted or none is left.
+    """List the upper levels of an archive, until there are enough folders or none is left.
 
     Returns:
-        files as locations, folders as prefixes ending in `/`.
+        in the order of the full listing: files as locations, and folders that are not listed yet as
+        prefixes ending in `/`.
     """
-    found: list[ImageLocation | str] = [""]
-    while 0 < sum(isinstance(entry, str) for entry in found) < folders:
-        found = [
-            each
-            for entry in found
-            for each in (archive.entries(entry) if isinstance(entry, str) else [entry])
+    listing: list[ImageLocation | str] = [""]
+    while 0 < sum(isinstance(entry, str) for entry in listing) < folders:
+        listing = [
+            below
+            for entry in listing
+            for below in (archive.entries(entry) if isinstance(entry, str) else [entry])
         ]
-    return found
+    return listing
 
 
 def check_archive(archive: Place) -> None:
-    """Make sure that the archive is there and can be listed.
+    """Make sure that the archive exists and can be listed.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it does not exist, or cannot be listed.
     """
     if isinstance(archive, ObjectUrl):
         check_store("ARCHIVE", archive)

@@ -1,7 +1,7 @@
-"""Where the images lie: one small interface, and the local file system behind it.
+"""The interface of an archive, and an archive in a folder.
 
-Everything that the job asks of an archive goes through `ArchiveStorage`; it travels to the workers,
-so an implementation is a frozen value.
+The job reads an archive only through `ArchiveStorage`. It travels to the workers, so an
+implementation is a frozen value.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ _INT64 = 1 << 63
 def list_archive(root: Path, below: str = "") -> Iterator[ImageLocation]:
     """Yield everything below root that is not a folder, in a stable order (by name, depth first).
 
+    Links, pipes, devices and sockets are listed, too, and end as unscored, so that everything has a
+    row. A folder that cannot be listed is yielded itself, with a trailing `/`, so that a person
+    learns that its content is unknown.
+
     Args:
         below: the folder to begin in, ending in `/`; empty for root.
-
-    Links, pipes, devices and sockets are listed and end as unscored, so that nothing is skipped
-    without a row. A folder that cannot be listed is yielded itself, with a trailing `/`: what it
-    holds is unknown, and a person must know that.
     """
-    waiting = [iter(entries(root, below))]  # a stack of our own: folders nest deeper than Python's
-    while waiting:
-        found = next(waiting[-1], None)
-        if found is None:
-            waiting.pop()
-        elif isinstance(found, ImageLocation):
-            yield found
+    stack = [iter(entries(root, below))]  # no recursion: folders may nest deeper than Python allows
+    while stack:
+        entry = next(stack[-1], None)
+        if entry is None:
+            stack.pop()
+        elif isinstance(entry, ImageLocation):
+            yield entry
         else:
-            waiting.append(iter(entries(root, found)))
+            stack.append(iter(entries(root, entry)))
 
 
 def entries(root: Path, prefix: str) -> list[ImageLocation | str]:
-    """A folder's files as locations and its folders as prefixes ending in `/`, by name."""
+    """The entries of a folder by name: files as locations, folders as prefixes ending in `/`."""
     try:
-        with os.scandir(os.path.join(root, prefix)) as found:
-            listed = sorted(found, key=lambda entry: entry.name)
+        with os.scandir(os.path.join(root, prefix)) as scanned:
+            listed = sorted(scanned, key=lambda entry: entry.name)
     except OSError:
         return [ImageLocation(prefix, 0, 0)]
     return [
@@ -57,46 +57,51 @@ def entries(root: Path, prefix: str) -> list[ImageLocation | str]:
 
 
 def storable_mtime_ns(status: os.stat_result) -> int:
-    """The modification time, nanoseconds since 1970, within 64 bits: file systems allow more."""
+    """The modification time, nanoseconds since 1970, cut to 64 bits; file systems allow more."""
     return max(-_INT64, min(status.st_mtime_ns, _INT64 - 1))
 
 
 def _locate(entry: os.DirEntry[str], path: str) -> ImageLocation:
     try:
         status = entry.stat(follow_symlinks=False)
-    except OSError:  # vanished since it was listed; reading it will say so
+    except OSError:  # it has vanished; reading it will fail with VANISHED
         return ImageLocation(path, 0, 0)
     return ImageLocation(path, status.st_size, storable_mtime_ns(status))
 
 
 class ArchiveStorage(Protocol):
-    """What the job asks of an archive. It never writes there."""
+    """An archive as the job uses it; the job never writes there."""
 
     def list_files(self, below: str = "") -> Iterator[ImageLocation]:
-        """Everything in the archive, in a stable order; see `list_archive`."""
+        """All files of the archive in a stable order; see `list_archive`."""
 
     def entries(self, prefix: str) -> list[ImageLocation | str]:
-        """What is right in a folder, in the order of `list_files`; folders as prefixes."""
+        """The entries of a folder in the order of `list_files`; folders as prefixes."""
 
     def read(self, location: ImageLocation, max_bytes: int) -> bytes | None:
-        """A file's bytes; None when it is no longer the file that was listed.
+        """Read a file; None if it is no longer the file that was listed.
+
+        Args:
+            location: as listed.
+            max_bytes: a larger file is refused.
+
 
         Raises:
             ImageFailure: stage READ.
         """
 
     def locate(self, path: str) -> ImageLocation:
-        """A file as it is now.
+        """Look at a file as it is now.
 
         Raises:
-            ImageFailure: not there, or not below the archive.
+            ImageFailure: it does not exist, or is not below the archive.
         """
 
-    def mark(self) -> object:
-        """What `check_same` compares with later."""
+    def root_id(self) -> object:
+        """A value that names the archive's root, for `check_same`."""
 
-    def check_same(self, mark: object) -> None:
-        """Make sure that the archive is still there, and still the same.
+    def check_same(self, root_id: object) -> None:
+        """Make sure that the archive's root still exists and has this id.
 
         Raises:
             ArchiveLost: it was unmounted, moved away or replaced.
@@ -105,7 +110,7 @@ class ArchiveStorage(Protocol):
 
 @dataclass(frozen=True)
 class LocalArchive:
-    """A folder. root: absolute."""
+    """An archive in a folder. root: absolute."""
 
     root: Path
 
@@ -118,7 +123,7 @@ class LocalArchive:
         return entries(self.root, prefix)
 
     def read(self, location: ImageLocation, max_bytes: int) -> bytes | None:
-        """See `ArchiveStorage`; follows no link, and never waits for a pipe's other end."""
+        """See `ArchiveStorage`. It follows no link and does not wait for the writer of a pipe."""
         path = os.path.join(self.root, location.path)
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -126,7 +131,7 @@ class LocalArchive:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with open(descriptor, "rb") as file:
                 before = os.fstat(file.fileno())
-                if not stat.S_ISREG(before.st_mode):  # swapped between the two calls
+                if not stat.S_ISREG(before.st_mode):  # replaced between the two calls
                     raise _failure(FailureReason.NOT_A_REGULAR_FILE)
                 if before.st_size > max_bytes:
                     raise _failure(
@@ -135,12 +140,12 @@ class LocalArchive:
                     )
                 data = file.read(max_bytes + 1)
                 after = os.fstat(file.fileno())
-        except BlockingIOError:  # leased to another host that writes it
+        except BlockingIOError:  # another host has a lease on it and writes it
             return None
         except OSError as error:
             raise _failure(*_os_reason(error)) from error
-        seen = {(s.st_size, storable_mtime_ns(s)) for s in (before, after)}
-        if seen != {(location.size, location.mtime_ns)} or len(data) != location.size:
+        versions = {(s.st_size, storable_mtime_ns(s)) for s in (before, after)}
+        if versions != {(location.size, location.mtime_ns)} or len(data) != location.size:
             return None
         return data
 
@@ -155,11 +160,11 @@ class LocalArchive:
             raise _failure(FailureReason.VANISHED) from error
         return ImageLocation(path, status.st_size, storable_mtime_ns(status))
 
-    def mark(self) -> object:
+    def root_id(self) -> object:
         """See `ArchiveStorage`: device and inode of the root.
 
         Raises:
-            ArchiveLost: it cannot be looked into.
+            ArchiveLost: the root cannot be listed.
         """
         try:
             status = self.root.stat()
@@ -171,9 +176,9 @@ class LocalArchive:
             ) from error
         return status.st_dev, status.st_ino
 
-    def check_same(self, mark: object) -> None:
+    def check_same(self, root_id: object) -> None:
         """See `ArchiveStorage`."""
-        if self.mark() != mark:
+        if self.root_id() != root_id:
             raise ArchiveLost(
                 f"ARCHIVE: {self.root} is another folder than at the start; nothing was published. "
                 "Was it mounted or moved meanwhile? Start again."
@@ -181,7 +186,7 @@ class LocalArchive:
 
 
 def _irregular(location: ImageLocation) -> FailureReason:
-    """A folder (trailing `/`) stands in the inventory only because it could not be listed."""
+    """The reason for a location that is no regular file. A folder is one that cannot be listed."""
     is_folder = location.path == "" or location.path.endswith("/")
     return FailureReason.NOT_READABLE if is_folder else FailureReason.NOT_A_REGULAR_FILE
 

@@ -1,4 +1,4 @@
-"""An archive on object storage: every object below a prefix is a file of it."""
+"""An archive in object storage, in which every object below a prefix is a file."""
 
 from __future__ import annotations
 
@@ -10,40 +10,41 @@ from batch.core.errors import ArchiveLost, FailureReason, ImageFailure, Stage
 from batch.core.location import ObjectUrl
 from batch.core.records import ImageLocation
 from batch.storage.object_clients import code_of
-from batch.storage.object_store import Found, ObjectStore, TooLarge, Version, explained
+from batch.storage.object_store import ListedObject, ObjectStore, TooLarge, Version, store_failure
 
 _SECOND = 10**9
 
 
 @dataclass(frozen=True)
 class ObjectArchive:
-    """An `ArchiveStorage`. A key below the prefix is a file's path."""
+    """An archive below a prefix. A file's path is its key without the prefix."""
 
     url: ObjectUrl
 
     def list_files(self, below: str = "") -> Iterator[ImageLocation]:
-        """See `ArchiveStorage`. Empty objects named like folders, which consoles make, are none.
+        """See `ArchiveStorage`. Empty objects whose key ends in `/`, as consoles make them for
+        folders, are left out.
 
         Raises:
-            ArchiveLost: the listing broke off.
+            ArchiveLost: the store failed during the listing.
         """
         try:
-            yield from map(_located, filter(_is_file, self._store.objects(below)))
+            yield from map(_location_of, filter(_is_file, self._store.objects(below)))
         except OSError as error:
             raise self._lost(error) from error
 
     def entries(self, prefix: str) -> list[ImageLocation | str]:
         """See `ArchiveStorage`."""
         try:
-            found, folders = self._store.folders(prefix)
+            objects, folders = self._store.folders(prefix)
         except OSError as error:
             raise self._lost(error) from error
         named: list[tuple[str, ImageLocation | str]] = [(name, name) for name in folders]
-        named += [(each.name, _located(each)) for each in found if _is_file(each)]
+        named += [(listed.name, _location_of(listed)) for listed in objects if _is_file(listed)]
         return [entry for _, entry in sorted(named, key=lambda pair: pair[0].encode())]
 
     def read(self, location: ImageLocation, max_bytes: int) -> bytes | None:
-        """See `ArchiveStorage`. The answer tells which version its bytes are of."""
+        """See `ArchiveStorage`. The answer also gives the version of its bytes."""
         try:
             content = self._store.get(location.path, max_bytes)
         except FileNotFoundError as error:
@@ -53,8 +54,8 @@ class ObjectArchive:
             raise _failure(FailureReason.FILE_TOO_LARGE, detail) from error
         except OSError as error:
             raise _failure(FailureReason.NOT_READABLE, code_of(error)[:40]) from error
-        seen = _location(location.path, content.version)
-        if (seen.size, seen.mtime_ns) != (location.size, location.mtime_ns):
+        current = _location(location.path, content.version)
+        if (current.size, current.mtime_ns) != (location.size, location.mtime_ns):
             return None
         return content.data
 
@@ -65,8 +66,8 @@ class ObjectArchive:
         except OSError as error:
             raise _failure(FailureReason.VANISHED) from error
 
-    def mark(self) -> object:
-        """See `ArchiveStorage`: that the bucket answers is all that can be asked."""
+    def root_id(self) -> object:
+        """See `ArchiveStorage`: the URL, after a check that the bucket answers."""
         try:
             for _ in self._store.objects(most=1):
                 break
@@ -74,36 +75,36 @@ class ObjectArchive:
             raise self._lost(error) from error
         return str(self.url)
 
-    def check_same(self, mark: object) -> None:
+    def check_same(self, root_id: object) -> None:
         """See `ArchiveStorage`."""
-        self.mark()
+        self.root_id()
 
     @property
     def _store(self) -> ObjectStore:
         return ObjectStore(self.url)
 
     def _lost(self, error: OSError) -> ArchiveLost:
-        why = explained("ARCHIVE", self.url, error)
+        why = store_failure("ARCHIVE", self.url, error)
         return ArchiveLost(f"{why} Nothing was published; the next run goes on from here.")
 
 
 def version_time_ns(version: Version) -> int:
-    """One number that tells two versions of an object apart, as a file's modification time does.
+    """A number that differs between versions of an object, like a file's modification time.
 
-    The second is the store's own time. Stores tell no part of it (their answers to a GET are
-    rounded), so the nanoseconds within it are 30 bits of the ETag: an object that was written again
-    within the second, with the same size, is another one.
+    Its seconds are the store's time of modification, which has no fraction. Its nanoseconds come
+    from the ETag, so that an object that was written again within the same second, with the same
+    size, counts as changed.
     """
     bits = int.from_bytes(hashlib.sha256(version.etag.encode()).digest()[:8], "big")
     return int(version.modified.timestamp()) * _SECOND + bits % _SECOND
 
 
-def _is_file(found: Found) -> bool:
-    return found.version.size > 0 or not found.name.endswith("/")
+def _is_file(listed: ListedObject) -> bool:
+    return listed.version.size > 0 or not listed.name.endswith("/")
 
 
-def _located(found: Found) -> ImageLocation:
-    return _location(found.name, found.version)
+def _location_of(listed: ListedObject) -> ImageLocation:
+    return _location(listed.name, listed.version)
 
 
 def _location(path: str, version: Version) -> ImageLocation:

@@ -1,8 +1,8 @@
-"""A small upright picture of one image for a person's eyes; scoring never sees it.
+"""Makes a small upright picture of an image for a person; scoring does not use it.
 
 Unlike the model's input it keeps the aspect ratio, and the EXIF orientation is applied. Colours are
-converted to sRGB by the embedded profile, as for the model. Every file is decoded in the watched
-process: few pictures are wanted, and none may hang or end the command.
+converted to sRGB as for the model. Every file is decoded in the watched process, so that none can
+hang or end the command.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from batch.images.sandbox import call_in_sandbox
 
 @dataclass(frozen=True)
 class ImageAddress:
-    """Which image of the archive.
+    """Names an image of the archive.
 
-    path: as the inventory has it. image_id: as the reports have it; what is read must be that
-    image. frame_number: from 1, or None.
+    path: as in the inventory.
+    image_id: as in the reports; another image at this path is refused.
+    frame_number: from 1, or None.
     """
 
     path: str
@@ -41,14 +42,18 @@ class ImageAddress:
     frame_number: int | None = None
 
     def rules(self, limits: Limits) -> ReadingRules:
-        """Rules under which the image has this id: without identifiers it is the digest's."""
+        """Rules under which the image has this id; an id from the digest needs no identifiers."""
         level = Identifiers.NONE if self.image_id.startswith("sha256:") else Identifiers.UIDS
         return ReadingRules(limits, identifiers=IdentifierPolicy(level))
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """pixels: (h, w, 3) uint8, RGB, upright. orientation: EXIF's, 1..8, already applied."""
+    """A picture for a person.
+
+    pixels: (h, w, 3) uint8, RGB, upright.
+    orientation: of EXIF, 1..8; it is already applied.
+    """
 
     pixels: np.ndarray
     orientation: int
@@ -60,7 +65,7 @@ def read_picture(
     """Read an image again, as a picture whose longer side has at most `side` pixels.
 
     Raises:
-        ImageFailure: it cannot be read, or another image lies in its place (VANISHED).
+        ImageFailure: it cannot be read, or another image lies at its path (VANISHED).
     """
     location = archive.locate(address.path)
     data = archive.read(location, limits.file_bytes)
@@ -79,7 +84,7 @@ def decode_picture(
         eighths: of its size, at which a JPEG file may be decoded; None: by `side`.
 
     Raises:
-        ImageFailure.
+        ImageFailure: it cannot be decoded, or is another image.
     """
     try:
         pixels, orientation, profile = _frame(data, address, limits, side, eighths)
@@ -111,7 +116,7 @@ def jpeg(
         qualities: 1 to 95, tried in this order.
 
     Raises:
-        ImageFailure: TOO_MANY_PIXELS when even the coarsest is larger.
+        ImageFailure: TOO_MANY_PIXELS if even the lowest quality is larger.
     """
     for quality in qualities:
         buffer = io.BytesIO()
@@ -126,7 +131,7 @@ def jpeg(
 def _frame(
     data: bytes, address: ImageAddress, limits: Limits, side: int, eighths: int | None
 ) -> tuple[np.ndarray, int, bytes | None]:
-    """Pixels as stored, the orientation, and the colour profile."""
+    """The pixels as stored, their orientation, and their colour profile."""
     file_format = formats.sniff(data[: formats.HEAD_BYTES])
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     if file_format in formats.RASTER_FORMATS:
@@ -135,11 +140,11 @@ def _frame(
         decoded = raster.decode(data, file_format, limits, side, eighths=eighths)
         return decoded.pixels, decoded.orientation, decoded.icc_profile
     image = dicom_image.identify(data, address.rules(limits), file_format == FileFormat.DICOM)
-    found = image.attributes["sop_instance_uid"] or digest
+    object_id = image.attributes["sop_instance_uid"] or digest
     number = address.frame_number if image.frames > 1 else 1
     if number is None or not 1 <= number <= image.frames:
         raise changed()
-    _check_same(address, found if image.frames == 1 else f"{found}#{number}")
+    _check_same(address, object_id if image.frames == 1 else f"{object_id}#{number}")
     pixels, _ = decode_frame(image, number - 1, limits, side)
     return pixels, 1, frame_profile(image, number - 1)[0]
 

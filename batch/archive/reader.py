@@ -1,7 +1,7 @@
-"""One file, read once: bytes, digest, recognition, frames. Never raises for a file.
+"""Reads a file once: bytes, digest, recognition, frames. A bad file raises nothing.
 
-The order matters: the digest is taken from the very bytes that are decoded, so a score belongs to
-its content whatever happens to the file meanwhile.
+The digest is taken from the same bytes that are decoded, so a score belongs to its content even if
+the file changes meanwhile.
 """
 
 from __future__ import annotations
@@ -46,9 +46,13 @@ FrameResult = ModelInput | Unscored
 
 @dataclass(frozen=True, eq=False)
 class FileContent:
-    """A file that was read: its bytes, what they are, and how they are to be taken.
+    """A file that was read.
 
-    path: in the archive. sha256: of data.
+    path: in the archive.
+    data: its bytes.
+    sha256: hex digest of data.
+    file_format: by content.
+    rules: for reading it.
     """
 
     path: str
@@ -59,7 +63,7 @@ class FileContent:
 
 
 def frames_of(content: FileContent) -> tuple[FrameResult, ...]:
-    """Every frame's result.
+    """Decode every frame of a file.
 
     Raises:
         ImageFailure: the file fails as a whole. NotAnImage: it is a non-image.
@@ -70,26 +74,26 @@ def frames_of(content: FileContent) -> tuple[FrameResult, ...]:
         if content.file_format == FileFormat.TIFF and formats.name_claims_camera_raw(content.path):
             tiff_directory.refuse_preview(content.data)
         if sandbox.raster_needs_sandbox(content.data, content.file_format):
-            return _watched(raster_frames, content)
+            return _in_sandbox(raster_frames, content)
         return raster_frames(content)
     image = _identified(content)
     pixel_data = image.dataset.get("PixelData") or b""
     codec = CODECS.get(image.transfer_syntax_uid)
     if not sandbox.object_needs_sandbox(codec, pixel_data, image.rows, image.columns):
-        return _object_frames(image, content)
+        return _frames_of_object(image, content)
     try:
-        return _watched(dicom_frames, content)
-    except ImageFailure as failure:  # of the process itself: every frame shares it
+        return _in_sandbox(dicom_frames, content)
+    except ImageFailure as failure:  # the process failed, and so every frame
         return tuple(
             _unscored_frame(image, index, content, failure) for index in range(image.frames)
         )
 
 
 def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
-    """The one image of a plain file; public because the watched process finds it by name.
+    """Decode the one image of a photograph. The watched process calls it by its name.
 
     Raises:
-        ImageFailure: stage DECODE; IDENTIFY for a format, or a kind of one, that is not read.
+        ImageFailure: stage DECODE; IDENTIFY for a format, or a variant of one, that is not read.
         DecoderNotStarted: no process could be started to try an embedded profile.
     """
     limits = content.rules.limits
@@ -114,13 +118,13 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
 
 
 def dicom_frames(content: FileContent) -> tuple[FrameResult, ...]:
-    """Every frame of a DICOM object; public because the watched process finds it by name.
+    """Decode every frame of a DICOM object. The watched process calls it by its name.
 
     Raises:
-        ImageFailure, NotAnImage: of the object as a whole.
+        ImageFailure, NotAnImage: for the object as a whole.
         DecoderNotStarted: no process could be started to try an embedded profile.
     """
-    return _object_frames(_identified(content), content)
+    return _frames_of_object(_identified(content), content)
 
 
 def unscored(
@@ -130,22 +134,22 @@ def unscored(
     image_id: str | None = None,
     frame_number: int | None = None,
 ) -> Unscored:
-    """The record of a failure, of a file as a whole or of one frame."""
-    known = {name: failure.attributes.get(name) for name in KEPT_ATTRIBUTES}
+    """Make the record of a failure, of a whole file or of one frame."""
+    kept = {name: failure.attributes.get(name) for name in KEPT_ATTRIBUTES}
     return Unscored(
-        path, failure.stage, failure.reason, failure.detail, image_id, frame_number, sha256, **known
+        path, failure.stage, failure.reason, failure.detail, image_id, frame_number, sha256, **kept
     )
 
 
 def as_failure(error: Exception) -> ImageFailure:
-    """A failure of ours as it is; anything else by its kind, without its message."""
+    """An error as ImageFailure; of an unexpected one only the type is kept, without message."""
     if isinstance(error, ImageFailure):
         return error
     detail = f"unexpected {type(error).__name__}"
     return ImageFailure(Stage.DECODE, FailureReason.DECODE_FAILED, detail)
 
 
-def _watched(
+def _in_sandbox(
     function: Callable[[FileContent], tuple[FrameResult, ...]], content: FileContent
 ) -> tuple[FrameResult, ...]:
     limits = content.rules.limits
@@ -158,12 +162,14 @@ def _identified(content: FileContent) -> dicom_image.DicomImage:
     )
 
 
-def _object_frames(image: dicom_image.DicomImage, content: FileContent) -> tuple[FrameResult, ...]:
+def _frames_of_object(
+    image: dicom_image.DicomImage, content: FileContent
+) -> tuple[FrameResult, ...]:
     return tuple(_dicom_frame(image, index, content) for index in range(image.frames))
 
 
 def _dicom_frame(image: dicom_image.DicomImage, index: int, content: FileContent) -> FrameResult:
-    """One frame of a DICOM object; what fails costs this frame only."""
+    """Decode one frame of a DICOM object; an error costs this frame only."""
     image_id, frame_number = _frame_identity(image, index, content)
     limits = content.rules.limits
     try:
@@ -173,9 +179,9 @@ def _dicom_frame(image: dicom_image.DicomImage, index: int, content: FileContent
         model_input = preprocess(pixels, image.rows, image.columns, colours)
         flags = (*image.flags, *flags, *colour_flags, *colours.flags)
         flags += uniformity_flags(model_input)
-    except DecoderNotStarted:  # no fault of the file
+    except DecoderNotStarted:  # not the file's fault
         raise
-    except Exception as error:  # a frame must not cost its neighbours, whatever a codec raises
+    except Exception as error:  # whatever a codec raises, the other frames must not be lost
         return _unscored_frame(image, index, content, as_failure(error))
     red, green, blue = mean_colour(model_input)
     record = ImageRecord(
@@ -206,7 +212,7 @@ def _unscored_frame(
 def _frame_identity(
     image: dicom_image.DicomImage, index: int, content: FileContent
 ) -> tuple[str, int | None]:
-    """(image id, frame number) of a frame; the number only where there are several."""
+    """Image id and frame number of a frame; the number is None if there is only one frame."""
     image_id = image.attributes["sop_instance_uid"] or f"sha256:{content.sha256}"
     if image.frames == 1:
         return image_id, None
@@ -227,17 +233,18 @@ def read_file(
     """Read a file of the archive and prepare every frame in it.
 
     Args:
-        known: digests (hex SHA-256) of content that was scored before under these very rules: such
-            a file is `reused` and not decoded.
-
-    What lies in a folder of the operating system's or the storage's own is not opened at all.
+        location: as listed.
+        rules: for reading it.
+        known: digests (hex SHA-256) of contents that were scored before under the same rules. A
+            file with one of them is `reused` and not decoded.
 
     Returns:
         what the file is, and exactly `FileReading.frames` results, each a ModelInput with pixels
-        (180, 180, 3) uint8 or an Unscored.
+        (180, 180, 3), uint8, or an Unscored. A file in a folder of the operating system or of the
+        storage is a non-image and is not opened.
     """
     if is_in_system_folder(location.path):
-        return _settled(location, FileState.NON_IMAGE, NonImageReason.SYSTEM_FOLDER.value), ()
+        return _reading(location, FileState.NON_IMAGE, NonImageReason.SYSTEM_FOLDER.value), ()
     digest, file_format = None, None
     try:
         data = archive.read(location, rules.limits.file_bytes)
@@ -245,17 +252,17 @@ def read_file(
             return _pending(location, PendingReason.CHANGED_WHILE_READ), ()
         digest = hashlib.sha256(data).hexdigest()
         if digest in known:
-            return _settled(location, FileState.REUSED, None, "", digest), ()
+            return _reading(location, FileState.REUSED, None, "", digest), ()
         file_format = _recognise(data, location.path)
         results = frames_of(FileContent(location.path, data, digest, file_format, rules))
-    except NotAnImage as stated:
-        reading = _settled(
-            location, FileState.NON_IMAGE, stated.reason.value, stated.detail, digest
+    except NotAnImage as non_image:
+        reading = _reading(
+            location, FileState.NON_IMAGE, non_image.reason.value, non_image.detail, digest
         )
         return reading, ()
-    except DecoderNotStarted as error:  # the machine's fault: the file waits, and is not blamed
+    except DecoderNotStarted as error:  # the machine's fault, not the file's: it waits
         return _pending(location, PendingReason.DECODER_NOT_STARTED, error.detail), ()
-    except Exception as error:  # a file must not end the night, whatever a codec raises for it
+    except Exception as error:  # whatever a codec raises, a file must not end the night
         results = (unscored(location.path, as_failure(error), digest),)
     if rules.is_young(location) and any(_may_be_incomplete(result) for result in results):
         return _pending(location, PendingReason.UNREADABLE_AND_YOUNG), ()
@@ -265,12 +272,12 @@ def read_file(
 
 
 def read_image(path: Path) -> ModelInput:
-    """Read a file that holds one image, through the very path that the job takes.
+    """Read a file that holds one image, with the same code as the job.
 
-    Training, evaluation and the golden self-test use it.
+    Training, evaluation and the check of the golden images use it.
 
     Raises:
-        ImageFailure: it has no single image that can be scored. BatchError: no watched process
+        ImageFailure: it holds no single image that can be scored. BatchError: no watched process
             could be started to decode it.
     """
     status = path.lstat()
@@ -281,7 +288,7 @@ def read_image(path: Path) -> ModelInput:
     if reading.reason == PendingReason.DECODER_NOT_STARTED:
         raise BatchError(
             f"a watched process for decoding could not be started ({reading.detail}). "
-            "`melanoma-batch doctor` tries it; then start again."
+            "`melanoma-batch doctor` shows whether it works; then start again."
         )
     if len(results) == 1 and isinstance(results[0], Unscored):
         raise ImageFailure(results[0].stage, results[0].reason, results[0].detail)
@@ -291,15 +298,15 @@ def read_image(path: Path) -> ModelInput:
 
 
 def _may_be_incomplete(result: FrameResult) -> bool:
-    """Whether a file that is still being written could look like this."""
+    """Whether a result may come from a file that is still being written."""
     return isinstance(result, Unscored) and result.reason != FailureReason.NOT_A_REGULAR_FILE
 
 
 def _pending(location: ImageLocation, reason: PendingReason, detail: str = "") -> FileReading:
-    return _settled(location, FileState.PENDING, reason.value, detail)
+    return _reading(location, FileState.PENDING, reason.value, detail)
 
 
-def _settled(
+def _reading(
     location: ImageLocation,
     state: FileState,
     reason: str | None,
@@ -310,7 +317,7 @@ def _settled(
 
 
 def _recognise(data: bytes, path: str) -> FileFormat:
-    """The format by content; a name that promises an image is never passed over in silence."""
+    """The format by content. A file whose name claims an image becomes unscored, not non-image."""
     claims_image = formats.name_claims_image(path)
     if not data:
         if claims_image:
@@ -321,7 +328,7 @@ def _recognise(data: bytes, path: str) -> FileFormat:
         raise ImageFailure(Stage.IDENTIFY, FailureReason.UNSUPPORTED_FORMAT)
     if file_format not in (FileFormat.OTHER, FileFormat.TEXT, FileFormat.UNKNOWN):
         return file_format
-    named = "." in path.rsplit("/", 1)[-1]
-    if claims_image and (named or file_format == FileFormat.UNKNOWN):
+    has_ending = "." in path.rsplit("/", 1)[-1]
+    if claims_image and (has_ending or file_format == FileFormat.UNKNOWN):
         raise ImageFailure(Stage.IDENTIFY, FailureReason.CONTENT_NOT_AN_IMAGE, file_format.value)
     raise NotAnImage(NonImageReason.OTHER_FILE_TYPE, file_format.value)

@@ -1,1 +1,1 @@
-"""The command line: options and handlers by group. Nothing heavy is imported before it is used."""
+"""The command line: options and handlers by group. Heavy libraries are imported when needed."""

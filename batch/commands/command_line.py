@@ -1,4 +1,4 @@
-"""The whole command line: the group of all commands, `config` and `completion`."""
+"""The command line: the group of all commands, and the commands `config` and `completion`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from batch.commands.training import TRAINING
 from batch.commands.value_types import OneOf
 from batch.core.errors import ExitCode
 from batch.runtime import logs, terminal
-from batch.runtime.terminal import tell
+from batch.runtime.terminal import print_answer
 
 _SECRETS = ("password", "secret", "token", "credential", "access-key", "api-key")
 _MASK = "********"
-_OF_THE_COMMAND_LINE = ("help", "config", "quiet", "verbose")
+_NOT_SHOWN = ("help", "config", "quiet", "verbose")
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -60,7 +60,7 @@ def command_line() -> None:
 @cloup.command(
     "config",
     cls=Command,
-    short_help="what holds for a command, and where each value comes from",
+    short_help="values of a command's options, and where each comes from",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @cloup.argument("command", metavar="[COMMAND]", required=False, help="default: score")
@@ -74,15 +74,15 @@ def config(command: str | None, words: tuple[str, ...]) -> int:
     """
     name = command or "score"
     group = click.get_current_context().find_root().command
-    found = group.commands.get(name) if isinstance(group, click.Group) else None
-    if found is None or name in ("config", "completion"):
-        raise click.exceptions.NoSuchCommand(name, possibilities=_scored(group))
-    tell(config_table(found, words))
+    target = group.commands.get(name) if isinstance(group, click.Group) else None
+    if target is None or name in ("config", "completion"):
+        raise click.exceptions.NoSuchCommand(name, possibilities=_command_names(group))
+    print_answer(config_table(target, words))
     return ExitCode.COMPLETE
 
 
 def config_table(command: click.Command, words: Iterable[str]) -> str:
-    """Option, value and source, one a line, in the order of the command's help."""
+    """A line with option, value and source for each option, in the order of the command's help."""
     relaxed = copy.copy(command)
     relaxed.params = [copy.copy(param) for param in command.params]
     for param in relaxed.params:
@@ -94,7 +94,7 @@ def config_table(command: click.Command, words: Iterable[str]) -> str:
             (_shown_name(param), _shown(param, context.params[param.name]),
              source_of(context, param.name))
             for param in command.params
-            if param.name in context.params and param.name not in _OF_THE_COMMAND_LINE
+            if param.name in context.params and param.name not in _NOT_SHOWN
         ]  # fmt: skip
     widths = [max(len(row[at]) for row in rows) for at in (0, 1)]
     return "".join(
@@ -102,7 +102,7 @@ def config_table(command: click.Command, words: Iterable[str]) -> str:
     )
 
 
-def _scored(group: click.Command) -> list[str]:
+def _command_names(group: click.Command) -> list[str]:
     return list(group.commands) if isinstance(group, click.Group) else []
 
 
@@ -119,7 +119,7 @@ def _shown(param: click.Parameter, value: Any) -> str:
     if any(secret in name for secret in _SECRETS):
         return _MASK
     values = value if isinstance(value, tuple) else (value,)
-    return ", ".join(str(each) for each in values)
+    return ", ".join(str(item) for item in values)
 
 
 @cloup.command("completion", cls=Command, short_help="print the completion script of a shell")
@@ -134,11 +134,11 @@ def completion(shell: str) -> int:
     """  # noqa: E501
     from click.shell_completion import get_completion_class
 
-    made = get_completion_class(shell)
-    if made is None:
+    completion_class = get_completion_class(shell)
+    if completion_class is None:
         raise click.BadParameter(f"found {shell}; allowed: {', '.join(_SHELLS)}")
     group = click.get_current_context().find_root().command
-    tell(made(group, {}, PROGRAM, COMPLETE).source() + "\n")
+    print_answer(completion_class(group, {}, PROGRAM, COMPLETE).source() + "\n")
     return ExitCode.COMPLETE
 
 
@@ -156,14 +156,18 @@ for _title, _commands in (
 
 
 def run(words: Sequence[str], beam: Sequence[str]) -> int:
-    """Parse and call; the exit code.
+    """Parse the words, call the command, and return the exit code.
+
+    Args:
+        words: after the program's name, up to `--`.
+        beam: words after `--`.
 
     Raises:
-        click.UsageError: what was typed cannot be understood.
-        BatchError, KeyboardInterrupt: what a command raises.
+        click.UsageError: the words cannot be parsed.
+        BatchError, KeyboardInterrupt: as the command raises.
     """
-    terminal.silence(False)
-    logs.follow(False)
+    terminal.set_quiet(False)
+    logs.show_on_stderr(False)
     code = command_line.main(
         list(words), prog_name=PROGRAM, complete_var=COMPLETE, standalone_mode=False, obj=beam
     )
@@ -171,9 +175,9 @@ def run(words: Sequence[str], beam: Sequence[str]) -> int:
 
 
 def options_of(name: str, words: Sequence[str]) -> Any:
-    """What a command would be called with; nothing is called."""
+    """The options with which a command would be called; nothing is called."""
     from batch.commands.settings import Options
 
-    found = command_line.commands[name]
-    with found.make_context(name, list(words)) as context:
+    command = command_line.commands[name]
+    with command.make_context(name, list(words)) as context:
         return Options(**context.params)

@@ -1,4 +1,4 @@
-"""`evaluate` and `calibrate`: labels against scores."""
+"""Options and handlers of `evaluate` and `calibrate`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from batch.commands.shared import (
 from batch.commands.value_types import FILE, FOLDER, READABLE, TEXT, OneOf, share, whole_number
 from batch.core.errors import ExitCode
 from batch.core.location import whole_path
-from batch.runtime.terminal import say, tell
+from batch.runtime.terminal import print_answer, say
 
 PREVALENCES = (0.01, 0.05, 0.2)
 TARGET_SENSITIVITY = 0.95
@@ -62,7 +62,7 @@ def _labels_options() -> tuple[Any, ...]:
     ),
 )  # fmt: skip
 def evaluate(options: Options, beam: Sequence[str]) -> int:
-    """Print the figures, and write what is asked for."""
+    """Print the measures, and write the files that were asked for."""
     from batch.evaluation.evaluate import evaluate_predictions
     from batch.evaluation.outputs import STDOUT, Outputs, json_text
     from batch.evaluation.report_text import evaluation_text
@@ -77,7 +77,7 @@ def evaluate(options: Options, beam: Sequence[str]) -> int:
     )  # fmt: skip
     outputs.write(evaluation)
     to_json = options.json == STDOUT
-    tell(json_text(evaluation) if to_json else evaluation_text(evaluation.measures))
+    print_answer(json_text(evaluation) if to_json else evaluation_text(evaluation.measures))
     return ExitCode.COMPLETE
 
 
@@ -115,11 +115,11 @@ def calibrate(options: Options, beam: Sequence[str]) -> int:
     prevalences = tuple(options.prevalence or PREVALENCES)
     words = ["--labels", options.labels.name, "--model", "MODEL", "--output", "FOLDER"]
     words += ["--split", options.split] if options.split else []
-    words += [word for one in targets for word in ("--target-sensitivity", f"{one:g}")]
-    words += [word for one in prevalences for word in ("--prevalence", f"{one:g}")]
-    words += [word for one in options.map_label for word in ("--map-label", one)]
+    words += [word for target in targets for word in ("--target-sensitivity", f"{target:g}")]
+    words += [word for prevalence in prevalences for word in ("--prevalence", f"{prevalence:g}")]
+    words += [word for mapping in options.map_label for word in ("--map-label", mapping)]
     words += ["--no-temperature"] if options.no_temperature else []
-    wanted = Wanted(
+    calibration_options = Wanted(
         labels=options.labels,
         split=options.split,
         targets=targets,
@@ -128,7 +128,7 @@ def calibrate(options: Options, beam: Sequence[str]) -> int:
         command=f"{PROGRAM} calibrate PREDICTIONS {shlex.join(words)}",
         map_labels=tuple(options.map_label),
     )
-    artifact = fit(options.model, options.predictions, wanted, options.output)
+    artifact = fit(options.model, options.predictions, calibration_options, options.output)
     manifest = artifact.manifest
     say(
         f"{calibration_text(manifest)}\nCaution, with every score from now on: "

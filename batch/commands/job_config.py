@@ -1,4 +1,4 @@
-"""From the command line's words to the frozen options of a run. Asks no clock."""
+"""Makes the frozen options of a run from the command line's options. Reads no clock."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ from batch.runtime.process import default_processes
 from batch.storage.object_store import check_store
 
 NO_RULE = "none"
-COPIES = "MELANOMA_BATCH_CACHE"
+CACHE_VARIABLE = "MELANOMA_BATCH_CACHE"
 """Environment variable: the folder in which copies of reports in object storage are kept."""
 
 
 def job_config(
     options: SimpleNamespace, beam: Sequence[str], started_at: datetime, local_time: datetime
 ) -> JobConfig:
-    """The frozen options of one run.
+    """Make the frozen options of a run, and check that archive and reports can be reached.
 
     Args:
-        started_at: now, in UTC. local_time: now as the clock on the wall shows it, for a deadline.
+        options: of the command line.
+        beam: words after `--`.
+        started_at: now, in UTC.
+        local_time: now, in local time without zone, for a deadline.
 
     Raises:
-        UsageError: says option, value, what is allowed.
+        UsageError: an option cannot be used; the message says option, value and what is allowed.
     """
     archive = options.archive
     reports, url = reports_place("--output", options.output)
@@ -67,11 +70,11 @@ def job_config(
             else None
         ),
     )
-    check_places(config)
+    check_reachable(config)
     return config
 
 
-def check_places(config: JobConfig) -> None:
+def check_reachable(config: JobConfig) -> None:
     """Make sure that archive and reports can be reached.
 
     Raises:
@@ -93,7 +96,7 @@ def check_places(config: JobConfig) -> None:
 
 
 def new_run_id(started_at: datetime) -> str:
-    """A name for a run that sorts by its start; no other has it."""
+    """A new name for a run; names sort by the start."""
     return f"{started_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
 
 
@@ -104,32 +107,33 @@ def _processes(given: int | None, beam: Sequence[str]) -> int:
 
 
 def reports_place(option: str, given: Place) -> tuple[Path, ObjectUrl | None]:
-    """The folder of the reports on this machine, and where they are if that is a copy of them. A
-    copy holds what reports hold, and lies in somebody's home: nobody else can look into it.
+    """The folder of the reports on this machine and, if that is a copy, their URL.
+
+    Only the owner can read a copy.
 
     Raises:
-        UsageError: a path that cannot be resolved, or a folder that cannot be made.
+        UsageError: the path cannot be resolved, or the folder cannot be made.
     """
     if not isinstance(given, ObjectUrl):
         return whole_path(option, given), None
     named = hashlib.sha256(str(given).encode()).hexdigest()[:16]
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = os.environ.get(COPIES) or os.path.join(caches, "melanoma-batch")
-    copy = whole_path(COPIES, Path(folder) / named)
+    folder = os.environ.get(CACHE_VARIABLE) or os.path.join(caches, "melanoma-batch")
+    copy = whole_path(CACHE_VARIABLE, Path(folder) / named)
     try:
         copy.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"{COPIES}: cannot make {copy} ({error.strerror}). Name another folder."
+            f"{CACHE_VARIABLE}: cannot make {copy} ({error.strerror}). Name another folder."
         ) from error
     return copy, given
 
 
 def review_options(options: SimpleNamespace) -> ReviewOptions:
-    """How the worklist is made; commands without these words get what no word gives.
+    """Read the options of the worklist; a command without these options gets the defaults.
 
     Raises:
-        UsageError: a pattern that is none, or a file with marks that is not there.
+        UsageError: the pattern is not valid, or a file with marks does not exist.
     """
     pattern = getattr(options, "lesion_pattern", None)
     if pattern is not None and pattern.strip().lower() in ("", "none"):
@@ -175,5 +179,5 @@ def _reading_rules(options: SimpleNamespace, started_at: datetime) -> ReadingRul
 
 
 def _rules(given: Sequence[str]) -> list[str]:
-    """The rules; `none` stands for no rule, where the last run had some."""
+    """The rules without the word `none`, which removes the rules of the last run."""
     return [rule for rule in given if rule.strip().lower() != NO_RULE]

@@ -1,4 +1,4 @@
-"""What people who run the job ask beside it: options, and what is called."""
+"""Options and handlers of the commands beside `score`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from batch.commands.value_types import FILE, FOLDER, PLACE, TEXT, whole_number
 from batch.core.errors import ExitCode, UsageError
 from batch.core.location import ObjectUrl, whole_path
 from batch.core.privacy import Identifiers
-from batch.runtime.terminal import say, tell
+from batch.runtime.terminal import print_answer, say
 from batch.storage.files import private_files
 
 if TYPE_CHECKING:
@@ -43,15 +43,15 @@ if TYPE_CHECKING:
     ),
 )  # fmt: skip
 def current(options: Options, beam: Sequence[str]) -> int:
-    """Counts by model; the rows themselves on request."""
+    """Print counts by model, and write the rows if a file is given."""
     from batch.operations.current import count_current, describe_current, write_current
 
     reports = open_reports(options)
     counts = count_current(reports)
     if options.json:
-        tell(json.dumps(counts.as_json(), indent=2) + "\n")
+        print_answer(json.dumps(counts.as_json(), indent=2) + "\n")
     else:
-        tell(describe_current(counts))
+        print_answer(describe_current(counts))
     if options.output is not None:
         file = whole_path("--output", options.output)
         with private_files(_is_private(reports)):
@@ -73,7 +73,7 @@ def current(options: Options, beam: Sequence[str]) -> int:
     ),
 )  # fmt: skip
 def runs(options: Options, beam: Sequence[str]) -> int:
-    """One line a night, and one for every attempt that published none."""
+    """Print the last nights and attempts."""
     from batch.commands.job_config import reports_place
     from batch.operations.runs import last_runs, runs_json, runs_table
     from batch.reports.access import who_holds
@@ -84,7 +84,9 @@ def runs(options: Options, beam: Sequence[str]) -> int:
     if url is not None:
         fetch_attempts(root, url)
     lines = last_runs(root, options.last, who_holds(root, url))
-    tell((json.dumps(runs_json(lines), indent=2) if options.json else runs_table(lines)) + "\n")
+    print_answer(
+        (json.dumps(runs_json(lines), indent=2) if options.json else runs_table(lines)) + "\n"
+    )
     return ExitCode.COMPLETE
 
 
@@ -109,7 +111,7 @@ def runs(options: Options, beam: Sequence[str]) -> int:
     ),
 )  # fmt: skip
 def worklist(options: Options, beam: Sequence[str]) -> int:
-    """The list and its page."""
+    """Make the list and its page anew."""
     from batch.commands.job_config import review_options
     from batch.operations.rebuild_worklist import FOLDER as WORKLIST
     from batch.operations.rebuild_worklist import PAGE, rebuild, show, summary
@@ -159,7 +161,7 @@ def worklist(options: Options, beam: Sequence[str]) -> int:
     ),
 )  # fmt: skip
 def serve(options: Options, beam: Sequence[str]) -> int:
-    """The desk, until it is told to stop."""
+    """Run the desk until it is stopped."""
     from batch.desk.options import DeskOptions
     from batch.desk.server import serve as run_desk
 
@@ -199,7 +201,7 @@ def serve(options: Options, beam: Sequence[str]) -> int:
     ),
 )  # fmt: skip
 def prune(options: Options, beam: Sequence[str]) -> int:
-    """One line for each night that is thinned."""
+    """Print a line for each night that loses its snapshots."""
     from batch.commands.job_config import reports_place
     from batch.operations.prune import prune as remove
 
@@ -230,18 +232,18 @@ def prune(options: Options, beam: Sequence[str]) -> int:
     ),
 )
 def doctor(options: Options, beam: Sequence[str]) -> int:
-    """One line a check; exits with 1 when one failed."""
+    """Print all checks; the exit code is 1 if one failed."""
     from batch.operations.doctor import examine
     from batch.operations.doctor_checks import doctor_json, doctor_table, has_failed
 
     checks = examine(options.archive, options.output, options.model)
     shown = json.dumps(doctor_json(checks), indent=2) if options.json else doctor_table(checks)
-    tell(shown + "\n")
+    print_answer(shown + "\n")
     return ExitCode.FAILURE if has_failed(checks) else ExitCode.COMPLETE
 
 
 def open_reports(options: Options) -> LocalReports:
-    """The reports that a command names.
+    """Open the reports that a command names.
 
     Raises:
         BatchError: they cannot be opened.
@@ -263,7 +265,7 @@ def _is_private(reports: LocalReports) -> bool:
 
 
 def _marks_lost(review: Mapping[str, Any]) -> bool:
-    """Say that somebody's decisions do not count; the list is there, and asks again."""
+    """Whether marks were not understood; if so, print what to do about them."""
     from batch.run.summary import marks_complaint
 
     complaint = marks_complaint({"review": review})

@@ -1,4 +1,4 @@
-"""What the last run of REPORTS says of options that decide which images are whose."""
+"""Options of the last run that the next run takes over: those that identify images and patients."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _LISTS = ("include", "exclude")
 
 
 def last_options(options: Options) -> dict[str, Any]:
-    """Options of the run that `latest` points to, as the command line has them.
+    """Options of the run that `latest` points to, in the form of the command line.
 
-    Only what identifies images and patients is remembered, and only what was given then. Nothing
-    is remembered where no run can be read; the run itself says what is wrong with the reports.
+    Only options that identify images and patients count, and only those that were set. Empty if no
+    run can be read; the new run reports what is wrong.
     """
-    return remembered(_last_run(options.output).get("options"))
+    return remembered_options(_last_run(options.output).get("options"))
 
 
-def remembered(told: object) -> dict[str, Any]:
-    """The options of a run.json that a next run takes up. Pure; odd values are passed over."""
-    if not isinstance(told, Mapping):
+def remembered_options(run_options: object) -> dict[str, Any]:
+    """The options of a run.json that the next run takes over; invalid values are left out."""
+    if not isinstance(run_options, Mapping):
         return {}
-    found: dict[str, Any] = {}
-    if told.get("identifiers") in {level.value for level in Identifiers}:
-        found["identifiers"] = told["identifiers"]
-    if isinstance(key := told.get("patient_key_file"), str) and key:
-        found["patient_key_file"] = Path(key)
+    options: dict[str, Any] = {}
+    if run_options.get("identifiers") in {level.value for level in Identifiers}:
+        options["identifiers"] = run_options["identifiers"]
+    if isinstance(key := run_options.get("patient_key_file"), str) and key:
+        options["patient_key_file"] = Path(key)
     for name in _LISTS:
-        rules = told.get(name)
+        rules = run_options.get(name)
         if isinstance(rules, list) and rules and all(isinstance(rule, str) for rule in rules):
-            found[name] = tuple(rules)
-    return found
+            options[name] = tuple(rules)
+    return options
 
 
 def _last_run(reports: object) -> Mapping[str, Any]:
@@ -58,7 +58,7 @@ def _last_run_of_store(url: ObjectUrl) -> Mapping[str, Any]:
     store = ObjectStore(url)
     try:
         latest = store.get(LATEST).data.decode().strip()
-        found = json.loads(store.get(f"{latest}/{RUN_FILE}").data)
+        run = json.loads(store.get(f"{latest}/{RUN_FILE}").data)
     except (OSError, BatchError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return run if isinstance(run, dict) else {}

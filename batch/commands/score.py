@@ -1,7 +1,7 @@
-"""`melanoma-batch score`: one night, and every word about it.
+"""`melanoma-batch score`: runs a night, and reports it by exit code, log, metrics and summary.
 
-The exit code says what happened to the night. What is said of it, on the terminal, in the log, in
-the metrics, may fail or find no reader, and changes nothing about that.
+The exit code says what happened to the night. A failure to write log, metrics or summary does not
+change it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from batch.core.config import JobConfig
 from batch.core.errors import BatchError, ExitCode, UsageError
 from batch.core.location import ObjectUrl, whole_path
 from batch.core.privacy import Identifiers
-from batch.reports.attempts import Record
+from batch.reports.attempts import AttemptFile
 from batch.run.run_files import LOGS, RunFiles, run_files, usual_files
 from batch.runtime.logs import log_end, log_failure, start_log
 from batch.runtime.process import freeze_imports, limit_malloc_arenas
@@ -39,10 +39,10 @@ logger = logging.getLogger(__name__)
 
 
 def score(options: SimpleNamespace, beam: Sequence[str]) -> int:
-    """Run a night; its exit code.
+    """Run a night and return its exit code.
 
     Raises:
-        BatchError, KeyboardInterrupt, or whatever else ended it: then nothing was published.
+        BatchError, KeyboardInterrupt, or any other error that ended it; nothing was published.
     """
     started_at = datetime.now(UTC)
     with stop_on_signals():
@@ -50,13 +50,13 @@ def score(options: SimpleNamespace, beam: Sequence[str]) -> int:
             config = job_config(options, beam, started_at, datetime.now())
             files = run_files(options, config.archive, config.reports, config.run_id)
         except BaseException as error:
-            _leave_word(options, started_at, error)
+            _record_refusal(options, started_at, error)
             raise
-        _leave_deleted_folder()
+        _leave_missing_folder()
         night: Night | None = None
         failure: BaseException | None = None
         with private_files(config.rules.identifiers.level == Identifiers.FULL):
-            record = Record(config.reports, config.reports_url, config.run_id)
+            record = AttemptFile(config.reports, config.reports_url, config.run_id)
             try:
                 _begin(record, files, options.log_format, started_at)
                 night, code, reason = _run(config)
@@ -66,20 +66,21 @@ def score(options: SimpleNamespace, beam: Sequence[str]) -> int:
             with finishing():
                 _end(record, files, code, reason, failure)
         with finishing():
-            _leave_metrics(files.metrics, config.reports, code, night.run if night else None)
+            _write_metrics(files.metrics, config.reports, code, night.run if night else None)
         if failure is not None:
             raise failure
         if night is not None:  # without a failure there is one
-            _tell(night, code, reason)
+            _print_summary(night, code, reason)
         return code
 
 
-def _begin(record: Record, files: RunFiles, log_format: str, started_at: datetime) -> None:
+def _begin(record: AttemptFile, files: RunFiles, log_format: str, started_at: datetime) -> None:
     try:
         start_log(files.log, record.run_id if log_format == "json" else None)
     except OSError as error:
         raise UsageError(
-            f"{files.log_option}: cannot write {files.log} ({error.strerror})."
+            f"{files.log_option}: cannot write {files.log} ({error.strerror}). Check the folder "
+            "and its permissions."
         ) from error
     record.begin(started_at)
 
@@ -99,9 +100,9 @@ def _run(config: JobConfig) -> tuple[Night, ExitCode, str]:
 
 
 def _end(
-    record: Record, files: RunFiles, code: int, reason: str, failure: BaseException | None
+    record: AttemptFile, files: RunFiles, code: int, reason: str, failure: BaseException | None
 ) -> None:
-    """The log's last line, and the attempt's; where the reports are elsewhere both go there."""
+    """Write the last lines of log and attempt, and send the log to object storage if needed."""
     if failure is not None and not isinstance(failure, BatchError | KeyboardInterrupt):
         log_failure(failure)
     log_end(code, reason)
@@ -116,9 +117,11 @@ def _end(
         say(f"{PROGRAM}: the log stays in {record.root} ({type(error).__name__}).\n", sys.stderr)
 
 
-def _leave_word(options: SimpleNamespace, started_at: datetime, error: BaseException) -> None:
-    """Log, attempt and metrics of a run whose options or paths were refused: an archive that is not
-    mounted must not look like a night without a run. Nothing is made where no reports are.
+def _record_refusal(options: SimpleNamespace, started_at: datetime, error: BaseException) -> None:
+    """Write log, attempt and metrics of a run that was refused before it began.
+
+    So an archive that is not mounted does not look like a night without a run. Log and attempt are
+    written only if the reports folder exists already.
     """
     code, reason = reason_of(error)
     with suppress(BatchError, OSError), finishing():
@@ -130,16 +133,17 @@ def _leave_word(options: SimpleNamespace, started_at: datetime, error: BaseExcep
             where = archive if isinstance(archive, ObjectUrl) else whole_path("ARCHIVE", archive)
             files = run_files(options, where, reports, run_id)
         if any((reports / name).is_dir() for name in ("runs", LOGS)):
-            record = Record(reports, url, run_id)
+            record = AttemptFile(reports, url, run_id)
             with private_files(options.identifiers == Identifiers.FULL):
                 _begin(record, files, options.log_format, started_at)
                 _end(record, files, code, reason, error)
-        _leave_metrics(files.metrics, reports, code, None)
+        _write_metrics(files.metrics, reports, code, None)
 
 
-def _leave_deleted_folder() -> None:
-    """A working directory that was deleted is one in which no process can be started. All paths are
-    absolute by now.
+def _leave_missing_folder() -> None:
+    """Leave a working directory that was deleted, because no process can be started in it.
+
+    All paths are absolute by now.
     """
     try:
         os.getcwd()
@@ -147,10 +151,10 @@ def _leave_deleted_folder() -> None:
         os.chdir("/")
 
 
-def _leave_metrics(
+def _write_metrics(
     path: Path | None, reports: Path, code: int, run: Mapping[str, Any] | None
 ) -> None:
-    """What a monitoring system asks for, after failures too."""
+    """Write the metrics file, also after a failure."""
     if path is None:
         return
     try:
@@ -159,17 +163,17 @@ def _leave_metrics(
         write_metrics(path, reports, code, time.time(), run)
     except UsageError as error:
         say(f"{PROGRAM}: {error}\n", sys.stderr)
-    except Exception as error:  # the night is what it is
+    except Exception as error:  # this does not change the exit code
         say(f"{PROGRAM}: --metrics-file: not written ({type(error).__name__}).\n", sys.stderr)
 
 
-def _tell(night: Night, code: int, reason: str) -> None:
-    """The summary of a published night."""
+def _print_summary(night: Night, code: int, reason: str) -> None:
+    """Print the summary of a published night."""
     try:
         from batch.run.summary import summary
 
         say(summary(night), sys.stdout)
-    except Exception as error:  # the night is what it is
+    except Exception as error:  # this does not change the exit code
         say(f"{PROGRAM}: no summary ({type(error).__name__}); see run.json.\n", sys.stderr)
     if code not in (ExitCode.COMPLETE, ExitCode.STOPPED_EARLY):
         say(f"{PROGRAM}: {reason}.\n", sys.stderr)

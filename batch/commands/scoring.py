@@ -1,4 +1,4 @@
-"""`score`, `inventory` and `demo`: options of the job, and what is called."""
+"""Options and handlers of `score`, `inventory` and `demo`."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ from batch.core.errors import ExitCode
 from batch.core.privacy import Identifiers
 from batch.core.rules import LIMIT_NAMES
 from batch.runtime.process import CORES_A_PROCESS
-from batch.runtime.terminal import say, tell
+from batch.runtime.terminal import print_answer, say
 
 _RULE = Converted("RULE", str)
 
 
 def review_options() -> tuple[Any, ...]:
-    """How the worklist is made: of `score` and `worklist`."""
+    """Options on the worklist, for `score` and `worklist`."""
     return (
         option(
             "--lesion-pattern", metavar="REGEX", type=TEXT,
@@ -195,7 +195,7 @@ def inventory(options: Options, beam: Sequence[str]) -> int:
     from batch.operations.inventory import forecast, forecast_json
 
     config = job_config(options, beam, datetime.now(UTC), datetime.now())
-    tell(forecast_json(config) if options.json else forecast(config))
+    print_answer(forecast_json(config) if options.json else forecast(config))
     return ExitCode.COMPLETE
 
 
@@ -265,7 +265,7 @@ _DEMO_NIGHTS = {
 
 
 def run_command(command: Any, words: list[str]) -> int:
-    """Another command with these words, as if somebody had typed it."""
+    """Run a command with these words, as if somebody had typed them; return its exit code."""
     context = command.make_context(command.name, list(words))
     with context:
         return int(command.invoke(context))

@@ -1,7 +1,7 @@
-"""Where an option's value comes from: command line, environment, file, last run, default.
+"""Sources of an option's value, in this order: command line, environment, file, last run, default.
 
-In that order. click knows the first three and the last; `Command` adds what is remembered with the
-reports, and refuses a file that holds words nobody knows.
+click handles command line, environment and default. `Command` adds the file, whose unknown words it
+refuses, and the last run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PREFIX = "MELANOMA_BATCH"
 CONFIG = f"{PREFIX}_CONFIG"
 REMEMBERED = "remembered"
 Options = SimpleNamespace
-"""A command's options by their names, `-` as `_`."""
+"""A command's options by name, with `_` for `-`."""
 
 SOURCES = {
     ParameterSource.COMMANDLINE: "command line",
@@ -36,26 +36,26 @@ SOURCES = {
 
 
 class Command(cloup.Command):
-    """A command whose options may also stand in a file (`--config`) or be remembered.
+    """A command whose options may also come from a file (`--config`) or from the last run.
 
-    recall: gives, from the options, what the last run says of some of them; None for no memory.
-    tables: of the file; the first that names an option counts.
+    recall: gives values of the last run for some options; None for a command without.
+    tables: of the file; the first that holds an option counts.
     """
 
     recall: Callable[[Options], Mapping[str, Any]] | None = None
     tables: tuple[str, ...] = ()
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """`--help`, which no closed or full terminal turns into a failure."""
-        return _told_calmly(super().get_help_option(ctx))
+        """`--help`, which does not fail on a closed or full terminal."""
+        return _with_safe_help(super().get_help_option(ctx))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Fill in what is remembered, then call the handler."""
+        """Fill in values of the last run, then call the handler."""
         fill_in_remembered(self, ctx)
         if ctx.params.pop("quiet", False):
-            terminal.silence(True)
+            terminal.set_quiet(True)
         if ctx.params.pop("verbose", False):
-            logs.follow(True)
+            logs.show_on_stderr(True)
         ctx.params.pop("config", None)
         return super().invoke(ctx)
 
@@ -65,10 +65,10 @@ class Group(cloup.Group):
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """As `Command.get_help_option`."""
-        return _told_calmly(super().get_help_option(ctx))
+        return _with_safe_help(super().get_help_option(ctx))
 
 
-def _told_calmly(option: click.Option | None) -> click.Option | None:
+def _with_safe_help(option: click.Option | None) -> click.Option | None:
     def show(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
         if is_asked and not ctx.resilient_parsing:
             terminal.say(f"{ctx.get_help()}\n", sys.stdout)
@@ -80,7 +80,7 @@ def _told_calmly(option: click.Option | None) -> click.Option | None:
 
 
 def fill_in_remembered(command: click.Command, ctx: click.Context) -> None:
-    """Take options that nobody gave from the last run."""
+    """Take options that were not given from the last run."""
     recall = getattr(command, "recall", None)
     if recall is None:
         return
@@ -91,7 +91,7 @@ def fill_in_remembered(command: click.Command, ctx: click.Context) -> None:
 
 
 def source_of(ctx: click.Context, name: str) -> str:
-    """Where the value of an option comes from, in a word for people."""
+    """Where the value of an option comes from, in words for people."""
     if name in ctx.meta.get(REMEMBERED, ()):
         return "last run"
     source = ctx.get_parameter_source(name)
@@ -99,10 +99,10 @@ def source_of(ctx: click.Context, name: str) -> str:
 
 
 def use_file(ctx: click.Context, _: click.Parameter, file: Path | None) -> Path | None:
-    """The callback of `--config`: the file's words become defaults.
+    """The callback of `--config`: values of the file become defaults.
 
     Raises:
-        click.BadParameter: the file cannot be read, or holds what no option is.
+        click.BadParameter: the file cannot be read, or holds an unknown option.
     """
     if file is not None:
         tables = getattr(ctx.command, "tables", ()) or (ctx.info_name or "",)
@@ -110,11 +110,13 @@ def use_file(ctx: click.Context, _: click.Parameter, file: Path | None) -> Path 
             words = read_settings(file, _options_of(ctx.find_root().command))
         except UsageError as error:
             raise click.BadParameter(str(error)) from None
-        known = {name: True for param in ctx.command.params if (name := param.name)}
-        found: dict[str, Any] = {}
+        names = {name: True for param in ctx.command.params if (name := param.name)}
+        defaults: dict[str, Any] = {}
         for table in reversed(tables):
-            found |= {name: value for name, value in words.get(table, {}).items() if name in known}
-        ctx.default_map = found
+            defaults |= {
+                name: value for name, value in words.get(table, {}).items() if name in names
+            }
+        ctx.default_map = defaults
     return file
 
 
@@ -127,16 +129,17 @@ def _options_of(group: click.Command) -> dict[str, dict[str, click.Parameter]]:
 
 
 def read_settings(
-    file: Path, known: Mapping[str, Mapping[str, click.Parameter]]
+    file: Path, commands: Mapping[str, Mapping[str, click.Parameter]]
 ) -> dict[str, dict[str, Any]]:
-    """The tables of a file of settings, with names as in code and values as words.
+    """Read the tables of a file of settings, with names as in code and values as words.
 
     Args:
-        known: command to its parameters by name.
+        file: TOML.
+        commands: command to its parameters by name.
 
     Raises:
-        UsageError: unreadable, no TOML, a table or an option that nobody knows, a list where one
-            value belongs.
+        UsageError: the file is unreadable or no TOML, a table or an option is unknown, or there is
+            a list where one value is needed.
     """
     try:
         with file.open("rb") as stream:
@@ -144,33 +147,35 @@ def read_settings(
     except OSError as error:
         raise UsageError(f"cannot read {file} ({error.strerror}); needed: a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is no TOML: {error}.") from error
-    found: dict[str, dict[str, Any]] = {}
+        raise UsageError(f"{file} is no TOML: {error}. Correct the file.") from error
+    settings: dict[str, dict[str, Any]] = {}
     for table, entries in document.items():
-        if table not in known or not isinstance(entries, dict):
-            hint = did_you_mean(table, known)
+        if table not in commands or not isinstance(entries, dict):
+            hint = did_you_mean(table, commands)
             raise UsageError(
                 f"{file}: found {table!r}; allowed: one table for a command, such as [score].{hint}"
             )
-        found[table] = {}
+        settings[table] = {}
         for word, value in entries.items():
             name = word.replace("-", "_")
-            if name not in known[table] or name == "config":
-                hint = did_you_mean(word, [each.replace("_", "-") for each in known[table]])
+            if name not in commands[table] or name == "config":
+                hint = did_you_mean(
+                    word, [option_name.replace("_", "-") for option_name in commands[table]]
+                )
                 raise UsageError(f"{file}: [{table}] knows no option {word!r}.{hint}")
-            found[table][name] = _as_words(file, table, word, value, known[table][name])
-    return found
+            settings[table][name] = _as_words(file, table, word, value, commands[table][name])
+    return settings
 
 
 def _as_words(file: Path, table: str, word: str, value: Any, param: click.Parameter) -> Any:
-    """Values as the command line has them, so that one converter checks them all."""
+    """Values in the form of the command line, so that the same converter checks them."""
     many = getattr(param, "multiple", False)
     values = value if isinstance(value, list) and many else [value]
-    if any(isinstance(each, list | dict) for each in values):
+    if any(isinstance(item, list | dict) for item in values):
         allowed = "a value, or a list of values" if many else "one value"
         raise UsageError(f"{file}: [{table}] {word}: found {value!r}; allowed: {allowed}.")
     is_flag = getattr(param, "is_flag", False)
     if is_flag and not isinstance(value, bool):
         raise UsageError(f"{file}: [{table}] {word}: found {value!r}; allowed: true or false.")
-    words = [each if is_flag else str(each) for each in values]
+    words = [item if is_flag else str(item) for item in values]
     return words if many else words[0]

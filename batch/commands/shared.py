@@ -14,7 +14,7 @@ from batch.commands.value_types import FILE, PLACE, TEXT
 PROGRAM = "melanoma-batch"
 DEFAULT_MODEL = "dermoscopy-lite0"
 Handler = Callable[[Options, Sequence[str]], int]
-"""Takes the options and what stands after `--`; gives the exit code."""
+"""Takes the options and the words after `--`; gives the exit code."""
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 option, group = cloup.option, cloup.option_group
@@ -32,9 +32,12 @@ def command(
     """Make a command of a handler.
 
     Args:
-        summary: its line in the list of commands. description: what its help begins with, where
-            that says more. parts: its arguments and groups of options, in the order of the help.
+        name: of the command.
+        summary: its line in the list of commands.
+        description: the beginning of its help; empty for the summary.
+        parts: its arguments and groups of options, in the order of the help.
         recall, tables: see `settings.Command`.
+        epilog: the end of its help.
     """
 
     def declared(handler: Handler) -> Command:
@@ -56,7 +59,7 @@ def command(
 
 
 def argument(name: str, metavar: str, text: str, type: Any, command: str, **more: Any) -> Decorator:  # noqa: A002
-    """A word without `--`. It may come from environment and file as options may."""
+    """An argument; like an option it may come from environment and file."""
     return cloup.argument(
         name, metavar=metavar, type=type, help=text,
         envvar=f"{PREFIX}_{command.upper()}_{name.upper()}", **more,
@@ -64,7 +67,7 @@ def argument(name: str, metavar: str, text: str, type: Any, command: str, **more
 
 
 def reports_argument(command: str) -> Decorator:
-    """REPORTS, of the commands that read what was published."""
+    """The argument REPORTS of commands that read published nights."""
     return argument("reports", "REPORTS", "folder with the reports, or s3://…", PLACE, command)
 
 
@@ -74,7 +77,7 @@ def model_option(text: str = "bundled model or artifact folder", **more: Any) ->
 
 
 def map_label_option() -> Decorator:
-    """`--map-label`, of every command that reads labels."""
+    """`--map-label`, for commands that read labels."""
     return option(
         "--map-label", metavar="LABEL=CLASS", type=TEXT, multiple=True,
         help="what a label means: a class of the model, or 'not melanoma'; nothing after = leaves "
@@ -83,7 +86,7 @@ def map_label_option() -> Decorator:
 
 
 def json_option() -> Decorator:
-    """`--json`, of the commands that are asked for what they print."""
+    """`--json`, for commands whose output is their purpose."""
     return option("--json", is_flag=True, help="print JSON, for a machine")
 
 

@@ -1,4 +1,4 @@
-"""`train` and `wrap`: what makes artifacts."""
+"""Options and handlers of `train` and `wrap`."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def train(options: Options, beam: Sequence[str]) -> int:
     ),
 )  # fmt: skip
 def wrap(options: Options, beam: Sequence[str]) -> int:
-    """Write the artifact of a foreign model."""
+    """Write the artifact of a model from elsewhere."""
     import_tensorflow()
     from batch.training.foreign_model import WrapOptions, names_of
     from batch.training.wrap import wrap as make_artifact

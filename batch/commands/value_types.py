@@ -1,4 +1,4 @@
-"""Types of the command line's words; a refusal says what was found and what is allowed."""
+"""Types of the values on the command line; a refusal says what was found and what is allowed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from batch.core.text import did_you_mean
 
 
 class Converted(click.ParamType):
-    """A type made of a function from the word to its value.
+    """A type made of a function that converts a word to its value.
 
     Args:
+        name: of the type.
         convert: raises ValueError or UsageError, which say what was found and what is allowed.
         completes: what a shell offers: `file`, `dir` or `plain`.
     """
@@ -26,7 +27,7 @@ class Converted(click.ParamType):
         self._convert, self._completes = convert, completes
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The value; words of a file or of the environment come here, too."""
+        """Convert a word of the command line, of a file or of the environment."""
         if not isinstance(value, str):
             return value
         try:
@@ -35,7 +36,7 @@ class Converted(click.ParamType):
             self.fail(str(error), param, ctx)
 
     def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """Several values stand one a line in the environment: values may hold spaces."""
+        """Split a variable with several values, one on each line, since values may hold spaces."""
         return [line.strip() for line in rv.splitlines() if line.strip()]
 
     def shell_complete(
@@ -48,14 +49,14 @@ class Converted(click.ParamType):
 
 
 class OneOf(Converted):
-    """One of several words; a mistyped one is answered with the nearest."""
+    """One of several words; the refusal of a mistyped one names the nearest."""
 
     def __init__(self, *words: str) -> None:
         super().__init__("|".join(words), self._checked)
         self.words = words
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """The words as they are typed."""
+        """The allowed words."""
         return self.name
 
     def _checked(self, word: str) -> str:
@@ -67,7 +68,7 @@ class OneOf(Converted):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The words that begin so."""
+        """The words that begin with what was typed."""
         return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
 
 
@@ -87,7 +88,7 @@ def whole_number(low: int | None = None) -> Converted:
 
 
 def share(includes_zero: bool) -> Converted:
-    """A number from 0 to 1; 0 itself only where that is said."""
+    """A number from 0 to 1; includes_zero: whether 0 is allowed."""
     allowed = "0 to 1" if includes_zero else "above 0, up to 1"
 
     def convert(word: str) -> float:
@@ -100,10 +101,10 @@ def share(includes_zero: bool) -> Converted:
 
 
 def value_range(word: str) -> tuple[float, float]:
-    """`LOW,HIGH`.
+    """Read `LOW,HIGH`.
 
     Raises:
-        ValueError: anything else.
+        ValueError: the word has another form.
     """
     allowed = "low,high, e.g. 0,255 or 0,1"
     numbers = [_number(part, allowed) for part in word.split(",")]

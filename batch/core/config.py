@@ -23,7 +23,7 @@ DEFAULT_SEGMENT_SIZE = 2000
 
 
 DEFAULT_BATCH_SIZE = 16
-"""As fast as 32, with less memory, and an image waits less for others."""
+"""As fast as 32, with less memory, and an image waits less for the others of its batch."""
 
 
 YOUNG_SECONDS = 600
@@ -144,7 +144,7 @@ class JobConfig:
 
     @property
     def settled_before_ns(self) -> int | None:
-        """Files modified after this instant are left alone; None: none is."""
+        """Files modified after this instant wait for the next run; None: no file waits for that."""
         if not self.settle_seconds:
             return None
         return nanoseconds(self.started_at) - self.settle_seconds * 10**9
@@ -156,10 +156,10 @@ def nanoseconds(instant: datetime) -> int:
 
 
 def check_apart(archive: Place, reports: Place) -> None:
-    """Make sure that neither place holds the other.
+    """Make sure that neither the archive nor the reports lie inside the other.
 
     Raises:
-        UsageError: one does.
+        UsageError: one lies inside the other.
     """
     if isinstance(archive, ObjectUrl) and isinstance(reports, ObjectUrl):
         nested = archive.holds(reports) or reports.holds(archive)

@@ -1,7 +1,8 @@
-"""Failures and their reasons: the one base class and the closed list of causes.
+"""Errors of the program and the closed lists of reasons.
 
-`BatchError` is for what stops a run; `ImageFailure` is for what costs one image and ends as an
-`Unscored` row. Both carry text that was written by us: never a value taken from a file.
+A `BatchError` stops the run. An `ImageFailure` costs one image, which ends as an `Unscored` row.
+The texts of an `ImageFailure` are written by us and quote nothing from a file, since tables and
+logs hold them.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Any
 
-_NAMED = re.compile(r"(?:--[a-z-]+|[A-Z][A-Z_]+)(?=: )")
-"""What a message begins with, where an option or an argument is at fault."""
+_OPTION = re.compile(r"(?:--[a-z-]+|[A-Z][A-Z_]+)(?=: )")
+"""A message about an option or an argument begins with its name."""
 
 
 class ExitCode(IntEnum):
-    """Exit codes of `melanoma-batch`; README documents each."""
+    """Exit codes of `melanoma-batch`; the README explains each."""
 
     COMPLETE = 0
     FAILURE = 1
@@ -31,9 +32,12 @@ class ExitCode(IntEnum):
 
 
 class BatchError(Exception):
-    """A run cannot go on. The message says what, found, allowed and remedy.
+    """A run cannot go on.
 
-    kind: the same in a few words that quote nothing.
+    The message says what is wrong, what was found, what is allowed, and the remedy.
+
+    exit_code: of the process.
+    kind: the failure in a few words, without any value, so that a log may keep it.
     """
 
     exit_code = ExitCode.FAILURE
@@ -41,17 +45,17 @@ class BatchError(Exception):
 
     @property
     def reason(self) -> str:
-        """What a log may keep: the option's name and the kind; no value, and so no path."""
-        named = _NAMED.match(str(self))
-        return f"{named[0]}: {self.kind}" if named else self.kind
+        """The option's name and the kind. It holds no value and no path, so a log may keep it."""
+        option = _OPTION.match(str(self))
+        return f"{option[0]}: {self.kind}" if option else self.kind
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Kinds whose message is put together from parts travel between processes, too."""
-        return _remade, (type(self), self.args), vars(self)
+        """Let errors travel between processes, also those whose constructor builds the message."""
+        return _rebuilt, (type(self), self.args), vars(self)
 
 
-def _remade(kind: type[BatchError], arguments: tuple[Any, ...]) -> BatchError:
-    return kind.__new__(kind, *arguments)
+def _rebuilt(error_class: type[BatchError], arguments: tuple[Any, ...]) -> BatchError:
+    return error_class.__new__(error_class, *arguments)
 
 
 class UsageError(BatchError):
@@ -71,7 +75,7 @@ class StoreFailed(UsageError):
 
 
 class NoImagesFound(BatchError):
-    """The archive holds no file that is, or claims to be, an image."""
+    """The archive holds no image that could be settled as scored, unscored or pending."""
 
     exit_code = ExitCode.NO_IMAGES
     kind = "no file there, or no image that could be settled"
@@ -84,7 +88,7 @@ class ArchiveLost(BatchError):
 
 
 class ArchiveShrunk(BatchError):
-    """Most of the files that the last night knew are gone."""
+    """More than half of the files of the last night are gone."""
 
     exit_code = ExitCode.NO_IMAGES
     kind = "more than half of the files of the last night are gone"
@@ -97,10 +101,11 @@ class ReportsLost(BatchError):
 
 
 class RunnerFailed(BatchError):
-    """The engine that was to run the pipeline gave up.
+    """The engine that runs the pipeline gave up.
 
-    runner: as the caller named it. state: the engine's word, or the kind of the error: never its
-    text, which may quote what a worker read.
+    runner: its name, as the caller wrote it.
+    state: the engine's word for the end, or the type of the error. Never the error's text, which
+        may quote what a worker read.
     """
 
     kind = "the engine did not finish the pipeline"
@@ -122,7 +127,7 @@ class ReportsLocked(BatchError):
 class ArtifactRefused(BatchError):
     """A model artifact breaks its contract.
 
-    field: dotted name of the offending manifest field, e.g. `output.class_names`.
+    field: dotted name of the manifest field that breaks it, e.g. `output.class_names`.
     """
 
     exit_code = ExitCode.ARTIFACT_REFUSED
@@ -158,7 +163,7 @@ class Stage(StrEnum):
 
 
 class FailureReason(StrEnum):
-    """Why an image has no score. Each member has a test that produces it from a real file."""
+    """Why an image has no score."""
 
     EMPTY_FILE = "empty_file"
     NOT_READABLE = "not_readable"
@@ -189,7 +194,7 @@ class FailureReason(StrEnum):
 
 
 class NonImageReason(StrEnum):
-    """Why a file is stated as a non-image: it was recognised and it is none of our business."""
+    """Why a file counts as a non-image: it was recognised, and it is nothing to score."""
 
     OTHER_FILE_TYPE = "other_file_type"
     SYSTEM_FOLDER = "system_folder"
@@ -211,11 +216,12 @@ class PendingReason(StrEnum):
 
 
 class ImageFailure(Exception):
-    """One image (or one whole file) cannot be scored; ends as an `Unscored` row.
+    """One image, or one whole file, cannot be scored; it ends as an `Unscored` row.
 
-    detail: a short phrase of ours; no path, no value of a dataset, no library message.
-    attributes: what the file tells of lesion and patient all the same, as far as the privacy policy
-        lets it through; by the names of `ImageRecord`.
+    stage, reason: where and why it failed.
+    detail: a short phrase of ours, without path, value of a dataset, or message of a library.
+    attributes: what the file says of lesion and patient although it failed, as far as the privacy
+        policy allows it; by the names of `ImageRecord`.
     """
 
     def __init__(self, stage: Stage, reason: FailureReason, detail: str = "") -> None:
@@ -227,7 +233,9 @@ class ImageFailure(Exception):
 class DecoderNotStarted(Exception):
     """A watched process could not be started, or ended before it was ready for any file.
 
-    That is this machine's fault and no file's. detail: a short phrase, of ours or the system's.
+    The machine is at fault, not a file.
+
+    detail: a short phrase, ours or the system's.
     """
 
     def __init__(self, detail: str) -> None:
@@ -236,7 +244,7 @@ class DecoderNotStarted(Exception):
 
 
 class NotAnImage(Exception):
-    """The file was recognised as something else than an image."""
+    """The file was recognised as something other than an image to score."""
 
     def __init__(self, reason: NonImageReason, detail: str = "") -> None:
         self.reason, self.detail = reason, detail

@@ -1,7 +1,8 @@
-"""What a result depends on besides the file: compared between nights, one part for each effect.
+"""Fingerprints of everything but the file that a result depends on.
 
-A part that changed makes tonight's run read again what it affects, and nothing else: include rules
-concern DICOM objects only, a new decoder only what could not be read.
+A run compares its fingerprints with those of the last night and reads again only what a change
+affects. Other include rules affect DICOM objects only; a new decoder affects only files that could
+not be read.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ DECODERS = (
 
 
 def digest_of(value: Any) -> str:
-    """16 hex digits that name a value made of plain data."""
+    """The digest of a value that JSON can hold, as 16 hex digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def failure_fingerprint(limits: Limits) -> str:
-    """What decides whether a file can be read: limits and the decoders' versions."""
+    """Fingerprint of what decides whether a file can be read: limits and versions of decoders."""
     return digest_of([vars(limits), [(name, installed_version(name)) for name in DECODERS]])
 
 
 def identity_fingerprint(rules: ReadingRules) -> str:
-    """What decides which DICOM objects are scored, and what of their identity is written."""
+    """Fingerprint of the include and exclude rules and of the identifier policy."""
     selection, identifiers = rules.selection, rules.identifiers
     return digest_of(
         [
@@ -49,7 +50,7 @@ def identity_fingerprint(rules: ReadingRules) -> str:
 
 
 def installed_version(library: str) -> str:
-    """A library's version; `unknown` for one that was repackaged without metadata."""
+    """A library's version; `unknown` if it is not installed or has no metadata."""
     try:
         return version(library)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Names of places: a folder of this machine, or a prefix of an object store. Imports no library."""
+"""Where an archive or reports lie: a folder of this machine, or a prefix of an object store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ANY_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 
 @dataclass(frozen=True)
 class ObjectUrl:
-    """A prefix of a bucket: what a folder is elsewhere. prefix: without `/` at either end."""
+    """A prefix in a bucket, which stands for a folder. prefix: without `/` at either end."""
 
     bucket: str
     prefix: str = ""
@@ -32,11 +32,11 @@ class ObjectUrl:
         return ObjectUrl(self.bucket, f"{self.prefix}/{name}".strip("/"))
 
     def key(self, name: str) -> str:
-        """The key of an object below; with an empty name, what all their keys begin with."""
+        """The key of an object below this prefix; with an empty name, the start of all its keys."""
         return f"{self.prefix}/{name}" if self.prefix else name
 
     def holds(self, other: ObjectUrl) -> bool:
-        """Whether the other is this one or below it."""
+        """Whether the other prefix is this one or lies below it."""
         return self.bucket == other.bucket and f"{other.key('')}".startswith(self.key(""))
 
 
@@ -45,10 +45,10 @@ Place = Path | ObjectUrl
 
 
 def place(word: str) -> Place:
-    """A folder or `s3://BUCKET/PREFIX`, as a word of the command line.
+    """Read a folder or `s3://BUCKET/PREFIX` from a word of the command line.
 
     Raises:
-        UsageError: another scheme, or a bucket that no store could have.
+        UsageError: the word has another scheme, or its bucket is no valid name.
     """
     if not is_url(word):
         return Path(word)
@@ -59,10 +59,10 @@ def place(word: str) -> Place:
 
 
 def folder(word: str) -> Path:
-    """A folder or file of this machine, as a word of the command line.
+    """Read a folder or file of this machine from a word of the command line.
 
     Raises:
-        UsageError: a URL, of which a folder `s3:` would be made.
+        UsageError: the word is a URL; as a path it would make a folder `s3:`.
     """
     if is_url(word):
         raise UsageError(f"found {word}; allowed: a path of this machine")
@@ -70,17 +70,17 @@ def folder(word: str) -> Path:
 
 
 def is_url(word: str) -> bool:
-    """Whether this is meant as the name of something that is not on this machine."""
+    """Whether a word is a URL, and so not a path of this machine."""
     return _ANY_SCHEME.match(word) is not None
 
 
 def whole_path(option: str, path: Path) -> Path:
-    """A path as everything below us understands it: absolute, `~` expanded, links resolved.
+    """Make a path absolute: `~` expanded, links resolved.
 
     Raises:
         UsageError: it cannot be resolved, or its name is not UTF-8.
     """
-    if is_url(str(path)):  # a `Path` of it, which has one slash less
+    if is_url(str(path)):  # `Path` has made one slash of two
         raise UsageError(
             f"{option}: found {path}; allowed: a path of this machine. Object storage may hold "
             "ARCHIVE and REPORTS."
@@ -89,8 +89,10 @@ def whole_path(option: str, path: Path) -> Path:
         resolved = path.expanduser().resolve()
         _refuse_loop(resolved)
         str(resolved).encode()
-    except (OSError, RuntimeError) as error:  # a loop of links, a home that nobody has
-        raise UsageError(f"{option}: cannot resolve {path}: {error.args[-1]}.") from error
+    except (OSError, RuntimeError) as error:  # a loop of links, or `~name` of an unknown user
+        raise UsageError(
+            f"{option}: cannot resolve {path}: {error.args[-1]}. Give a path without links and ~."
+        ) from error
     except UnicodeEncodeError as error:
         raise UsageError(
             f"{option}: the name {str(path).encode(errors='backslashreplace')!r} is not UTF-8; "
@@ -100,7 +102,7 @@ def whole_path(option: str, path: Path) -> Path:
 
 
 def _refuse_loop(resolved: Path) -> None:
-    """From Python 3.13 on, `Path.resolve` leaves a loop of links as it is and says nothing."""
+    """Raise for a loop of links; from Python 3.13 on `Path.resolve` no longer does."""
     try:
         resolved.stat()
     except OSError as error:

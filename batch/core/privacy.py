@@ -1,8 +1,8 @@
-"""What of a patient may leave a file. Pure.
+"""What a report may say about a patient.
 
-Names, birth dates and free text never do. A pseudonym is an HMAC-SHA-256 under a key of the
-hospital's own: the same patient gives the same pseudonym, and without the key nobody can try
-patient numbers until one fits.
+A report never holds names, birth dates or free text. A pseudonym is an HMAC-SHA-256 of issuer and
+patient ID under the hospital's own key. The same patient always gets the same pseudonym, and
+without the key nobody can find the patient by trying all numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "track
 
 
 class Identifiers(StrEnum):
-    """How much identity the reports carry."""
+    """How much identity the reports hold."""
 
     NONE = "none"
     UIDS = "uids"
@@ -32,24 +32,35 @@ class Identifiers(StrEnum):
 
 @dataclass(frozen=True)
 class IdentifierPolicy:
-    """The level of a run, and its key. key: 32 bytes or more; None gives no pseudonym."""
+    """How a run treats identity.
+
+    level: what is written.
+    key: 32 bytes or more; None: no pseudonyms are written.
+    """
 
     level: Identifiers = Identifiers.UIDS
     key: bytes | None = field(default=None, repr=False)
 
     @property
     def key_id(self) -> str | None:
-        """A name for the key that does not give it away: reports of one key can be joined."""
+        """A name of the key that does not reveal it: 16 hex digits.
+
+        Reports with the same key_id have the same pseudonyms and can be joined.
+        """
         if self.key is None:
             return None
         return hmac.digest(self.key, b"melanoma-batch key id", hashlib.sha256).hex()[:16]
 
     def apply(self, attributes: Mapping[str, str | None]) -> dict[str, str | None]:
-        """The attributes of a record that may stand in a report.
+        """Keep the attributes that a report may hold; the others become None.
 
         Args:
-            attributes: with the UIDs, `tracking_uid`, `tracking_id`, `patient_id`,
-                `issuer_of_patient_id` and `accession_number` as the object has them.
+            attributes: as the DICOM object has them: the UIDs, `tracking_uid`, `tracking_id`,
+                `patient_id`, `issuer_of_patient_id` and `accession_number`.
+
+        Returns:
+            the same without `tracking_uid` and `tracking_id`, with `patient_pseudonym` and
+            `lesion_id`.
         """
         allowed = dict(attributes)
         tracking_uid, tracking_id = allowed.pop("tracking_uid"), allowed.pop("tracking_id")
@@ -67,7 +78,7 @@ class IdentifierPolicy:
         if self.key is None or patient_id is None:
             return None
         issuer = attributes["issuer_of_patient_id"] or ""
-        # lengths keep ("ab", "c") and ("a", "bc") apart
+        # the length before each part keeps ("ab", "c") and ("a", "bc") apart
         parts = [part.encode() for part in ("PatientID", issuer, patient_id)]
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self.key, message, hashlib.sha256).hex()
@@ -84,7 +95,10 @@ def read_key(path: Path) -> bytes:
             mode = os.fstat(file.fileno()).st_mode
             key = file.read(4096)
     except OSError as error:
-        raise UsageError(f"--patient-key-file: cannot read {path} ({error.strerror}).") from error
+        raise UsageError(
+            f"--patient-key-file: cannot read {path} ({error.strerror}). Give a file with "
+            f"{MIN_KEY_BYTES} bytes or more that this account may read."
+        ) from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UsageError(
             f"--patient-key-file: {path} has mode {stat.S_IMODE(mode):o}; allowed: no right for "

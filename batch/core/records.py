@@ -1,7 +1,7 @@
-"""The nouns that travel through the pipeline: frozen, without knowledge of any library but numpy.
+"""The records that travel through the pipeline, all frozen.
 
-DICOM attributes carry the standard's keyword in snake_case (PS3.6). Every optional attribute is
-None where the source has none: nothing is invented.
+A DICOM attribute has the standard's keyword (PS3.6) in snake_case. An optional attribute is None if
+the source does not have it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datetime import datetime
 
 
 class FileState(StrEnum):
-    """What became of a file. Every file found ends in exactly one."""
+    """What became of a file. Every file of the archive ends in exactly one state."""
 
     SCORED = "scored"
     UNCHANGED = "unchanged"
@@ -30,12 +30,14 @@ class FileState(StrEnum):
 
 @dataclass(frozen=True)
 class ImageLocation:
-    """A file as the inventory found it, before it is opened.
+    """A file as the inventory lists it, before it is opened.
 
     path: relative to the archive root, `/` between parts; bytes that are not UTF-8 are kept as
         surrogate escapes (PEP 383).
-    size: bytes. mtime_ns: nanoseconds since 1970.
-    attempts: runs in which this very file was read before and something in it had no score.
+    size: bytes.
+    mtime_ns: time of the last change, nanoseconds since 1970.
+    attempts: earlier runs in a row that read this file unchanged and left an image in it without
+        a score.
     """
 
     path: str
@@ -48,7 +50,8 @@ class ImageLocation:
 class QueuedFile:
     """A file to be read tonight, as it travels to a worker.
 
-    known: digests (hex SHA-256) of content of this very size that needs no scoring again.
+    known: digests (hex SHA-256) of contents of this size that earlier nights scored; a file with
+        one of them is not scored again.
     """
 
     location: ImageLocation
@@ -60,9 +63,13 @@ class ImageRecord:
     """Identity and provenance of one image (a file, or one frame of it), without its pixels.
 
     image_id: SOP Instance UID, with `#n` for frame n of a multi-frame object; `sha256:<hex>` for
-        a plain file or an object without a UID.
+        a photograph, or an object without a UID.
+    path: as in `ImageLocation`.
+    content_sha256: hex digest of the file.
+    file_format: word of the format, e.g. `jpeg`.
     rows, columns: pixels of the source before preprocessing.
     mean_red, mean_green, mean_blue: of the model's input, 0..255.
+    frame_number: from 1; None for a file with one image.
     flags: what a reader of the score should know, e.g. `lossy`; sorted.
     """
 
@@ -96,7 +103,7 @@ class ImageRecord:
 
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """An image ready for the model. pixels: (180, 180, 3) uint8, RGB."""
+    """An image ready for the model. pixels: (180, 180, 3), uint8, RGB."""
 
     record: ImageRecord
     pixels: np.ndarray
@@ -106,7 +113,8 @@ class ModelInput:
 class Prediction:
     """What the model says of one image: a score, not a diagnosis.
 
-    class_scores: (class name, score) in the model's output order; they add up to 1.
+    class_scores: (class name, score) in the model's output order; the scores add up to 1.
+    predicted_class: the class with the highest score.
     melanoma_score: the score of the manifest's melanoma class, 0..1.
     """
 
@@ -119,15 +127,16 @@ class Prediction:
 KEPT_ATTRIBUTES = (
     "study_instance_uid", "lesion_id", "patient_pseudonym", "patient_id", "issuer_of_patient_id",
 )  # fmt: skip
-"""Of an `ImageRecord`: what an image without a score keeps of it, so that it stands with its lesion
-and its patient."""
+"""Attributes of an `ImageRecord` that an image without a score keeps, so that it is listed with its
+lesion and its patient."""
 
 
 @dataclass(frozen=True)
 class Unscored:
-    """An image, or a file as a whole (frame_number and image_id None), that has no score.
+    """An image that has no score, or a whole file (then frame_number and image_id are None).
 
-    The last five are as in `ImageRecord`; None where the file could not tell them.
+    stage, reason, detail: as in `ImageFailure`.
+    The other fields are as in `ImageRecord`; None if they could not be read.
     """
 
     path: str
@@ -146,11 +155,12 @@ class Unscored:
 
 @dataclass(frozen=True)
 class FileReading:
-    """What reading a file gave, before any of its frames is scored.
+    """The result of reading a file, before any of its frames is scored.
 
-    frames: images in the file that must each end as a prediction or an unscored row; 1 for a file
-        that failed as a whole; 0 for a non-image, a pending file, and one whose content is known.
-    state: NON_IMAGE, PENDING or REUSED when reading already decided; else None.
+    frames: images in the file; each must end as a prediction or an unscored row. 1 for a file that
+        failed as a whole; 0 for a file that is non-image, pending or reused.
+    state: NON_IMAGE, PENDING or REUSED if reading decided it; else None.
+    reason, detail: why the file is in this state; None and empty if there is nothing to say.
     """
 
     location: ImageLocation
@@ -164,11 +174,12 @@ class FileReading:
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """What tonight's results depend on besides the files; each names one part of it.
+    """Digests of what tonight's results depend on besides the files.
 
-    program_version: what is recognised, and as what. failure: limits and decoders. identity:
-    include and exclude rules and identifiers (DICOM only). scoring: model, its output contract,
-    and preprocessing.
+    program_version: how files are recognised.
+    failure: limits and decoders.
+    identity: include and exclude rules, and identifiers (DICOM only).
+    scoring: model, its output contract, and preprocessing.
     """
 
     program_version: str
@@ -179,9 +190,10 @@ class Fingerprints:
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """One file found, and what became of it: a row of `files/`.
+    """A file of the archive and what became of it: a row of `files/`.
 
-    attempts: runs in a row that read this very file and left something in it without a score.
+    frames, frames_scored, frames_unscored: numbers of images in the file.
+    attempts: as in `ImageLocation`, tonight included.
     """
 
     location: ImageLocation
@@ -198,11 +210,14 @@ class FileOutcome:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold with the evidence that justifies it; a bare float is not allowed.
+    """A threshold with the evidence that justifies it.
 
-    threshold: alert when melanoma_score >= threshold.
-    sensitivity, specificity: measured on validation_set; *_interval: 95 %, (low, high).
-    model_sha256: the digest of the model file that it was measured with.
+    threshold: a melanoma_score at or above it raises an alert.
+    target_sensitivity: the sensitivity, 0..1, for which the threshold was chosen.
+    sensitivity, specificity: measured on validation_set, 0..1; their intervals: 95 %, (low, high).
+    melanomas, others: images of the validation set.
+    model_sha256: hex digest of the model file with which it was measured.
+    provisional: whether the evidence is too small to rely on.
     """
 
     name: str
@@ -221,9 +236,10 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class Canary:
-    """The golden images, scored again at a start.
+    """The check at a start: the golden images are scored again.
 
-    largest_difference: of any class score to the one measured in training, at most tolerance.
+    largest_difference: between any class score and the one recorded in training.
+    tolerance: the largest difference allowed.
     """
 
     images: int
@@ -233,7 +249,7 @@ class Canary:
 
 @dataclass(frozen=True)
 class Alert:
-    """A prediction at or above the operating point: asks a person to look, claims no diagnosis."""
+    """A prediction at or above the operating point: a person should look. It is no diagnosis."""
 
     prediction: Prediction
     operating_point: OperatingPoint
@@ -241,7 +257,7 @@ class Alert:
 
 
 def is_alert(melanoma_score: float, operating_point: OperatingPoint) -> bool:
-    """Whether a score, 0..1, asks for a look: at the threshold itself, it does."""
+    """Whether a score, 0..1, is at or above the threshold."""
     return melanoma_score >= operating_point.threshold
 
 
@@ -254,7 +270,7 @@ def alert_for(prediction: Prediction, operating_point: OperatingPoint) -> Alert 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What every row of a run repeats."""
+    """What every row of a run repeats. started_at: UTC."""
 
     run_id: str
     started_at: datetime

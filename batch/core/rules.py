@@ -1,6 +1,6 @@
-"""What decides how files are read: limits, include and exclude rules, lesion patterns.
+"""Rules of reading: limits, include and exclude rules, and lesion patterns.
 
-All of it is one frozen value (`ReadingRules`) that travels to the workers. Pure.
+Workers get limits, rules and privacy policy as one frozen value, `ReadingRules`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ from batch.core.text import did_you_mean
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds for one file; the defaults hold a 100-megapixel original.
+    """Upper bounds for one file; the defaults allow an original of 100 megapixels.
 
-    file_bytes: size on disk. side, pixels: of one frame, as its headers declare them.
-    frames: of one DICOM object. decoded_bytes: of one frame, before it is brought to 8 bits.
-    inflated_bytes: of a deflated DICOM dataset. nesting: levels of DICOM sequences.
-    decode_seconds: of one file in the watched process. decoder_bytes: address space of the
-    watched process.
+    file_bytes: size on disk.
+    side: rows or columns of one frame, as its headers declare them.
+    pixels: rows times columns, likewise.
+    frames: of one DICOM object.
+    decoded_bytes: of one frame, before it is brought to 8 bits.
+    inflated_bytes: of a deflated DICOM dataset.
+    nesting: levels of DICOM sequences.
+    decode_seconds: time for one file in the watched process.
+    decoder_bytes: address space of the watched process.
     """
 
     file_bytes: int = 512 * 1024**2
@@ -45,7 +49,7 @@ class Limits:
     decoder_bytes: int = 4 * 1024**3
 
     def check_size(self, rows: int, columns: int, bytes_per_pixel: int = 3) -> None:
-        """Refuse a frame whose declared size is absurd, before memory is asked for.
+        """Refuse a frame whose declared size is outside the limits, before memory is allocated.
 
         Raises:
             ImageFailure: HEADER_CONTRADICTS_PIXELS for a side below 1, TOO_MANY_PIXELS above.
@@ -78,10 +82,10 @@ LIMIT_NAMES = tuple(field.name for field in dataclasses.fields(Limits))
 
 
 def parse_limits(words: Iterable[str]) -> Limits:
-    """Limits from words like `frames=128`; the defaults for the rest.
+    """Read limits from words like `frames=128`; the others keep their defaults.
 
     Raises:
-        UsageError: an unknown name, or a value that is no positive whole number.
+        UsageError: a name is unknown, or a value is no whole number of its range.
     """
     changed: dict[str, int] = {}
     for word in words:
@@ -104,31 +108,31 @@ ATTRIBUTES = ("sop_class_uid", "modality", "image_type", "body_part_examined")
 
 @dataclass(frozen=True)
 class Rule:
-    """One attribute and the value that it must have. value: lower case."""
+    """An attribute of a DICOM object and the value that it must have. value: lower case."""
 
     attribute: str
     value: str
 
     def matches(self, values: Mapping[str, tuple[str, ...]]) -> bool:
-        """Whether an object with these values is meant."""
+        """Whether the rule applies to an object with these values."""
         return self.value in (value.lower() for value in values.get(self.attribute, ()))
 
 
 @dataclass(frozen=True)
 class Selection:
-    """All rules of a run."""
+    """The include and exclude rules of a run."""
 
     include: tuple[Rule, ...] = ()
     exclude: tuple[Rule, ...] = ()
 
     def check(self, values: Mapping[str, tuple[str, ...]]) -> None:
-        """Let an object pass or state it as excluded.
+        """Refuse an object that the rules exclude.
 
         Args:
-            values: attribute name to the object's values of it.
+            values: attribute name to the values that the object has for it.
 
         Raises:
-            NotAnImage: EXCLUDED_BY_RULE, naming the rule (words of the command line only).
+            NotAnImage: EXCLUDED_BY_RULE; the detail names the rule in words of the command line.
         """
         for rule in self.exclude:
             if rule.matches(values):
@@ -140,10 +144,10 @@ class Selection:
 
 
 def parse_rules(option: str, words: Iterable[str]) -> tuple[Rule, ...]:
-    """Rules from words like `modality=XC`.
+    """Read rules from words like `modality=XC`.
 
     Raises:
-        UsageError: names option, word and allowed attributes.
+        UsageError: a word is no rule; the message names option, word and allowed attributes.
     """
     rules = []
     for word in words:
@@ -159,15 +163,16 @@ def parse_rules(option: str, words: Iterable[str]) -> tuple[Rule, ...]:
 
 
 FUTURE_NS = 24 * 3600 * 10**9
-"""A file from further in the future tells nothing of its age; a clock set back explains less."""
+"""Nanoseconds. A modification time more than a day in the future is wrong: it says nothing about
+the file's age. Up to a day, the clock of a camera or of another machine may explain it."""
 
 
 @dataclass(frozen=True)
 class ReadingRules:
-    """Limits, selection and privacy of a run.
+    """How a run reads files.
 
-    young_after_ns: a file modified after this instant (nanoseconds since 1970) may still be being
-    written, and is not called unreadable yet; None: every file is taken as it is.
+    young_after_ns: nanoseconds since 1970. A file modified later may still be being written: if it
+        cannot be decoded, it waits for the next run. None: no file waits for that.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -176,29 +181,32 @@ class ReadingRules:
     young_after_ns: int | None = None
 
     def is_young(self, location: ImageLocation) -> bool:
-        """Whether a file that cannot be decoded deserves another night."""
+        """Whether a file may still be being written, and waits if it cannot be decoded."""
         return self.young_after_ns is not None and modified_after(
             location.mtime_ns, self.young_after_ns
         )
 
 
 def modified_after(mtime_ns: int, instant_ns: int) -> bool:
-    """Whether a modification time lies after an instant, and is no nonsense from the future."""
+    """Whether a modification time lies after an instant, and at most `FUTURE_NS` after it."""
     return instant_ns < mtime_ns < instant_ns + FUTURE_NS
 
 
 PATTERN_MOST = 1000
+"""Characters."""
 
 
 def lesion_pattern(text: str) -> re.Pattern[str]:
-    """A pattern for `--lesion-pattern`, searched in the path below the archive.
+    """Compile the pattern of `--lesion-pattern`, which is searched in the path below the archive.
 
     Raises:
-        UsageError: no regular expression, or without the group `lesion`.
+        UsageError: it is too long, is no regular expression, or has no group `lesion`.
     """
     remedy = "Example: (?P<patient>[^/]+)/(?P<lesion>[^/_]+)_"
     if len(text) > PATTERN_MOST:
-        raise UsageError(f"--lesion-pattern: {len(text)} characters; allowed: {PATTERN_MOST}.")
+        raise UsageError(
+            f"--lesion-pattern: found {len(text)} characters; allowed: {PATTERN_MOST}. Shorten it."
+        )
     try:
         pattern = re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:

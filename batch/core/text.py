@@ -1,4 +1,4 @@
-"""Text that a spreadsheet shows and never runs; the nearest of several words. Pure."""
+"""Text that is safe in a spreadsheet or on one line, and suggestions for misspelt words."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import difflib
 from collections.abc import Iterable
 
 _STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""What makes a cell a formula somewhere; the last four are the full-width forms."""
+"""A cell that begins with one of these is a formula in some spreadsheet. The last four are the
+full-width forms."""
 
 
 def spreadsheet_safe(text: str) -> str:
-    """Text as a cell that starts no formula and breaks no line.
+    """Make a cell of a text, such that it starts no formula and breaks no line.
 
-    Control characters become \\xNN. Before a leading = + - @ stands an apostrophe, and one more
-    where there were apostrophes, so that `from_spreadsheet` can undo it.
+    Control characters become \\xNN. A text that begins with = + - @, also after apostrophes, gets
+    an apostrophe before it; `from_spreadsheet` takes it away.
     """
     shown = "".join(_escaped(c) if is_control(c) else c for c in text)
     return "'" + shown if shown.lstrip("'").startswith(_STARTS) else shown
@@ -26,12 +27,12 @@ def from_spreadsheet(cell: str) -> str:
 
 
 def one_line(text: str, most: int) -> str:
-    """Text from elsewhere, cut to so many characters, without control characters."""
+    """Cut a text to `most` characters and replace its control characters by spaces."""
     return "".join(" " if is_control(c) else c for c in text).strip()[:most]
 
 
 def is_control(character: str) -> bool:
-    """Whether a character has no shape of its own: line ends, tabs, marks of direction."""
+    """Whether a character is invisible, like a line end, a tab or a mark of direction."""
     return not character.isprintable() and character != " "
 
 
@@ -41,7 +42,7 @@ def _escaped(character: str) -> str:
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """A sentence with a space before it; empty where nothing allowed is near."""
-    by_lower = {each.lower(): each for each in allowed}
-    found = difflib.get_close_matches(word.lower(), by_lower, 1)
-    return f" Did you mean {by_lower[found[0]]!r}?" if found else ""
+    """A question with a space before it, as " Did you mean 'side'?"; empty if no word is near."""
+    by_lower = {candidate.lower(): candidate for candidate in allowed}
+    nearest = difflib.get_close_matches(word.lower(), by_lower, 1)
+    return f" Did you mean {by_lower[nearest[0]]!r}?" if nearest else ""

@@ -1,7 +1,7 @@
-"""Times as people read them: of this machine's time zone, each with its offset. Tables keep UTC.
+"""Times for people: in this machine's time zone, each with its offset. Tables keep UTC.
 
-The zone is the one that the machine has while it works (`TZ`). A text that is no time, or one of a
-source that states no zone, stays as it is.
+The zone is that of the running process (`TZ`). A text stays as it is if it is no time, or a time
+without a zone.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from datetime import datetime
 
 
 def local(text: str | None) -> str | None:
-    """ISO 8601 as such in the local zone, e.g. `2026-11-21T03:00:00+01:00`."""
+    """A time of ISO 8601 in the local zone, e.g. `2026-11-21T03:00:00+01:00`."""
     at = _instant(text)
     return text if at is None else at.isoformat()
 
 
 def minute(text: str) -> str:
-    """ISO 8601 as `2026-11-21 03:00 +01:00`."""
+    """A time of ISO 8601 as `2026-11-21 03:00 +01:00`."""
     at = _instant(text)
     return text if at is None else f"{at:%Y-%m-%d %H:%M} {offset(at)}"
 
 
 def day(text: str) -> str:
-    """The day of ISO 8601, as `2026-11-21`."""
+    """The day of a time of ISO 8601, as `2026-11-21`."""
     at = _instant(text)
     return text[:10] if at is None else f"{at:%Y-%m-%d}"
 
 
 def zone(text: str) -> str:
-    """The zone at a time, as `CET, +01:00`; empty for a text that is no time."""
+    """The local zone at a time, as `CET, +01:00`; empty for a text that is no time."""
     at = _instant(text)
     if at is None:
         return ""
@@ -37,24 +37,24 @@ def zone(text: str) -> str:
 
 
 def offset(at: datetime) -> str:
-    """The offset of a time with a zone, as `+01:00`; of a machine that lives by it, `UTC`."""
+    """The offset of a time, as `+01:00`; `UTC` if that is the name of its zone."""
     return "UTC" if at.tzname() == "UTC" else at.isoformat()[-6:]
 
 
 def offset_minutes(text: str) -> int:
-    """The local zone's distance from UTC at a time; 0 for a text that is no time."""
-    found = at.utcoffset() if (at := _instant(text)) else None
-    return round(found.total_seconds() / 60) if found else 0
+    """Minutes by which the local zone is ahead of UTC at a time; 0 for a text that is no time."""
+    ahead = at.utcoffset() if (at := _instant(text)) else None
+    return round(ahead.total_seconds() / 60) if ahead else 0
 
 
 def zero_offset(text: str) -> str:
-    """How `offset` writes none in the local zone: `UTC`, or `+00:00` as in a winter in London."""
+    """How `offset` writes zero in the local zone: `UTC`, or `+00:00` as in London in winter."""
     at = _instant(text)
     return "UTC" if at is not None and at.tzname() == "UTC" else "+00:00"
 
 
 def _instant(text: str | None) -> datetime | None:
-    """A time with a zone, in the local one; None for everything else."""
+    """A time with a zone, converted to the local zone; None for any other text."""
     try:
         at = datetime.fromisoformat(text or "")
         return at.astimezone() if at.tzinfo else None

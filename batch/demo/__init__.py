@@ -1,1 +1,1 @@
-"""Generated archives: the demonstration, the golden images, and the tests' source of images."""
+"""Generated images: for the demonstration, the golden images and the tests."""

@@ -1,4 +1,4 @@
-"""A small, varied archive: what a hospital's folder looks like, the broken parts included."""
+"""Writes a small archive as a hospital may have it, with broken files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ WRITTEN_AT = 1_735_689_600
 """Modification time of every file: 2025-01-01, UTC."""
 
 EXPECTED_STATES = {"scored": 16, "unscored": 4, "non_image": 3}
-"""Files by state that a run over the archive gives, whatever the seed."""
+"""Files by state after a run over the archive, for any seed."""
 
 
 def prepare_folder(folder: Path) -> Path:
-    """Make sure that a folder is ours to fill; the place for the archive in it.
+    """Make or take a folder for the demonstration, and return the path of the archive in it.
 
     Raises:
-        UsageError: it holds something that no demonstration wrote.
+        UsageError: it holds other files than those of a demonstration, or cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -33,23 +33,23 @@ def prepare_folder(folder: Path) -> Path:
             raise UsageError(f"FOLDER: {folder} is not empty; choose a new or an empty folder.")
         (folder / MARKER).touch()
     except OSError as error:
-        raise UsageError(f"FOLDER: cannot write in {folder} ({error.strerror}).") from error
+        raise UsageError(
+            f"FOLDER: cannot write in {folder} ({error.strerror}). Choose another folder."
+        ) from error
     return folder / "archive"
 
 
 def write_archive(root: Path, seed: int = 0) -> None:
-    """Write 23 files below root; the same bytes for the same seed.
+    """Write 23 files below root, with the same bytes for the same seed.
 
-    16 to be scored (one of them with three frames), 4 for a person, 3 that are no images.
+    16 can be scored (one of them has three frames), 4 are unscored, 3 are no images.
     """
     photographs = root / "photographs"
     photographs.mkdir(parents=True, exist_ok=True)
     _write_photographs(photographs, seed)
     _write_studies(root / "dicom", seed + 100)
     _write_broken(root / "inbox", seed + 200)
-    for path in root.rglob(
-        "*"
-    ):  # an archive is older than the run: a young file gets another night
+    for path in root.rglob("*"):  # a broken file that is young would wait for the next run
         os.utime(path, (WRITTEN_AT, WRITTEN_AT))
 
 
@@ -68,7 +68,7 @@ def _write_photographs(folder: Path, seed: int) -> None:
 
 
 def _write_studies(folder: Path, seed: int) -> None:
-    """Two patients; patient 1's first lesion is seen again at the second visit."""
+    """Write studies of two patients; the first lesion of patient 1 has two visits."""
     for patient, lesion, visit, jpeg in (
         (1, 1, 1, True),
         (1, 1, 2, True),

@@ -1,6 +1,6 @@
-"""Writes generated images as DICOM: Dermoscopic Photography (Supplement 221) and its neighbours.
+"""Writes images as DICOM objects: Dermoscopic Photography (Supplement 221) and others.
 
-Nobody's data: names say so, UIDs are derived from the seed.
+All patient data are invented; UIDs are derived from numbers.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ def uid(*parts: object) -> UID:
 def dermoscopic_photograph(
     pixels: np.ndarray, patient: int, lesion: int, visit: int, jpeg: bool
 ) -> FileDataset:
-    """A Dermoscopic Photography object of one lesion.
+    """Make a Dermoscopic Photography object of a lesion.
 
     Args:
-        pixels: (h, w, 3) uint8, RGB. patient, lesion, visit: numbers; the same lesion at two
-            visits shares its TrackingUID. jpeg: JPEG baseline (4:2:0), else native RGB.
+        pixels: (h, w, 3), uint8, RGB.
+        patient, lesion, visit: numbers; a lesion has the same TrackingUID at every visit.
+        jpeg: JPEG baseline (4:2:0), else native RGB.
     """
     dataset = _object(DERMOSCOPIC_PHOTOGRAPHY, "DMS", patient, visit, lesion)
     dataset.ImageType = ["ORIGINAL", "PRIMARY"]
@@ -60,7 +61,7 @@ def dermoscopic_photograph(
 
 
 def multi_frame_capture(frames: np.ndarray, patient: int, visit: int) -> FileDataset:
-    """A Multi-frame True Color Secondary Capture. frames: (n, h, w, 3) uint8, RGB."""
+    """Make a Multi-frame True Color Secondary Capture. frames: (n, h, w, 3), uint8, RGB."""
     dataset = _object(MULTI_FRAME_TRUE_COLOR_SECONDARY_CAPTURE, "XC", patient, visit, "sequence")
     dataset.ConversionType = "WSD"
     dataset.NumberOfFrames = len(frames)
@@ -73,7 +74,7 @@ def multi_frame_capture(frames: np.ndarray, patient: int, visit: int) -> FileDat
 
 
 def encapsulated_pdf(patient: int) -> FileDataset:
-    """A letter in a DICOM object: no image."""
+    """Make a DICOM object that holds a letter and no image."""
     dataset = _object(EncapsulatedPDFStorage, "DOC", patient, 1, "letter")
     dataset.ConversionType, dataset.BurnedInAnnotation = "WSD", "NO"
     dataset.ContentDate, dataset.ContentTime, dataset.AcquisitionDateTime = "", "", ""
@@ -90,7 +91,7 @@ def save(dataset: FileDataset, path: Path) -> None:
 
 
 def jpeg_bytes(pixels: np.ndarray, quality: int = 90) -> bytes:
-    """(h, w, 3) uint8 RGB as a JPEG file, chroma subsampled 4:2:0."""
+    """Encode pixels, (h, w, 3), uint8, RGB, as a JPEG file with chroma subsampling 4:2:0."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling=2)
     return buffer.getvalue()

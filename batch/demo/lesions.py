@@ -1,4 +1,4 @@
-"""Lesion-like images from numbers alone: nobody's skin, the same bytes for the same seed."""
+"""Draws images that look like lesions; the same seed gives the same pixels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def lesion_image(seed: int, height: int = 480, width: int = 640) -> np.ndarray:
 
 
 def _outline(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """(h, w) in 0..1: an ellipse with an irregular, soft border."""
+    """An ellipse with an irregular, soft border, (h, w), 0..1."""
     centre_y, centre_x = rng.uniform(-0.15, 0.15, 2)
     angle = np.arctan2(y - centre_y, x - centre_x)
     radius = np.hypot(y - centre_y, (x - centre_x) * rng.uniform(0.7, 1.3))
@@ -42,7 +42,7 @@ def _outline(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.ndarr
 
 
 def _structure(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """(h, w) grey levels: pigment network and darker globules."""
+    """Pigment network and darker globules, (h, w), grey levels."""
     frequency = rng.uniform(15, 40)
     network = 14 * np.sin(frequency * x) * np.sin(frequency * y + rng.uniform(0, 6))
     for _ in range(rng.integers(3, 12)):
@@ -54,7 +54,7 @@ def _structure(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.nda
 
 
 def _hair(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """(h, w) in 0..1: a few dark arcs."""
+    """A few dark arcs, (h, w), 0..1."""
     hair = np.zeros_like(y)
     for _ in range(rng.integers(0, 5)):
         slope, bend, offset = rng.normal(0, 0.8), rng.normal(0, 0.3), rng.uniform(-1, 1)

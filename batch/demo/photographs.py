@@ -1,6 +1,6 @@
-"""Real photographs for the demonstration, as three invented patients with visits.
+"""Writes real photographs for the demonstration, as visits of three invented patients.
 
-Source and licence stand in `isic/ATTRIBUTION.md`.
+`isic/ATTRIBUTION.md` names their source and licence.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from batch.demo.archive import WRITTEN_AT
 
 FOLDER = Path(__file__).parent / "isic"
 _FOLLOW_UP_SHARE = 0.7
-"""Of each side of a photograph: its middle stands for a later photograph of the same lesion."""
+"""Share of each side of a photograph. Its middle is used as a later photograph of the lesion."""
 
 
 def write_visits(root: Path, visit: int) -> int:
-    """Write the photographs of a visit below root, each a DICOM object; their number.
+    """Write the photographs of a visit below root, each as a DICOM object; return their number.
 
     Args:
-        visit: 1 for the first; at the second fewer lesions are photographed again.
+        root: folder.
+        visit: from 1; the second has fewer lesions than the first.
     """
     written = 0
     with (FOLDER / "photographs.csv").open(encoding="utf-8", newline="") as file:
@@ -46,7 +47,7 @@ def write_visits(root: Path, visit: int) -> int:
 
 
 def middle(pixels: np.ndarray, share: float) -> np.ndarray:
-    """The middle of a picture. pixels: (h, w, 3). share: of each side, above 0 up to 1."""
+    """The middle part of pixels, (h, w, 3). share: of each side, above 0 and up to 1."""
     height, width = pixels.shape[:2]
     rows, columns = max(1, round(height * share)), max(1, round(width * share))
     top, left = (height - rows) // 2, (width - columns) // 2

@@ -1,4 +1,4 @@
-"""Diagnoses other than melanoma, and the words that plainly mean one of them. Pure."""
+"""Diagnoses other than melanoma, and the words that clearly mean one of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 import unicodedata
 
 NOT_MELANOMA = "not melanoma"
-"""What a label is read as that says no more than this, unless the model has a class for it."""
+"""Meaning of a label that only excludes melanoma, unless the model has a class for it."""
 
 COARSE = ("not melanoma", "no melanoma", "non melanoma", "nonmelanoma", "other", "others", "benign")
-"""Labels that exclude melanoma and name no diagnosis. `malignant` is none: it may be melanoma."""
+"""Labels that only exclude melanoma. `malignant` is not one of them, since it may be melanoma."""
 
-# Code: what it is called, the code that it is a kind of, further words. ISIC's codes, and two kinds
-# of BKL that the nine-class set keeps apart. Folded: lower case, blanks, American spelling.
+# Code to its name, the code of the wider diagnosis, and further words, all as `fold` gives them.
+# The codes are ISIC's, and two kinds of BKL that the nine-class set separates.
 DIAGNOSES: dict[str, tuple[str, str | None, str]] = {
     "NV": (
         "nevus", None,
@@ -53,7 +53,7 @@ _SPELLINGS = (("naev", "nev"), ("seborrhoe", "seborrhe"), ("haem", "hem"))
 
 
 def fold(word: str) -> str:
-    """Without regard to case, underscores, hyphens, British spelling and blanks around it."""
+    """A word in lower case and American spelling, with a blank for underscores and hyphens."""
     text = unicodedata.normalize("NFKC", word).strip("\ufeff\u200b").casefold()
     text = text.replace("_", " ").replace("'", "").replace("\u2019", "")
     text = re.sub(r"(?<=\w)\s*[-\u2010-\u2015]+\s*(?=\w)", " ", text)

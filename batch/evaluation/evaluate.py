@@ -1,4 +1,4 @@
-"""`melanoma-batch evaluate`: a published night against labels. The arithmetic is in `measures`."""
+"""`melanoma-batch evaluate`: measures a published night against labels."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from batch.evaluation.subgroups import MIN_CELL, by_subgroup, subgroup_values
 from batch.evaluation.trained_on import own_images_at_hand, trained_on
 from batch.model.artifact import find_artifact
 
-# the last two are for the training, which measures with the same functions
+# the last two are for training, which measures with the same functions
 __all__ = ["Evaluation", "evaluate_predictions", "class_measures", "melanoma_measures"]
 
 _MISSED = {"path": "path", "image_id": "image_id", "melanoma_score": "score",
@@ -50,17 +50,22 @@ _MISSED = {"path": "path", "image_id": "image_id", "melanoma_score": "score",
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """measures: what `--json` writes. missed: rows of `--missed`. judged: one row an image."""
+    """The result of an evaluation.
+
+    measures: content of `--json`.
+    missed: rows of `--missed`.
+    judged: a row for each judged image.
+    """
 
     measures: dict[str, Any]
     missed: pd.DataFrame
     judged: pd.DataFrame
 
     def isic_csv(self, year: str) -> str:
-        """The judged predictions as a challenge takes them.
+        """The judged predictions in the format of an ISIC challenge. year: of the challenge.
 
         Raises:
-            UsageError: a class has no code, or two images have one name.
+            UsageError: a class has no code, or two images have the same name.
         """
         stems = [Path(path).stem for path in self.judged["path"]]
         names = list(self.judged["image"]) if "image" in self.judged else stems
@@ -91,8 +96,8 @@ def evaluate_predictions(
         ArtifactRefused: the manifest of `model` breaks its contract.
     """
     manifest = find_artifact(model).manifest if model is not None else None
-    found, key = read_labels(labels, split)
-    night = read_night(predictions, found, key)
+    label_rows, key = read_labels(labels, split)
+    night = read_night(predictions, label_rows, key)
     rows = labelled_predictions(night.labels, night.predictions, night.unscored, key, night.example)
     check_model(rows, manifest)
     class_names = tuple(dict(rows["class_scores"].iloc[0]))
@@ -125,7 +130,7 @@ def evaluate_predictions(
 def _melanoma(
     judged: pd.DataFrame, melanoma_class: str, points: list[dict[str, Any]], min_cell: int
 ) -> dict[str, Any]:
-    """Melanoma against the rest: of all, at each operating point, and by subgroup."""
+    """Measures of melanoma against the rest: overall, at operating points, and by subgroup."""
     is_melanoma = (judged["label"] == melanoma_class).to_numpy(bool)
     scores = judged["melanoma_score"].to_numpy(float)
     groups = lesion_groups(judged)
@@ -148,30 +153,30 @@ def _melanoma(
 
 
 def _not_judged(matched: Matched, melanoma_class: str) -> dict[str, Any]:
-    """Labels that no figure speaks of, and how many melanomas are among them."""
-    found: dict[str, Any] = {}
+    """Numbers of labels that are not judged, and of melanomas among them."""
+    counts: dict[str, Any] = {}
     for name in ("without_prediction", "ambiguous", "contradicting"):
         rows: pd.DataFrame = getattr(matched, name)
         melanomas = int((rows["label"] == melanoma_class).sum())
-        found[name] = {"rows": len(rows), "melanomas": melanomas}
+        counts[name] = {"rows": len(rows), "melanomas": melanomas}
     reasons = matched.without_prediction["reason"].dropna().value_counts()
-    found["without_prediction"]["unscored"] = {str(k): int(n) for k, n in reasons.items()}
-    return found
+    counts["without_prediction"]["unscored"] = {str(k): int(n) for k, n in reasons.items()}
+    return counts
 
 
 def _classes(judged: pd.DataFrame, class_names: tuple[str, ...]) -> dict[str, Any] | None:
-    """All classes, of the images whose label is a class of the model.
+    """Measures of all classes, for the images whose label is a class of the model.
 
-    None where a label says no more than that it is not melanoma: accuracy would be that of the
-    melanomas and of whatever else happens to be named.
+    None if a label only says that an image is not melanoma: the accuracy would then cover
+    melanomas and an arbitrary part of the others.
     """
-    known = judged["label"].isin(class_names)
-    if (judged["label"][~known] == NOT_MELANOMA).any():
+    has_class = judged["label"].isin(class_names)
+    if (judged["label"][~has_class] == NOT_MELANOMA).any():
         return None
-    named = judged["label"][known].to_numpy(), judged["predicted_class"][known].to_numpy()
-    others = judged["label"][~known].value_counts()
+    named = judged["label"][has_class].to_numpy(), judged["predicted_class"][has_class].to_numpy()
+    others = judged["label"][~has_class].value_counts()
     return {
-        "images": int(known.sum()),
+        "images": int(has_class.sum()),
         "labels_of_no_class": {str(label): int(count) for label, count in others.items()},
         **class_measures(*named, class_names),
         "confusion": confusion(*named, class_names),

@@ -1,4 +1,4 @@
-"""What `evaluate` reads of a night: its tables, and what its ledger says of the model."""
+"""Reads the tables of a night for `evaluate`, and what its run.json says of the model."""
 
 from __future__ import annotations
 
@@ -30,11 +30,15 @@ _OF_UNSCORED = ["path", "image_id", "content_sha256", "reason"]
 
 @dataclass(frozen=True, eq=False)
 class NightTables:
-    """predictions: the rows that a label may name. passed_over: how many others there are.
+    """Tables of a night, as far as labels need them.
 
-    unscored: rows of the same night; unscored_known: such a table stands beside the predictions.
-    labels: with the key spelled as in these tables. example: a key that stands in the predictions.
-    model: what the night's run.json says of its model; empty where there is none.
+    predictions: rows that a label may name.
+    passed_over: number of other predictions.
+    unscored: rows of the same night.
+    unscored_known: whether the night has a table of them.
+    labels: with the key written as in these tables.
+    example: a key of a prediction, for messages.
+    model: `model` of the night's run.json; empty if there is none.
     """
 
     predictions: pd.DataFrame
@@ -47,38 +51,40 @@ class NightTables:
 
 
 def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
-    """The predictions that labels may name, and the unscored images of the same night.
+    """Read the predictions that labels may name, and the unscored images of the same night.
 
     Args:
-        path: a reports folder or a night (its current view), a folder of prediction tables, or one
-            such file, as `melanoma-batch current --output` writes it.
+        path: a reports folder or a night (its current view is read), a folder of prediction
+            tables, or one such file, as `melanoma-batch current --output` writes it.
+        labels: with the column `key`.
+        key: column that names images.
 
     Raises:
-        UsageError: no predictions there, or tables with other columns.
+        UsageError: there are no predictions, or the tables have other columns.
     """
     folder = _predictions_folder(path)
-    wanted = {word for value in set(labels[key]) for word in spellings(value, key)}
-    found, passed_over, example = [], 0, ""
+    names = {word for value in set(labels[key]) for word in spellings(value, key)}
+    parts, passed_over, example = [], 0, ""
     try:
         for rows in _batches("current", folder):
             rows = with_key(rows, key)
-            here = rows[key].isin(wanted)
+            is_labelled = rows[key].isin(names)
             example = example or next(iter(rows[key].dropna()), "")
-            found.append(rows[here][sorted({*_OF_PREDICTIONS, key})])
-            passed_over += int((~here).sum())
-        beside = folder.parent / "unscored"
-        is_known = folder.is_dir() and beside.is_dir()
-        lost = list(_batches("unscored", beside)) if is_known else []
-    except (ValueError, KeyError, OSError) as error:  # pyarrow's own errors are kinds of these
+            parts.append(rows[is_labelled][sorted({*_OF_PREDICTIONS, key})])
+            passed_over += int((~is_labelled).sum())
+        unscored_folder = folder.parent / "unscored"
+        is_known = folder.is_dir() and unscored_folder.is_dir()
+        unscored_parts = list(_batches("unscored", unscored_folder)) if is_known else []
+    except (ValueError, KeyError, OSError) as error:  # errors of pyarrow are subclasses of these
         raise UsageError(
             f"PREDICTIONS: {folder} has no tables of this version ({type(error).__name__}); "
             "give a reports folder, or a file of `melanoma-batch current --output`."
         ) from error
-    if not found:
+    if not parts:
         raise UsageError(f"PREDICTIONS: no row in {folder}; score an archive first.")
-    none = pd.DataFrame(columns=_OF_UNSCORED, dtype=object)
-    unscored = with_key(pd.concat([none, *lost], ignore_index=True)[_OF_UNSCORED], key)
-    predictions = pd.concat(found, ignore_index=True)
+    no_rows = pd.DataFrame(columns=_OF_UNSCORED, dtype=object)
+    unscored = with_key(pd.concat([no_rows, *unscored_parts], ignore_index=True)[_OF_UNSCORED], key)
+    predictions = pd.concat(parts, ignore_index=True)
     return NightTables(
         predictions=predictions,
         passed_over=passed_over,
@@ -91,14 +97,14 @@ def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
 
 
 def _model(folder: Path) -> Mapping[str, Any]:
-    """`model` of the run.json beside the folder of predictions, or of its one file's."""
+    """`model` of the run.json of the night that holds the predictions; empty if there is none."""
     night = folder.parent if folder.is_dir() else folder.parent.parent
     model = (read_json(night / RUN_FILE) or {}).get("model")
     return model if isinstance(model, dict) else {}
 
 
 def _predictions_folder(path: Path) -> Path:
-    """The folder with the parts, or the one file."""
+    """The folder with the parts of the predictions, or the one file."""
     if path.is_file():
         return path
     for folder in (path / "latest" / "current", path / "current", path):
@@ -111,7 +117,7 @@ def _predictions_folder(path: Path) -> Path:
 
 
 def _batches(table: str, place: Path) -> Iterator[pd.DataFrame]:
-    """A row group at a time: an archive's class scores need not fit into memory at once."""
+    """Read a row group at a time, so that class scores of an archive need not fit into memory."""
     if place.is_file():
         yield pd.read_parquet(place)
         return
@@ -126,10 +132,10 @@ _USUAL = "melanoma"
 
 
 def check_model(judged: pd.DataFrame, manifest: ModelManifest | None) -> None:
-    """One model made all predictions, and it is the one asked for.
+    """Make sure that one model made all predictions, and that it is the given one.
 
     Raises:
-        UsageError: it is not.
+        UsageError: several models made them, or another one.
     """
     models = judged[MODEL_COLUMNS].drop_duplicates()
     if len(models) > 1:
@@ -140,18 +146,18 @@ def check_model(judged: pd.DataFrame, manifest: ModelManifest | None) -> None:
         )
     if manifest is None:
         return
-    found = models.iloc[0]
+    model = models.iloc[0]
     for field, what in (("model_sha256", "digest"), ("model_version", "version")):
-        if getattr(manifest, field) != found[field]:
+        if getattr(manifest, field) != model[field]:
             raise UsageError(
                 f"--model: {manifest.model_id} has the model {what} {getattr(manifest, field)}; "
-                f"allowed: {found[field]}, that of the predictions ({found['model_id']}). "
+                f"allowed: {model[field]}, that of the predictions ({model['model_id']}). "
                 "Its thresholds say nothing of these scores: give the model that made them."
             )
 
 
 def melanoma_class_of(judged: pd.DataFrame, manifest: ModelManifest | None) -> str:
-    """The class whose score is the melanoma score: by the manifest, else by the scores themselves.
+    """The class whose score is the melanoma score, by the manifest, else by comparing scores.
 
     Raises:
         UsageError: several classes could be it.
@@ -169,26 +175,26 @@ def melanoma_class_of(judged: pd.DataFrame, manifest: ModelManifest | None) -> s
     if len(fitting) == 1 or _USUAL in fitting:
         return _USUAL if _USUAL in fitting else fitting[0]
     raise UsageError(
-        f"PREDICTIONS: which of {list(rows[0])} is melanoma cannot be told from {len(rows)} "
-        "images; give the model with --model."
+        f"PREDICTIONS: {len(rows)} images do not show which of {list(rows[0])} is melanoma; give "
+        "the model with --model."
     )
 
 
 def check_both(matched: Matched, melanoma_class: str) -> None:
-    """There is a melanoma among the judged images, and something else.
+    """Make sure that there are melanomas and others among the judged images.
 
     Raises:
-        UsageError: there is not, so that half of the figures could not be told.
+        UsageError: one kind is missing, so that most measures are not defined.
     """
     labels = Counter(matched.judged["label"])
     if 0 < labels[melanoma_class] < labels.total():
         return
     absent = "other than melanoma" if labels[melanoma_class] else f"labelled {melanoma_class!r}"
-    found = ", ".join(f"{label!r} {count}" for label, count in labels.most_common(12)) or "none"
+    counted = ", ".join(f"{label!r} {count}" for label, count in labels.most_common(12)) or "none"
     counts = matched.counts["labels"].items()
     rows = ", ".join(f"{count} {name}" for name, count in counts if count)
     raise UsageError(
-        f"--labels: no judged image is {absent}; found: {found} (labels: {rows}); needed: "
+        f"--labels: no judged image is {absent}; found: {counted} (labels: {rows}); needed: "
         "melanomas and others. Give labels of both kinds, or say with --map-label LABEL=CLASS what "
         "a label means."
     )
@@ -197,13 +203,15 @@ def check_both(matched: Matched, melanoma_class: str) -> None:
 def caution_of(
     judged: pd.DataFrame, manifest: ModelManifest | None, of_night: Mapping[str, Any]
 ) -> str | None:
-    """What the model's artifact cautions of: by `--model`, the night, or the bundled artifact.
+    """The caution of the model's artifact: from `--model`, the night, or the bundled artifact.
 
     Args:
-        judged: of one model. of_night: `model` of run.json, which may be of another model.
+        judged: predictions of one model.
+        manifest: of `--model`, or None.
+        of_night: `model` of run.json, which may be another model.
 
     Returns:
-        "" where it cautions of nothing, None where nobody knows.
+        "" if the artifact has no caution, None if it is unknown.
     """
     model = dict(judged[MODEL_COLUMNS].iloc[0])
     if manifest is not None:
@@ -219,14 +227,14 @@ def caution_of(
 
 
 def operating_points(judged: pd.DataFrame, manifest: ModelManifest | None) -> list[dict[str, Any]]:
-    """The operating points of the predictions, then further ones of the manifest."""
+    """The operating points of the predictions, and then the others of the manifest."""
     of_night = judged[["operating_point", "threshold"]].drop_duplicates().itertuples(index=False)
-    found = [(str(name), float(threshold), "predictions") for name, threshold in of_night]
-    known = {(name, threshold) for name, threshold, _ in found}
+    points = [(str(name), float(threshold), "predictions") for name, threshold in of_night]
+    names = {(name, threshold) for name, threshold, _ in points}
     for point in manifest.operating_points if manifest else ():
-        if (point.name, point.threshold) not in known:
-            found.append((point.name, point.threshold, "manifest"))
+        if (point.name, point.threshold) not in names:
+            points.append((point.name, point.threshold, "manifest"))
     return [
-        {"name": name, "threshold": threshold, "found_in": place}
-        for name, threshold, place in found
+        {"name": name, "threshold": threshold, "found_in": source}
+        for name, threshold, source in points
     ]

@@ -1,4 +1,4 @@
-"""A CSV of labels, as programs and spreadsheets write it, and its labels in the model's words."""
+"""Reads labels from a CSV of a program or spreadsheet, and translates them to the model's words."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from batch.evaluation.matching import KEYS, key_column
 from batch.evaluation.subgroups import LABEL_COLUMNS
 
 FOUND = "label_found"
-"""Column with the label as it stands in the file, beside `label` in the model's words."""
+"""Column with the label as in the file; the column `label` has it in the model's words."""
 
 _KNOWN = ("label", *KEYS, "group", "split", *LABEL_COLUMNS)
 _SAVE_AGAIN = "Save it as CSV in UTF-8."
 
 
 def read_labels(path: Path, split: str | None) -> tuple[pd.DataFrame, str]:
-    """The labels and the column that ties them to images; all text, missing is "".
+    """Read the labels, all as text with "" for missing, and the name of the column of images.
 
     Args:
-        path: CSV with `label` and one of `KEYS`; `group`, `split` and `LABEL_COLUMNS` where known.
-            Commas, semicolons or tabs; UTF-8, Windows-1252, or UTF-16 as a spreadsheet marks it;
-            heads in any case. Other columns are not read, so that none can stand in for a
-            prediction's.
-        split: take only these rows.
+        path: CSV with `label` and one of `KEYS`, and perhaps `group`, `split` and `LABEL_COLUMNS`.
+            Cells are separated by commas, semicolons or tabs; the encoding is UTF-8, Windows-1252,
+            or UTF-16 with a byte order mark; heads are in any case. Other columns are not read, so
+            that none can take the place of a prediction's column.
+        split: take only rows of this split; None for all.
 
     Raises:
-        UsageError: no such file, no CSV, a column is missing or stands there twice, or no row is
-            of the split.
+        UsageError: there is no such file, it is no CSV, a column is missing or occurs twice, or no
+            row belongs to the split.
     """
     if not path.is_file():
-        raise UsageError(f"--labels: no file {path}.")
+        raise UsageError(f"--labels: no file {path}; needed: a CSV file. Correct the path.")
     heads, rows = _cells(path)
     names = [head.strip().casefold() for head in heads]
     key = key_column(names)
@@ -50,37 +50,40 @@ def read_labels(path: Path, split: str | None) -> tuple[pd.DataFrame, str]:
     if twice := [name for name in _KNOWN if names.count(name) > 1]:
         raise UsageError(
             f"--labels: {path} has {names.count(twice[0])} columns {twice[0]!r}; allowed: one. "
-            "Rename those that are not meant."
+            "Rename the others."
         )
     table = pd.DataFrame(rows, columns=names, dtype=object)
     table = table[[name for name in _KNOWN if name in table]]
     table = table.assign(**{key: table[key].str.strip()})
     if split is not None and ("split" not in table or split not in set(table["split"])):
-        raise UsageError(f"--split: no rows of split {split!r} in {path}.")
+        raise UsageError(
+            f"--split: no rows of split {split!r} in {path}; needed: a value of its column split. "
+            "Correct the name, or leave the option out."
+        )
     if "content_sha256" in table:
         table = table.assign(content_sha256=table["content_sha256"].str.lower())
     return (table if split is None else table[table["split"] == split]), key
 
 
 def in_words_of(table: pd.DataFrame, vocabulary: Vocabulary) -> pd.DataFrame:
-    """The table with `label` in the model's words, and FOUND beside it.
+    """The table with `label` in the model's words, and `FOUND` with the labels of the file.
 
     Raises:
-        UsageError: a label may not be guessed (`read_labels_as`).
+        UsageError: a label is not clear (`read_labels_as`).
     """
-    known = read_labels_as(table["label"], vocabulary)
-    return table.assign(**{FOUND: table["label"], "label": table["label"].map(known)})
+    words = read_labels_as(table["label"], vocabulary)
+    return table.assign(**{FOUND: table["label"], "label": table["label"].map(words)})
 
 
 def readings(table: pd.DataFrame) -> dict[str, dict[str, object]]:
-    """Labels that are read as another word, with that word ("" for none) and their rows."""
+    """Labels that are read as another word: that word ("" for no label) and their rows."""
     pairs = zip(table[FOUND].str.strip(), table["label"], strict=True)
     counts = Counter(pair for pair in pairs if pair[0] != pair[1])
     return {found: {"read_as": word, "rows": n} for (found, word), n in sorted(counts.items())}
 
 
 def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows, each row as long as the heads; blank lines are passed over."""
+    """Heads and rows; each row is as long as the heads, and blank lines are left out."""
     text = _text(path)
     first, _, rest = text.partition("\n")
     delimiter = None
@@ -104,12 +107,14 @@ def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
             if any(cell.strip() for cell in row):
                 rows.append((row + [""] * len(heads))[: len(heads)])
     except csv.Error as error:
-        raise UsageError(f"--labels: {path} is no CSV (from line {lines.line_num} on).") from error
+        raise UsageError(
+            f"--labels: {path} is no CSV (from line {lines.line_num} on). {_SAVE_AGAIN}"
+        ) from error
     return heads, rows
 
 
 def _text(path: Path) -> str:
-    """The file's text: UTF-16 with its mark, else UTF-8 with or without one, else Windows-1252."""
+    """The file's text: UTF-16 with a byte order mark, else UTF-8, else Windows-1252."""
     try:
         data = path.read_bytes()
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -117,7 +122,7 @@ def _text(path: Path) -> str:
         try:
             return data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            if data.startswith(codecs.BOM_UTF8) or b"\0" in data:  # marked otherwise, or no text
+            if data.startswith(codecs.BOM_UTF8) or b"\0" in data:  # broken UTF-8, or no text
                 raise
             return data.decode("cp1252")
     except UnicodeDecodeError as error:
@@ -125,4 +130,6 @@ def _text(path: Path) -> str:
             f"--labels: {path} is no CSV in UTF-8, Windows-1252 or marked UTF-16. {_SAVE_AGAIN}"
         ) from error
     except OSError as error:
-        raise UsageError(f"--labels: {path} cannot be read ({error.strerror}).") from error
+        raise UsageError(
+            f"--labels: {path} cannot be read ({error.strerror}). Check its permissions."
+        ) from error

@@ -1,9 +1,8 @@
-"""What a label means: melanoma, plainly another diagnosis, or nothing that may be guessed. Pure.
+"""What a label means: melanoma, another diagnosis, or nothing that may be guessed.
 
-A word that is guessed wrongly fails nowhere: it moves images from one side of every figure to the
-other. So a label counts as melanoma only when it is the model's own word for it, as another
-diagnosis only when it is known as one, and what the caller states wins over both. Everything else
-is refused with what was found.
+A wrong guess causes no error; it only moves images to the other side of every measure. So a label
+counts as melanoma only if it is the model's own word for it, and as another diagnosis only if it is
+a known word for one. `--map-label` overrides both. Every other label is refused.
 """
 
 from __future__ import annotations
@@ -37,7 +36,12 @@ _MOST_SHOWN = 12
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words of one model. stated: folded label to what the caller says that it means."""
+    """The words of a model.
+
+    class_names: of its output.
+    melanoma_class: one of them.
+    stated: folded label to the meaning given by `--map-label`.
+    """
 
     class_names: tuple[str, ...]
     melanoma_class: str
@@ -47,7 +51,7 @@ class Vocabulary:
     def of(
         cls, class_names: Sequence[str], melanoma_class: str, mappings: Iterable[str] = ()
     ) -> Vocabulary:
-        """The vocabulary with the caller's `LABEL=CLASS`.
+        """Make a vocabulary. mappings: `LABEL=CLASS` of `--map-label`.
 
         Raises:
             UsageError: a mapping has no label or no known class, or contradicts another.
@@ -64,17 +68,17 @@ class Vocabulary:
             meaning = plain._target(name)
             if stated.setdefault(fold(label), meaning) != meaning:
                 raise UsageError(
-                    f"--map-label: {label.strip()!r} is said to be {stated[fold(label)]!r} and "
-                    f"{meaning!r}; allowed: one meaning a label, without regard to case."
+                    f"--map-label: {label.strip()!r} is given as {stated[fold(label)]!r} and as "
+                    f"{meaning!r}; allowed: one meaning for a label, in any case of letters."
                 )
         return cls(plain.class_names, melanoma_class, stated)
 
     def meaning(self, word: str) -> tuple[str | None, str]:
-        """What a label is read as, and why it cannot be.
+        """The meaning of a label, and why it has none.
 
         Returns:
-            A class of the model, the name of another diagnosis, NOT_MELANOMA, or "" for no label;
-            None with a reason (which may be "") for what may not be guessed.
+            a class of the model, the name of another diagnosis, NOT_MELANOMA, or "" for no label;
+            or None, with a reason (which may be ""), if the label is not clear.
         """
         text, folded = word.strip(), fold(word)
         if folded in self.stated:
@@ -83,7 +87,7 @@ class Vocabulary:
             return text if folded else "", ""
         negated = _NEGATED.search(folded) is not None
         meant = not negated and _MELANOMA.search(folded) is not None
-        # one class of two that are melanoma is no other; of a model for something else it is
+        # a second melanoma class of a melanoma model is not another diagnosis
         is_other = text in self.class_names and not self._raises_for_melanoma()
         if folded == fold(self.melanoma_class) or (meant and not is_other):
             return None, _A_WORD_FOR_MELANOMA
@@ -118,44 +122,44 @@ class Vocabulary:
         return bool(_MELANOMA.search(fold(self.melanoma_class))) or self._any_malignancy()
 
     def _any_malignancy(self) -> bool:
-        """Whether what this model calls melanoma may be another malignant diagnosis."""
+        """Whether the melanoma class of this model may include other malignant diagnoses."""
         name = fold(self.melanoma_class)
         return name.startswith("malign") and "melanom" not in name
 
     def _class_of(self, code: str) -> str | None:
-        """The one class of this diagnosis, or of what it is a kind of."""
-        for each in (code, DIAGNOSES[code][1]):
-            found = [name for name in self.class_names if CODES.get(fold(name)) == each]
-            if each and len(found) == 1:
-                return found[0]
+        """The class of this diagnosis, else of the wider diagnosis; None if there is not one."""
+        for wider_or_same in (code, DIAGNOSES[code][1]):
+            names = [name for name in self.class_names if CODES.get(fold(name)) == wider_or_same]
+            if wider_or_same and len(names) == 1:
+                return names[0]
         return None
 
     def _coarse_class(self) -> str | None:
-        """The class of a model that knows melanoma and everything else, and nothing more."""
+        """The other class of a model with two classes, melanoma and everything else; else None."""
         others = [name for name in self.class_names if name != self.melanoma_class]
         return others[0] if len(others) == 1 and fold(others[0]) in COARSE else None
 
     def _target(self, name: str) -> str:
-        """What a mapping leads to: a class in any spelling, another diagnosis, or "" for none."""
-        alike = [one for one in self.class_names if fold(one) == fold(name)]
+        """The meaning given by a mapping: a class in any spelling, another diagnosis, or ""."""
+        alike = [class_name for class_name in self.class_names if fold(class_name) == fold(name)]
         if name.strip() in self.class_names or not name.strip():
             return name.strip()
         if len(alike) == 1:
             return alike[0]
-        known, _ = self.meaning(name)
-        if not known:
+        meaning, _ = self.meaning(name)
+        if not meaning:
             raise UsageError(
                 f"--map-label: found {name.strip()!r} after '='; allowed: the model's classes, "
                 f"{_quoted(self.class_names)}, 'not melanoma', or nothing to leave such rows out."
             )
-        return known
+        return meaning
 
 
 def read_labels_as(words: Iterable[str], vocabulary: Vocabulary) -> dict[str, str]:
-    """What each different label is read as.
+    """The meaning of each different label.
 
     Raises:
-        UsageError: some may not be guessed: which, how often, and how to say what they mean.
+        UsageError: some labels are not clear; the message says which, how often, and what to do.
     """
     counts = Counter(words)
     meanings = {word: vocabulary.meaning(word) for word in counts}

@@ -1,4 +1,4 @@
-"""Labelled predictions of one model: read, tied together, and known to be of that very model."""
+"""Reads labelled predictions of a model, and checks that this model made them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ _REMEDY = "Score the archive with this model first, and calibrate from that nigh
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Images with a label and a score of the model.
+    """Images with a label and scores of the model.
 
-    labels: (N,) text. scores: (N, K) float64, classes in the manifest's order.
-    is_melanoma: (N,) bool. counts: rows of labels by what became of them. groups: (N,) lesions.
-    found: (N,) labels as they stand in the file. own: of these images stand in the artifact's own
-    validation or test split. learned_names: bear the name of an image that it was trained on.
+    labels: (N,) text, in the model's words.
+    scores: (N, K) float64, classes in the manifest's order.
+    is_melanoma: (N,) bool.
+    counts: rows of the labels by what became of them.
+    groups: (N,) lesions.
+    found: (N,) labels as in the file.
+    own: number of images in the artifact's own validation or test split.
+    learned_names: number of images named like an image that it was trained on.
     """
 
     labels: np.ndarray
@@ -48,17 +52,22 @@ def read_labelled(
     artifact: ModelArtifact,
     map_labels: Sequence[str] = (),
 ) -> Labelled:
-    """Read labels and the predictions that belong to them, as `evaluate` does.
+    """Read labels and their predictions, as `evaluate` does.
+
+    Args:
+        predictions, labels, split: as in `read_night` and `read_labels`.
+        artifact: the model that made the predictions.
+        map_labels: `LABEL=CLASS`, as in `Vocabulary.of`.
 
     Raises:
-        UsageError: a file or column is missing, nothing matches, the predictions are another
-            model's or of another contract, a label does not say plainly whether it is melanoma,
-            there is no melanoma, or nothing else, or the model was trained on these images.
+        UsageError: a file or column is missing, nothing matches, another model or contract made the
+            predictions, a label is not clear, there are only melanomas or none, or the model was
+            trained on these images.
     """
     manifest = artifact.manifest
     output = manifest.output
-    found, key = read_labels(labels, split)
-    night = read_night(predictions, found, key)
+    label_rows, key = read_labels(labels, split)
+    night = read_night(predictions, label_rows, key)
     named = labelled_predictions(
         night.labels, night.predictions, night.unscored, key, night.example
     )
@@ -83,17 +92,17 @@ def read_labelled(
 
 
 def _check_contract(rows: pd.DataFrame, predictions: Path, manifest: ModelManifest) -> None:
-    """The digest of every row, and what `files` says of its scoring; without it, the version.
+    """Compare model digest and scoring fingerprint of the rows; without `files`, the version.
 
-    The same weights at another temperature give other scores. `--no-temperature` raises the
-    version alone, so the version is asked only where nothing better is known.
+    The digest alone is not enough, since the same weights give other scores at another temperature.
+    The version is only a substitute, since `--no-temperature` changes the version but no score.
     """
     _check_column(rows, "model_sha256", manifest.model_sha256)
     if (files := _files_folder(predictions)) is None:
         _check_column(rows, "model_version", manifest.model_version)
     else:
-        known = pd.read_parquet(files, columns=["path", "scoring_fingerprint"])
-        scored = known[known["path"].isin(rows["path"])]
+        files_table = pd.read_parquet(files, columns=["path", "scoring_fingerprint"])
+        scored = files_table[files_table["path"].isin(rows["path"])]
         other = int((scored["scoring_fingerprint"] != scoring_fingerprint(manifest)).sum())
         if other:
             raise UsageError(
@@ -108,18 +117,18 @@ def _check_contract(rows: pd.DataFrame, predictions: Path, manifest: ModelManife
         )
 
 
-def _check_column(rows: pd.DataFrame, column: str, wanted: str) -> None:
-    others = rows[rows[column] != wanted]
+def _check_column(rows: pd.DataFrame, column: str, expected: str) -> None:
+    others = rows[rows[column] != expected]
     if len(others):
         raise UsageError(
             f"PREDICTIONS: {len(others)} of {len(rows)} labelled images were scored by "
             f"{others['model_id'].iloc[0]} with {column} {others[column].iloc[0]}; allowed: "
-            f"{wanted}, that of --model. {_REMEDY}"
+            f"{expected}, that of --model. {_REMEDY}"
         )
 
 
 def _files_folder(predictions: Path) -> Path | None:
-    """`files/` of the night that predictions were read from; None for a bare folder or file."""
+    """`files/` of the night of the predictions; None if they are not in a night's folder."""
     if not predictions.is_dir():
         return None
     nights = (predictions / "latest", predictions, predictions.parent)
@@ -127,20 +136,21 @@ def _files_folder(predictions: Path) -> Path | None:
 
 
 def _known_images(rows: pd.DataFrame, folder: Path, labels: Path) -> tuple[int, int]:
-    """How many images are of the artifact's own validation or test, and named as trained ones.
+    """Numbers of images in the artifact's own validation or test, and named as training images.
 
     Raises:
-        UsageError: it was trained on some: what it learned by heart makes every figure too good.
+        UsageError: the model was trained on some of the images, which would make every measure too
+            good.
     """
     own = own_images(folder)
     if own is None:
         return 0, 0
     digests = rows["content_sha256"]
-    if known := int(digests.isin(own.trained).sum()):
+    if trained := int(digests.isin(own.trained).sum()):
         raise UsageError(
-            f"--labels: the model was trained on {known} of the {len(rows)} labelled images of "
-            f"{labels.name}; what it says of them tells nothing of others. Give --split validation "
-            "or other labels."
+            f"--labels: the model was trained on {trained} of the {len(rows)} labelled images of "
+            f"{labels.name}; its scores of these say nothing about others. Give --split "
+            "validation, or other labels."
         )
     learned = named_as_trained(rows["path"], own.trained_names)
     return int(digests.isin(own.judging).sum()), int(learned.sum())

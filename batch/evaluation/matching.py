@@ -1,8 +1,8 @@
-"""Which prediction belongs to which label. Pure, on tables; whatever has no partner is counted.
+"""Matches labels with predictions; rows without a partner are counted.
 
-A label is judged when exactly one image bears its key. Copies (files of the same bytes) are one
-image. Of several images nobody can say which was meant, and of two labels which is right: such
-labels are not judged, and counted.
+A label is judged if exactly one image has its key. Copies (files with the same bytes) are one
+image. A label is not judged, and only counted, if several images have its key, or if another label
+contradicts it.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ import pandas as pd
 from batch.core.errors import UsageError
 
 KEYS = ("image_id", "content_sha256", "image", "path")
-"""Columns that tie a label to an image; the first that the labels have is used."""
+"""Columns that name the image of a label; the first that the labels have is used."""
 
 
 _EXTENSION = re.compile(r"(?<=.)\.[A-Za-z][A-Za-z0-9]{1,4}$")
-"""It begins with a letter: the last number of a UID is none."""
+"""An extension begins with a letter, so that the last number of a UID is not one."""
 
 
 def key_column(columns: list[str]) -> str | None:
-    """The column that ties labels to images; None when there is none."""
+    """The column that names the images of labels; None if there is none."""
     return next((key for key in KEYS if key in columns), None)
 
 
 def with_key(rows: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Rows of predictions or unscored images with the column `key`, as labels name images."""
+    """Rows of predictions or unscored images, with the column `key` by which labels name images."""
     if key != "image":
         return rows
     return rows.assign(image=[PurePosixPath(path).stem for path in rows["path"]])
 
 
 def spellings(value: str, key: str) -> tuple[str, ...]:
-    r"""What a label's value may stand for in a night, the most exact first.
+    r"""The forms that a label's key may have in a night, the most exact first.
 
     A path may have `\` between folders and begin with `./`; an image may have an extension.
     """
@@ -49,18 +49,20 @@ def spellings(value: str, key: str) -> tuple[str, ...]:
     return (value,)
 
 
-def as_in_night(labels: pd.DataFrame, known: Iterable[str], key: str) -> pd.DataFrame:
-    """Labels whose key is spelled as the night spells it; what it does not know is left as it is.
+def as_in_night(labels: pd.DataFrame, night_values: Iterable[str], key: str) -> pd.DataFrame:
+    """Labels with their key in the form of the night; a key that the night lacks stays as it is.
 
     Args:
-        known: values of the key in the night's predictions and unscored images.
+        labels: with the column `key`.
+        night_values: values of the key in the night's predictions and unscored images.
+        key: the column.
     """
-    names = set(known)
-    found = {
-        value: next((word for word in spellings(value, key) if word in names), value)
+    night_names = set(night_values)
+    written = {
+        value: next((word for word in spellings(value, key) if word in night_names), value)
         for value in set(labels[key])
     }
-    return labels.assign(**{key: labels[key].map(found)})
+    return labels.assign(**{key: labels[key].map(written)})
 
 
 _IMAGE = ["content_sha256", "frame_number"]
@@ -68,12 +70,14 @@ _IMAGE = ["content_sha256", "frame_number"]
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """Tables of labels, one row a label, each with the labels' columns.
+    """Labels by what became of them, a row a label, with the labels' columns.
 
-    judged: with the columns of its prediction, too (a label's of the same name end in `_label`).
-    without_prediction: with `reason`, where the night tells why the image has no score, else None.
-    ambiguous: several images bear the key. contradicting: the key has labels that differ.
-    counts: rows of labels and of predictions by what became of them; each adds up to `rows`.
+    judged: also with the columns of the prediction; a label's column with the same name ends in
+        `_label`.
+    without_prediction: also with `reason`, why the image has no score; None if unknown.
+    ambiguous: several images have the key.
+    contradicting: the key has different labels.
+    counts: numbers of labels and of predictions by what became of them; each adds up to `rows`.
     """
 
     judged: pd.DataFrame
@@ -90,24 +94,24 @@ def labelled_predictions(
     key: str,
     example: str = "",
 ) -> pd.DataFrame:
-    """The predictions whose key has a label, whatever that label is.
+    """The predictions whose key has any label.
 
     Args:
-        labels, predictions, unscored, key: as `match` takes them. example: a key of the night, to
-            show beside one of the labels.
+        labels, predictions, unscored, key: as in `match`.
+        example: a key of the night, for the message.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such prediction.
     """
     rows = predictions[predictions[key].isin(labels.loc[labels["label"].str.strip() != "", key])]
     if rows.empty:
         counts = match(labels, predictions, unscored, key).counts["labels"]
-        found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        counted = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         raise UsageError(
-            f"--labels: no image of the labels is among the predictions (by {key}): {found}. "
+            f"--labels: no image of the labels is among the predictions (by {key}): {counted}. "
             f"{key} in the labels: {_first(labels[key])}; among the predictions: "
-            f"{_first([example, *predictions[key]])}. Write them alike, or tie by another "
-            f"column; of {', '.join(KEYS)} the first that is there is used."
+            f"{_first([example, *predictions[key]])}. Write them in the same way, or use another "
+            f"column; the first of {', '.join(KEYS)} that the labels have is used."
         )
     return rows
 
@@ -123,37 +127,38 @@ def match(
     key: str,
     passed_over: int = 0,
 ) -> Matched:
-    """Tie labels to predictions by a key.
+    """Match labels with predictions by a key.
 
     Args:
-        labels: text columns `label` and key; missing is "". predictions, unscored: rows of the
-            published tables, with the key (`label_keys.with_key`). passed_over: further
-            predictions, whose key no label has.
+        labels: text columns `label` and key; "" if missing.
+        predictions, unscored: rows of the published tables, with the key (`with_key`).
+        key: the column.
+        passed_over: number of further predictions whose key no label has.
     """
     named = labels[(labels["label"] != "") & (labels[key] != "")]
     different = named.groupby(key)["label"].transform("nunique") > 1
     contradicting, agreed = named[different], named[~different]
-    one_each = agreed.drop_duplicates(key)
+    distinct = agreed.drop_duplicates(key)
 
-    labelled = predictions[predictions[key].isin(one_each[key])]
+    labelled = predictions[predictions[key].isin(distinct[key])]
     disputed = predictions[predictions[key].isin(contradicting[key])]
     images = labelled.sort_values("path", kind="stable").drop_duplicates([key, *_IMAGE])
     several = images.duplicated(key, keep=False)
     unique, unclear = images[~several], images[several]
 
-    judged = one_each.merge(unique, on=key, suffixes=("_label", ""))
-    ambiguous = one_each[one_each[key].isin(unclear[key])]
-    alone = one_each[~one_each[key].isin(images[key])]
-    known = dict(zip(unscored[key], unscored["reason"], strict=True))
+    judged = distinct.merge(unique, on=key, suffixes=("_label", ""))
+    ambiguous = distinct[distinct[key].isin(unclear[key])]
+    unmatched = distinct[~distinct[key].isin(images[key])]
+    reasons = dict(zip(unscored[key], unscored["reason"], strict=True))
     counts = {
         "labels": {
             "rows": len(labels),
             "without_label": int((labels["label"] == "").sum()),
             "without_key": int(((labels["label"] != "") & (labels[key] == "")).sum()),
             "contradicting": len(contradicting),
-            "repeated": len(agreed) - len(one_each),
+            "repeated": len(agreed) - len(distinct),
             "ambiguous": len(ambiguous),
-            "without_prediction": len(alone),
+            "without_prediction": len(unmatched),
             "judged": len(judged),
         },
         "predictions": {
@@ -165,13 +170,13 @@ def match(
             "judged": len(unique),
         },
     }
-    why = [known.get(name) for name in alone[key]]
-    without = alone.assign(reason=pd.Series(why, alone.index, dtype=object))
+    reason_of_label = [reasons.get(name) for name in unmatched[key]]
+    without = unmatched.assign(reason=pd.Series(reason_of_label, unmatched.index, dtype=object))
     return Matched(judged, without, ambiguous, contradicting, counts)
 
 
 def lesion_names(judged: pd.DataFrame) -> pd.Series:
-    """The group by the labels, else the lesion by the archive, else ""."""
+    """The group of the labels, else the lesion of the archive, else ""."""
     by_archive = judged["lesion_id"].astype(object).where(judged["lesion_id"].notna(), "")
     if "group" not in judged:
         return by_archive
@@ -179,16 +184,17 @@ def lesion_names(judged: pd.DataFrame) -> pd.Series:
 
 
 def lesion_groups(judged: pd.DataFrame) -> np.ndarray:
-    """(N,) text by which intervals draw; an image without a lesion's name is one of its own."""
+    """(N,) names of groups for the bootstrap; an image without a lesion is a group by itself."""
     names = lesion_names(judged)
     own = [f"image {number}" for number in range(len(judged))]
     return np.where(names != "", "lesion " + names, own)
 
 
 def same_bytes(judged: pd.DataFrame) -> dict[str, int]:
-    """Judged images that are copies of another judged one under another name.
+    """Numbers of judged images that are copies of another judged image under another name.
 
-    They count as often as the labels name them; `contradicting`: with another label than the copy.
+    `rows`: such images; each counts in the measures. `contradicting`: images whose copies have
+    different labels.
     """
     times = judged.groupby(_IMAGE, dropna=False)["label"].agg(["size", "nunique"])
     several = times[times["size"] > 1]

@@ -1,4 +1,4 @@
-"""How good are scores? Pure functions on arrays; what cannot be said is None, never 1.0."""
+"""Measures of scores against labels, as functions on arrays. A measure is None if not defined."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ import numpy as np
 from batch.evaluation.thresholds import rate, sensitivity_and_specificity
 
 MIN_SENSITIVITY = 0.8
-"""Of the partial AUC: as the ISIC 2024 challenge has it, whose largest value is then 0.2."""
+"""For the partial AUC as in the ISIC 2024 challenge; its largest value is then 0.2."""
 
 
 MIN_SPECIFICITY = 0.8
-"""Of the sensitivity at a given specificity."""
+"""For the sensitivity at a given specificity."""
 
 
 Curve = tuple[np.ndarray, np.ndarray]
 
 
-_ROUNDING = 1e-9  # of a product of a share and a count
+_ROUNDING = 1e-9  # rounding error of a share times a count
 
 
 def curves(is_melanoma: np.ndarray, scores: np.ndarray) -> Callable[[np.ndarray], Curve]:
-    """A function from weights (N,) of the cases to their curve.
+    """Make a function that gives the curve for weights, (N,), of the cases.
+
+    A curve has the weights of melanomas and of others at or above each different score, falling.
 
     Args:
-        is_melanoma: (N,) bool, N at least 1. scores: (N,) float.
+        is_melanoma: (N,) bool, N at least 1.
+        scores: (N,) float.
     """
     order = np.argsort(-scores, kind="stable")
     positive, falling = is_melanoma[order], scores[order]
@@ -42,7 +45,7 @@ def curves(is_melanoma: np.ndarray, scores: np.ndarray) -> Callable[[np.ndarray]
 
 
 def auc(curve: Curve) -> float:
-    """Area under the ROC curve; NaN where a kind has no weight, as for the others below."""
+    """Area under the ROC curve. This and the measures below are NaN if one kind has no weight."""
     caught, alarmed = curve
     if not (caught[-1] and alarmed[-1]):
         return float("nan")
@@ -50,7 +53,7 @@ def auc(curve: Curve) -> float:
 
 
 def average_precision(curve: Curve) -> float:
-    """Mean precision over the melanomas, by steps (no interpolation)."""
+    """Mean precision over the melanomas, without interpolation."""
     caught, alarmed = curve
     if not (caught[-1] and alarmed[-1]):
         return float("nan")
@@ -60,7 +63,7 @@ def average_precision(curve: Curve) -> float:
 
 
 def partial_auc(curve: Curve) -> float:
-    """Area between the ROC curve and a sensitivity of 0.8: 0.2 at best, 0.02 by chance."""
+    """Area under the ROC curve above a sensitivity of 0.8: 0.2 at best, 0.02 by chance."""
     caught, alarmed = curve
     if not (caught[-1] and alarmed[-1]):
         return float("nan")
@@ -74,16 +77,16 @@ def partial_auc(curve: Curve) -> float:
 
 
 def sensitivity_at_specificity(curve: Curve) -> tuple[float, int]:
-    """The highest sensitivity at a specificity of at least 0.8, and the curve's step it is at.
+    """The highest sensitivity at a specificity of at least 0.8, and its step of the curve.
 
-    A real threshold, no interpolation; step 0 alerts nobody.
+    It is reached at a real threshold, without interpolation. At step 0 there are no alerts.
     """
     caught, alarmed = curve
     if not (caught[-1] and alarmed[-1]):
         return float("nan"), 0
     allowed = (1 - MIN_SPECIFICITY) * alarmed[-1] + _ROUNDING
     inside = caught[: int(np.searchsorted(alarmed, allowed, side="right"))]
-    step = int(np.searchsorted(inside, inside[-1], side="left"))  # no lower threshold than needed
+    step = int(np.searchsorted(inside, inside[-1], side="left"))  # the highest such threshold
     return float(inside[step] / caught[-1]), step
 
 
@@ -98,7 +101,7 @@ Interval = tuple[float, float] | None
 
 
 def calibration_error(is_melanoma: np.ndarray, scores: np.ndarray) -> float:
-    """Expected calibration error: |share of melanomas − mean score|, averaged over the cases."""
+    """Expected calibration error: |share of melanomas − mean score| of bins, averaged by cases."""
     bins = np.minimum((scores * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, is_melanoma.astype(float) - scores, CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(scores))
@@ -107,11 +110,13 @@ def calibration_error(is_melanoma: np.ndarray, scores: np.ndarray) -> float:
 def bootstrap(
     statistic: Callable[[np.ndarray], list[float]], groups: np.ndarray, seed: int = 0
 ) -> list[Interval]:
-    """95 % percentile intervals of the values of a statistic, drawing whole groups (lesions).
+    """95 % percentile intervals of a statistic's values, by drawing whole groups (lesions).
 
     Args:
-        statistic: from weights (N,), which say how often each case was drawn, to values; NaN where
-            there is none in this draw. groups: (N,) of anything hashable.
+        statistic: gives values for weights, (N,), which say how often each case was drawn; NaN if a
+            value is not defined.
+        groups: (N,), hashable.
+        seed: of the draws.
     """
     number: dict[object, int] = {}
     codes = np.array([number.setdefault(group, len(number)) for group in groups])
@@ -129,7 +134,7 @@ def bootstrap(
 
 
 def melanoma_auc(is_melanoma: np.ndarray, scores: np.ndarray) -> float | None:
-    """Area under the ROC curve; None where one of the two kinds is absent."""
+    """Area under the ROC curve; None if there are only melanomas or none."""
     if not has_both(is_melanoma):
         return None
     return auc(curves(is_melanoma, scores)(np.ones(len(scores))))
@@ -138,7 +143,7 @@ def melanoma_auc(is_melanoma: np.ndarray, scores: np.ndarray) -> float | None:
 def auc_interval(
     is_melanoma: np.ndarray, scores: np.ndarray, groups: np.ndarray, seed: int = 0
 ) -> Interval:
-    """95 % interval of the AUC, by group."""
+    """95 % interval of the AUC, by bootstrap of groups."""
     if not has_both(is_melanoma):
         return None
     curve = curves(is_melanoma, scores)
@@ -146,7 +151,7 @@ def auc_interval(
 
 
 def has_both(is_melanoma: np.ndarray) -> bool:
-    """Is there a melanoma, and something else?"""
+    """Whether there are melanomas and others."""
     return bool(is_melanoma.any() and not is_melanoma.all())
 
 
@@ -156,69 +161,77 @@ _RANKING = ("melanoma_auc", "average_precision", "partial_auc", "brier")
 def ranking_measures(
     is_melanoma: np.ndarray, scores: np.ndarray, groups: np.ndarray
 ) -> dict[str, Any]:
-    """What needs no threshold, each with `<name>_interval` (95 %, by group), or None.
+    """Measures that need no threshold, each with `<name>_interval` (95 %, by group), or None.
 
-    The calibration error has no interval: drawing again adds noise, which it counts as error.
+    The calibration error has no interval, because a bootstrap adds noise that it counts as error.
 
     Args:
-        is_melanoma: (N,) bool. scores: (N,) melanoma score. groups: (N,) lesion or duplicate group.
+        is_melanoma: (N,) bool.
+        scores: (N,) melanoma score.
+        groups: (N,) lesion or duplicate group.
     """
     chosen: dict[str, Any] = dict.fromkeys(("sensitivity", "interval", "specificity", "threshold"))
-    found: dict[str, Any] = {key: None for name in _RANKING for key in (name, f"{name}_interval")}
-    found |= {
+    measures: dict[str, Any] = {
+        key: None for name in _RANKING for key in (name, f"{name}_interval")
+    }
+    measures |= {
         "expected_calibration_error": None,
         "sensitivity_at_specificity": {"specificity_at_least": MIN_SPECIFICITY, **chosen},
     }
     if not has_both(is_melanoma):
-        return found
+        return measures
     curve, losses = curves(is_melanoma, scores), (scores - is_melanoma) ** 2
 
     def values(weights: np.ndarray) -> list[float]:
-        now = curve(weights)
+        current_curve = curve(weights)
         brier = float(weights @ losses / weights.sum())
-        at = sensitivity_at_specificity(now)[0]
-        return [auc(now), average_precision(now), partial_auc(now), brier, at]
+        at_specificity_of_draw = sensitivity_at_specificity(current_curve)[0]
+        areas = auc(current_curve), average_precision(current_curve), partial_auc(current_curve)
+        return [*areas, brier, at_specificity_of_draw]
 
     everything = np.ones(len(scores))
     *ranking, at_specificity = values(everything)
     *intervals, at_interval = bootstrap(values, groups)
     for name, value, interval in zip(_RANKING, ranking, intervals, strict=True):
-        found |= {name: value, f"{name}_interval": interval}
-    found["expected_calibration_error"] = calibration_error(is_melanoma, scores)
+        measures |= {name: value, f"{name}_interval": interval}
+    measures["expected_calibration_error"] = calibration_error(is_melanoma, scores)
     step = sensitivity_at_specificity(curve(everything))[1]
     falling = np.unique(scores)[::-1]
-    found["sensitivity_at_specificity"] |= {
+    measures["sensitivity_at_specificity"] |= {
         "sensitivity": at_specificity,
         "interval": at_interval,
         "specificity": 1 - float(curve(everything)[1][step]) / int(np.sum(~is_melanoma)),
         "threshold": float(falling[step - 1]) if step else None,
     }
-    return found
+    return measures
 
 
 def at_threshold(is_melanoma: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, Any]:
-    """Sensitivity, specificity, PPV and NPV at `score >= threshold`, exact intervals, four counts.
+    """Sensitivity, specificity, PPV and NPV at `score >= threshold`, exact intervals, and counts.
 
-    Predictive values hold for the share of melanomas among these cases only, and are None where
-    there is no melanoma or nothing else.
+    Predictive values hold only for the share of melanomas among these cases. They are None if there
+    are only melanomas or none.
     """
-    found: dict[str, Any] = dict(sensitivity_and_specificity(is_melanoma, scores, threshold))
+    measures: dict[str, Any] = dict(sensitivity_and_specificity(is_melanoma, scores, threshold))
     for name, right, wrong in (
         ("ppv", "true_positive", "false_positive"),
         ("npv", "true_negative", "false_negative"),
     ):
-        cases = found[right] + found[wrong] if has_both(is_melanoma) else 0
-        found[name], found[f"{name}_interval"] = rate(found[right], cases)
-    return found
+        cases = measures[right] + measures[wrong] if has_both(is_melanoma) else 0
+        measures[name], measures[f"{name}_interval"] = rate(measures[right], cases)
+    return measures
 
 
 def melanoma_measures(
     is_melanoma: np.ndarray, scores: np.ndarray, groups: np.ndarray, threshold: float
 ) -> dict[str, Any]:
-    """What can be said of melanoma against the rest, with and without a threshold.
+    """Measures of melanoma against the rest, with and without a threshold.
 
     Args:
-        is_melanoma: (N,) bool. scores: (N,) melanoma score. groups: (N,) lesion or duplicate group.
+        is_melanoma: (N,) bool.
+        scores: (N,) melanoma score.
+        groups: (N,) lesion or duplicate group.
+        threshold: 0..1.
     """
     return {
         "images": len(is_melanoma),

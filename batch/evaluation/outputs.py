@@ -1,4 +1,4 @@
-"""The files that `evaluate` writes: checked before the work, each complete or not at all."""
+"""The files that `evaluate` writes: checked first, and written completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ STDOUT = "-"
 class Outputs:
     """Files to write; None for those that were not asked for.
 
-    json: STDOUT stands for standard output, where the caller writes it.
+    json: the measures; with STDOUT the caller prints them.
+    missed: the missed melanomas.
+    isic_csv: predictions in a format of ISIC.
     isic_format: a key of `isic_format.FORMATS`.
     """
 
@@ -28,24 +30,25 @@ class Outputs:
     isic_format: str
 
     def files(self) -> dict[str, Path]:
-        """Option to file, for those asked for."""
-        wanted = {
+        """Option to file, for files that were asked for."""
+        paths = {
             "--json": Path(self.json) if self.json not in (None, STDOUT) else None,
             "--missed": self.missed,
             "--isic-csv": self.isic_csv,
         }
-        return {name: whole_path(name, path) for name, path in wanted.items() if path is not None}
+        return {name: whole_path(name, path) for name, path in paths.items() if path is not None}
 
     def check(self, predictions: Path, labels: Path) -> None:
-        """Refuse, before anything is computed, what could not or must not be written.
+        """Refuse files that cannot or must not be written.
 
         Raises:
-            UsageError: a file is an input or in it, two are the same, or a folder is not there.
+            UsageError: a file is an input or inside it, two files are the same, or a folder does
+                not exist.
         """
         reports, files = whole_path("PREDICTIONS", predictions), self.files()
         for option, file in files.items():
             if file in (reports, whole_path("--labels", labels)) or reports in file.parents:
-                raise UsageError(f"{option}: {file} is what is read; choose another place.")
+                raise UsageError(f"{option}: {file} belongs to the input; choose another file.")
             if not file.parent.is_dir() or file.is_dir():
                 raise UsageError(
                     f"{option}: found {file}; allowed: a file in a folder that exists."
@@ -54,7 +57,7 @@ class Outputs:
                 raise UsageError(f"{option}: {file} is given for two options; choose two files.")
 
     def write(self, evaluation: Evaluation) -> None:
-        """Write what was asked for.
+        """Write the files that were asked for.
 
         Raises:
             UsageError: a file cannot be written, or the classes have no ISIC codes.
@@ -71,7 +74,7 @@ class Outputs:
 
 
 def json_text(evaluation: Evaluation) -> str:
-    """The measures for a machine; what cannot be said is null."""
+    """The measures as JSON; a measure that is not defined is null."""
     return json.dumps(evaluation.measures, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -81,6 +84,9 @@ def _write(option: str, file: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, file)
     except OSError as error:
-        raise UsageError(f"{option}: cannot write {file} ({error.strerror}).") from error
+        raise UsageError(
+            f"{option}: cannot write {file} ({error.strerror}). Check its folder and the "
+            "permissions there."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The measures in lines for a person. Pure: says what is in them and computes nothing."""
+"""Prints the measures as lines for a person; computes nothing."""
 
 from __future__ import annotations
 
@@ -25,11 +25,7 @@ _PREDICTIONS = {
 
 
 def evaluation_text(measures: dict[str, Any]) -> str:
-    """The report on standard output.
-
-    Args:
-        measures: of `Evaluation`.
-    """
+    """The text that `evaluate` prints. measures: of `Evaluation`."""
     return "\n".join(
         [
             *_alarm(measures),
@@ -45,15 +41,15 @@ def evaluation_text(measures: dict[str, Any]) -> str:
 
 
 def _alarm(measures: dict[str, Any]) -> list[str]:
-    """What makes every figure below too good, before any of them."""
-    found = measures["trained_on"]
-    if found is None or not found["images"]:
+    """A warning, above all measures, if the model was trained on some of the images."""
+    trained = measures["trained_on"]
+    if trained is None or not trained["images"]:
         return []
     text = (
-        f"ATTENTION: {found['images']} of these {measures['melanoma']['images']} images are images "
-        f"that the model was trained on, by its split.csv: {found['by_digest']} by digest, for "
-        f"certain, and {found['by_name']} by name. All figures flatter and tell nothing of images "
-        "that it has not seen. Judge it on others."
+        f"ATTENTION: {trained['images']} of these {measures['melanoma']['images']} images are "
+        "images that the model was trained on, by its split.csv: "
+        f"{trained['by_digest']} by digest, for certain, and {trained['by_name']} by name. All "
+        "figures are too good and say nothing of images that it has not seen. Judge it on others."
     )
     return [*textwrap.wrap(text, 96), ""]
 
@@ -75,10 +71,11 @@ def _what(measures: dict[str, Any]) -> list[str]:
 
 def _counts(measures: dict[str, Any]) -> list[str]:
     labels, predictions = measures["counts"]["labels"], measures["counts"]["predictions"]
-    found = measures["melanoma"]
+    melanoma = measures["melanoma"]
     lines = [
-        f"Judged       {found['images']:>7} images, by {measures['matched_by']}: "
-        f"{found['melanomas']} melanomas, {found['others']} others; {found['groups']} lesions",
+        f"Judged       {melanoma['images']:>7} images, by {measures['matched_by']}: "
+        f"{melanoma['melanomas']} melanomas, {melanoma['others']} others; "
+        f"{melanoma['groups']} lesions",
         f"Labels       {labels['rows']:>7} rows" + _of_split(measures["split"]),
     ]
     for name, words in _LABELS.items():
@@ -102,13 +99,13 @@ def _counts(measures: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _readings(found: dict[str, Any]) -> list[str]:
-    """Which labels were read as another word than they are."""
+def _readings(readings: dict[str, Any]) -> list[str]:
+    """Lines on labels that were read as another word."""
     words = [
         f"{word!r} as {read['read_as']!r} ({read['rows']})"
         if read["read_as"]
         else f"{word!r} as no label ({read['rows']})"
-        for word, read in found.items()
+        for word, read in readings.items()
     ]
     if not words:
         return []
@@ -121,27 +118,27 @@ def _of_split(split: str | None) -> str:
     return f" of split {split}" if split else ""
 
 
-def _melanomas(found: dict[str, Any] | None) -> str:
-    return f" ({found['melanomas']} melanomas)" if found and found["melanomas"] else ""
+def _melanomas(counts: dict[str, Any] | None) -> str:
+    return f" ({counts['melanomas']} melanomas)" if counts and counts["melanomas"] else ""
 
 
-def _ranking(found: dict[str, Any]) -> list[str]:
-    at = found["sensitivity_at_specificity"]
+def _ranking(measures: dict[str, Any]) -> list[str]:
+    at = measures["sensitivity_at_specificity"]
     best = f" of {1 - MIN_SENSITIVITY:.1f} at best, {(1 - MIN_SENSITIVITY) ** 2 / 2:.2f} by chance"
     rows = {
-        "ROC-AUC": _interval(found["melanoma_auc"], found["melanoma_auc_interval"]),
+        "ROC-AUC": _interval(measures["melanoma_auc"], measures["melanoma_auc_interval"]),
         "average precision": _interval(
-            found["average_precision"], found["average_precision_interval"]
+            measures["average_precision"], measures["average_precision_interval"]
         ),
         f"partial AUC above sensitivity {MIN_SENSITIVITY:g}": _interval(
-            found["partial_auc"], found["partial_auc_interval"]
+            measures["partial_auc"], measures["partial_auc_interval"]
         )
         + best,
         f"sensitivity at specificity {MIN_SPECIFICITY:g}": _interval(
             at["sensitivity"], at["interval"]
         ),
-        "Brier score": _interval(found["brier"], found["brier_interval"]),
-        "expected calibration error": _number(found["expected_calibration_error"]),
+        "Brier score": _interval(measures["brier"], measures["brier_interval"]),
+        "expected calibration error": _number(measures["expected_calibration_error"]),
     }
     return [
         "",
@@ -210,25 +207,25 @@ def _cell(cell: dict[str, Any]) -> str:
     return "; ".join([_interval(cell["melanoma_auc"], cell["melanoma_auc_interval"]), *rates])
 
 
-def _classes(found: dict[str, Any] | None) -> list[str]:
-    if found is None:
+def _classes(measures: dict[str, Any] | None) -> list[str]:
+    if measures is None:
         text = "No accuracy and no table of classes: some labels say no more than not melanoma."
         return ["", text]
-    names = list(found["confusion"])
+    names = list(measures["confusion"])
     lines = [
         "",
-        f"All classes, highest score counts (alerts do not use it), {found['images']} images: "
-        f"accuracy {_number(found['accuracy'])},",
-        f"balanced accuracy {_number(found['balanced_accuracy'])}. Rows are labels, columns "
+        f"All classes, highest score counts (alerts do not use it), {measures['images']} images: "
+        f"accuracy {_number(measures['accuracy'])},",
+        f"balanced accuracy {_number(measures['balanced_accuracy'])}. Rows are labels, columns "
         "predicted classes:",
         f"  {'':<32}" + "".join(f"{f'({n + 1})':>6}" for n in range(len(names))) + "  sensitivity",
     ]
-    for number, (name, row) in enumerate(found["confusion"].items(), 1):
+    for number, (name, row) in enumerate(measures["confusion"].items(), 1):
         counts = "".join(f"{count:>6}" for count in row.values())
-        sensitivity = _number(found["per_class"][name]["sensitivity"])
+        sensitivity = _number(measures["per_class"][name]["sensitivity"])
         lines.append(f"  {f'({number})':<5}{name[:27]:<27}{counts}  {sensitivity}")
-    if found["labels_of_no_class"]:
-        words = ", ".join(f"{label} {n}" for label, n in found["labels_of_no_class"].items())
+    if measures["labels_of_no_class"]:
+        words = ", ".join(f"{label} {n}" for label, n in measures["labels_of_no_class"].items())
         text = f"No class of the model, so others to melanoma and not in this table: {words}."
         lines += textwrap.wrap(text, 96)
     return lines

@@ -1,7 +1,7 @@
-"""Measures by subgroup: site, sex, age, source, device. Pure, on tables.
+"""Measures by subgroup: site, sex, age, source, device.
 
-A cell with few melanomas or few others has no figure: its interval would span everything, and its
-counts could point at a person. The counts then say `<10` only.
+A cell with few melanomas or few others has no measures: their intervals would be very wide, and
+small counts could identify a person. Such counts are shown as `<10`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from batch.evaluation.measures import at_threshold, auc_interval, melanoma_auc
 MIN_CELL = 10
 NOT_STATED = "not stated"
 LABEL_COLUMNS = ("site", "sex", "age", "source")
-"""Columns that labels may have; the device is known from the predictions."""
+"""Columns that labels may have; the device comes from the predictions."""
 
 _OLDEST = 120
 
 
 def age_band(age: str) -> str:
-    """The decade of an age in years, as in `50-59`; ages that nobody has are not stated."""
+    """The decade of an age in years, as `50-59`; impossible ages count as not stated."""
     try:
         years = float(age.replace(",", "."))  # as a spreadsheet may write it
     except ValueError:
@@ -35,29 +35,29 @@ def age_band(age: str) -> str:
 
 
 def device(manufacturer: object, model: object) -> str:
-    """Maker and model of the camera, as far as they are known."""
-    known = [word.strip() for word in (manufacturer, model) if isinstance(word, str)]
-    return " ".join(word for word in known if word) or NOT_STATED
+    """Maker and model of the camera, as far as known."""
+    words = [word.strip() for word in (manufacturer, model) if isinstance(word, str)]
+    return " ".join(word for word in words if word) or NOT_STATED
 
 
 def subgroup_values(judged: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The value of each judged image by subgroup column; columns that say nothing are left out.
+    """The value of each judged image in each subgroup column; columns without values are left out.
 
     Args:
-        judged: one row an image, with those of LABEL_COLUMNS that the labels have, and
+        judged: a row for each image, with those of LABEL_COLUMNS that the labels have, and
             `manufacturer` and `manufacturer_model_name` of the prediction.
     """
     values = {name: judged[name] for name in LABEL_COLUMNS if name in judged}
-    found = {
+    words_of = {
         name: [word.strip() or NOT_STATED for word in column] for name, column in values.items()
     }
-    if "age" in found:
-        found["age"] = [age_band(age) for age in found["age"]]
+    if "age" in words_of:
+        words_of["age"] = [age_band(age) for age in words_of["age"]]
     pairs = zip(judged["manufacturer"], judged["manufacturer_model_name"], strict=True)
-    found["device"] = [device(maker, model) for maker, model in pairs]
+    words_of["device"] = [device(maker, model) for maker, model in pairs]
     return {
         name: np.array(words, dtype=object)
-        for name, words in found.items()
+        for name, words in words_of.items()
         if any(word != NOT_STATED for word in words)
     }
 
@@ -69,28 +69,29 @@ def cell(
     thresholds: Sequence[float],
     min_cell: int = MIN_CELL,
 ) -> dict[str, Any]:
-    """What can be said of one subgroup.
+    """Measures of one subgroup.
 
     Args:
-        is_melanoma, scores, groups: (N,), of its images. min_cell: with fewer melanomas or fewer
-            others there is no figure, and `suppressed` is true.
+        is_melanoma, scores, groups: (N,), of its images.
+        thresholds: of the operating points.
+        min_cell: with fewer melanomas or others there are no measures, and `suppressed` is true.
     """
     melanomas = int(is_melanoma.sum())
     others = len(is_melanoma) - melanomas
     suppressed = min(melanomas, others) < min_cell
-    found: dict[str, Any] = {
+    measures: dict[str, Any] = {
         "melanomas": melanomas if melanomas >= min_cell else f"<{min_cell}",
         "others": others if others >= min_cell else f"<{min_cell}",
         "suppressed": suppressed,
     }
     if not suppressed:
-        found["melanoma_auc"] = melanoma_auc(is_melanoma, scores)
-        found["melanoma_auc_interval"] = auc_interval(is_melanoma, scores, groups)
-        found["operating_points"] = [
+        measures["melanoma_auc"] = melanoma_auc(is_melanoma, scores)
+        measures["melanoma_auc_interval"] = auc_interval(is_melanoma, scores, groups)
+        measures["operating_points"] = [
             {"threshold": threshold, **at_threshold(is_melanoma, scores, threshold)}
             for threshold in thresholds
         ]
-    return found
+    return measures
 
 
 def by_subgroup(
@@ -101,10 +102,12 @@ def by_subgroup(
     thresholds: Sequence[float],
     min_cell: int = MIN_CELL,
 ) -> dict[str, dict[str, Any]]:
-    """Column to value to cell; values in order, what is not stated last.
+    """Measures by column and value; values in order, "not stated" last.
 
     Args:
-        values: as from `subgroup_values`, (N,) each.
+        values: of `subgroup_values`, (N,) each.
+        is_melanoma, scores, groups: (N,).
+        thresholds, min_cell: as in `cell`.
     """
     return {
         column: {
@@ -117,6 +120,6 @@ def by_subgroup(
 
 
 def _order(value: str) -> tuple[bool, int, str]:
-    """Age bands by age: 100-109 after 90-99."""
+    """A key that sorts age bands by age (100-109 after 90-99) and other values by name."""
     first = value.split("-")[0]
     return value == NOT_STATED, int(first) if first.isdecimal() else 0, value

@@ -1,4 +1,4 @@
-"""From validation scores to a threshold with its evidence. Pure functions on arrays."""
+"""Chooses thresholds and temperatures from scores of labelled images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def choose_threshold(
     """The highest threshold whose sensitivity on these cases is at least the target.
 
     Args:
-        is_melanoma: (N,) bool, at least one True. scores: (N,) float.
+        is_melanoma: (N,) bool, at least one True.
+        scores: (N,) float.
+        target_sensitivity: 0..1.
     """
     melanoma_scores = np.sort(scores[is_melanoma])[::-1]
     needed = math.ceil(target_sensitivity * len(melanoma_scores) - 1e-9)
@@ -42,7 +44,7 @@ def rate(hits: int, cases: int) -> tuple[float | None, tuple[float, float] | Non
 def sensitivity_and_specificity(
     is_melanoma: np.ndarray, scores: np.ndarray, threshold: float
 ) -> dict[str, object]:
-    """Both rates at `score >= threshold`, with intervals and the four counts behind them."""
+    """Both rates at `score >= threshold`, with intervals and the four counts."""
     alert = scores >= threshold
     counts = {
         "true_positive": int(np.sum(alert & is_melanoma)),
@@ -68,7 +70,7 @@ def choose(
     validation_set: str,
     target_sensitivity: float = TARGET_SENSITIVITY,
 ) -> OperatingPoint:
-    """The operating point for a target sensitivity, measured on the cases that it was chosen on."""
+    """The operating point for a target sensitivity, chosen and measured on the same cases."""
     threshold = choose_threshold(is_melanoma, scores, target_sensitivity)
     rates = sensitivity_and_specificity(is_melanoma, scores, threshold)
     melanomas = int(np.sum(is_melanoma))
@@ -89,21 +91,22 @@ def choose(
 
 
 BOUND = 20.0
-"""The search runs from 1/20 to 20. A fit at a bound says that no temperature fits at all."""
+"""The search covers factors from 1/20 to 20. A result at a bound means that no temperature fits."""
 
 
 _TINY = float(np.finfo(np.float32).tiny)
-"""A score of zero counts as the least that a model in float32 can tell from it."""
+"""A score of zero counts as the smallest normal number of float32."""
 
 
 def rescaled(scores: np.ndarray, factor: float) -> np.ndarray:
-    """Scores as the job gives them once the temperature is `factor` times what it was.
+    """The scores that the job would give with the temperature times `factor`.
 
     Args:
-        scores: (N, K) float, rows adding up to 1. factor: positive; 1 changes nothing.
+        scores: (N, K) float, rows adding up to 1.
+        factor: positive; 1 changes nothing.
 
     Returns:
-        (N, K) float64, rows adding up to 1. A score of exactly 0 stays 0, as it does in the job.
+        (N, K) float64, rows adding up to 1. A score of exactly 0 stays 0, as in the job.
     """
     with np.errstate(divide="ignore"):
         logits = np.log(np.asarray(scores, np.float64)) / factor
@@ -114,15 +117,16 @@ def rescaled(scores: np.ndarray, factor: float) -> np.ndarray:
 def fit_factor(scores: np.ndarray, truth: np.ndarray) -> float | None:
     """The factor between 1/20 and 20 with the least negative log-likelihood of the true class.
 
-    The loss is convex in 1/factor, so there is one minimum and a bounded search (Brent's, to 1e-6
-    of the logarithm) finds the same one every time.
+    The loss is convex in 1/factor, so there is one minimum, and a bounded search (Brent's, to 1e-6
+    of the logarithm) always finds it.
 
     Args:
-        scores: (N, K) float. truth: (N,) int, index of each image's true class.
+        scores: (N, K) float.
+        truth: (N,) int, index of each image's true class.
 
     Returns:
-        None where the loss only falls toward a bound: classes without error, or no better
-        than chance.
+        None if the minimum is at a bound, because the classes have no errors or are no better than
+        chance.
     """
     logs = np.log(np.maximum(np.asarray(scores, np.float64), _TINY))
     rows = np.arange(len(truth))
@@ -132,15 +136,18 @@ def fit_factor(scores: np.ndarray, truth: np.ndarray) -> float | None:
         return float(np.mean(logsumexp(logits, axis=1) - logits[rows, truth]))
 
     bound = math.log(BOUND)
-    found = minimize_scalar(loss, bounds=(-bound, bound), method="bounded", options={"xatol": 1e-6})
-    return None if abs(found.x) > bound - 1e-3 else math.exp(float(found.x))
+    minimum = minimize_scalar(
+        loss, bounds=(-bound, bound), method="bounded", options={"xatol": 1e-6}
+    )
+    return None if abs(minimum.x) > bound - 1e-3 else math.exp(float(minimum.x))
 
 
 def negative_log_likelihood(scores: np.ndarray, truth: np.ndarray) -> float:
     """Mean over images of minus the logarithm of the true class's score.
 
     Args:
-        scores: (N, K) float. truth: (N,) int, index of the true class.
+        scores: (N, K) float.
+        truth: (N,) int, index of the true class.
     """
     true_scores = scores[np.arange(len(truth)), truth]
     return float(-np.mean(np.log(np.maximum(true_scores, _TINY))))
@@ -152,10 +159,10 @@ def brier_score(is_melanoma: np.ndarray, scores: np.ndarray) -> float:
 
 
 def alerts_per_thousand(prevalence: float, sensitivity: float, specificity: float) -> float:
-    """Alerts to expect among 1,000 images.
+    """Expected alerts among 1,000 images.
 
     Args:
-        prevalence: share of melanomas among them, 0..1, whatever it was where the rates were
-            measured.
+        prevalence: share of melanomas among these images, 0..1.
+        sensitivity, specificity: 0..1, measured on any images.
     """
     return 1000 * (prevalence * sensitivity + (1 - prevalence) * (1 - specificity))

@@ -1,7 +1,7 @@
-"""Which of the judged images a model was trained on, by its split.csv: by digest, and by name.
+"""Finds judged images that the model was trained on, by its split.csv: by digest and by name.
 
-An archive may hold a training image under a longer name and in other bytes, so a training name
-counts wherever it stands as whole words in the name of a file.
+An archive may hold a training image with other bytes and a longer name. So a training name counts
+if it occurs as whole words in the name of a file.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from batch.core.errors import UsageError
 from batch.model.artifact import bundled_model_ids, find_artifact
 
 FEWEST_CHARACTERS = 6
-"""A shorter training name, or one without a digit, must be the whole name of a file."""
+"""A shorter training name, or one without a digit, counts only as the whole name of a file."""
 
 _WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
 class OwnImages:
-    """What an artifact's split.csv says.
+    """The images of an artifact's split.csv.
 
-    trained, judging: digests of its training, and of its validation and test images.
-    trained_names: names of its training images; empty where the table has none.
+    trained: digests of training images.
+    judging: digests of validation and test images.
+    trained_names: names of training images; empty if the table has no names.
     """
 
     trained: frozenset[str]
@@ -37,7 +38,7 @@ class OwnImages:
 
 
 def own_images(folder: Path) -> OwnImages | None:
-    """Read split.csv of an artifact; None where there is none, or one without digests.
+    """Read split.csv of an artifact; None if there is none, or it has no digests.
 
     Raises:
         UsageError: it is no CSV.
@@ -47,7 +48,7 @@ def own_images(folder: Path) -> OwnImages | None:
         return None
     try:
         table = pd.read_csv(file, dtype=str)
-    except (OSError, ValueError) as error:  # pandas' own errors are kinds of ValueError
+    except (OSError, ValueError) as error:  # errors of pandas are subclasses of ValueError
         raise UsageError(
             f"--model: {file} cannot be read; allowed: the CSV that `train` wrote. Copy the "
             "artifact again."
@@ -64,7 +65,7 @@ def own_images(folder: Path) -> OwnImages | None:
 
 
 def own_images_at_hand(model: str | None, model_sha256: str) -> OwnImages | None:
-    """Of `model`, else of the bundled artifact with these weights; None where nobody knows."""
+    """The images of `model`, else of the bundled artifact with these weights; None if unknown."""
     if model is not None:
         return own_images(find_artifact(model).folder)
     for name in bundled_model_ids():
@@ -75,40 +76,40 @@ def own_images_at_hand(model: str | None, model_sha256: str) -> OwnImages | None
 
 
 def named_as_trained(paths: Iterable[str], names: Iterable[str]) -> np.ndarray:
-    """Which files bear the name of a training image, wholly or as whole words.
+    """Which files have the name of a training image, as their whole name or as words in it.
 
-    Words are runs of letters and digits; what stands between them and their case do not matter.
+    Words are runs of letters and digits; other characters and the case of letters do not matter.
 
     Args:
-        paths: N, with `/`. names: of training images, without extension.
+        paths: N, with `/`.
+        names: of training images, without extension.
 
     Returns:
         (N,) bool.
     """
-    whole = set(names)
+    training_names = set(names)
     words = {
         tuple(_WORD.findall(name.casefold()))
-        for name in whole
+        for name in training_names
         if len(name) >= FEWEST_CHARACTERS and any(letter.isdigit() for letter in name)
     }
     lengths = sorted({len(name) for name in words} - {0})
     stems = [PurePosixPath(path).stem for path in paths]
-    return np.array([stem in whole or _has(stem, words, lengths) for stem in stems], bool)
+    return np.array([stem in training_names or _has(stem, words, lengths) for stem in stems], bool)
 
 
 def trained_on(judged: pd.DataFrame, own: OwnImages | None) -> dict[str, int] | None:
-    """How many judged images the model was trained on; None where nobody knows.
+    """Numbers of judged images that the model was trained on; None if unknown.
 
     Returns:
-        `by_digest`: of the same bytes. `by_name`: named like a training image, whatever the bytes.
-        `images`: either.
+        `by_digest`: with the same bytes. `by_name`: named like a training image. `images`: either.
     """
     if own is None:
         return None
     by_digest = judged["content_sha256"].isin(own.trained).to_numpy(bool)
     by_name = named_as_trained(judged["path"], own.trained_names)
     counts = {"by_digest": by_digest, "by_name": by_name, "images": by_digest | by_name}
-    return {name: int(found.sum()) for name, found in counts.items()}
+    return {name: int(is_trained.sum()) for name, is_trained in counts.items()}
 
 
 def _has(stem: str, names: set[tuple[str, ...]], lengths: list[int]) -> bool:

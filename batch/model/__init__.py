@@ -1,1 +1,1 @@
-"""The model artifact: its contract, its start-up checks, and the classifier behind it."""
+"""The model artifact: its contract, its start-up checks, and its classifier."""

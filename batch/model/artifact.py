@@ -1,7 +1,7 @@
-"""An artifact on disk: found by id or folder, and checked before the first file is read.
+"""A model artifact on disk: how it is found, opened and checked before the first file is read.
 
-The digest is compared before the model is opened; everything else that could make the score of
-tonight another score than the one that was evaluated is compared after.
+The digest is compared before the model is opened. Everything else that could change a score since
+the model was evaluated is checked afterwards.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ModelArtifact:
     manifest: ModelManifest
 
     def read_model(self) -> bytes:
-        """The model file's bytes.
+        """Read the model file.
 
         Raises:
             OSError: it cannot be read.
@@ -53,16 +53,17 @@ class ModelArtifact:
 
 
 def bundled_model_ids() -> list[str]:
-    """Ids of the artifacts that this installation ships."""
+    """Ids of the artifacts that are part of this installation."""
     root = Path(str(files("model_artifacts")))
     return sorted(path.parent.name for path in root.glob(f"*/{MANIFEST_FILE}"))
 
 
 def find_artifact(id_or_folder: str) -> ModelArtifact:
-    """Locate an artifact by bundled id or by folder, and check what needs no model.
+    """Find an artifact by bundled id or folder, and check its manifest.
 
     Raises:
-        UsageError: neither an id nor a folder. ArtifactRefused: the manifest breaks the contract.
+        UsageError: there is no such id or folder.
+        ArtifactRefused: the manifest breaks the contract.
     """
     bundled = Path(str(files("model_artifacts"))) / id_or_folder
     is_bundled = id_or_folder in bundled_model_ids()
@@ -78,12 +79,13 @@ def find_artifact(id_or_folder: str) -> ModelArtifact:
 
 
 def open_model(read: ReadModel, manifest: ModelManifest) -> Any:
-    """Load the model file after its digest was compared, and check its shapes.
+    """Compare the digest of the model file, open it, and check its shapes.
 
     Raises:
         ArtifactRefused: digest, input shape, output width or rescaling differ from the manifest.
+        UsageError: there is no space for a temporary copy.
     """
-    # what is opened are the bytes that were compared, whatever happens to the file meanwhile
+    # open a copy of the compared bytes, since the file may change meanwhile
     data = _judged_model(read, manifest)
     try:
         with tempfile.TemporaryDirectory(prefix="melanoma-batch-") as private:
@@ -101,7 +103,7 @@ def open_model(read: ReadModel, manifest: ModelManifest) -> Any:
 
 
 def _judged_model(read: ReadModel, manifest: ModelManifest) -> bytes:
-    """The model file's bytes, if they are those that were judged."""
+    """The bytes of the model file, if their digest is the manifest's."""
     try:
         data = read()
     except OSError as error:
@@ -111,7 +113,7 @@ def _judged_model(read: ReadModel, manifest: ModelManifest) -> bytes:
             "model_sha256",
             digest,
             manifest.model_sha256,
-            "The file is not the one that was judged.",
+            "The file is not the one that was evaluated; restore the artifact.",
         )
     return data
 
@@ -121,12 +123,14 @@ _LOADING = threading.Lock()
 
 
 def shared_classifier(read: ReadModel, manifest: ModelManifest, batch_size: int) -> KerasClassifier:
-    """The classifier of an artifact, loaded once a process and shared by its threads.
+    """The classifier of an artifact, loaded once in a process and shared by its threads.
 
-    The digests in the key make a swapped artifact a different one, wherever its file lies.
+    The cache goes by the digests, so a changed artifact in the same folder is another one.
 
     Args:
-        read: gives the model file; it is asked once, and its answer's digest is compared.
+        read: gives the bytes of the model file, whose digest is compared.
+        manifest: of the artifact.
+        batch_size: images in one call.
     """
     return _shared_classifier(read, manifest, batch_size)[0]
 
@@ -134,7 +138,7 @@ def shared_classifier(read: ReadModel, manifest: ModelManifest, batch_size: int)
 def _shared_classifier(
     read: ReadModel, manifest: ModelManifest, batch_size: int
 ) -> tuple[KerasClassifier, bool]:
-    """And whether it was opened just now."""
+    """As `shared_classifier`, and whether it was loaded just now."""
     key = (manifest.model_sha256, contract_digest(manifest), batch_size)
     with _LOADING:
         if key in _LOADED:
@@ -147,19 +151,19 @@ def _shared_classifier(
 def verify_artifact(
     artifact: ModelArtifact, batch_size: int = DEFAULT_BATCH_SIZE
 ) -> KerasClassifier:
-    """All start-up checks, golden self-test included; the classifier that passed them.
+    """Run all start-up checks, also of the golden images, and return the classifier.
 
     Raises:
-        ArtifactRefused: names the field.
+        ArtifactRefused: a check failed; the message names the field.
     """
     return self_test(artifact, batch_size)[0]
 
 
 def self_test(artifact: ModelArtifact, batch_size: int) -> tuple[KerasClassifier, Canary]:
-    """As `verify_artifact`, and what the golden images measured."""
+    """As `verify_artifact`, and return the result of the golden images, too."""
     read, manifest = artifact.read_model, artifact.manifest
     classifier, is_new = _shared_classifier(read, manifest, batch_size)
-    if not is_new:  # one that was opened before says nothing of the file as it is now
+    if not is_new:  # the file may have changed since the classifier was loaded
         _judged_model(read, manifest)
     canary = check_golden(artifact.folder, classifier)
     _check_seal(artifact.manifest)
@@ -167,10 +171,10 @@ def self_test(artifact: ModelArtifact, batch_size: int) -> tuple[KerasClassifier
 
 
 def check_files(artifact: ModelArtifact) -> None:
-    """What can be checked without opening the model: digests. For a night with nothing to score.
+    """Compare the digests without opening the model, for a night with nothing to score.
 
     Raises:
-        ArtifactRefused: names the field.
+        ArtifactRefused: a digest differs; the message names the field.
     """
     _judged_model(artifact.read_model, artifact.manifest)
     _check_seal(artifact.manifest)
@@ -195,10 +199,10 @@ def _check_shapes(model: Any, manifest: ModelManifest) -> None:
             "Wrap the model so that it takes the image alone.",
         )
     contract = manifest.input
-    wanted = (None, contract.height, contract.width, contract.channels)
-    found = tuple(model.inputs[0].shape)
-    if found != wanted:
-        raise ArtifactRefused("input", f"model input {found}", wanted, "Correct the manifest.")
+    expected = (None, contract.height, contract.width, contract.channels)
+    actual = tuple(model.inputs[0].shape)
+    if actual != expected:
+        raise ArtifactRefused("input", f"model input {actual}", expected, "Correct the manifest.")
     classes = 1 if manifest.output.kind == "sigmoid" else len(manifest.output.class_names)
     width = tuple(model.outputs[0].shape)
     if width != (None, classes):
@@ -211,7 +215,7 @@ def _check_shapes(model: Any, manifest: ModelManifest) -> None:
 
 
 def _check_rescaling(model: Any, manifest: ModelManifest) -> None:
-    """A Rescaling layer that the manifest denies would scale twice, and the reverse not at all."""
+    """Refuse a model with a Rescaling layer that the manifest denies: values would scale twice."""
     has_layer = any(type(layer).__name__ == "Rescaling" for layer in _layers(model))
     claims = manifest.input.rescaling_in_model
     if has_layer and not claims:
@@ -224,7 +228,7 @@ def _check_rescaling(model: Any, manifest: ModelManifest) -> None:
 
 
 def _layers(model: Any) -> Iterator[Any]:
-    """Every layer, those of nested models included."""
+    """Every layer, also those of nested models."""
     for layer in getattr(model, "layers", ()):
         yield layer
         yield from _layers(layer)

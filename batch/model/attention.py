@@ -1,19 +1,19 @@
-"""Which part of a picture a score hangs on: occlusion. Pure numpy, through `Classifier.scores`.
+"""Shows which part of an image a score depends on, by occlusion.
 
-A square is covered, the image is scored again, and the fall of the score is written down where the
-square lay; so for squares all over the image. This works for every classifier and needs no look
-inside it.
+A square of the image is covered, the image is scored again, and the fall of the score is noted at
+the square's place; this is done all over the image. It works for every classifier.
 
-The fall is one of log odds, the score of the class against the sum of all other scores: between
-0.9990 and 0.9999 a score hardly moves, and its log odds do by 2.3. Subtracting the score from 1
-would lose what the others tell: a float32 just below 1 is 6e-8 away from it, while a softmax gives
-the others their full digits, however small. So a saturated score has a map like any other, also
-where a model averages the outputs of several passes and no single layer holds its logits.
- It tells what the *model* reacts to, which may be a ruler, a hair or the edge of the
-tube: it is no evidence about the skin.
+The fall is measured in log odds: the score of the class against the sum of all other scores. From
+0.9990 to 0.9999 a score hardly changes, but its log odds change by 2.3. The other scores are summed
+instead of subtracting the score from 1, because near 1 a float32 has steps of 6e-8, while a softmax
+gives the small scores with all their digits. So a score near 1 has a useful map, too, also of a
+model that averages several passes and has no logits.
 
-Cost: `image_count()` scored images for each one explained, 122 with the defaults: about a quarter
-of a second at 500 images a second.
+The map shows what the *model* reacts to, which may be a ruler, a hair or the edge of the tube. It
+is no evidence about the skin.
+
+Explaining an image costs `image_count()` scored images, 122 with the defaults: about a quarter of a
+second at 500 images a second.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from batch.model.classifier import Classifier
 SQUARE = 30
 """Side of the covered square, in pixels of the model's input: a sixth of the image."""
 STRIDE = 15
-"""From one square to the next: half a side, so that inner pixels are covered four times."""
+"""Pixels from one square to the next: half a side, so that inner pixels are covered four times."""
 
 
 def image_count(square: int = SQUARE, stride: int = STRIDE) -> int:
-    """Images that explaining one image takes to score: every covered one, and the bare one."""
+    """How many images are scored to explain one: all covered ones, and the original."""
     return len(_starts(HEIGHT, square, stride)) * len(_starts(WIDTH, square, stride)) + 1
 
 
@@ -42,16 +42,17 @@ def occlusion_map(
     square: int = SQUARE,
     stride: int = STRIDE,
 ) -> np.ndarray:
-    """How much of one class's log odds hangs on each place.
+    """How much the log odds of a class depend on each pixel.
 
     Args:
-        pixels: (180, 180, 3) uint8, RGB: the model's input.
+        classifier: gives the scores.
+        pixels: (180, 180, 3), uint8, RGB: the model's input.
         class_index: column of the scores, from 0.
         square, stride: pixels; the last square of a row or column ends at the image's edge.
 
     Returns:
-        (180, 180) float32, in natural log odds: their mean fall over the squares that cover a
-        pixel. Positive where covering lowers the score.
+        (180, 180) float32, natural logarithm: the mean fall of the log odds over the squares that
+        cover a pixel. Positive where covering lowers the score.
 
     Raises:
         ImageFailure: MODEL_INPUT_INVALID for other pixels; MODEL_FAILED, SCORE_NOT_FINITE.
@@ -83,18 +84,19 @@ def occlusion_map(
 
 
 def log_odds(scores: np.ndarray, class_index: int) -> np.ndarray:
-    """A class against all others, (N,) float64, natural logarithm.
+    """Log odds of a class against all others, (N,) float64, natural logarithm.
+
+    To keep the result finite, a score or a sum of others of exactly 0 counts as the smallest one
+    among the N images, and at most as 2^-25, half the step of a float32 below 1. So an image
+    without such a 0 keeps its place before it.
 
     Args:
         scores: (N, K) float32 or float64, 0..1, rows adding up to 1.
-
-    A score of exactly 0, and others of exactly 0, count as the smallest that any image of the N has
-    and at most as 2^-25, half the step of a float32 below 1: nothing is infinite, and no image
-    gets past another that told more.
+        class_index: column of the class.
     """
-    one = scores[:, class_index].astype(np.float64)
+    class_scores = scores[:, class_index].astype(np.float64)
     others = np.delete(scores, class_index, axis=1).astype(np.float64).sum(axis=1)
-    both = np.stack([one, others])
+    both = np.stack([class_scores, others])
     floor = min(both[both > 0].min(initial=_HALF_STEP), _HALF_STEP)
     return np.subtract(*np.log(np.maximum(both, floor)))
 
@@ -118,6 +120,6 @@ def _scores(classifier: Classifier, images: np.ndarray, class_index: int) -> np.
 
 
 def _starts(length: int, square: int, stride: int) -> list[int]:
-    """First pixels of the squares along one side; the last square ends where the image does."""
+    """First pixels of the squares along one side; the last square ends at the image's edge."""
     starts = list(range(0, length - square + 1, stride))
     return starts if starts[-1] + square == length else [*starts, length - square]

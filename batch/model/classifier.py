@@ -1,4 +1,4 @@
-"""From pixels to class scores. The only importer of TensorFlow and Keras on the scoring path."""
+"""Gives class scores for pixels, by a Keras model."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from batch.runtime.process import available_cores, import_tensorflow
 
 
 class Classifier(Protocol):
-    """What ScoreImages needs of a model."""
+    """A model as the pipeline uses it."""
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
-        """(N, 180, 180, 3) uint8 RGB to (N, K) float32 class scores, rows adding up to 1."""
+        """Score pixels, (N, 180, 180, 3), uint8, RGB: (N, K) float32, rows adding up to 1."""
         ...
 
 
 class KerasClassifier:
-    """A loaded `.keras` model behind one `tf.function` with a fixed input signature.
+    """A loaded `.keras` model, called by one `tf.function` with a fixed input shape.
 
-    Batches are padded to one shape, so the graph is compiled once and an image's score does not
-    depend on how many others came with it. One batch keeps one core busy: whoever has several
-    cores calls from several threads.
+    Batches are padded to this shape, so the graph is compiled once, and the score of an image does
+    not depend on the number of others in its batch. A call uses one core; to use several cores,
+    call it from several threads.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class KerasClassifier:
         self._function = _compile(model, manifest, batch_size)
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
-        """See `Classifier.scores`. Not finite values are passed on; the caller checks each row."""
+        """See `Classifier`. The scores may be not finite; the caller checks each row."""
         batches = [
             pixels[start : start + self.batch_size]
             for start in range(0, len(pixels), self.batch_size)
@@ -66,7 +66,7 @@ def load_model(path: Path) -> Any:
     """Load a `.keras` file without running code from it.
 
     Raises:
-        ArtifactRefused: not a `.keras` file, or Keras refuses it.
+        ArtifactRefused: it is no `.keras` file, or Keras refuses it.
     """
     import_tensorflow()
     _one_core_a_call()
@@ -78,7 +78,7 @@ def load_model(path: Path) -> Any:
         )
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises many kinds for a file it cannot open
+    except Exception as error:  # Keras raises errors of many types for a file it cannot open
         raise ArtifactRefused(
             "model.keras",
             type(error).__name__,
@@ -88,12 +88,14 @@ def load_model(path: Path) -> Any:
 
 
 def _one_core_a_call() -> None:
-    """Batches side by side, each on one core, waste less than one batch spread over the cores,
-    whose parts wait for each other, and for the decoders, at every layer.
+    """Let TensorFlow use one core for a call.
+
+    Several batches side by side, each on one core, are faster than one batch on all cores, whose
+    parts wait for each other, and for the decoders, at every layer.
     """
     import tensorflow as tf
 
-    with suppress(RuntimeError):  # it computed before in this process (training): it stays as it is
+    with suppress(RuntimeError):  # TensorFlow has computed before (training) and cannot change it
         tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
@@ -110,7 +112,7 @@ def _compile(model: Any, manifest: ModelManifest, batch_size: int) -> Any:
 
 
 def _to_model_input(pixels: Any, contract: InputContract) -> Any:
-    """(N, 180, 180, 3) uint8 tensor to what the manifest says that the model takes."""
+    """Turn a tensor, (N, 180, 180, 3), uint8, into the input that the manifest describes."""
     import tensorflow as tf
 
     if contract.colour_order == "BGR":
@@ -127,7 +129,7 @@ def _to_model_input(pixels: Any, contract: InputContract) -> Any:
 
 
 def _to_scores(output: Any, contract: OutputContract) -> Any:
-    """Model output of any kind to (N, K) float32 scores that add up to 1, temperature applied."""
+    """Turn the model's output into scores, (N, K) float32, that add up to 1, with temperature."""
     import tensorflow as tf
 
     output = tf.cast(output, tf.float32)

@@ -1,7 +1,7 @@
-"""The self-test: golden images must give the scores that training measured, or nothing runs.
+"""The check at a start: the golden images must give the scores that training measured.
 
-When they do not, the manifest is read in the ways it is usually wrong, and the reading that would
-have given the golden scores names the field.
+If they do not, the usual mistakes in a manifest are tried one by one. The one that gives the golden
+scores tells which field is wrong.
 """
 
 from __future__ import annotations
@@ -21,35 +21,39 @@ from batch.model.manifest import GoldenCase, ModelManifest
 
 GOLDEN_FOLDER = "golden"
 PIXEL_TOLERANCE = 2
-"""Grey levels. JPEG decoders may differ by one in the inverse DCT; another resize rule by tens."""
+"""Grey levels. JPEG decoders may differ by one; another rule of resizing differs by tens."""
 
 
 def check_golden(folder: Path, classifier: KerasClassifier) -> Canary:
     """Compare pixels and scores of every golden case.
 
+    Args:
+        folder: of the artifact.
+        classifier: its model.
+
     Returns:
-        how far the scores are from those that training measured.
+        how much the scores differ from those that training measured.
 
     Raises:
-        ArtifactRefused: names the field that explains the difference.
+        ArtifactRefused: they differ too much; the message names the field that explains it.
     """
     manifest = classifier.manifest
     pixels = np.stack([_golden_pixels(folder, case) for case in manifest.golden])
     expected = np.array([_expected(case, manifest) for case in manifest.golden])
     try:
-        found = classifier.scores(pixels)
-    except Exception as error:  # TensorFlow raises many kinds for a graph that does not fit
+        scores = classifier.scores(pixels)
+    except Exception as error:  # TensorFlow raises errors of many types if the graph does not fit
         raise ArtifactRefused(
             "model.keras",
             type(error).__name__,
             "a model that can be called as the manifest says",
             "Check input, output and layers.",
         ) from error
-    if _agree(found, expected, manifest):
-        largest = float(np.abs(found - expected).max())
+    if _agree(scores, expected, manifest):
+        largest = float(np.abs(scores - expected).max())
         return Canary(len(expected), largest, manifest.golden_tolerance)
-    field, remedy = _diagnose(classifier, pixels, expected, found)
-    difference = float(np.nanmax(np.abs(found - expected)))
+    field, remedy = _diagnose(classifier, pixels, expected, scores)
+    difference = float(np.nanmax(np.abs(scores - expected)))
     raise ArtifactRefused(
         field,
         f"golden scores that differ by up to {difference:.3g}",
@@ -61,7 +65,7 @@ def check_golden(folder: Path, classifier: KerasClassifier) -> Canary:
 def _golden_pixels(folder: Path, case: GoldenCase) -> np.ndarray:
     try:
         pixels = read_image(folder / GOLDEN_FOLDER / case.file).pixels
-        wanted = read_image(folder / GOLDEN_FOLDER / case.input_file).pixels
+        expected = read_image(folder / GOLDEN_FOLDER / case.input_file).pixels
     except (OSError, ImageFailure) as error:
         raise ArtifactRefused(
             "golden",
@@ -69,7 +73,7 @@ def _golden_pixels(folder: Path, case: GoldenCase) -> np.ndarray:
             "readable images",
             "Restore the artifact's golden folder.",
         ) from error
-    difference = int(np.abs(pixels.astype(int) - wanted).max())
+    difference = int(np.abs(pixels.astype(int) - expected).max())
     if difference > PIXEL_TOLERANCE:
         raise ArtifactRefused(
             "input.resize_rule",
@@ -77,7 +81,7 @@ def _golden_pixels(folder: Path, case: GoldenCase) -> np.ndarray:
             f"at most {PIXEL_TOLERANCE}",
             "The artifact was made with another preprocessing; train it again.",
         )
-    return wanted
+    return expected
 
 
 def _expected(case: GoldenCase, manifest: ModelManifest) -> list[float]:
@@ -89,27 +93,27 @@ def _expected(case: GoldenCase, manifest: ModelManifest) -> list[float]:
     return [case.scores[name] for name in names]
 
 
-def _agree(found: np.ndarray, expected: np.ndarray, manifest: ModelManifest) -> bool:
-    return bool(np.all(np.abs(found - expected) <= manifest.golden_tolerance))
+def _agree(scores: np.ndarray, expected: np.ndarray, manifest: ModelManifest) -> bool:
+    return bool(np.all(np.abs(scores - expected) <= manifest.golden_tolerance))
 
 
 def _diagnose(
-    classifier: KerasClassifier, pixels: np.ndarray, expected: np.ndarray, found: np.ndarray
+    classifier: KerasClassifier, pixels: np.ndarray, expected: np.ndarray, measured: np.ndarray
 ) -> tuple[str, str]:
     manifest = classifier.manifest
-    if found.min() < 0 or not np.allclose(found.sum(axis=1), 1, atol=1e-3):
+    if measured.min() < 0 or not np.allclose(measured.sum(axis=1), 1, atol=1e-3):
         return "output.kind", "The outputs are no probabilities; they look like logits."
     for field, changed, remedy in _other_readings(manifest):
-        scores = KerasClassifier(classifier.model, changed, len(pixels)).scores(pixels)
-        if _agree(scores, expected, manifest):
+        other_scores = KerasClassifier(classifier.model, changed, len(pixels)).scores(pixels)
+        if _agree(other_scores, expected, manifest):
             return field, remedy
-    if np.allclose(np.sort(found), np.sort(expected), atol=manifest.golden_tolerance):
+    if np.allclose(np.sort(measured), np.sort(expected), atol=manifest.golden_tolerance):
         return "output.class_names", "The same scores stand under other names: the order is wrong."
     return "golden", "Model file, manifest and golden scores do not belong together."
 
 
 def _other_readings(manifest: ModelManifest) -> Iterator[tuple[str, ModelManifest, str]]:
-    """(field, manifest with that field read otherwise, remedy), most usual mistake first."""
+    """Field, manifest with another value of it, and remedy; the most usual mistake first."""
     contract, output = manifest.input, manifest.output
     if contract.dtype == "float32":
         for value_range in ((0.0, 255.0), (0.0, 1.0), (-1.0, 1.0)):

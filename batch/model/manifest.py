@@ -1,7 +1,7 @@
-"""`manifest.json`: the contract between the training that made a model and the job that runs it.
+"""`manifest.json`: the contract between the training of a model and the job that uses it.
 
-Strict: a missing, unknown or mistyped field refuses the artifact and is named. README describes
-every field for those who bring their own model.
+A missing or unknown field, or one of the wrong type, refuses the artifact, and the message names
+it. model_artifacts/README.md describes every field.
 """
 
 from __future__ import annotations
@@ -29,11 +29,15 @@ MODEL_FILE = "model.keras"
 
 @dataclass(frozen=True)
 class InputContract:
-    """What the model takes. The job hands over (N, 180, 180, 3) uint8 RGB; the rest is adaptation.
+    """The input of the model, to which the job adapts pixels (N, 180, 180, 3), uint8, RGB.
 
-    height, width: of the model's own input layer. value_range: of the numbers that the model
-    expects at its input. rescaling_in_model: the model holds its own scaling from 0..255, so the
-    job must not scale; then value_range is [0, 255].
+    height, width, channels: of the model's input layer.
+    dtype: of its values.
+    value_range: of its values.
+    colour_order: of its channels.
+    rescaling_in_model: whether the model itself scales from 0..255; then the job does not scale,
+        and value_range is [0, 255].
+    resize_rule, preprocessing_version: of the preprocessing with which it was trained.
     """
 
     height: int
@@ -49,11 +53,15 @@ class InputContract:
 
 @dataclass(frozen=True)
 class OutputContract:
-    """What the model gives. class_names: in output order.
+    """The output of the model.
 
-    kind: `softmax` (K values that add up to 1), `logits` (K values, softmax to be applied),
-    `sigmoid` (one value: the score of the second of two classes).
+    kind: `softmax` (K values that add up to 1), `logits` (K values before a softmax) or `sigmoid`
+        (one value: the score of the second of two classes).
+    class_names: in output order.
+    melanoma_class: the class whose score raises alerts.
+    malignant_classes: melanoma_class, and perhaps others.
     temperature: divides the logits; 1 leaves the scores as they are.
+    calibrated: whether the temperature was fitted.
     """
 
     kind: Literal["softmax", "logits", "sigmoid"]
@@ -66,9 +74,10 @@ class OutputContract:
 
 @dataclass(frozen=True)
 class GoldenCase:
-    """A generated image beside the manifest, and what training measured on it.
+    """A golden image, and the scores that training measured for it.
 
-    file: a source image in `golden/`. input_file: the (180, 180, 3) input as a lossless image.
+    file: source image in `golden/`.
+    input_file: the model's input, (180, 180, 3), as a lossless image in `golden/`.
     scores: class name to score.
     """
 
@@ -79,10 +88,11 @@ class GoldenCase:
 
 @dataclass(frozen=True)
 class Licence:
-    """Under which terms the weights may be used.
+    """The licence of the weights.
 
-    weights: an SPDX identifier where there is one. non_commercial: whether commercial use is
-    excluded; None where nobody said. training_data: source of images to its licence.
+    weights: an SPDX identifier if there is one.
+    non_commercial: whether commercial use is excluded; None if unknown.
+    training_data: source of training images to its licence.
     """
 
     weights: str
@@ -92,14 +102,16 @@ class Licence:
 
 @dataclass(frozen=True)
 class ModelManifest:
-    """The whole contract.
+    """The manifest of an artifact.
 
-    contract_sha256: digest of everything that decides a score or an alert (`contract_digest`),
-    as it was when the golden scores and the operating points were measured. caution: what a
-    reader of the scores must be told every time, from the measurements; empty when there is
-    nothing. licence: of the weights; None in manifests older than the field. It decides no score
-    and is not part of the digest. provenance: data, split, recipe, seed, versions, metrics; free
-    in form.
+    caution: a warning for every reader of the scores, based on measurements; may be empty.
+    licence: None in manifests older than this field. It is not part of contract_sha256.
+    model_sha256: hex digest of the model file.
+    default_operating_point: name of one of operating_points.
+    golden_tolerance: largest allowed difference of a golden score.
+    contract_sha256: `contract_digest` at the time when golden scores and operating points were
+        measured.
+    provenance: data, split, recipe, seed, versions, metrics; in free form.
     """
 
     manifest_version: Literal[1]
@@ -119,14 +131,14 @@ class ModelManifest:
     provenance: dict[str, Any]
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
-        """The operating point of this name, or the default one.
+        """The operating point with this name; None for the default one.
 
         Raises:
-            UsageError: there is none of this name. ArtifactRefused: the default is none of them.
+            UsageError: there is none with this name. ArtifactRefused: there is no default.
         """
-        wanted = self.default_operating_point if name is None else name
+        point_name = self.default_operating_point if name is None else name
         for point in self.operating_points:
-            if point.name == wanted:
+            if point.name == point_name:
                 return point
         if name is not None:
             names = [point.name for point in self.operating_points]
@@ -136,13 +148,13 @@ class ModelManifest:
             )
         raise ArtifactRefused(
             "operating_points",
-            f"none named {wanted!r}",
+            f"none named {point_name!r}",
             sorted(point.name for point in self.operating_points),
             "Correct the manifest.",
         )
 
 
-# every part, also the one whose module knows nothing of manifests, is read strictly
+# every part is read strictly, also OperatingPoint, whose module does not import pydantic
 for _part in (InputContract, OutputContract, GoldenCase, Licence, ModelManifest, OperatingPoint):
     setattr(_part, "__pydantic_config__", ConfigDict(strict=True, extra="forbid"))  # noqa: B010
 
@@ -151,10 +163,10 @@ _ADAPTER = TypeAdapter(ModelManifest)
 
 
 def contract_digest(manifest: ModelManifest) -> str:
-    """SHA-256 over model digest, input, output, operating points and golden cases.
+    """SHA-256 of model digest, input, output, operating points and golden cases.
 
-    Golden scores cannot tell two classes apart that the model never predicts, and no score tells a
-    threshold: an edit of these shows here.
+    It reveals edits that golden scores cannot reveal, such as exchanged names of classes that the
+    model never predicts, or another threshold.
     """
     parts = (
         "model_sha256",
@@ -165,15 +177,15 @@ def contract_digest(manifest: ModelManifest) -> str:
         "golden_tolerance",
         "golden",
     )
-    whole = dataclasses.asdict(manifest)
-    text = json.dumps({part: whole[part] for part in parts}, sort_keys=True)
+    fields = dataclasses.asdict(manifest)
+    text = json.dumps({part: fields[part] for part in parts}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def scoring_fingerprint(manifest: ModelManifest) -> str:
-    """16 hex digits that change when an image's scores would: model, input, output, resize rule.
+    """16 hex digits that change with all that changes scores: model, input, output, resizing.
 
-    Operating points are not part of it: another threshold needs no scoring.
+    Operating points are not part of it, because another threshold changes no score.
     """
     parts = [manifest.model_sha256, dataclasses.asdict(manifest.input)]
     parts += [dataclasses.asdict(manifest.output), PREPROCESSING_VERSION]
@@ -181,10 +193,11 @@ def scoring_fingerprint(manifest: ModelManifest) -> str:
 
 
 def read_manifest(folder: Path) -> ModelManifest:
-    """Read and check `manifest.json` of an artifact folder.
+    """Read `manifest.json` of an artifact folder.
 
     Raises:
-        ArtifactRefused: absent, not JSON, or a field missing, unknown or of another type.
+        ArtifactRefused: it is missing or no JSON, or a field is missing, unknown or of the wrong
+            type.
     """
     path = folder / MANIFEST_FILE
     try:
@@ -210,7 +223,7 @@ def read_manifest(folder: Path) -> ModelManifest:
 
 
 def write_manifest(manifest: ModelManifest, folder: Path) -> None:
-    """Write `manifest.json`, sealed with its contract's digest, in a stable order of fields."""
+    """Write `manifest.json` with the digest of its contract, in a stable order of fields."""
     manifest = dataclasses.replace(manifest, contract_sha256=contract_digest(manifest))
     text = json.dumps(dataclasses.asdict(manifest), indent=2, ensure_ascii=False)
     (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
@@ -223,10 +236,10 @@ TRAIN_AGAIN = "Train the artifact again with this version, or use the version it
 
 
 def check_manifest(manifest: ModelManifest) -> None:
-    """Check the manifest against itself and against this program's preprocessing.
+    """Check that the fields agree with each other and with this program's preprocessing.
 
     Raises:
-        ArtifactRefused: names the field.
+        ArtifactRefused: a field is wrong; the message names it.
     """
     rules = (
         ("input.resize_rule", manifest.input.resize_rule, shared.RESIZE_RULE),

@@ -1,4 +1,4 @@
-"""A batch of prepared images to predictions: one bad image costs one row, never its batch."""
+"""Scores batches of prepared images; a bad image costs only its own row."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ INPUT_SHAPE = (HEIGHT, WIDTH, CHANNELS)
 def score_batch(
     classifier: Classifier, output: OutputContract, inputs: Sequence[ModelInput]
 ) -> list[Prediction | Unscored]:
-    """Score images together; one result each, in no promised order.
+    """Score images together, and return a result for each, in any order.
 
-    An image of another shape or type never reaches the model. When the model fails on the batch,
-    its members are scored one by one and only the guilty one is unscored.
+    An image of the wrong shape or type does not reach the model. If the model fails on the batch,
+    its images are scored one by one, and only those that fail become unscored.
     """
     fit = [item for item in inputs if _is_fit(item)]
     unfit = [
@@ -37,7 +37,7 @@ def _score(
         scores = classifier.scores(np.stack([item.pixels for item in inputs]))
         if scores.shape != (len(inputs), len(output.class_names)):
             raise ValueError("the model gave another number of scores")
-    except Exception as error:  # whatever a model raises, its images are accounted for
+    except Exception as error:  # whatever a model raises, each image gets a result
         if len(inputs) == 1:
             return [_unscored(inputs[0], FailureReason.MODEL_FAILED, type(error).__name__)]
         return [result for item in inputs for result in _score(classifier, output, [item])]
@@ -45,7 +45,7 @@ def _score(
 
 
 def conclude(item: ModelInput, scores: np.ndarray, output: OutputContract) -> Prediction | Unscored:
-    """One image's scores, (K,) float, to its prediction; unscored when any is not finite."""
+    """Make the prediction of an image from scores, (K,) float; unscored if one is not finite."""
     if not np.all(np.isfinite(scores)):
         return _unscored(item, FailureReason.SCORE_NOT_FINITE)
     named = tuple(zip(output.class_names, (float(score) for score in scores), strict=True))

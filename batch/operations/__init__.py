@@ -1,1 +1,1 @@
-"""What the people who run the job ask beside it: is all well, what happened, what may go."""
+"""Commands beside `score`: check the machine, list runs, prune, rebuild the worklist."""

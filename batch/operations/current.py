@@ -13,7 +13,7 @@ from batch.reports.local import LocalReports
 
 @dataclass(frozen=True)
 class ModelCount:
-    """Images of the current view that one model scored at one operating point."""
+    """Images of the current view with the same model and operating point."""
 
     model_id: str
     model_version: str
@@ -25,7 +25,13 @@ class ModelCount:
 
 @dataclass(frozen=True)
 class CurrentView:
-    """What the current view holds. unscored: images for a person to look at."""
+    """Counts of the current view.
+
+    folder: of its dataset.
+    images: with a score.
+    unscored: images without a score, for a person to look at.
+    models: images by model and operating point.
+    """
 
     folder: Path
     images: int
@@ -33,7 +39,7 @@ class CurrentView:
     models: tuple[ModelCount, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """For a machine."""
+        """The counts as JSON can hold them."""
         return asdict(self) | {"folder": str(self.folder)}
 
 
@@ -46,23 +52,26 @@ def count_current(storage: LocalReports) -> CurrentView:
     Raises:
         UsageError: no night was published.
     """
-    folder = _folder(storage)
+    folder = _current_folder(storage)
     rows = parquet.count_by(folder, [*_KEYS, "is_alert"])
     counts: dict[tuple[Any, ...], list[int]] = {}
     for row in rows:
-        found = counts.setdefault(tuple(row[key] for key in _KEYS), [0, 0])
-        found[0] += row["rows"]
-        found[1] += row["rows"] if row["is_alert"] else 0
+        image_and_alert_count = counts.setdefault(tuple(row[key] for key in _KEYS), [0, 0])
+        image_and_alert_count[0] += row["rows"]
+        image_and_alert_count[1] += row["rows"] if row["is_alert"] else 0
     return CurrentView(
         folder=folder,
         images=sum(row["rows"] for row in rows),
         unscored=parquet.count_rows(folder.parent / "unscored"),
-        models=tuple(ModelCount(*key, *found) for key, found in sorted(counts.items())),
+        models=tuple(
+            ModelCount(*key, *image_and_alert_count)
+            for key, image_and_alert_count in sorted(counts.items())
+        ),
     )
 
 
 def describe_current(view: CurrentView) -> str:
-    """What the current view holds, in lines for a person."""
+    """The counts of the current view as lines for a person."""
     lines = [f"Current    {view.images:>8} images have a score"]
     lines += [
         f"           {model.images:>8} by {model.model_id} {model.model_version}, "
@@ -78,23 +87,27 @@ def describe_current(view: CurrentView) -> str:
 
 
 def write_current(storage: LocalReports, file: Path) -> int:
-    """Write the current view as one Parquet file, complete or not at all; the number of rows.
+    """Write the current view as one Parquet file, complete or not at all; return its rows' number.
+
 
     Raises:
         UsageError: no night was published, or the file cannot be written.
     """
-    folder, reports = _folder(storage), storage.root
+    folder, reports = _current_folder(storage), storage.root
     if file.suffix != ".parquet":
         raise UsageError(f"--output: found {file.name!r}; allowed: a name that ends in .parquet.")
     if reports in file.parents:
-        raise UsageError(f"--output: {file} is inside {reports}; choose a place outside.")
+        raise UsageError(f"--output: {file} is inside {reports}; choose a folder outside.")
     try:
         return parquet.copy_dataset("current", folder, file)
     except OSError as error:
-        raise UsageError(f"--output: cannot write {file} ({error.strerror}).") from error
+        raise UsageError(
+            f"--output: cannot write {file} ({error.strerror}). Check its folder and the "
+            "permissions there."
+        ) from error
 
 
-def _folder(storage: LocalReports) -> Path:
+def _current_folder(storage: LocalReports) -> Path:
     run_id = storage.latest()
     if run_id is None:
         raise UsageError(
@@ -102,5 +115,8 @@ def _folder(storage: LocalReports) -> Path:
         )
     folder = storage.whole_night(run_id) / "current"
     if not folder.is_dir():
-        raise UsageError(f"REPORTS: the night {run_id} has no current view: an older version's.")
+        raise UsageError(
+            f"REPORTS: the night {run_id} has no current view, since an older version of this "
+            "program made it. Run `melanoma-batch score` once more."
+        )
     return folder

@@ -1,4 +1,4 @@
-"""What `doctor` says of one thing that it tried, and of all of them; the samples it decodes."""
+"""The result of a check of `doctor`, how all of them are printed, and the samples it decodes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from batch.images.dicom_kinds import CODECS, Codec
 
 
 class Status(StrEnum):
-    """How a check ended; with `failed` a run would not work."""
+    """Result of a check; after `failed` a run would not work."""
 
     OK = "ok"
     WARNING = "warning"
@@ -23,7 +23,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was tried. remedy: empty when nothing is to be done."""
+    """A check.
+
+    name: what was checked.
+    status: the result.
+    found: what was found.
+    remedy: empty if there is nothing to do.
+    """
 
     name: str
     status: Status
@@ -32,7 +38,7 @@ class Check:
 
 
 def doctor_table(checks: Sequence[Check]) -> str:
-    """One line a check, its remedy below, and a closing count."""
+    """A line for each check, its remedy below it, and a line with counts."""
     width = max((len(check.name) for check in checks), default=0)
     lines = []
     for check in checks:
@@ -52,8 +58,15 @@ def has_failed(checks: Iterable[Check]) -> bool:
     return any(check.status == Status.FAILED for check in checks)
 
 
-def level(name: str, value: float, warn: float, fail: float, found: str, remedy: str) -> Check:
-    """A check by a number or a truth (1 or 0): failed below `fail`, a warning below `warn`."""
+def check_by_level(
+    name: str, value: float, warn: float, fail: float, found: str, remedy: str
+) -> Check:
+    """Make a check of a number, or of a truth value as 1 or 0.
+
+    Args:
+        value: failed below `fail`, a warning below `warn`.
+        remedy: used only if the check is not ok.
+    """
     status = Status.FAILED if value < fail else Status.WARNING if value < warn else Status.OK
     return Check(name, status, found, remedy if status != Status.OK else "")
 
@@ -73,17 +86,17 @@ STREAMS = {
     Codec.JPEG_XL: "eNr7z+XooMLBwsiQw+At0S3KcEU8ec/uinIGgResDG4JB4zu6wjqxTIAAM46Cxs=",
     Codec.RLE: "eNpjZmBgcABiJyB2YSAdHDxxMOWgEQA/TgRr",
 }  # fmt: skip
-"""A frame of 8x8 pixels of `COLOUR` in each codec (by Pillow, imagecodecs), zlib and base64."""
+"""A frame of 8x8 pixels of `COLOUR` in each codec, compressed by zlib, in base64."""
 
 
-def decode_trouble(uid: str) -> str:
-    """What is wrong with decoding a transfer syntax in this process; empty when nothing is."""
+def decoding_problem(uid: str) -> str:
+    """What is wrong with decoding a transfer syntax in this process; empty if nothing is."""
     from batch.images import dicom_image
     from batch.images.dicom_frames import decode_frame
     from batch.images.dicom_parse import parse
 
     codec, data = CODECS[uid], bytes(COLOUR) * 64
-    if codec != Codec.NATIVE:  # an item without offsets, an item with the frame (PS3.5 A.4)
+    if codec != Codec.NATIVE:  # an empty offset table, then an item with the frame (PS3.5 A.4)
         frame = zlib.decompress(b64decode(STREAMS[codec]))
         item, length = b"\xfe\xff\x00\xe0", len(frame) + len(frame) % 2
         data = item + bytes(4) + item + length.to_bytes(4, "little") + frame.ljust(length, b"\0")
@@ -99,15 +112,15 @@ def decode_trouble(uid: str) -> str:
     return "other colours than were encoded" if is_far else ""
 
 
-def guarded(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
-    """The checks of one look; what it raises is a failed check of its own."""
+def run_check(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
+    """Run the checks of a function; an error of it becomes a failed check."""
     checks: list[Check] = []
     try:
-        for check in look():  # one by one: what came before an error stays
+        for check in look():  # one by one, so that checks before an error are kept
             checks += [check]
     except BatchError as error:
         checks += [Check(name, Status.FAILED, str(error))]
-    except Exception as error:  # by its kind: messages may quote what was read
+    except Exception as error:  # only its type, since its message may quote values
         what = error.strerror if isinstance(error, OSError) else getattr(error, "name", None)
         found = f"unexpected {type(error).__name__}" + (f" ({what})" if what else "")
         checks += [Check(name, Status.FAILED, found, "Repair that, or install the package again.")]

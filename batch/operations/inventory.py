@@ -1,4 +1,4 @@
-"""`melanoma-batch inventory`: what a night would do, from names, sizes and times alone."""
+"""`melanoma-batch inventory`: what a night would do, by names, sizes and times of files only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from batch.core.config import JobConfig
 from batch.core.records import FileState
 from batch.reports.access import open_reports
 from batch.reports.local import RUN_FILE, LocalReports
-from batch.review.identity import identity_lines, settle_identity
+from batch.review.identity import choose_grouping, identity_lines
 from batch.run.plan import Action, Plan
 from batch.run.score_run import plan_night
 from batch.run.settings import resolve_model
@@ -23,24 +23,24 @@ RECENT_NIGHTS = 10
 
 
 def forecast(config: JobConfig) -> str:
-    """What `score` with these options would do now, in lines for a person. Writes nothing.
+    """What `score` would do now with these options, as lines for a person. Writes nothing.
 
     Raises:
-        BatchError: what `score` would raise before its first file.
+        BatchError: as `score` would raise before its first file.
     """
-    plan, reports, run = _planned(config)
+    plan, reports, run = _make_plan(config)
     return "\n".join([*_lines(plan), *identity_lines(run), _time(plan, reports, config), ""])
 
 
 def forecast_json(config: JobConfig) -> str:
-    """The same for a machine: counts of files, and the sentences on time and identity.
+    """The same as JSON: counts of files, and the sentences on time and identity.
 
     Raises:
         BatchError: as `forecast`.
     """
-    plan, reports, run = _planned(config)
+    plan, reports, run = _make_plan(config)
     kept = _kept_states(plan)
-    found = {
+    content = {
         "files_found": len(plan),
         "unchanged": int(kept[FileState.UNCHANGED]),
         "non_image": int(kept[FileState.NON_IMAGE]),
@@ -51,21 +51,21 @@ def forecast_json(config: JobConfig) -> str:
         "taken_up": int(plan.count(Action.TAKE_UP)),
         "younger_than_settle": int(plan.count(Action.LEAVE_YOUNG)),
         "not_listed": int(plan.count(Action.LEAVE_UNLISTED)),
-        "left_archive": int(plan.left),
+        "left_archive": int(plan.left_archive),
         "memory": plan.memory.run_id,
         "damaged": list(plan.memory.damaged),
         "identity": identity_lines(run),
         "time": _time(plan, reports, config).strip(),
     }
-    return json.dumps(found, indent=2) + "\n"
+    return json.dumps(content, indent=2) + "\n"
 
 
-def _planned(config: JobConfig) -> tuple[Plan, LocalReports, dict[str, Any]]:
+def _make_plan(config: JobConfig) -> tuple[Plan, LocalReports, dict[str, Any]]:
     reports = open_reports(config.reports, config.reports_url)
     archive = open_archive(config.archive)
     plan = plan_night(config, resolve_model(config), reports, lambda _: archive.list_files())
     run: dict[str, Any] = {"options": {}}
-    settle_identity(config, reports).into(run)
+    choose_grouping(config, reports).into(run)
     return plan, reports, run
 
 
@@ -83,14 +83,14 @@ def _lines(plan: Plan) -> list[str]:
         f"Taken up     {plan.count(Action.TAKE_UP):>8} of a run that did not end",
         f"Left alone   {plan.count(Action.LEAVE_YOUNG):>8} younger than --settle",
         f"Not listed   {plan.count(Action.LEAVE_UNLISTED):>8} in folders that cannot be read",
-        f"Left archive {plan.left:>8} known last night, gone now",
+        f"Left archive {plan.left_archive:>8} known last night, gone now",
         f"Memory       {plan.memory.run_id or 'none: this would be the first night'}",
     ]
     return lines + [f"Damaged      night {run_id}: passed over" for run_id in plan.memory.damaged]
 
 
 def _kept_states(plan: Plan) -> dict[FileState, int]:
-    """Files that are not read, by the state that they would have."""
+    """Number of files that would not be read, by the state that they would have."""
     rows = plan.known[plan.action == Action.KEEP]
     states = plan.memory.files["state"].take(np.sort(rows)).to_pylist()
     kept = dict.fromkeys((FileState.NON_IMAGE, FileState.UNSCORED), 0)
@@ -100,7 +100,7 @@ def _kept_states(plan: Plan) -> dict[FileState, int]:
 
 
 def _time(plan: Plan, reports: LocalReports, config: JobConfig) -> str:
-    """An estimate from the recent night that read most."""
+    """An estimate of the time, from the recent night that read most images."""
     if not len(plan.queue):
         return "Time         seconds: nothing is to be read, no model is loaded"
     nights = [read_json(reports.night(n) / RUN_FILE) or {} for n in reports.nights()]

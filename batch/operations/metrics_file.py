@@ -1,6 +1,6 @@
-"""A text file for node_exporter's textfile collector. The only importer of prometheus_client.
+"""Writes a text file for node_exporter's textfile collector.
 
-The file is replaced in one step; a run that published nothing leaves out what it did not measure.
+The file is replaced in one step. After a run that published nothing it has no metrics of a night.
 """
 
 from __future__ import annotations
@@ -38,11 +38,15 @@ _REASONS: tuple[tuple[str, Iterable[str]], ...] = (
 def write_metrics(
     path: Path, reports: Path, exit_code: int, finished_at: float, run: Mapping[str, Any] | None
 ) -> None:
-    """Write the metrics of a run that ended.
+    """Write the metrics of a run that has ended.
 
     Args:
-        finished_at: seconds since 1970. run: the content of its run.json; None when the run
-            published nothing.
+        path: the file.
+        reports: their folder.
+        exit_code: of the run.
+        finished_at: seconds since 1970.
+        run: content of run.json; None if the run published nothing.
+
 
     Raises:
         UsageError: the file cannot be written.
@@ -59,15 +63,15 @@ def write_metrics(
 
 
 def _night(registry: CollectorRegistry, run: RunRecord) -> None:
-    """Everything that a published night's run.json tells."""
+    """Set the metrics of a published night."""
     states = {state.value: getattr(run.equation, state.value) for state in FileState}
     _set_each(registry, "files", "files by what became of them", "state", states)
     for name, members in _REASONS:
-        known = dict.fromkeys((str(member) for member in members), 0)
-        found: dict[str, int] = getattr(run, f"{name}_by_reason")
-        _set_each(registry, name, f"{name} by reason", "reason", known | found)
-    for name, (place, text) in _VALUES.items():
-        value = attrgetter(place)(run)
+        zeros = dict.fromkeys((str(member) for member in members), 0)
+        counted: dict[str, int] = getattr(run, f"{name}_by_reason")
+        _set_each(registry, name, f"{name} by reason", "reason", zeros | counted)
+    for name, (attribute, text) in _VALUES.items():
+        value = attrgetter(attribute)(run)
         if value is not None:
             _set(registry, name, text, value)
     started, finished = run.start, run.finish
@@ -89,9 +93,9 @@ def _night(registry: CollectorRegistry, run: RunRecord) -> None:
 
 
 def _review(registry: CollectorRegistry, run: RunRecord) -> None:
-    """What became of people's marks, and whether the night groups as the one before."""
-    made = run.review.worklist if run.review else None
-    marks = {state: made.marks.get(state) for state in _MARKS} if made else {}
+    """Set the metrics of marks, and of options that group images."""
+    worklist = run.review.worklist if run.review else None
+    marks = {state: worklist.marks.get(state) for state in _MARKS} if worklist else {}
     _set_each(registry, "marks", "marks of people by what became of them", "state", marks)
     text = "options that group images, and are others than in the night before"
     if run.identity is not None:
@@ -116,7 +120,7 @@ def _set_each(
 
 
 def _last_success(reports: Path) -> float | None:
-    """When the night that `latest` points to ended, seconds since 1970."""
+    """When the night of `latest` ended, in seconds since 1970; None if unknown."""
     latest = latest_run(reports)
     record = read_record(reports / RUNS / latest) if latest else None
     finished = record.finish if record else None

@@ -1,8 +1,8 @@
 """Drop the snapshots of old nights, and the pictures that only their pages show. What a night
 itself found out stays forever.
 
-A snapshot is first renamed to a hidden name, in one step, and then removed: at every instant it is
-whole or gone, and what a killed prune left under the hidden name is removed by the next one.
+A snapshot is first renamed to a hidden name, in one step, and then removed. So readers see it whole
+or not at all. If `prune` is killed, the next one removes what is left under the hidden name.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HIDDEN = ".pruned-"
 
 @dataclass(frozen=True)
 class Pruned:
-    """A night without snapshots from now on. bytes: size of the files removed."""
+    """A night that has lost its snapshots. bytes: size of the files removed."""
 
     run_id: str
     bytes: int
@@ -51,12 +51,17 @@ def prune(reports: Path, keep: int, dry_run: bool = False, url: ObjectUrl | None
     the pages of those nights show.
 
     Args:
-        reports: their folder, or the copy of those at `url`, brought up to date. keep: nights that
-            keep their snapshots. dry_run: tell, and remove nothing.
+        reports: their folder, or the up-to-date copy of those at `url`.
+        keep: number of nights that keep their snapshots.
+        dry_run: remove nothing.
+        url: of reports in object storage, or None.
+
+    Returns:
+        the nights that have lost, or would lose, their snapshots.
 
     Raises:
-        UsageError: `keep` below 1, no reports folder, no night that `latest` points to, or
-            something that cannot be removed. ReportsLocked: a run is on.
+        UsageError: `keep` is below 1, there is no reports folder, `latest` points to no night, or
+            a file cannot be removed. ReportsLocked: a run holds the lock.
     """
     if keep < 1:
         raise UsageError(f"--keep: found {keep}; allowed: 1 or more.")
@@ -64,10 +69,10 @@ def prune(reports: Path, keep: int, dry_run: bool = False, url: ObjectUrl | None
     with hold(reports, url, "prune") as (storage, lock):
         runs = stored_runs(reports)
         latest = _latest(reports, runs)
-        doomed = doomed_runs(runs, latest, keep)
+        chosen = runs_to_prune(runs, latest, keep)
         pruned = []
         for run in reversed(_removable(runs, latest)):
-            names = run.snapshots if run in doomed else ()
+            names = run.snapshots if run in chosen else ()
             places = [run.folder / name for name in (*names, *_leftovers(run.folder))]
             if not places:
                 continue
@@ -82,18 +87,19 @@ def prune(reports: Path, keep: int, dry_run: bool = False, url: ObjectUrl | None
         return Freed(pruned, prune_pictures(storage, kept, dry_run))
 
 
-def doomed_runs(runs: Sequence[StoredRun], latest: str, keep: int) -> list[StoredRun]:
+def runs_to_prune(runs: Sequence[StoredRun], latest: str, keep: int) -> list[StoredRun]:
     """The nights that lose their snapshots, in the order given.
 
-    Never the latest, an incomplete one, or one that cannot be dated. Beside the newest nights the
-    newest with whole snapshots stay: they are the memory when those of `latest` are damaged.
+    The latest night, incomplete nights and nights without a date never do. The `keep` newest nights
+    keep theirs, and so do the `keep` newest with complete snapshots, since they are the memory if
+    those of `latest` are damaged.
     """
     kept = kept_runs(runs, latest, keep)
     return [run for run in _removable(runs, latest) if run.snapshots and run not in kept]
 
 
 def kept_runs(runs: Sequence[StoredRun], latest: str, keep: int) -> list[StoredRun]:
-    """The nights that a prune leaves whole: all but those that `doomed_runs` might name."""
+    """The nights that a prune leaves whole: all but those that `runs_to_prune` might name."""
     dated = sorted(
         (run for run in runs if run.complete and run.started_at is not None),
         key=lambda run: (run.started_at, run.folder.name),
@@ -110,7 +116,7 @@ def _removable(runs: Sequence[StoredRun], latest: str) -> list[StoredRun]:
 
 
 def _check_folder(reports: Path) -> None:
-    """Refuse before the lock is taken, which would make folder and lock file."""
+    """Refuse a folder without runs before the lock is taken, which would make folder and lock."""
     if os.path.islink(reports / RUNS):
         raise UsageError(
             f"REPORTS: {reports / RUNS} is a link, and prune follows none; give the folder itself."
@@ -122,15 +128,15 @@ def _latest(reports: Path, runs: Sequence[StoredRun]) -> str:
     latest = latest_run(reports)
     if latest is None or not any(run.complete and run.folder.name == latest for run in runs):
         raise UsageError(
-            f"REPORTS: `latest` in {reports} points to no complete night, so it is in doubt what "
-            "the next run remembers; nothing was removed. Let a run of `score` end first, or point "
-            "it to a night: ln -sfn runs/RUN_ID latest"
+            f"REPORTS: `latest` in {reports} points to no complete night, so it is unknown which "
+            "night the next run needs; nothing was removed. Let a run of `score` end first, or "
+            "point it to a night: ln -sfn runs/RUN_ID latest"
         )
     return latest
 
 
 def _leftovers(folder: Path) -> list[str]:
-    """What an interrupted prune left in a night."""
+    """Names of what an interrupted prune left in a night."""
     return [_HIDDEN + name for name in PRUNABLE if is_real_folder(folder / (_HIDDEN + name))]
 
 
@@ -149,7 +155,7 @@ def _remove(folder: Path, names: Sequence[str]) -> None:
     except OSError as error:
         raise UsageError(
             f"REPORTS: cannot remove snapshots in {folder} ({error.strerror or error}). Check its "
-            "owner and permissions; prune again then, it goes on from there."
+            "owner and permissions, then prune again; it goes on from there."
         ) from error
 
 
@@ -159,7 +165,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _bytes(folder: Path) -> int:
-    """Size of the files below a folder; follows no link."""
+    """Size in bytes of the files below a folder, without following links."""
     return sum(
         os.lstat(os.path.join(parent, name)).st_size
         for parent, _, names in os.walk(folder)

@@ -1,6 +1,6 @@
-"""`melanoma-batch worklist`: the review worklist made anew from published tables. Scores nothing.
+"""`melanoma-batch worklist`: makes the review worklist anew from published tables.
 
-A published night is never changed: what is made here lies in a folder of its own.
+It scores nothing and changes no published night; its files are in a folder of their own.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from batch.model.classifier import Classifier
 from batch.reports.layout import WORKLIST_FOLDER
 from batch.reports.local import RUN_FILE, LocalReports
 from batch.reports.picture_folder import PICTURES
-from batch.review.identity import identity_lines, settle_pattern
+from batch.review.identity import choose_pattern, identity_lines
 from batch.review.inputs import WORKLIST, facts_of
 from batch.review.make_review import NightPlace, make_review
 from batch.review.page_pictures import Pictures
 from batch.run.summary import marks_lines
-from batch.storage.files import put_in_place, read_json
+from batch.storage.files import read_json, replace_folder
 
 FOLDER = WORKLIST_FOLDER
 PAGE = f"{WORKLIST}.html"
-_OURS = frozenset(f"{WORKLIST}.{kind}" for kind in ("parquet", "csv", "html"))
+_WORKLIST_FILES = frozenset(f"{WORKLIST}.{kind}" for kind in ("parquet", "csv", "html"))
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def rebuild(
             archive is not there, the pictures that were made before are shown.
 
     Raises:
-        UsageError: no night, an output that is something else, no archive, another model.
-        BatchError: the worklist or its page could not be made.
+        UsageError: there is no night or no archive, `output` holds something else, or the model is
+            not the one that scored. BatchError: the worklist or its page could not be made.
     """
     root, run_id = reports.root, reports.latest()
     if run_id is None:
@@ -78,7 +78,7 @@ def rebuild(
     facts_of(run)
     target = output or root / FOLDER
     _check_output(target, root)
-    identity = settle_pattern(options, run_id, run)
+    identity = choose_pattern(options, run_id, run)
     options = identity.review
     run = {**run, "options": dict(run.get("options", {}))}
     identity.into(run)
@@ -93,28 +93,31 @@ def rebuild(
         night = NightPlace(reports, folder, run, marked_until=now, to_pictures=to_pictures)
         said = make_review(night, fresh, options, source, _NO_ARCHIVE)
         _check_made(said)
-        put_in_place(fresh, target)
+        replace_folder(fresh, target)
     except OSError as error:
-        raise UsageError(f"--output: cannot write {target} ({error.strerror}).") from error
+        raise UsageError(
+            f"--output: cannot write {target} ({error.strerror}). Check the permissions there, or "
+            "choose another folder."
+        ) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return Rebuilt(target, said, run, goes_inside)
 
 
 def show(page: Path) -> bool:
-    """Open a page in a browser; whether there was one."""
+    """Open a page in a browser; False if there is no browser."""
     with suppress(webbrowser.Error, OSError):
         return webbrowser.open(page.as_uri())
     return False
 
 
 def summary(rebuilt: Rebuilt) -> str:
-    """What was made, in lines for a person."""
-    made = rebuilt.said["worklist"]
-    status, archive = made["by_status"], made["archive"]
-    tiers = ", ".join(f"{count} {tier}" for tier, count in made["lesions"].items()) or "none"
+    """Lines for a person on what was made."""
+    worklist = rebuilt.said["worklist"]
+    status, archive = worklist["by_status"], worklist["archive"]
+    tiers = ", ".join(f"{count} {tier}" for tier, count in worklist["lesions"].items()) or "none"
     lines = [
-        f"Worklist   {sum(made['lesions'].values()):>8} lesions ask for a look: {tiers}",
+        f"Worklist   {sum(worklist['lesions'].values()):>8} lesions ask for a look: {tiers}",
         f"           {status.get('new', 0):>8} of them new, {status.get('reopened', 0)} reopened; "
         f"{status.get('reviewed', 0)} reviewed",
         f"Not listed {archive['below']:>8} lesions below the band (no alert does not mean cleared)",
@@ -171,7 +174,7 @@ def _source(
 
 
 def _check_output(target: Path, root: Path) -> None:
-    """Never replace what is not a worklist."""
+    """Refuse a target that holds something other than a worklist."""
     if target == root or root / "runs" in (target, *target.parents):
         raise UsageError(f"--output: {target} holds published nights; choose another folder.")
     try:
@@ -180,38 +183,40 @@ def _check_output(target: Path, root: Path) -> None:
         return
     except OSError as error:
         raise UsageError(
-            f"--output: {target} is no folder that can be looked into ({error.strerror})."
+            f"--output: {target} is no folder that can be listed ({error.strerror}). Choose a new "
+            "folder."
         ) from error
-    if names - _OURS or target.is_symlink():
+    if names - _WORKLIST_FILES or target.is_symlink():
         raise UsageError(
-            f"--output: {target} holds something else than a worklist; it would be replaced as a "
-            "whole. Choose a new folder."
+            f"--output: {target} holds other things than a worklist, which would be lost. Choose a "
+            "new folder."
         )
 
 
 def _pictures(run: Mapping[str, Any], archive: Place | None, model: str | None) -> Pictures:
-    told = run.get("options", {})
-    where = archive or place(str(told.get("archive", "")))
-    where = where if isinstance(where, ObjectUrl) else whole_path("--archive", where)
-    check_archive(where)
+    options = run.get("options", {})
+    location = archive or place(str(options.get("archive", "")))
+    location = location if isinstance(location, ObjectUrl) else whole_path("--archive", location)
+    check_archive(location)
     try:
-        limits = Limits(**told["limits"])
+        limits = Limits(**options["limits"])
     except (KeyError, TypeError):
         limits = Limits()
 
     def classifier() -> tuple[Classifier, int]:
-        artifact = find_artifact(model or str(told.get("model")))
+        artifact = find_artifact(model or str(options.get("model")))
         manifest = artifact.manifest
         if manifest.model_sha256 != run["model"]["model_sha256"]:
             raise UsageError(
-                f"--model: {manifest.model_id} {manifest.model_version} is not the model that "
-                f"scored this night ({run['model']['model_id']} {run['model']['model_version']})."
+                f"--model: found {manifest.model_id} {manifest.model_version}; needed: the model "
+                f"that scored this night, {run['model']['model_id']} "
+                f"{run['model']['model_version']}. Give its id or folder."
             )
         output = manifest.output
         column = output.class_names.index(output.melanoma_class)
         return verify_artifact(artifact), column
 
-    return Pictures(open_archive(where), limits, classifier)
+    return Pictures(open_archive(location), limits, classifier)
 
 
 def _check_made(said: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`melanoma-batch runs`: one line a night, and one for every attempt that published none."""
+"""`melanoma-batch runs`: a line for each night, and for each attempt that published nothing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,18 @@ from batch.reports.run_record import RunRecord, printable
 
 @dataclass(frozen=True)
 class RunLine:
-    """What `melanoma-batch runs` says of a night, or of an attempt without one; None where that is
-    not told.
+    """A line of `melanoma-batch runs`. A field is None if it is unknown.
 
-    counts: files (`alerts`: images) by the names of `COUNTS`. model: id and start of the digest.
+    run_id: of the night or attempt.
+    is_latest: whether `latest` points to it.
+    started_at: UTC.
+    duration: from start to end.
+    counts: files, and images with an alert, by the names of `COUNTS`.
+    images_per_second: pace of scoring.
+    model: id and start of the digest.
+    stopped: why it ended early.
     exit_code: of the attempt.
+    note: what is wrong or unusual, or empty.
     """
 
     run_id: str
@@ -50,7 +57,10 @@ def last_runs(reports: Path, last: int, holder: str = "") -> list[RunLine]:
     """The last nights and attempts, newest first.
 
     Args:
-        holder: who holds the reports, in the lock's words.
+        reports: their folder.
+        last: number of lines.
+        holder: who holds the reports, as the lock says.
+
 
     Raises:
         UsageError: REPORTS is no folder or holds no run, or `last` is below 1.
@@ -76,9 +86,9 @@ def last_runs(reports: Path, last: int, holder: str = "") -> list[RunLine]:
 
 
 def runs_table(lines: Iterable[RunLine]) -> str:
-    """The nights as a table for a terminal; `*` marks the one that `latest` points to.
+    """The lines as a table for a terminal; `*` marks the night that `latest` points to.
 
-    All times are of one zone: the machine's, with the offset that it had in the first of the lines.
+    All times are in the machine's zone, with the offset that it had in the first line.
     """
     shown = list(lines)
     first = next(
@@ -98,7 +108,7 @@ def runs_table(lines: Iterable[RunLine]) -> str:
 
 
 def runs_json(lines: Iterable[RunLine]) -> list[dict[str, Any]]:
-    """The nights for a machine: times in UTC (ISO 8601), durations in seconds."""
+    """The lines as JSON can hold them: times in UTC (ISO 8601), durations in seconds."""
     return [
         asdict(line)
         | {

@@ -1,6 +1,6 @@
-"""The DoFns of the pipelines: read, score, count, write parts. They only buffer and count.
+"""The DoFns of the pipelines, which only buffer and count.
 
-What is decided about a file or a batch is decided in `read_file` and `score_batch`.
+`read_file` and `score_batch` do the work.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from batch.runtime.terminal import FILES_READ
 from batch.runtime.threads import OrderedPrefetch
 
 METRICS, FILES = "batch", "files_read"
-"""Namespace of our counters, and the counter of files that were read."""
+"""Namespace of our counters, and name of the counter of files read."""
 Reading = tuple[FileReading, tuple[FrameResult, ...]]
-"""What a file held, and each of its frames."""
+"""The result of reading a file, and of each of its frames."""
 
 READ_AHEAD_FILES = 96
-"""Files read before the model asks for them: decoding goes on while batches are scored."""
+"""Most files read ahead of the model, so that decoding goes on while batches are scored."""
 READ_AHEAD_FRAMES = 128
-"""Frames that may wait for the model: a few files of many frames are ahead far enough."""
+"""Most frames that wait for the model, so that a few files with many frames do not fill memory."""
 
-RESULTS_TOGETHER = 256
-"""Results that travel as one element: each alone would name its class and fields again, and cost
-the main thread half a millisecond."""
+RESULTS_A_BATCH = 256
+"""Results that travel as one element. Each alone would repeat the names of class and fields, and
+cost the main thread half a millisecond."""
 
 
 class ReadDoFn(beam.DoFn):
-    """Reads ahead on threads: codecs release the interpreter, so decoding fills the cores."""
+    """Reads files ahead on threads. Codecs release the interpreter lock, so all cores decode."""
 
     def __init__(
         self,
@@ -98,10 +98,10 @@ def _count_frames(read: Reading) -> int:
 
 
 class ScoreDoFn(beam.DoFn):
-    """Collects images to full batches; what is left is scored at the bundle's end. What is no image
-    passes through: outputs apart would have to be brought together again, at the cost of a stage.
+    """Collects images to full batches and scores them; the rest is scored at the bundle's end.
 
-    The model works on threads of its own, so that reading and collecting go on meanwhile.
+    Other items pass through, because separate outputs would need another stage to join them. The
+    model works on threads of its own, so that reading goes on meanwhile.
     """
 
     def __init__(
@@ -147,21 +147,21 @@ class ScoreDoFn(beam.DoFn):
             self._pool.submit(score_batch, self._classifier, self._output, batch)
         )
 
-    def _scored(self, left: int) -> Iterator[Any]:
-        """What is done, waiting until no more than `left` batches are under way."""
-        while self._under_way and (len(self._under_way) > left or self._under_way[0].done()):
+    def _scored(self, most: int) -> Iterator[Any]:
+        """Results in order; waits until at most `most` batches are being scored."""
+        while self._under_way and (len(self._under_way) > most or self._under_way[0].done()):
             yield from self._under_way.popleft().result()
 
 
 @dataclass(frozen=True)
-class Results:
-    """What travels together; of a class of its own, so that Beam encodes it as a whole."""
+class ResultBatch:
+    """Results that travel together. Beam encodes an object of this class as a whole."""
 
     items: tuple[Result, ...]
 
 
 class ShardDoFn(beam.DoFn):
-    """Collects the results of each shard; all that becomes of a file goes to the same one."""
+    """Collects results by shard; all results of a file go to the same shard."""
 
     def __init__(self, shards: int) -> None:
         self._shards = shards
@@ -170,20 +170,20 @@ class ShardDoFn(beam.DoFn):
         """See `beam.DoFn`."""
         self._waiting: defaultdict[int, list[Result]] = defaultdict(list)
 
-    def process(self, result: Result) -> Iterator[tuple[int, Results]]:
+    def process(self, result: Result) -> Iterator[tuple[int, ResultBatch]]:
         """See `beam.DoFn`."""
-        name = os.fsencode(path_of(result))  # it need not be UTF-8
+        name = os.fsencode(path_of(result))  # may not be UTF-8
         shard = zlib.crc32(name) % self._shards
         self._waiting[shard].append(result)
-        if len(self._waiting[shard]) >= RESULTS_TOGETHER:
-            yield shard, Results(tuple(self._waiting.pop(shard)))
+        if len(self._waiting[shard]) >= RESULTS_A_BATCH:
+            yield shard, ResultBatch(tuple(self._waiting.pop(shard)))
 
     def finish_bundle(self) -> Iterator[Any]:
         """See `beam.DoFn`."""
         for shard, results in self._waiting.items():
-            yield _at_bundle_end((shard, Results(tuple(results))))
+            yield _at_bundle_end((shard, ResultBatch(tuple(results))))
 
 
 def _at_bundle_end(element: Any) -> Any:
-    """Beam wants window and time of what a bundle's end gives; a night has one window."""
+    """Add the window and time that Beam needs at a bundle's end; there is only one window."""
     return WindowedValue(element, MIN_TIMESTAMP, (GlobalWindow(),))

@@ -1,4 +1,4 @@
-"""The Beam pipelines, on one screen: of one segment, and of a listing that many make."""
+"""The Beam pipelines: scoring a segment, and listing an archive on workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.pipeline import results as parts
 from batch.pipeline import work_files
-from batch.pipeline.dofns import ReadDoFn, Results, ScoreDoFn, ShardDoFn
+from batch.pipeline.dofns import ReadDoFn, ResultBatch, ScoreDoFn, ShardDoFn
 from batch.pipeline.results import keep_listed_parts
 from batch.pipeline.runner import has_one_worker, pipeline_options, run_pipeline
 from batch.pipeline.work_files import read_chunk, read_listing, write_folders, write_queue
@@ -29,8 +29,10 @@ from batch.storage.shared_folder import SharedFolder, fresh_name
 
 @dataclass
 class ReadQueue(beam.PTransform):
-    """The files of a segment. chunks: names of the queue's chunks. spread: over the workers, of
-    which there are several.
+    """Reads the files of a segment from the shared folder.
+
+    chunks: names of the queue's chunks.
+    spread: whether to spread the files over several workers.
     """
 
     shared: SharedFolder
@@ -46,7 +48,13 @@ class ReadQueue(beam.PTransform):
 
 @dataclass
 class ListFolders(beam.PTransform):
-    """List what lies below many folders, spread over the workers. chunks: of `write_folders`."""
+    """Lists many folders, spread over the workers.
+
+    archive: holds the folders.
+    shared: gets the lists of files.
+    chunks: names from `write_folders`.
+    index: name of the file that says which lists count.
+    """
 
     archive: ArchiveStorage
     shared: SharedFolder
@@ -54,7 +62,7 @@ class ListFolders(beam.PTransform):
     index: str
 
     def expand(self, pbegin: beam.Pipeline) -> None:
-        """Write the files found, and last the index of what counts."""
+        """Write the lists of files, and last the index."""
         _ = (
             pbegin
             | "Folders" >> beam.Create(self.chunks)
@@ -68,21 +76,21 @@ class ListFolders(beam.PTransform):
 
 @dataclass
 class PrepareImages(beam.PTransform):
-    """Read every file once, on a few threads, and bring its frames to the model's input."""
+    """Reads every file once, on a few threads, and makes the model's input of its frames."""
 
     archive: ArchiveStorage
     rules: ReadingRules
     threads: int
 
     def expand(self, files: beam.PCollection) -> beam.PCollection:
-        """From QueuedFile: FileReading, one a file, and ModelInput or Unscored, one a frame."""
+        """Turn each QueuedFile into a FileReading, and a ModelInput or Unscored for each frame."""
         read = partial(read_file, self.archive, rules=self.rules)
         return files | "Read" >> beam.ParDo(ReadDoFn(read, self.threads))
 
 
 @dataclass
 class ScoreImages(beam.PTransform):
-    """Batch the images through the classifier; `load` gives it, once a worker process."""
+    """Scores images in batches. load: gives the classifier, once in each worker process."""
 
     load: Callable[[], Classifier]
     output: OutputContract
@@ -90,16 +98,16 @@ class ScoreImages(beam.PTransform):
     threads: int = 1
 
     def expand(self, prepared: beam.PCollection) -> beam.PCollection:
-        """For ModelInput Prediction or Unscored; FileReading and Unscored pass through."""
+        """Turn each ModelInput into a Prediction or Unscored; other items pass through."""
         score = ScoreDoFn(self.load, self.output, self.batch_size, self.threads)
         return prepared | "Score" >> beam.ParDo(score)
 
 
 @dataclass
 class WriteReports(beam.PTransform):
-    """Write the parts of every table to the shared folder, and last the list of those that count.
+    """Writes the parts of every table to the shared folder, and last the list of those that count.
 
-    All that became of a file meets in one shard, so its rows in all tables are of one attempt.
+    All results of a file are in one shard, so its rows in all tables come from one attempt.
     """
 
     shared: SharedFolder
@@ -108,8 +116,8 @@ class WriteReports(beam.PTransform):
     list_name: str
 
     def expand(self, results: beam.PCollection) -> None:
-        """Write predictions, alerts, unscored and files, from all that became of the files."""
-        # a PTransform costs a segment some 8 ms: one key and one group for all kinds of result
+        """Write predictions, alerts, unscored and files."""
+        # a PTransform costs a segment about 8 ms, so all results share one key and one group
         _ = (
             results
             | "Shard" >> beam.ParDo(ShardDoFn(self.shards))
@@ -121,9 +129,9 @@ class WriteReports(beam.PTransform):
 
 
 def _write_shard(
-    shared: SharedFolder, facts: RunFacts, shard: int, collected: Iterable[Results]
+    shared: SharedFolder, facts: RunFacts, shard: int, collected: Iterable[ResultBatch]
 ) -> list[tuple[int, parts.Part]]:
-    """All under one key: one list tells of every shard."""
+    """Write the parts of a shard; all parts get the same key, so that one list names them."""
     results = (result for some in collected for result in some.items)
     written = parts.write_parts(shared, shard, parts.shard_rows(results, facts))
     return [(0, part) for part in written]
@@ -140,17 +148,24 @@ def _write_list(shared: SharedFolder, name: str, _key: int, written: Iterable[pa
 
 
 FILES_PER_SHARD = 20_000
-"""All that became of so many files is in one worker's memory while it writes: about 100 MB."""
+"""A worker holds the results of so many files in memory while it writes them, about 100 MB."""
 
 
 @dataclass(frozen=True)
 class SegmentJob:
-    """What a segment's pipeline needs, but for its files.
+    """What the pipeline of every segment needs.
 
-    load: gives the classifier, once a worker process. cores: of a worker process, for
-    so many batches at once, but no more than decode_threads; None for those that it may use.
-    decode_threads: None for one more, so that one can wait for the archive. beam_options: as
-    given after `--`.
+    archive: holds the files.
+    load: gives the classifier, once in each worker process.
+    output: output contract of the model.
+    facts: repeated in every row.
+    batch_size: images in one call of the model.
+    decode_threads: of a worker process; None for one more than `cores`, so that one thread can wait
+        for the archive.
+    rules: for reading files.
+    beam_options: as given after `--`.
+    cores: cores that a worker process uses; so many batches are scored at once, but at most
+        decode_threads. None for those available.
     """
 
     archive: ArchiveStorage
@@ -167,10 +182,10 @@ class SegmentJob:
 def list_on_workers(
     archive: ArchiveStorage, shared: SharedFolder, beam_options: tuple[str, ...]
 ) -> Iterator[ImageLocation]:
-    """The archive's listing as `archive.list_files` gives it, made by many at once.
+    """List the archive on workers, in the same order as `archive.list_files`.
 
     Raises:
-        RunnerFailed: an engine gave up.
+        RunnerFailed: the engine gave up.
     """
     top = top_levels(archive)
     chunks = write_folders(shared, [entry for entry in top if isinstance(entry, str)])
@@ -185,10 +200,12 @@ def list_on_workers(
 
 @dataclass(frozen=True)
 class QueuedSegment:
-    """A segment whose files are written down where workers find them.
+    """A segment whose files are written to the shared folder.
 
-    shared: what the workers read and write; the folder itself, or another place. folder: gets the
-    table parts. chunks: names of the queue's chunks. files: so many are in them.
+    shared: read and written by workers; it may be `folder` itself.
+    folder: gets the table parts.
+    chunks: names of the queue's chunks.
+    files: number of files in them.
     """
 
     shared: SharedFolder
@@ -208,11 +225,12 @@ def queue_segment(files: Iterable[QueuedFile], shared: SharedFolder, folder: Pat
 
 
 def run_segment(job: SegmentJob, segment: QueuedSegment) -> None:
-    """Score a segment's files and write its table parts below its folder; returns when they are all
-    there, each once, whatever the runner had to do twice.
+    """Score the files of a segment and write its table parts below its folder.
+
+    Every part is there once at the end, even if the runner did work twice.
 
     Raises:
-        RunnerFailed: an engine gave up. ReportsLost: what workers wrote is not here in full.
+        RunnerFailed: the engine gave up. ReportsLost: a file of a worker is missing or damaged.
     """
     shared, list_name = segment.shared, f"parts-{fresh_name()}.json"
     options = pipeline_options(job.beam_options)

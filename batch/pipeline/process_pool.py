@@ -1,8 +1,8 @@
-"""Segments side by side: processes of this machine, each of which runs one pipeline at a time.
+"""A pool of processes on this machine; each runs one segment's pipeline at a time.
 
-One process gains little beyond some four cores, because Python's interpreter lock admits one thread
-at a time. Each process here has an interpreter, a model and decoding threads of its own, and lives
-until the night's last segment. What a segment leaves is the same, whoever ran it.
+One process gains little from more than about four cores, because Python's interpreter lock lets
+only one thread run at a time. Each process here has its own interpreter, model and decoding
+threads, and lives until the last segment. The result of a segment does not depend on the process.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from batch.core.errors import BatchError
-from batch.runtime.logs import places
+from batch.runtime.logs import traceback_lines
 from batch.runtime.process import freeze_imports, limit_malloc_arenas
 from batch.runtime.terminal import FILES_READ
 from batch.runtime.threads import run_every
-from batch.storage.failures import portable
+from batch.storage.failures import portable_error
 
 logger = logging.getLogger(__name__)
 Task = TypeVar("Task")
-WAITING_A_PROCESS = 2
-"""Tasks under way, a process: one that is done early has another while the oldest is not done."""
-TELL_SECONDS = 1.0
-"""Between two words of a process on how far it is."""
-LISTEN_SECONDS = 1.0
-"""A signal that comes just before the waiting begins is heard this much later."""
+TASKS_A_PROCESS = 2
+"""Tasks that may be started, for each process. A process that is done early gets another task while
+the oldest task is not done."""
+REPORT_SECONDS = 1.0
+"""Between two reports of a process on its progress."""
+RECEIVE_SECONDS = 1.0
+"""How long to wait for a message; a signal may be noticed so much later."""
 _CONTEXT = multiprocessing.get_context("spawn")  # a fork of a threaded process may deadlock
 _READY, _DONE, _FAILED, _READ = "ready", "done", "failed", "read"
 
@@ -46,31 +47,32 @@ NOT_STARTED = (
 )
 
 
-class Crew(Generic[Task]):
-    """Processes that do tasks; a context manager. Nothing of them is left behind it.
+class ProcessPool(Generic[Task]):
+    """A context manager with processes that do tasks; it ends them all at its end.
 
     Args:
-        do: a function at module level, or a partial of one; does one task, in a process.
-        size: processes.
+        do: does one task in a process; a function at module level, or a partial of one.
+        size: number of processes.
     """
 
     def __init__(self, do: Callable[[Task], None], size: int) -> None:
         self._do, self._size = do, size
 
-    def __enter__(self) -> Crew[Task]:
-        """Start the processes; where the machine allows fewer, those do it.
+    def __enter__(self) -> ProcessPool[Task]:
+        """Start the processes; if the machine allows fewer, these do all the work.
 
         Raises:
-            BatchError: not one could be started.
+            BatchError: no process could be started.
         """
-        self._members: list[_Member] = []
+        self._processes: list[_PoolProcess] = []
         try:
-            while len(self._members) < self._size:
-                self._members.append(_Member(self._do))
+            while len(self._processes) < self._size:
+                self._processes.append(_PoolProcess(self._do))
         except _NotStarted as error:
-            if not self._members:
+            if not self._processes:
                 raise BatchError(NOT_STARTED.format(error)) from error
-            logger.warning("%d of %d processes started: %s", len(self._members), self._size, error)
+            started = len(self._processes)
+            logger.warning("%d of %d processes started: %s", started, self._size, error)
         return self
 
     def __exit__(
@@ -79,66 +81,66 @@ class Crew(Generic[Task]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for member in self._members:
-            member.dismiss()
+        for process in self._processes:
+            process.kill()
 
     def finished(self, tasks: Iterator[Task]) -> Iterator[Task]:
-        """Have tasks done, and give each when it is done, in their order.
+        """Do tasks, and give each when it is done, in their order.
 
-        A task is asked for when a process is free for it.
+        The next task is taken from `tasks` when a process is free.
 
         Raises:
-            BatchError: a process ended. What a task raised, as far as another process may be told.
+            BatchError: a process ended. Also the error of a task, as `portable_error` gives it.
         """
-        under_way: deque[_UnderWay[Task]] = deque()
-        most = WAITING_A_PROCESS * len(self._members)
+        started: deque[_StartedTask[Task]] = deque()
+        most = TASKS_A_PROCESS * len(self._processes)
         is_more = True
         while True:
-            while is_more and len(under_way) < most and (free := self._free()) is not None:
+            while is_more and len(started) < most and (free := self._free()) is not None:
                 task = next(tasks, None)
                 is_more = task is not None
                 if task is not None:
-                    under_way.append(_UnderWay(task))
-                    free.begin(under_way[-1])
-            if not under_way:
+                    started.append(_StartedTask(task))
+                    free.begin(started[-1])
+            if not started:
                 return
-            if under_way[0].is_done:
-                yield under_way.popleft().task
+            if started[0].is_done:
+                yield started.popleft().task
             else:
-                self._listen()
+                self._receive()
 
-    def _free(self) -> _Member | None:
-        return next((member for member in self._members if member.is_free), None)
+    def _free(self) -> _PoolProcess | None:
+        return next((process for process in self._processes if process.is_free), None)
 
-    def _listen(self) -> None:
-        heard = wait([member.pipe for member in self._members], LISTEN_SECONDS)
-        for member in self._members:
-            if member.pipe in heard:
-                member.hear()
+    def _receive(self) -> None:
+        ready = wait([process.pipe for process in self._processes], RECEIVE_SECONDS)
+        for process in self._processes:
+            if process.pipe in ready:
+                process.receive()
 
 
 class _NotStarted(Exception):
-    """The system gave no process."""
+    """The system could not start a process."""
 
 
 @dataclass
-class _UnderWay(Generic[Task]):
+class _StartedTask(Generic[Task]):
     task: Task
     is_done: bool = field(default=False)
 
 
-class _Member:
-    """One process and the pipe to it. Not daemonic: it has watched decoders of its own."""
+class _PoolProcess:
+    """A process and the pipe to it. It is not daemonic, because it starts watched processes."""
 
     def __init__(self, do: Callable[[Any], None]) -> None:
-        self._work: _UnderWay[Any] | None = None
+        self._work: _StartedTask[Any] | None = None
         self._is_ready = False
         ends: tuple[Connection, ...] = ()
         try:
             ends = self.pipe, theirs = _CONTEXT.Pipe()
             self._process = _CONTEXT.Process(target=_serve, args=(theirs,), name="segments")
             self._process.start()
-        except Exception as error:  # a library that cannot be loaded any more, too
+        except Exception as error:  # also a library that can no longer be loaded
             for end in ends:
                 end.close()
             why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""
@@ -148,16 +150,16 @@ class _Member:
 
     @property
     def is_free(self) -> bool:
-        """Whether it has nothing to do."""
+        """Whether it has no task."""
         return self._work is None
 
-    def begin(self, work: _UnderWay[Any]) -> None:
-        """Hand over one task."""
+    def begin(self, work: _StartedTask[Any]) -> None:
+        """Give it a task."""
         self._send(work.task)
         self._work = work
 
-    def hear(self) -> None:
-        """Take one message."""
+    def receive(self) -> None:
+        """Handle one message of the process."""
         try:
             word, value = self.pipe.recv()
         except (EOFError, OSError) as error:
@@ -174,43 +176,44 @@ class _Member:
                 logger.error("in a process: %s", line)
             raise failure
 
-    def dismiss(self) -> None:
-        """End the process, whatever it does; what it was at has no reader any more."""
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
         self.pipe.close()
         self._process.kill()
         self._process.join()
 
-    def _send(self, thing: object) -> None:
+    def _send(self, message: object) -> None:
         try:
-            self.pipe.send(thing)
+            self.pipe.send(message)
         except OSError as error:
             raise self._lost() from error
 
     def _lost(self) -> BatchError:
         self._process.join()
-        with suppress(EOFError, OSError):  # what it said before it ended
+        with suppress(EOFError, OSError):  # messages that it sent before it ended
             while self.pipe.poll():
                 self._is_ready |= self.pipe.recv()[0] == _READY
         if not self._is_ready:
             code = self._process.exitcode
             return BatchError(NOT_STARTED.format(f"it ended before it was ready, exit code {code}"))
         return BatchError(
-            f"--processes: one of them ended (exit code {self._process.exitcode}); nothing was "
-            "published. -9 is what the system does when memory runs out: allow fewer processes, "
-            "then start again. The next run goes on from the last complete segment."
+            f"--processes: a process ended (exit code {self._process.exitcode}); nothing was "
+            "published. Exit code -9 means that memory ran out: allow fewer processes, then start "
+            "again. The next run goes on from the last complete segment."
         )
 
 
 def _serve(pipe: Connection) -> None:
-    """The process: what to do, then one task after the other until the other end closes.
+    """Run in the process: receive `do`, then do one task after the other until the pipe closes.
 
-    What to do comes by the pipe: receiving it imports libraries, which must be quiet by then.
+    `do` comes by the pipe and not as an argument, because receiving it imports libraries, which
+    must be silenced before.
     """
-    for kind in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the driver decides
+    for kind in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the driver decides
         signal.signal(kind, signal.SIG_IGN)
     limit_malloc_arenas()
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    logging.getLogger().addHandler(logging.NullHandler())  # what libraries say may quote
+    logging.getLogger().addHandler(logging.NullHandler())  # messages of libraries may quote values
     warnings.simplefilter("ignore")
     try:
         with freeze_imports():
@@ -218,17 +221,17 @@ def _serve(pipe: Connection) -> None:
         pipe.send((_READY, None))
     except (EOFError, OSError):
         return
-    speak = threading.Lock()
-    told = 0
+    send_lock = threading.Lock()
+    reported = 0
 
-    def tell() -> None:
-        nonlocal told
-        with speak:
+    def report_files_read() -> None:
+        nonlocal reported
+        with send_lock:
             count = FILES_READ.value
-            if count > told:
-                with suppress(OSError):  # nobody listens any more
-                    pipe.send((_READ, count - told))
-                told = count
+            if count > reported:
+                with suppress(OSError):  # the driver is gone
+                    pipe.send((_READ, count - reported))
+                reported = count
 
     while True:
         try:
@@ -236,19 +239,19 @@ def _serve(pipe: Connection) -> None:
         except (EOFError, OSError):
             return
         try:
-            with run_every(tell, TELL_SECONDS, "tell"):
+            with run_every(report_files_read, REPORT_SECONDS, "report"):
                 do(task)
         except Exception as error:
-            with speak:
-                pipe.send((_FAILED, (portable(error), places(error))))
+            with send_lock:
+                pipe.send((_FAILED, (portable_error(error), traceback_lines(error))))
         else:
-            tell()
-            with speak:
+            report_files_read()
+            with send_lock:
                 pipe.send((_DONE, None))
 
 
 def _end_with_parent() -> None:
-    """A driver that was killed takes its processes along: nobody waits for what they do."""
+    """End this process when the driver ends, in whatever way."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

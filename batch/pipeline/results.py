@@ -1,8 +1,8 @@
-"""The parts of a segment's tables: written by workers, and judged by the driver.
+"""The parts of a segment's tables: workers write them, and the driver keeps those that count.
 
-An engine may run a piece of work twice: after a failure, or beside a slow worker. Every attempt
-writes under a name of its own, and the engine hands on the names of one attempt only. From these
-one list is made; what stands in it is the segment, and what else lies there is swept away.
+An engine may do work twice, after a failure or beside a slow worker. Every attempt writes under
+names of its own, and the engine passes on the names of one attempt only. A list of these names
+defines the segment; all other files are removed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ from batch.storage.shared_folder import SharedFolder, fresh_name
 
 
 class Part(NamedTuple):
-    """A file of a table. name: below the shared folder. rows: in it. sha256: hex, of its bytes."""
+    """A file of a table.
+
+    name: below the shared folder.
+    rows: number of rows.
+    sha256: hex digest of its bytes.
+    """
 
     name: str
     rows: int
@@ -30,21 +35,23 @@ class Part(NamedTuple):
 
 
 Result = FileReading | Prediction | Unscored
-"""What a file, a frame or an image comes to in the pipeline."""
+"""A result of the pipeline for a file or a frame."""
 
 
 def path_of(result: Result) -> str:
-    """The file that something came of."""
+    """The path of a result's file."""
     if isinstance(result, Unscored):
         return result.path
     return (result.location if isinstance(result, FileReading) else result.record).path
 
 
 def shard_rows(results: Iterable[Result], facts: RunFacts) -> dict[str, list[Row]]:
-    """The rows of every table for some files.
+    """Make the rows of every table for the files of a shard.
 
     Args:
-        results: all that became of each of them, and nothing else, in any order.
+        results: all results of these files, in any order.
+        facts: repeated in every row.
+
 
     Raises:
         LedgerImbalance: a file was not read exactly once, or a frame has no result.
@@ -70,16 +77,18 @@ def shard_rows(results: Iterable[Result], facts: RunFacts) -> dict[str, list[Row
     }
 
 
-def write_parts(shared: SharedFolder, shard: int, found: dict[str, list[Row]]) -> list[Part]:
-    """Write the rows of a shard, a file for every table that has some; what was written.
+def write_parts(
+    shared: SharedFolder, shard: int, rows_by_table: dict[str, list[Row]]
+) -> list[Part]:
+    """Write the rows of a shard, a file for each table that has rows, and return the parts.
 
-    Rows are sorted by path and frame, so that two attempts give the same files but for the names.
+    Rows are sorted by path and frame, so that two attempts differ in the names of the files only.
 
     Raises:
-        SchemaMismatch: names table and column. OSError: the shared folder cannot be written.
+        SchemaMismatch: a row has the wrong columns. OSError: the shared folder cannot be written.
     """
     attempt, parts = fresh_name(), []
-    for table, table_rows in found.items():
+    for table, table_rows in rows_by_table.items():
         if table_rows:
             data = parquet.as_bytes(table, parquet.in_order(table_rows))
             name = f"{table}/part-{shard:05d}-{attempt}.parquet"
@@ -89,7 +98,8 @@ def write_parts(shared: SharedFolder, shard: int, found: dict[str, list[Row]]) -
 
 
 def write_list(shared: SharedFolder, name: str, parts: Iterable[Part]) -> None:
-    """Say which parts count. Whoever writes it again lists parts that are just as good.
+    """Write the list of the parts that count. Written twice, it lists equally good parts.
+
 
     Raises:
         OSError: the shared folder cannot be written.
@@ -98,18 +108,21 @@ def write_list(shared: SharedFolder, name: str, parts: Iterable[Part]) -> None:
 
 
 def keep_listed_parts(shared: SharedFolder, folder: Path, name: str, files: int) -> None:
-    """Keep the parts that count in a segment's folder and remove all others; the driver does it.
+    """Keep the parts that count in a segment's folder, and remove all others.
 
     Args:
-        shared: where workers wrote them: the folder itself, or storage from which they are brought
-            into it. name: of the list. files: that the segment was to settle.
+        shared: where workers wrote them; it is the folder itself, or storage from which parts are
+            fetched.
+        folder: of the segment.
+        name: of the list.
+        files: number of files of the segment.
 
     Raises:
-        ReportsLost: the list or a part is not there, or not as it was written.
+        ReportsLost: the list or a part is missing, or is not as it was written.
     """
     try:
         parts = [Part(*entry) for entry in json.loads(shared.read(name))]
-        intact = all(_brought(shared, part, folder) for part in parts)
+        intact = all(_fetch_intact(shared, part, folder) for part in parts)
     except FileNotFoundError as error:
         raise ReportsLost(_lost("a worker's file is missing")) from error
     if not intact:
@@ -120,8 +133,8 @@ def keep_listed_parts(shared: SharedFolder, folder: Path, name: str, files: int)
     shared.sweep({part.name for part in parts})
 
 
-def _brought(shared: SharedFolder, part: Part, folder: Path) -> bool:
-    """Whether a part is as it was written; it is in the folder then."""
+def _fetch_intact(shared: SharedFolder, part: Part, folder: Path) -> bool:
+    """Fetch a part into the folder; False if it is not as it was written."""
     data, place = shared.read(part.name), folder / part.name
     if hashlib.sha256(data).hexdigest() != part.sha256:
         return False

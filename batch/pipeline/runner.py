@@ -1,4 +1,4 @@
-"""Which engine runs a pipeline, and how it comes along: the same words for every runner."""
+"""Runs a pipeline on the chosen engine, and follows its progress."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ from batch.runtime.terminal import FILES_READ
 from batch.runtime.threads import run_every
 
 POLL_SECONDS = 2.0
-"""Between two looks at the counters of an engine elsewhere."""
+"""Between two looks at the counters of an engine on other machines."""
 SAMPLING_PERIOD_MS = 10
-"""Of Beam's sampler in this process."""
+"""Period of Beam's sampler in this process; see `_shorten_sampling`."""
 
 
 def is_local(arguments: Sequence[str]) -> bool:
-    """Whether these Beam options leave everything in this process."""
+    """Whether these Beam options run everything in this process."""
     standard = PipelineOptions(list(arguments)).view_as(StandardOptions)
     return standard.runner in (None, LOCAL_RUNNER)
 
 
 def has_one_worker(options: PipelineOptions) -> bool:
-    """Whether the pipeline is run by this process alone, so that there is nobody to share with."""
+    """Whether this process alone runs the pipeline, so that work need not be spread."""
     runner, direct = options.view_as(StandardOptions).runner, options.view_as(DirectOptions)
     return runner == LOCAL_RUNNER and direct.direct_num_workers == 1
 
 
 def run_pipeline(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
-    """Run a pipeline to its end, its counters shown as far as the runner tells them meanwhile.
+    """Run a pipeline to its end and count the files read meanwhile, if the runner reports them.
 
     Raises:
-        RunnerFailed: an engine elsewhere gave up. What the local runner raises is passed on.
+        RunnerFailed: an engine on other machines gave up. Errors of the local runner are passed on.
     """
-    runner = options.view_as(StandardOptions).runner  # Beam takes it out of the options
+    runner = options.view_as(StandardOptions).runner  # Beam removes it from the options
     before = FILES_READ.value
-    _sample_often()
+    _shorten_sampling()
     try:
         result = pipeline.run()
-        with _cancelled_with_us(result), _following(result, before):
+        with _cancelled_on_interrupt(result), _counting_files(result, before):
             state = result.wait_until_finish()
-    except Exception as error:  # its words quote what workers said: file names, attributes
+    except Exception as error:  # its message quotes workers, and so file names and attributes
         if runner == LOCAL_RUNNER:
             raise
         raise RunnerFailed(runner, type(error).__name__) from error
@@ -65,35 +65,38 @@ def run_pipeline(pipeline: beam.Pipeline, options: PipelineOptions) -> None:
         raise RunnerFailed(runner, str(state))
 
 
-def _sample_often() -> None:
-    """Beam's sampler of the time in each step sleeps longer and longer, up to 200 ms, and a stage
-    that ends waits for it to wake: a tenth of a second a segment in which the cores stand still.
+def _shorten_sampling() -> None:
+    """Shorten the period of the sampler in which Beam measures the time of each step.
+
+    It sleeps up to 200 ms, and a stage that ends waits for it, which costs a tenth of a second for
+    each segment.
     """
-    if StateSampler.__init__.__defaults__ == (DEFAULT_SAMPLING_PERIOD_MS,):  # as Beam has it
+    if StateSampler.__init__.__defaults__ == (DEFAULT_SAMPLING_PERIOD_MS,):  # Beam's own value
         StateSampler.__init__.__defaults__ = (SAMPLING_PERIOD_MS,)
 
 
 @contextmanager
-def _cancelled_with_us(result: Any) -> Iterator[None]:
-    """Who does not want to wait for the driver does not want a cluster to go on, either."""
+def _cancelled_on_interrupt(result: Any) -> Iterator[None]:
+    """Cancel the pipeline on the engine if the driver is interrupted inside the block."""
     try:
         yield
     except KeyboardInterrupt:
-        with suppress(Exception):  # the engine may be what does not answer
+        with suppress(Exception):  # the engine may not answer
             result.cancel()
         raise
 
 
 @contextmanager
-def _following(result: Any, before: int) -> Iterator[None]:
-    """While this is open, the files that the engine says were read are counted here; some engines
-    tell only at the end. Beam's own local runner has ended when it gives its result, and its
-    workers, where they are threads of this process, have counted here already.
+def _counting_files(result: Any, before: int) -> Iterator[None]:
+    """Count the files that the engine reports as read, inside the block and at its end.
+
+    Some engines report only at the end. Workers that are threads of this process have counted
+    already; `raise_to` does not count their files twice.
     """
 
     def look() -> None:
-        with suppress(Exception):  # a picture of the progress is no reason to fail
-            result._metrics = None  # Beam's client for engines elsewhere keeps its first answer
+        with suppress(Exception):  # progress is not important enough to fail
+            result._metrics = None  # Beam's client would keep its first answer
             FILES_READ.raise_to(before + counted(result, FILES))
 
     try:
@@ -104,20 +107,23 @@ def _following(result: Any, before: int) -> Iterator[None]:
 
 
 def counted(result: Any, name: str) -> int:
-    """The value of one of our counters, as the engine tells it: committed, or else attempted."""
-    found = result.metrics().query(MetricsFilter().with_namespace(METRICS).with_name(name))
-    return sum(counter.result or 0 for counter in found["counters"])
+    """The value of one of our counters as the engine reports it: committed, else attempted."""
+    metrics = result.metrics().query(MetricsFilter().with_namespace(METRICS).with_name(name))
+    return sum(counter.result or 0 for counter in metrics["counters"])
 
 
 def pipeline_options(arguments: Sequence[str]) -> PipelineOptions:
-    """Beam's options, the local runner named explicitly unless another one is given.
+    """Read Beam's options; without a runner, the local one is used.
 
     Raises:
-        UsageError: an option that no part of Beam knows. With another runner than the local one,
-            options are the runner's to judge.
+        UsageError: Beam does not know an option, or a runner cannot be used. With another runner
+            than the local one, the runner checks the options itself.
     """
     if {"-h", "--help"} & set(arguments):
-        raise UsageError("Beam options after `--`: no help there; see Apache Beam's documentation.")
+        raise UsageError(
+            "Beam options after `--`: --help is not available there; see Apache Beam's "
+            "documentation."
+        )
     options = PipelineOptions(list(arguments))
     standard = options.view_as(StandardOptions)
     if standard.runner is None or standard.runner == LOCAL_RUNNER:
@@ -142,7 +148,7 @@ def pipeline_options(arguments: Sequence[str]) -> PipelineOptions:
 
 
 def _check_offline(options: PipelineOptions) -> None:
-    """Beam's Flink runner would fetch its job server from the network."""
+    """Refuse a Flink runner that would fetch its job server from the network."""
     standard, portable = options.view_as(StandardOptions), options.view_as(PortableOptions)
     flink = options.view_as(FlinkRunnerOptions)
     named = portable.job_endpoint or flink.flink_job_server_jar
@@ -154,7 +160,7 @@ def _check_offline(options: PipelineOptions) -> None:
 
 
 def _unknown_options(arguments: Sequence[str]) -> list[str]:
-    """Beam itself drops what it does not know with a log line; a misspelt option must stop us."""
+    """Options that Beam does not know. Beam itself would only log them and go on."""
     return _beam_parser().parse_known_args(list(arguments))[1]
 
 

@@ -1,7 +1,7 @@
-"""The files of a segment as they travel to the workers: chunks in the shared folder.
+"""The queue of a segment, and listings, as chunks in the shared folder.
 
-A pipeline that carried a million names inside its own description would be refused by an engine;
-this way its description holds a name for every few hundred files.
+An engine would refuse a pipeline whose description holds a million names. So the names are in
+chunks, and the description holds one name for every few hundred files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _FOLDER = "queue"
 
 
 def write_queue(shared: SharedFolder, files: Iterable[QueuedFile]) -> tuple[list[str], int]:
-    """Write the files of a segment; the names of the chunks, and how many files there are.
+    """Write the files of a segment, and return the names of the chunks and the number of files.
+
 
     Raises:
         OSError: the shared folder cannot be written.
@@ -40,16 +41,16 @@ def read_chunk(shared: SharedFolder, name: str) -> Iterator[QueuedFile]:
     """The files of one chunk, in order.
 
     Raises:
-        OSError: the chunk cannot be read here.
+        OSError: the chunk cannot be read.
     """
     for path, size, mtime_ns, attempts, known in json.loads(shared.read(name)):
         yield QueuedFile(ImageLocation(path, size, mtime_ns, attempts), tuple(known))
 
 
 def _packed(file: QueuedFile) -> tuple[str, int, int, int, tuple[str, ...]]:
-    """As JSON keeps it: surrogate escapes in a path survive, as escapes in ASCII."""
-    where = file.location
-    return where.path, where.size, where.mtime_ns, where.attempts, file.known
+    """A file as JSON holds it; surrogate escapes in a path become escapes in ASCII."""
+    location = file.location
+    return location.path, location.size, location.mtime_ns, location.attempts, file.known
 
 
 MOST_CHUNKS = 512
@@ -59,7 +60,8 @@ _LISTING_FOLDER = "listing"
 
 
 def write_folders(shared: SharedFolder, folders: Sequence[str]) -> list[str]:
-    """Write the folders that are to be listed, in chunks of neighbours; the chunks' names.
+    """Write folders to be listed, in chunks of neighbours, and return the chunks' names.
+
 
     Raises:
         OSError: the shared folder cannot be written.
@@ -73,32 +75,35 @@ def write_folders(shared: SharedFolder, folders: Sequence[str]) -> list[str]:
 
 
 def list_chunk(archive: ArchiveStorage, shared: SharedFolder, chunk: str) -> tuple[str, str]:
-    """List the folders of a chunk; the chunk, and the name of what was written for it.
+    """List the folders of a chunk, and write the lists.
+
+    Returns:
+        names of the chunk and of the written file.
 
     Raises:
-        OSError: the shared folder. ArchiveLost: the archive cannot be listed.
+        OSError: the shared folder cannot be used. ArchiveLost: the archive cannot be listed.
     """
-    found = [
-        [(one.path, one.size, one.mtime_ns) for one in archive.list_files(folder)]
+    listings = [
+        [(file.path, file.size, file.mtime_ns) for file in archive.list_files(folder)]
         for folder in json.loads(shared.read(chunk))
     ]
     name = f"{_LISTING_FOLDER}/files-{fresh_name()}.json"
-    shared.write(name, json.dumps(found).encode("ascii"))
+    shared.write(name, json.dumps(listings).encode("ascii"))
     return chunk, name
 
 
 def write_index(shared: SharedFolder, name: str, written: Iterable[tuple[str, str]]) -> None:
-    """Say which file counts for each chunk."""
+    """Write which file holds the lists of each chunk."""
     shared.write(name, json.dumps(dict(written)).encode("ascii"))
 
 
 def read_listing(
     shared: SharedFolder, top: Iterable[ImageLocation | str], chunks: Sequence[str], index: str
 ) -> Iterator[ImageLocation]:
-    """The whole listing in its order: the top levels, each folder replaced by what lies below.
+    """The full listing in its order: the top levels, with the files below each folder in its place.
 
     Raises:
-        OSError: a worker's file is not there. KeyError: a chunk was not listed.
+        OSError: a worker's file is missing. KeyError: a chunk was not listed.
     """
     written = json.loads(shared.read(index)) if chunks else {}
     folders = (below for chunk in chunks for below in json.loads(shared.read(written[chunk])))

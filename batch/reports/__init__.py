@@ -1,1 +1,1 @@
-"""What a run leaves behind: tables, the ledger, and their publication."""
+"""The folder that readers see: tables, the ledger, and how a night is published."""

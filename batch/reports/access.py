@@ -1,4 +1,4 @@
-"""Reports wherever they lie: the kind of storage and the lock that belong to a place."""
+"""Opens and locks reports in a folder or in object storage."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from batch.storage.object_lock import hold_objects, object_holder
 from batch.storage.object_store import ObjectStore
 
 
-class Held(Protocol):
-    """Proof of holding reports."""
+class HeldReports(Protocol):
+    """The lock of reports, while it is held."""
 
     def check(self) -> None:
-        """Make sure that they are still the ones that were locked.
+        """Make sure that the reports are still the ones that were locked.
 
         Raises:
             ReportsLost: they are not.
         """
 
 
-class _Both:
-    def __init__(self, *locks: Held) -> None:
+class _BothLocks:
+    def __init__(self, *locks: HeldReports) -> None:
         self._locks = locks
 
     def check(self) -> None:
@@ -36,11 +36,11 @@ class _Both:
 
 
 def open_reports(root: Path, url: ObjectUrl | None) -> LocalReports:
-    """Reports that can be read.
+    """Open reports for reading.
 
     Args:
-        root: their folder; with `url` the copy of them on this machine, which is brought up to
-            date.
+        root: their folder; with `url` their copy on this machine, which is brought up to date.
+        url: of reports in object storage, or None.
 
     Raises:
         OSError: the store does not answer.
@@ -53,7 +53,7 @@ def open_reports(root: Path, url: ObjectUrl | None) -> LocalReports:
 
 
 def who_holds(root: Path, url: ObjectUrl | None) -> str:
-    """Who holds reports, in the holder's own words; empty when nobody does.
+    """Who holds the lock of reports, as the lock says; empty if nobody does.
 
     Raises:
         OSError: the store does not answer.
@@ -62,17 +62,23 @@ def who_holds(root: Path, url: ObjectUrl | None) -> str:
 
 
 @contextmanager
-def hold(root: Path, url: ObjectUrl | None, owner: str) -> Iterator[tuple[LocalReports, Held]]:
-    """Hold reports; nobody else writes there meanwhile.
+def hold(
+    root: Path, url: ObjectUrl | None, owner: str
+) -> Iterator[tuple[LocalReports, HeldReports]]:
+    """Open reports and hold their lock inside the block, so that nobody else writes there.
+
+    Args:
+        root, url: as in `open_reports`.
+        owner: who holds them, for the message that another run gets.
 
     Raises:
         ReportsLocked: another run holds them. UsageError: they cannot be written.
     """
     with ExitStack() as stack:
-        lock: Held = stack.enter_context(exclusive(root, owner))
+        lock: HeldReports = stack.enter_context(exclusive(root, owner))
         if url is None:
             yield LocalReports(root), lock
         else:
             store = ObjectStore(url)
-            lock = _Both(lock, stack.enter_context(hold_objects(store, owner)))
+            lock = _BothLocks(lock, stack.enter_context(hold_objects(store, owner)))
             yield ObjectReports(root, store=store), lock

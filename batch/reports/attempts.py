@@ -1,9 +1,9 @@
-"""Every start of `score` on these reports, also of those that published nothing.
+"""Every start of `score` on these reports, also if it published nothing.
 
     REPORTS/logs/<run_id>.attempt    two lines of JSON: the start; the end, with code and reason
 
-The end is appended, so that it needs no new block of a disk that is full. Where it is missing the
-run is still at work, or was killed. Nothing in them names a file or a person.
+The end is appended to the file, which works even on most full disks. If it is missing, the run is
+still at work or was killed. The lines name no image file and no person.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from batch import __version__
 from batch.core.errors import BatchError
 from batch.core.location import ObjectUrl
-from batch.storage.object_store import ObjectStore, at_once
+from batch.storage.object_store import ObjectStore, call_in_parallel
 
 LOGS, SUFFIX = "logs", ".attempt"
 _MOST_BYTES = 64 * 1024
@@ -29,7 +29,7 @@ _MOST_FETCHED = 400
 
 @dataclass(frozen=True)
 class Attempt:
-    """One start. Times in UTC; finished_at, exit_code: None where no end was written."""
+    """A start of `score`. Times are in UTC; finished_at and exit_code are None without an end."""
 
     run_id: str
     started_at: datetime | None
@@ -39,8 +39,12 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Record:
-    """Where an attempt is noted. What cannot be written costs the note, never the night."""
+class AttemptFile:
+    """The file in which an attempt is noted. A failure to write it does not end the run.
+
+    root: of the reports, or of their copy on this machine.
+    url: of reports in object storage, or None.
+    """
 
     root: Path
     url: ObjectUrl | None
@@ -50,15 +54,15 @@ class Record:
         """Note the start."""
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-        told = {"run_id": self.run_id, "started_at": started_at.isoformat()}
-        self._append(told | {"host": os.uname().nodename, "process": os.getpid(),
+        start = {"run_id": self.run_id, "started_at": started_at.isoformat()}
+        self._append(start | {"host": os.uname().nodename, "process": os.getpid(),
                              "version": __version__})  # fmt: skip
 
     def end(self, finished_at: datetime, exit_code: int, reason: str) -> None:
         """Note the end.
 
         Args:
-            reason: a few words that quote nothing.
+            reason: a few words without values.
         """
         self._append(
             {"finished_at": finished_at.isoformat(), "exit_code": exit_code, "reason": reason}
@@ -78,46 +82,47 @@ class Record:
 
 
 def attempts(root: Path) -> list[Attempt]:
-    """All attempts that are noted, in no order; what is damaged tells less."""
+    """All attempts that are noted, in no order; fields that are damaged are None or empty."""
     with suppress(OSError):
         return [_attempt(path) for path in (root / LOGS).glob(f"*{SUFFIX}") if path.is_file()]
     return []
 
 
 def fetch_attempts(root: Path, url: ObjectUrl) -> None:
-    """Bring the newest attempts from object storage, but for those whose end is here.
+    """Fetch the newest attempts from object storage, except those whose end is here already.
 
     Raises:
-        OSError: the store, or the copy's folder.
+        OSError: the store does not answer, or the copy's folder cannot be written.
     """
     store = ObjectStore(url)
-    names = sorted(each.name for each in store.objects(f"{LOGS}/") if each.name.endswith(SUFFIX))
-    ended = {one.run_id for one in attempts(root) if one.exit_code is not None}
-    wanted = [name for name in names[-_MOST_FETCHED:] if Path(name).stem not in ended]
+    listed = store.objects(f"{LOGS}/")
+    names = sorted(entry.name for entry in listed if entry.name.endswith(SUFFIX))
+    ended = {attempt.run_id for attempt in attempts(root) if attempt.exit_code is not None}
+    missing = [name for name in names[-_MOST_FETCHED:] if Path(name).stem not in ended]
     (root / LOGS).mkdir(exist_ok=True)
 
     def fetch(name: str) -> None:
         if Path(name).name == name.removeprefix(f"{LOGS}/"):
             (root / name).write_bytes(store.get(name).data)
 
-    at_once(fetch, wanted)
+    call_in_parallel(fetch, missing)
 
 
 def _attempt(path: Path) -> Attempt:
-    told: dict[str, Any] = {}
-    for line in _lines(path):
-        told |= line
-    code = told.get("exit_code")
+    values: dict[str, Any] = {}
+    for line in _json_lines(path):
+        values |= line
+    code = values.get("exit_code")
     return Attempt(
         run_id=path.name.removesuffix(SUFFIX),
-        started_at=_time(told.get("started_at")),
-        finished_at=_time(told.get("finished_at")),
+        started_at=_time(values.get("started_at")),
+        finished_at=_time(values.get("finished_at")),
         exit_code=code if type(code) is int and 0 <= code < 256 else None,
-        reason=str(told.get("reason") or ""),
+        reason=str(values.get("reason") or ""),
     )
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
     with suppress(OSError):
         with path.open("rb") as file:
             text = file.read(_MOST_BYTES)

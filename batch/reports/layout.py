@@ -7,14 +7,16 @@ from pathlib import PurePath
 WORKLIST_FOLDER = "worklist"
 """Where a list that is made anew lies."""
 
-READ = (".csv", ".tsv", ".txt", ".parquet")
-NOT_READ = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
-"""A spreadsheet's own files: found by their name, so that nobody believes they were read."""
+MARK_ENDINGS = (".csv", ".tsv", ".txt", ".parquet")
+SPREADSHEET_ENDINGS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
+"""Spreadsheets' own formats. They count as files with marks, so that a message says that they were
+not read."""
 
 
 def is_mark_file(name: str) -> bool:
     """Whether a file of REPORTS is named as one with marks: `reviewed.csv`, `reviewed (1).csv`."""
-    return name.lower().startswith("reviewed") and file_ending(name) in (*READ, *NOT_READ)
+    endings = (*MARK_ENDINGS, *SPREADSHEET_ENDINGS)
+    return name.lower().startswith("reviewed") and file_ending(name) in endings
 
 
 def file_ending(name: str) -> str:

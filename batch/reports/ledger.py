@@ -1,4 +1,4 @@
-"""The ledger: what became of every file and frame, and whether the counts add up. Pure."""
+"""The ledger: what became of every file and frame, and whether the counts add up."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from batch.core.records import FileOutcome, FileReading, FileState, Prediction, 
 def conclude_file(
     readings: Iterable[FileReading], scored: Iterable[int], unscored: Iterable[Unscored]
 ) -> FileOutcome:
-    """One file's outcome from its reading and its frames' results.
+    """Make a file's outcome from its reading and the results of its frames.
 
-    A file with at least one prediction is `scored`, even when other frames of it are not; these
-    stand in `unscored` and are counted beside.
+    A file with at least one prediction is `scored`, even if other frames have no score; these have
+    rows in `unscored` and are counted apart.
+
+    Args:
+        readings: of the file.
+        scored: numbers of scored frames.
+        unscored: its frames without a score.
 
     Raises:
-        LedgerImbalance: not exactly one reading, or frames without a result.
+        LedgerImbalance: the file does not have exactly one reading, or frames have no result.
     """
     readings, frames_scored, failed = list(readings), sum(scored), list(unscored)
     if len(readings) != 1:
@@ -53,23 +58,23 @@ def conclude_files(
     predictions: Iterable[Prediction],
     unscored: Iterable[Unscored],
 ) -> list[FileOutcome]:
-    """The outcome of every file, by path.
+    """The outcome of every file, sorted by path.
 
     Raises:
-        LedgerImbalance: a result without its file's reading, or as `conclude_file`.
+        LedgerImbalance: as in `conclude_file`.
     """
-    found: dict[str, tuple[list[FileReading], list[int], list[Unscored]]] = {}
+    by_path: dict[str, tuple[list[FileReading], list[int], list[Unscored]]] = {}
 
-    def of(path: str) -> tuple[list[FileReading], list[int], list[Unscored]]:
-        return found.setdefault(path, ([], [], []))
+    def results_of(path: str) -> tuple[list[FileReading], list[int], list[Unscored]]:
+        return by_path.setdefault(path, ([], [], []))
 
     for reading in readings:
-        of(reading.location.path)[0].append(reading)
+        results_of(reading.location.path)[0].append(reading)
     for prediction in predictions:
-        of(prediction.record.path)[1].append(1)
+        results_of(prediction.record.path)[1].append(1)
     for item in unscored:
-        of(item.path)[2].append(item)
-    return [conclude_file(*found[path]) for path in sorted(found)]
+        results_of(item.path)[2].append(item)
+    return [conclude_file(*by_path[path]) for path in sorted(by_path)]
 
 
 def _attempts(reading: FileReading, failed: list[Unscored]) -> int:
@@ -81,15 +86,23 @@ def _attempts(reading: FileReading, failed: list[Unscored]) -> int:
 
 @dataclass(frozen=True)
 class Counts:
-    """What the written tables hold, counted from the tables themselves.
+    """Counts of a night's tables, read back from the disk.
 
-    files_found: what the inventory listed. file_rows, distinct_paths: rows of `files`, and how
-    many different files they name. states: rows of `files` by state. frames, frames_scored,
-    frames_unscored: sums over `files`; frames_scored_tonight: of files in state `scored`.
-    predictions, current, unscored_rows, alerts: rows of these tables; distinct_current: different
-    images in `current`; unscored_tonight: rows of this run, unscored_again: of these, frames of
-    files that failed before just so; turned: alerts of predictions from earlier nights.
-    *_reasons: rows by reason.
+    files_found: files that the inventory listed.
+    file_rows: rows of `files`.
+    distinct_paths: different files in `files`.
+    states: rows of `files` by state.
+    frames, frames_scored, frames_unscored: sums over `files`.
+    frames_scored_tonight: of files in state `scored`.
+    predictions, current: rows of these tables.
+    distinct_current: different images in `current`.
+    unscored_rows: rows of `unscored`.
+    unscored_tonight: those of this run.
+    unscored_again: those of this run in files that already failed before and are unchanged.
+    alerts: rows of `alerts`.
+    turned: predictions of earlier nights that became alerts tonight.
+    predictions_with_alert: rows of `predictions` with an alert.
+    unscored_reasons, non_image_reasons, pending_reasons: rows by reason.
     """
 
     files_found: int
@@ -115,41 +128,42 @@ class Counts:
 
     @property
     def images(self) -> int:
-        """Images known, and files that may be some: a sign that this is an archive.
+        """Number of images, and of files that may be images; 0 is a sign of a wrong folder.
 
-        A link or a pipe is accounted for as unscored, but is none; so is a file that changed.
+        Links and pipes, which are unscored, do not count, nor do files that changed while they were
+        read.
         """
         irregular = self.unscored_reasons.get(FailureReason.NOT_A_REGULAR_FILE.value, 0)
-        waiting = sum(self.pending_reasons.get(reason.value, 0) for reason in _MAY_BE_IMAGES)
+        waiting = sum(self.pending_reasons.get(reason.value, 0) for reason in _PENDING_IMAGES)
         return self.current + self.unscored_rows - irregular + waiting
 
     @property
     def tried(self) -> int:
-        """Images and frames that this run read, scored or not."""
+        """Images that this run read, with or without a score."""
         return self.predictions + self.unscored_tonight
 
     @property
     def new_unscored(self) -> int:
-        """Images and frames without a score that are news: not only tried again."""
+        """Images without a score tonight that did not fail in the same way before."""
         return self.unscored_tonight - self.unscored_again
 
     @property
     def unscored_rate(self) -> float:
-        """Share without a score, 0..1, of the images and frames that are new tonight."""
+        """Share without a score, 0..1, of the images that are new tonight."""
         new = self.predictions + self.new_unscored
         return self.new_unscored / new if new else 0.0
 
     @property
     def not_started(self) -> int:
-        """Files that wait because this machine could start no process for their decoder."""
+        """Number of files that wait because no process could be started for their decoder."""
         return self.pending_reasons.get(PendingReason.DECODER_NOT_STARTED.value, 0)
 
     def state(self, state: FileState) -> int:
-        """Files in this state."""
+        """Number of files in this state."""
         return self.states.get(state.value, 0)
 
 
-_MAY_BE_IMAGES = (
+_PENDING_IMAGES = (
     PendingReason.OUT_OF_TIME,
     PendingReason.STOPPED,
     PendingReason.NOT_SETTLED,
@@ -159,7 +173,7 @@ _MAY_BE_IMAGES = (
 
 
 def check_balance(counts: Counts) -> None:
-    """The equation: files found = sum of the states; every frame scored, or unscored.
+    """Check that every file has one state and every frame is scored or unscored.
 
     Raises:
         LedgerImbalance: names every equation that does not hold.
@@ -196,7 +210,7 @@ def check_balance(counts: Counts) -> None:
 
 
 def equation(counts: Counts) -> dict[str, int]:
-    """The equation as it stands in run.json: every state, zero ones too."""
+    """The equation for run.json: files found, and files by state, also those with none."""
     return {"files_found": counts.files_found} | {
         state.value: counts.state(state) for state in FileState
     }

@@ -1,4 +1,4 @@
-"""Where the reports lie, and how a night becomes visible: fsync, rename, `latest` in one step.
+"""Reports in a folder, and how a night is published: fsync, rename, then `latest` in one step.
 
     REPORTS/runs/<run_id>/…          published nights, each with `_SUCCESS`
     REPORTS/latest -> runs/<run_id>
@@ -8,9 +8,9 @@
                                   night/             the tables of the night, being gathered
                                   model.keras        for workers on other machines
 
-A reader of `latest` sees one complete night at every instant. A crash anywhere leaves the previous
-night in place and the committed segments for the next run. Everything that the job asks of a
-reports folder is here, so that another kind of storage has one place to stand in.
+A reader of `latest` sees one complete night at any time. After a crash the previous night is in
+place, and the next run finds the committed segments. `batch/reports/objects.py` does the same in
+object storage.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from batch.core.location import Place
 from batch.core.privacy import Identifiers
 from batch.reports import picture_folder
 from batch.reports.picture_folder import PICTURES
-from batch.storage.files import _sha256, close_to_others, digests, sync, sync_tree, write_json
+from batch.storage.files import _sha256, digests, make_private, sync, sync_tree, write_json
 from batch.storage.shared_folder import LocalSharedFolder, SharedFolder
 
 SUCCESS_FILE = "_SUCCESS"
@@ -45,7 +45,7 @@ LATEST = "latest"
 
 
 SNAPSHOTS = ("files", "current", "unscored")
-"""Tables that tell of the whole archive: what the next night remembers."""
+"""Tables of the whole archive, which the next night reads as its memory."""
 
 
 _RUNS = "runs"
@@ -56,27 +56,27 @@ _WORK = ".in-progress"
 
 @dataclass(frozen=True)
 class Staging:
-    """The place of a run's work until it is published. folder: below REPORTS, ours alone."""
+    """Holds a run's work until it is published. folder: below REPORTS, of this run only."""
 
     folder: Path
 
     @property
     def night(self) -> Path:
-        """Where the night's tables are gathered."""
+        """The folder in which the night's tables are gathered."""
         return self.folder / "night"
 
     def segment_at_work(self, number: int) -> Path:
-        """A fresh folder for a segment's parts; what an earlier try left is removed."""
+        """Make an empty folder for the parts of a segment."""
         folder = self.folder / "segments" / f".{number:06d}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return folder
 
     def commit(self, number: int, facts: dict[str, Any]) -> None:
-        """Make a segment durable: from here on it is never computed again.
+        """Make a segment durable, so that it is never computed again.
 
         Args:
-            facts: what a later run must know to take the segment up.
+            facts: what a later run compares before it takes the segment up.
         """
         work = self.folder / "segments" / f".{number:06d}"
         write_json(work / SEGMENT_FILE, {**facts, "parts": digests(work)})
@@ -85,7 +85,7 @@ class Staging:
         sync(work.parent)
 
     def shared(self, number: int | None = None) -> SharedFolder:
-        """What workers share with the driver: of a segment at work, or of the whole run."""
+        """The folder shared with workers, of a segment at work or, with None, of the whole run."""
         folder = self.folder if number is None else self.folder / "segments" / f".{number:06d}"
         return LocalSharedFolder(folder.resolve())
 
@@ -96,17 +96,17 @@ class Staging:
 
 @dataclass(frozen=True)
 class LocalReports:
-    """A reports folder on a file system with rename and fsync. Call what writes under its lock."""
+    """A reports folder on a file system with rename and fsync. Methods that write need its lock."""
 
     root: Path
 
     @property
     def place(self) -> Place:
-        """Where they are, for a person."""
+        """Where the reports are, for a person."""
         return self.root
 
     def latest(self) -> str | None:
-        """The run id of the night that readers see; None before the first."""
+        """The run id of the night that readers see; None before the first night."""
         try:
             run_id = os.path.basename(os.readlink(self.root / LATEST))
         except OSError:
@@ -126,36 +126,40 @@ class LocalReports:
         return self.root / _RUNS / run_id
 
     def whole_night(self, run_id: str) -> Path:
-        """The folder of a night, with its snapshots where it has any."""
+        """The folder of a night, after its snapshots have been fetched if needed."""
         return self.night(run_id)
 
     def check_layout(self) -> None:
-        """Refuse a folder in which publication would fail after all the work.
+        """Refuse a folder in which publishing would fail.
 
         Raises:
-            UsageError: something of another kind has one of our names.
+            UsageError: `latest` is no link, or `runs` or `.in-progress` is no folder.
         """
         latest = self.root / LATEST
         if os.path.lexists(latest) and not latest.is_symlink():
-            raise UsageError(f"--output: {latest} is no link; move it away.")
+            raise UsageError(
+                f"--output: {latest} is no link; needed: a link, or nothing. Move it away."
+            )
         for folder in (self.root / _RUNS, self.root / _WORK):
             if os.path.lexists(folder) and not folder.is_dir():
-                raise UsageError(f"--output: {folder} is no folder; move it away.")
+                raise UsageError(
+                    f"--output: {folder} is no folder; needed: a folder, or nothing. Move it away."
+                )
 
     def recover(self) -> None:
-        """Finish or undo what a killed run left half-published."""
+        """Finish or undo the publication of a run that was killed."""
         for leftover in self.root.glob(f".{LATEST}.*"):
             leftover.unlink()
         for work in self.unpublished():
-            if self._is_complete(work.name):  # published, only the pointer may be missing
+            if self._is_complete(work.name):  # published; only `latest` may be missing
                 self._point_latest_to(work.name)
-                self.discard_work()  # it took up, or passed over, whatever lay here before
+                self.discard_work()  # the night has taken up all older segments that it could use
                 return
-            if self.night(work.name).exists():  # not yet a night, and its segments are still here
+            if self.night(work.name).exists():  # not complete; its segments are still here
                 shutil.rmtree(self.night(work.name))
 
     def start(self, run_id: str) -> Staging:
-        """A fresh place for a run's work, on the same file system."""
+        """Make the folders for a run's work, on the same file system."""
         staging = Staging(self.root / _WORK / run_id)
         (staging.folder / "segments").mkdir(parents=True)
         return staging
@@ -165,7 +169,7 @@ class LocalReports:
         return sorted((self.root / _WORK).glob("*"), reverse=True)
 
     def publish(self, staging: Staging, run_json: dict[str, Any]) -> Path:
-        """Make a gathered night the latest one; its folder."""
+        """Publish a gathered night as the latest, and return its folder."""
         self._seal(staging, run_json)
         night = self.night(staging.folder.name)
         night.parent.mkdir(exist_ok=True)
@@ -179,14 +183,14 @@ class LocalReports:
         return night
 
     def send(self, *names: str) -> None:
-        """Files and folders that were made in `root` go where the reports have their home."""
+        """Send files and folders made in `root` to the store; a local folder has none."""
 
     def snapshot_bytes(self, run_id: str, tables: Sequence[str]) -> int:
-        """Size of a night's snapshots that are not in its folder."""
+        """Bytes of a night's snapshots that are in the store only; 0 for a local folder."""
         return 0
 
     def drop_snapshots(self, run_id: str, tables: Sequence[str]) -> None:
-        """Remove a night's snapshots where they are not in its folder."""
+        """Remove a night's snapshots from the store; a local folder has none."""
 
     def picture_names(self) -> set[str]:
         """Names of the pictures there are.
@@ -249,12 +253,12 @@ class LocalReports:
         return None
 
     def discard_unfinished(self, staging: Staging) -> None:
-        """Free what a failed run cannot use again; its committed segments stay for the next."""
+        """Remove what a failed run left, except committed segments, which the next run uses."""
         shutil.rmtree(staging.night, ignore_errors=True)
         for folder in (staging.folder / "segments").glob(".*"):
             shutil.rmtree(folder, ignore_errors=True)
         if self.night(staging.folder.name).exists():
-            return  # half-published: `recover` finishes or undoes it, and knows it by this folder
+            return  # half-published: `recover` needs this folder to finish or undo it
         if not staging.segments():
             shutil.rmtree(staging.folder, ignore_errors=True)
             self._remove_empty_work()
@@ -264,11 +268,11 @@ class LocalReports:
         shutil.rmtree(self.root / _WORK, ignore_errors=True)
 
     def _seal(self, staging: Staging, run_json: dict[str, Any]) -> None:
-        """Write the ledger beside the tables, and all of it to the disk."""
-        told = {**run_json, "parts": digests(staging.night)}
-        write_json(staging.night / RUN_FILE, told, indent=2)
+        """Write run.json beside the tables, and force all of it to the disk."""
+        content = {**run_json, "parts": digests(staging.night)}
+        write_json(staging.night / RUN_FILE, content, indent=2)
         if run_json.get("options", {}).get("identifiers") == Identifiers.FULL:
-            close_to_others(staging.night)
+            make_private(staging.night)
         sync_tree(staging.night)
 
     def _link_pictures(self, night: Path) -> None:
@@ -300,19 +304,20 @@ def committed_segments(work: Path) -> list[Path]:
 
 
 def is_intact(folder: Path, expected: object, tables: tuple[str, ...]) -> bool:
-    """Whether the Parquet files of these tables are the ones that were written, and no others.
+    """Whether a folder has exactly the Parquet files of these tables that were written.
 
     Args:
-        expected: as `digests` gave it, read back from a file that may be damaged itself.
+        expected: the result of `digests`, read back from a file that may be damaged.
+        tables: files of other tables are not checked.
     """
     if not isinstance(expected, dict):
         return False
-    wanted = {str(n): d for n, d in expected.items() if _table(str(n)) in tables}
+    expected_digests = {str(n): d for n, d in expected.items() if _table(str(n)) in tables}
     try:
-        there = {str(p.relative_to(folder)) for p in folder.rglob("*.parquet")}
-        if {name for name in there if _table(name) in tables} != wanted.keys():
+        existing = {str(p.relative_to(folder)) for p in folder.rglob("*.parquet")}
+        if {name for name in existing if _table(name) in tables} != expected_digests.keys():
             return False
-        return all(_sha256(folder / name) == digest for name, digest in wanted.items())
+        return all(_sha256(folder / name) == digest for name, digest in expected_digests.items())
     except OSError:
         return False
 

@@ -1,4 +1,4 @@
-"""Reports on object storage: the same objects under the same names, and a copy on the driver.
+"""Reports in object storage, under the same names as in a folder, and their copy on the driver.
 
     s3://BUCKET/PREFIX/runs/<run_id>/…   a night; complete once `_SUCCESS` is there, written last
     s3://BUCKET/PREFIX/latest            the pointer: an object that says `runs/<run_id>`
@@ -6,9 +6,9 @@
     s3://BUCKET/PREFIX/.in-progress/<run_id>/segments/NNNNNN/…
                                          a segment; committed once `segment.json` is there
 
-Object storage has no rename. A single PUT is seen whole or not at all, so what a rename does
-elsewhere one small object does here, written after all that it speaks for. The driver works on a
-folder of its own, the copy, which may be lost at any time: what counts are the objects.
+Object storage has no rename, but readers see an object whole or not at all. So a small object,
+written last, takes the part of a rename. The driver works on a copy in a folder of its own. The
+copy may be lost at any time; the objects count.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from batch.reports.local import (
 )
 from batch.reports.picture_folder import PICTURES, is_picture
 from batch.storage.files import read_json
-from batch.storage.object_store import Found, ObjectStore, at_once
+from batch.storage.object_store import ListedObject, ObjectStore, call_in_parallel
 from batch.storage.shared_folder import ObjectFolder, SharedFolder
 
 _RUNS, _WORK, _PULLED = "runs", ".in-progress", ".pulled"
@@ -57,15 +57,15 @@ class ObjectStaging(Staging):
         return ObjectFolder(self.store if number is None else self.store.at(_segment(number)))
 
     def commit(self, number: int, facts: dict[str, Any]) -> None:
-        """See `Staging`; the workers' parts are there already, and now they count."""
+        """See `Staging`. The parts of the workers are in the store already; now they count."""
         super().commit(number, facts)
-        told = self.folder / "segments" / f"{number:06d}" / SEGMENT_FILE
-        self.store.put(f"{_segment(number)}/{SEGMENT_FILE}", told.read_bytes())
+        facts_file = self.folder / "segments" / f"{number:06d}" / SEGMENT_FILE
+        self.store.put(f"{_segment(number)}/{SEGMENT_FILE}", facts_file.read_bytes())
 
 
 @dataclass(frozen=True)
 class ObjectReports(LocalReports):
-    """root: the copy on this machine."""
+    """Reports in object storage. root: their copy on this machine. store: their objects."""
 
     store: ObjectStore = field(kw_only=True)
 
@@ -75,17 +75,16 @@ class ObjectReports(LocalReports):
         return self.store.url
 
     def refresh(self) -> None:
-        """Bring the copy up to date with what is published, but for the nights' large snapshots,
-        and with the work of runs that died.
+        """Fetch published nights without their large snapshots, and segments of runs that died.
 
         Raises:
-            OSError: the store, or the copy's folder.
+            OSError: the store does not answer, or the copy's folder cannot be written.
         """
         nights = self._listed(_RUNS)
         complete = {run_id: names for run_id, names in nights.items() if SUCCESS_FILE in names}
         for run_id in set(self.nights()) - complete.keys():
             shutil.rmtree(self.night(run_id))
-        at_once(lambda night: self._pull_night(*night), complete.items())
+        call_in_parallel(lambda night: self._pull_night(*night), complete.items())
         for run_id, names in self._listed(_WORK).items():
             self._pull_segments(run_id, names)
         self._pull_marks()
@@ -96,14 +95,14 @@ class ObjectReports(LocalReports):
             (self.root / LATEST).unlink(missing_ok=True)
 
     def whole_night(self, run_id: str) -> Path:
-        """See `LocalReports`. A damaged copy is fetched again; after that, the night is damaged."""
+        """See `LocalReports`. A damaged copy is fetched once more."""
         night = self._with_snapshots(run_id)
         parts = (read_json(night / RUN_FILE) or {}).get("parts")
         pruned = not all((night / table).is_dir() for table in SNAPSHOTS)
         if not pruned and not is_intact(night, parts, SNAPSHOTS):
             shutil.rmtree(night)
-            there = self.store.at(f"{_RUNS}/{run_id}").objects()
-            self._pull_night(run_id, [found.name for found in there])
+            objects = self.store.at(f"{_RUNS}/{run_id}").objects()
+            self._pull_night(run_id, [listed.name for listed in objects])
             self._with_snapshots(run_id)
         return night
 
@@ -112,7 +111,7 @@ class ObjectReports(LocalReports):
         for table in SNAPSHOTS:
             if (night / table).is_dir() and not any((night / table).iterdir()):
                 below = f"{_RUNS}/{run_id}/{table}"
-                names = [found.name for found in self.store.at(below).objects()]
+                names = [listed.name for listed in self.store.at(below).objects()]
                 fresh = self.root / _PULLED / run_id / table
                 self._pull(names, below, fresh)
                 (night / table).rmdir()
@@ -120,19 +119,19 @@ class ObjectReports(LocalReports):
         return night
 
     def recover(self) -> None:
-        """See `LocalReports`: here and there."""
+        """See `LocalReports`; in the copy and in the store."""
         for leftover in (_WORK, _PULLED):
             shutil.rmtree(self.root / leftover, ignore_errors=True)
         self.refresh()
         nights, work = self._listed(_RUNS), self._listed(_WORK)
         for run_id in sorted(work, reverse=True):
-            if SUCCESS_FILE in nights.get(run_id, ()):  # only the pointer may be missing
+            if SUCCESS_FILE in nights.get(run_id, ()):  # published; only the pointer may be missing
                 self._point(run_id)
                 self._point_latest_to(run_id)
                 self.discard_work()
                 return
         for run_id, names in nights.items():
-            if SUCCESS_FILE not in names:  # not yet a night; its segments are still there
+            if SUCCESS_FILE not in names:  # not complete; its segments are still there
                 self.store.at(f"{_RUNS}/{run_id}").delete(names)
         for run_id, names in work.items():
             kept = tuple(f"segments/{number}/" for number in _committed(names))
@@ -143,16 +142,16 @@ class ObjectReports(LocalReports):
         """See `LocalReports`."""
         staging = super().start(run_id)
         work = self.store.at(f"{_WORK}/{run_id}")
-        work.put(_STARTED, b"")  # what `recover` knows a half-published night by
+        work.put(_STARTED, b"")  # by this object `recover` finds a half-published night
         return ObjectStaging(staging.folder, work)
 
     def publish(self, staging: Staging, run_json: dict[str, Any]) -> Path:
-        """See `LocalReports`. Readers see the night when the pointer was written."""
+        """See `LocalReports`. Readers see the night once the pointer is written."""
         run_id = staging.folder.name
         self._seal(staging, run_json)
         files = [path for path in staging.night.rglob("*") if path.is_file()]
         night = self.store.at(f"{_RUNS}/{run_id}")
-        at_once(
+        call_in_parallel(
             lambda path: night.put(path.relative_to(staging.night).as_posix(), path.read_bytes()),
             files,
         )
@@ -160,17 +159,17 @@ class ObjectReports(LocalReports):
         self._point(run_id)
         (staging.night / SUCCESS_FILE).touch()
         self.night(run_id).parent.mkdir(exist_ok=True)
-        with suppress(OSError):  # another command has brought it here already
+        with suppress(OSError):  # another command has fetched it already
             os.rename(staging.night, self.night(run_id))
         self._point_latest_to(run_id)
         return self.night(run_id)
 
     def discard_unfinished(self, staging: Staging) -> None:
-        """See `LocalReports`. What cannot be removed there now, the next run removes."""
+        """See `LocalReports`. If the store fails now, the next run removes the objects."""
         super().discard_unfinished(staging)
         with suppress(OSError):
             work = self.store.at(f"{_WORK}/{staging.folder.name}")
-            names = [found.name for found in work.objects()]
+            names = [listed.name for listed in work.objects()]
             published = self.store.at(f"{_RUNS}/{staging.folder.name}").objects(SUCCESS_FILE)
             if not _committed(names) and not any(published):
                 work.delete(names)
@@ -178,26 +177,27 @@ class ObjectReports(LocalReports):
     def discard_work(self) -> None:
         """See `LocalReports`."""
         super().discard_work()
-        with suppress(OSError):  # the next run does it
-            self.store.delete([found.name for found in self.store.objects(f"{_WORK}/")])
+        with suppress(OSError):  # the next run removes them
+            self.store.delete([listed.name for listed in self.store.objects(f"{_WORK}/")])
 
     def send(self, *names: str) -> None:
-        """Write files and folders of the copy to the store, under their own names."""
+        """See `LocalReports`."""
         for name in names:
-            place = self.root / name
-            files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
+            path_of_copy = self.root / name
+            paths = [path_of_copy, *path_of_copy.rglob("*")]
+            files = [path for path in paths if path.is_file()]
             for path in files:
                 self.store.put(path.relative_to(self.root).as_posix(), path.read_bytes())
 
     def snapshot_bytes(self, run_id: str, tables: Sequence[str]) -> int:
-        """See `LocalReports`; what the copy has of them is not counted again."""
+        """See `LocalReports`; snapshots that the copy has, too, do not count."""
         night = self.night(run_id)
-        here = sum(path.stat().st_size for table in tables for path in (night / table).glob("*"))
-        return sum(each.version.size for each in self._snapshots(run_id, tables)) - here
+        in_copy = sum(path.stat().st_size for table in tables for path in (night / table).glob("*"))
+        return sum(listed.version.size for listed in self._snapshots(run_id, tables)) - in_copy
 
     def drop_snapshots(self, run_id: str, tables: Sequence[str]) -> None:
         """See `LocalReports`."""
-        self.store.delete([each.name for each in self._snapshots(run_id, tables)])
+        self.store.delete([listed.name for listed in self._snapshots(run_id, tables)])
 
     def picture_names(self) -> set[str]:
         """See `LocalReports`."""
@@ -236,12 +236,12 @@ class ObjectReports(LocalReports):
         """See `LocalReports`. Here are no links, and a page has one address."""
         return f"../../{PICTURES}/"
 
-    def _pictures(self) -> list[Found]:
+    def _pictures(self) -> list[ListedObject]:
         return [each for each in self.store.at(PICTURES).objects() if is_picture(each.name)]
 
-    def _snapshots(self, run_id: str, tables: Sequence[str]) -> list[Found]:
+    def _snapshots(self, run_id: str, tables: Sequence[str]) -> list[ListedObject]:
         below = [f"{_RUNS}/{run_id}/{table}/" for table in tables]
-        return [each for prefix in below for each in self.store.objects(prefix)]
+        return [listed for prefix in below for listed in self.store.objects(prefix)]
 
     def _pointer(self) -> str:
         try:
@@ -253,26 +253,26 @@ class ObjectReports(LocalReports):
         self.store.put(LATEST, f"{_RUNS}/{run_id}\n".encode("ascii"))
 
     def _listed(self, below: str) -> dict[str, list[str]]:
-        """Objects below a prefix by the run that they are of; names below the run."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for each in self.store.at(below).objects():
-            run_id, _, name = each.name.partition("/")
+        """Objects below a prefix: run id to their names without prefix and run id."""
+        by_run: dict[str, list[str]] = defaultdict(list)
+        for listed in self.store.at(below).objects():
+            run_id, _, name = listed.name.partition("/")
             if name and run_id not in ("", ".", ".."):
-                found[run_id].append(name)
-        return found
+                by_run[run_id].append(name)
+        return by_run
 
     def _pull_marks(self) -> None:
-        """Files with marks that a person put there, and no others."""
-        found = [each.name for below in _MARKS for each in self.store.objects(below)]
-        there = {name for name in found if "/" not in name and is_mark_file(name)}
+        """Fetch the files with marks, and remove those that are no longer in the store."""
+        names = [listed.name for below in _MARKS for listed in self.store.objects(below)]
+        mark_files = {name for name in names if "/" not in name and is_mark_file(name)}
         for stale in self.root.iterdir():
-            if is_mark_file(stale.name) and stale.name not in there:
+            if is_mark_file(stale.name) and stale.name not in mark_files:
                 stale.unlink()
-        for name in sorted(there):
+        for name in sorted(mark_files):
             (self.root / name).write_bytes(self.store.get(name).data)
 
     def _pull_night(self, run_id: str, names: list[str]) -> None:
-        """A night that the copy does not have; of its snapshots only the folders."""
+        """Fetch a night that the copy does not have; its snapshots become empty folders."""
         night = self.night(run_id)
         snapshots = {name.split("/")[0] for name in names if "/" in name} & set(SNAPSHOTS)
         if night.exists():
@@ -281,8 +281,8 @@ class ObjectReports(LocalReports):
             return
         fresh = self.root / _PULLED / run_id / "night"
         shutil.rmtree(fresh, ignore_errors=True)
-        wanted = [name for name in names if name.split("/")[0] not in snapshots]
-        self._pull(wanted, f"{_RUNS}/{run_id}", fresh)
+        small = [name for name in names if name.split("/")[0] not in snapshots]
+        self._pull(small, f"{_RUNS}/{run_id}", fresh)
         for table in snapshots:
             (fresh / table).mkdir()
         night.parent.mkdir(exist_ok=True)
@@ -290,16 +290,16 @@ class ObjectReports(LocalReports):
             os.rename(fresh, night)
 
     def _pull_segments(self, run_id: str, names: list[str]) -> None:
-        """Committed segments of a run that are not here yet: the parts that count, no others."""
+        """Fetch the committed segments of a run that are not here yet, only parts that count."""
         for number in _committed(names):
             folder = self.root / _WORK / run_id / "segments" / number
             if folder.exists():
                 continue
             below, fresh = f"{_WORK}/{run_id}/segments/{number}", self.root / _PULLED / run_id
-            told = json.loads(self.store.get(f"{below}/{SEGMENT_FILE}").data)
-            parts = list(told.get("parts", ()))
-            there = {name.removeprefix(f"segments/{number}/") for name in names}
-            if there.issuperset(parts):
+            segment = json.loads(self.store.get(f"{below}/{SEGMENT_FILE}").data)
+            parts = list(segment.get("parts", ()))
+            present = {name.removeprefix(f"segments/{number}/") for name in names}
+            if present.issuperset(parts):
                 self._pull([SEGMENT_FILE, *parts], below, fresh / number)
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 os.rename(fresh / number, folder)
@@ -320,7 +320,7 @@ def _segment(number: int) -> str:
 
 
 def _committed(names: list[str]) -> list[str]:
-    """Numbers of the segments that count, among names below a run's work."""
+    """Numbers of the committed segments among names below a run's work."""
     parts = (name.split("/") for name in names)
     return sorted({p[1] for p in parts if len(p) == 3 and p[0] == "segments"
                    and p[2] == SEGMENT_FILE and p[1].isdigit()})  # fmt: skip

@@ -1,7 +1,7 @@
-"""Rows to Parquet and back, strictly by the published columns. The only importer of pyarrow.
+"""Writes and reads Parquet with exactly the published columns.
 
-An unknown or missing column, or a null where none is allowed, is an error: Arrow alone would drop
-the one and null the other in silence.
+An unknown or missing column, or a null where none is allowed, is an error. Arrow alone would drop
+an unknown column and fill a missing one with nulls, without a word.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch.core.errors import SchemaMismatch
-from batch.reports.rows import SPELLED_BYTE, path_columns
-from batch.reports.schema import ADDED, SCHEMA_VERSION, TABLES
+from batch.reports.rows import ESCAPED_BYTE, path_columns
+from batch.reports.schema import ADDED_COLUMNS, SCHEMA_VERSION, TABLES
 
 ROW_GROUP_ROWS = 20_000
 FILE_ROWS = 1_000_000
-"""A million rows of predictions are about 100 MB: one file for most nights, never a huge one."""
+"""A million rows of predictions take about 100 MB, so most nights have one file."""
 
 _TYPES = {
     "string": pa.string(),
@@ -37,7 +37,7 @@ _TYPES = {
 
 
 def schema(table: str) -> pa.Schema:
-    """The Arrow schema of a table, with its version in the metadata."""
+    """The Arrow schema of a table; its metadata hold the schema version."""
     fields = [
         pa.field(column.name, _TYPES[column.type], column.nullable) for column in TABLES[table]
     ]
@@ -45,16 +45,16 @@ def schema(table: str) -> pa.Schema:
 
 
 def to_arrow(table: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """Rows to an Arrow table.
+    """Make an Arrow table of rows.
 
     Raises:
-        SchemaMismatch: names table and column.
+        SchemaMismatch: the columns are wrong; the message names table and column.
     """
     columns = TABLES[table]
-    wanted = {column.name for column in columns}
+    names = {column.name for column in columns}
     for row in rows:
-        if row.keys() != wanted:
-            unknown, missing = sorted(row.keys() - wanted), sorted(wanted - row.keys())
+        if row.keys() != names:
+            unknown, missing = sorted(row.keys() - names), sorted(names - row.keys())
             raise SchemaMismatch(f"{table}: unknown columns {unknown}, missing columns {missing}.")
     arrays = [pa.array([row[c.name] for row in rows], _TYPES[c.type]) for c in columns]
     for column, array in zip(columns, arrays, strict=True):
@@ -64,10 +64,10 @@ def to_arrow(table: str, rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 
 def write_part(table: str, rows: Iterable[dict[str, Any]], path: Path) -> int:
-    """Write one Parquet file, complete or not at all; the number of rows.
+    """Write a Parquet file, complete or not at all, and return the number of rows.
 
-    Rows are sorted by path and frame, so a retried or resumed write gives the same file. The folder
-    above the table's must be there: a reports folder that was deleted is not made again.
+    Rows are sorted by path and frame, so writing again gives the same file. The parent of the
+    table's folder must exist, so that a deleted reports folder is not made again.
     """
     ordered = in_order(rows)
     path.parent.mkdir(exist_ok=True)
@@ -78,18 +78,18 @@ def write_part(table: str, rows: Iterable[dict[str, Any]], path: Path) -> int:
 
 
 def in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows by path and frame, whichever way they came."""
+    """Rows sorted by path and frame."""
     return sorted(rows, key=lambda row: (str(row["path"]), row.get("frame_number") or 0))
 
 
 def write_dataset(table: str, batches: Iterable[pa.Table], folder: Path) -> int:
-    """Write tables as files of at most `FILE_ROWS` rows; the number of rows.
+    """Write tables as files of about `FILE_ROWS` rows, and return the number of rows.
 
-    Without any row, one file without rows, so that a reader always finds the columns.
+    Without rows, one empty file is written, so that a reader always finds the columns.
     """
     folder.mkdir(parents=True)
     writer, written, total = None, 0, 0
-    for batch in _large(batches):
+    for batch in _in_large_tables(batches):
         if writer is None or written >= FILE_ROWS:
             if writer is not None:
                 writer.close()
@@ -105,7 +105,7 @@ def write_dataset(table: str, batches: Iterable[pa.Table], folder: Path) -> int:
 
 
 def as_bytes(table: str, rows: Sequence[dict[str, Any]]) -> bytes:
-    """Rows as the content of one Parquet file, in their order."""
+    """The content of a Parquet file with these rows, in their order."""
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, schema(table), compression="zstd") as writer:
         for start in range(0, len(rows), ROW_GROUP_ROWS):
@@ -113,9 +113,9 @@ def as_bytes(table: str, rows: Sequence[dict[str, Any]]) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def write_alerts(found: Sequence[pa.Table], path: Path) -> int:
-    """Write the alerts of a night in one file, highest melanoma score first; the number of rows."""
-    alerts = pa.concat_tables([schema("alerts").empty_table(), *found])
+def write_alerts(tables: Sequence[pa.Table], path: Path) -> int:
+    """Write the alerts of a night to a file, highest score first, and return their number."""
+    alerts = pa.concat_tables([schema("alerts").empty_table(), *tables])
     keys = [("melanoma_score", "descending"), ("path", "ascending"), ("frame_number", "ascending")]
     order = pc.sort_indices(alerts, sort_keys=keys)
     with _writer("alerts", path) as writer:
@@ -125,11 +125,11 @@ def write_alerts(found: Sequence[pa.Table], path: Path) -> int:
 
 
 def copy_dataset(table: str, folder: Path, file: Path) -> int:
-    """Copy a dataset into one file, complete or not at all; the number of rows."""
+    """Copy a dataset into one file, complete or not at all, and return the number of rows."""
     temporary, rows = file.with_name(f".{file.name}.{os.getpid()}.tmp"), 0
     try:
         with _writer(table, temporary) as writer:
-            for batch in _large(stream(table, folder)):
+            for batch in _in_large_tables(stream(table, folder)):
                 writer.write_table(batch)
                 rows += len(batch)
         os.replace(temporary, file)
@@ -139,60 +139,62 @@ def copy_dataset(table: str, folder: Path, file: Path) -> int:
 
 
 def read_part(table: str, path: Path) -> pa.Table:
-    """One Parquet file, which must have exactly the published columns.
+    """Read a Parquet file with exactly the published columns.
 
     Raises:
-        SchemaMismatch: it has others.
+        SchemaMismatch: it has other columns.
     """
-    found = pq.read_table(path)
-    if found.schema != schema(table):
+    rows = pq.read_table(path)
+    if rows.schema != schema(table):
         raise SchemaMismatch(f"{table}: a part has other columns than published.")
-    return found
+    return rows
 
 
 def stream(
     table: str, folder: Path | None, columns: Sequence[str] | None = None
 ) -> Iterator[pa.Table]:
-    """A dataset's rows in their order on disk, a row group at a time; nothing without a folder.
+    """Read a dataset in its order on disk, a row group at a time; nothing without a folder.
 
     Args:
-        columns: only these, in this order. What an earlier readable version lacks is null.
+        columns: only these, in this order; None for all. A column that the version of a file does
+            not have yet is null.
     """
-    wanted = schema(table)
+    expected = schema(table)
     if columns is not None:
-        wanted = pa.schema([wanted.field(name) for name in columns], wanted.metadata)
+        expected = pa.schema([expected.field(name) for name in columns], expected.metadata)
     for part in _parts(folder):
         file = pq.ParquetFile(part)
         for number in range(file.num_row_groups):
             rows = file.read_row_group(number, columns=columns)
-            yield _completed(table, rows, wanted, columns is not None)
+            yield _with_columns(table, rows, expected, columns is not None)
 
 
-def _completed(table: str, rows: pa.Table, wanted: pa.Schema, some: bool) -> pa.Table:
-    """Rows with today's columns; those that came with a later version are null where absent."""
-    added = {name for names in ADDED.get(table, {}).values() for name in names}
-    missing = [name for name in wanted.names if name in added and name not in rows.column_names]
+def _with_columns(table: str, rows: pa.Table, expected: pa.Schema, is_selection: bool) -> pa.Table:
+    """Rows with the columns of the present version; columns that came later are null."""
+    added = {name for names in ADDED_COLUMNS.get(table, {}).values() for name in names}
+    missing = [name for name in expected.names if name in added and name not in rows.column_names]
     for name in missing:
-        field = wanted.field(name)
+        field = expected.field(name)
         rows = rows.append_column(field, pa.nulls(len(rows), field.type))
-    return (rows.select(wanted.names) if missing or some else rows).cast(wanted)
+    return (rows.select(expected.names) if missing or is_selection else rows).cast(expected)
 
 
 def read_columns(table: str, folder: Path | None, columns: Sequence[str]) -> pa.Table:
-    """Some columns of a dataset, in the order on disk; without a folder, no rows. What an earlier
-    readable version lacks is null.
+    """Read columns of a dataset in its order on disk; no rows without a folder.
+
+    A column that the version of a file does not have yet is null.
     """
-    none = schema(table).empty_table().select(list(columns))
-    found = []
+    no_rows = schema(table).empty_table().select(list(columns))
+    tables = []
     for part in _parts(folder):
-        there = set(pq.read_schema(part).names)
-        rows = pq.read_table(part, columns=[name for name in columns if name in there])
-        found.append(_completed(table, rows, none.schema, True))
-    return pa.concat_tables([none, *found])
+        names_in_part = set(pq.read_schema(part).names)
+        rows = pq.read_table(part, columns=[name for name in columns if name in names_in_part])
+        tables.append(_with_columns(table, rows, no_rows.schema, True))
+    return pa.concat_tables([no_rows, *tables])
 
 
 def read_file_columns(path: Path, columns: Sequence[str]) -> pa.Table:
-    """Some columns of one file, of whichever version."""
+    """Read columns of one file, of any version."""
     return pq.read_table(path, columns=list(columns))
 
 
@@ -211,22 +213,28 @@ def with_constant(rows: pa.Table, name: str, value: str) -> pa.Table:
 def from_columns(
     table: str, keys: pa.ChunkedArray, columns: Mapping[str, Any], constants: Mapping[str, Any]
 ) -> pa.Table:
-    """Rows from columns: file names as bytes, arrays, and one value for all rows."""
+    """Make rows of a table from columns.
+
+    Args:
+        keys: file names as bytes.
+        columns: name to array.
+        constants: name to one value for all rows.
+    """
     count, types = len(keys), {column.name: _TYPES[column.type] for column in TABLES[table]}
-    found: dict[str, Any] = {**_path_columns(keys), **columns}
+    values: dict[str, Any] = {**_path_columns(keys), **columns}
     for name, value in constants.items():
-        found[name] = pa.repeat(pa.scalar(value, types[name]), count)
-    arrays = [pc.cast(found[column.name], types[column.name]) for column in TABLES[table]]
+        values[name] = pa.repeat(pa.scalar(value, types[name]), count)
+    arrays = [pc.cast(values[column.name], types[column.name]) for column in TABLES[table]]
     return pa.table(arrays, schema=schema(table))
 
 
 def _path_columns(keys: pa.ChunkedArray) -> dict[str, Any]:
     try:
         paths = pc.cast(keys, pa.string())
-        as_they_are = not pc.any(pc.match_substring_regex(paths, SPELLED_BYTE.pattern)).as_py()
+        is_unescaped = not pc.any(pc.match_substring_regex(paths, ESCAPED_BYTE.pattern)).as_py()
     except pa.ArrowInvalid:  # a name that is not UTF-8
-        as_they_are = False
-    if as_they_are:
+        is_unescaped = False
+    if is_unescaped:
         return {"path": paths, "path_bytes": pa.nulls(len(keys), pa.binary())}
     rows = [path_columns(os.fsdecode(key)) for key in keys.to_pylist()]
     return {name: pa.array([row[name] for row in rows]) for name in ("path", "path_bytes")}
@@ -239,7 +247,7 @@ def _parts(folder: Path | None) -> list[Path]:
 def count_by(
     folder: Path, columns: Sequence[str], sums: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """Rows of a dataset counted by columns: dicts with these columns, `rows` and each sum."""
+    """Count the rows of a dataset by columns: dicts with these columns, `rows` and each sum."""
     table = pq.read_table(folder, columns=[*columns, *sums])
     aggregated = table.group_by(list(columns)).aggregate(
         [([], "count_all"), *((s, "sum") for s in sums)]
@@ -251,18 +259,18 @@ def count_by(
 
 
 def count_rows(folder: Path) -> int:
-    """Rows of a dataset, from its metadata."""
+    """Number of rows of a dataset, from its metadata."""
     return sum(pq.read_metadata(part).num_rows for part in sorted(folder.glob("*.parquet")))
 
 
 def count_distinct(folder: Path, columns: Sequence[str]) -> int:
-    """Different combinations of values in a dataset."""
+    """Number of different combinations of values in a dataset."""
     table = pq.read_table(folder, columns=list(columns))
     return len(table.group_by(list(columns)).aggregate([]))
 
 
-def _large(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in tables of a row group's size or more."""
+def _in_large_tables(batches: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of at least a row group's size; only the last may be smaller."""
     waiting: list[pa.Table] = []
     for batch in batches:
         if len(batch):

@@ -1,4 +1,4 @@
-"""Records to rows: what each noun looks like in its table. Pure."""
+"""Makes the rows of the tables from records."""
 
 from __future__ import annotations
 
@@ -22,21 +22,24 @@ from batch.reports.schema import SCHEMA_VERSION
 Row = dict[str, object]
 
 
-SPELLED_BYTE = re.compile(r"\\x[0-9a-f]{2}")
+ESCAPED_BYTE = re.compile(r"\\x[0-9a-f]{2}")
 
 
 def segment_facts(facts: RunFacts) -> dict[str, object]:
-    """What a committed segment was made with; a later run takes up none that differs."""
+    """Schema version and digest of what a segment's rows depend on.
+
+    A later run takes up only segments with equal facts.
+    """
     point = facts.operating_point
     parts = [vars(facts.fingerprints), facts.model_id, facts.model_version, vars(point)]
     return {"schema_version": SCHEMA_VERSION, "made_with": digest_of(parts)}
 
 
 def path_columns(path: str) -> Row:
-    r"""A file name for people and, where it is spelled otherwise than it is, its bytes.
+    r"""The columns `path`, for people, and `path_bytes`, which is null unless `path` is escaped.
 
-    A name that is not UTF-8, or that reads like a spelled one, is spelled: a backslash twice, a
-    byte that is not UTF-8 as `\xNN`. So no two names share a `path`, and each can be read back.
+    A name is escaped if it is not UTF-8 or holds `\xNN` itself: a backslash is doubled, and a byte
+    that is not UTF-8 becomes `\xNN`. So two names never have the same `path`.
 
     Args:
         path: with surrogate escapes for bytes that are not UTF-8 (PEP 383).
@@ -44,12 +47,12 @@ def path_columns(path: str) -> Row:
     raw = os.fsencode(path)
     try:
         text = raw.decode("utf-8")
-        if not SPELLED_BYTE.search(text):
+        if not ESCAPED_BYTE.search(text):
             return {"path": text, "path_bytes": None}
     except UnicodeDecodeError:
         pass
-    spelled = raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
-    return {"path": spelled, "path_bytes": raw}
+    escaped = raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    return {"path": escaped, "path_bytes": raw}
 
 
 def prediction_row(prediction: Prediction, facts: RunFacts) -> Row:
@@ -125,7 +128,7 @@ def file_row(outcome: FileOutcome, facts: RunFacts) -> Row:
 
 
 def fingerprint_columns(fingerprints: Fingerprints) -> Row:
-    """What a file's result depended on, as it stands in `files`."""
+    """The columns of `files` that say what a file's result depended on."""
     return {
         "program_version": fingerprints.program_version,
         "failure_fingerprint": fingerprints.failure,

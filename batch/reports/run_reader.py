@@ -1,4 +1,4 @@
-"""The runs below REPORTS, each as a folder and what its run.json tells (`run_record`)."""
+"""Reads the runs below REPORTS: their folders, and their run.json (`run_record`)."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ RUNS = "runs"
 
 
 PRUNABLE = ("files", "current")
-"""The snapshots that prune removes, `files` first; `unscored` is small and stays with its night."""
+"""The snapshots that `prune` removes, `files` first; `unscored` is small and stays."""
 
 
-_WRITTEN = "that `score` wrote"
+_WRITTEN_BY_SCORE = "that `score` wrote"
 
 
-_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A night's folder. record: None when run.json is damaged. snapshots: those still there.
+    """The folder of a night.
 
-    started_at: UTC, None when run.json does not tell.
+    complete: whether it has `_SUCCESS`.
+    record: content of run.json; None if that is damaged.
+    started_at: UTC; None if run.json does not say.
+    snapshots: those that were not pruned.
     """
 
     folder: Path
@@ -42,22 +45,23 @@ class StoredRun:
 
 
 def stored_runs(reports: Path, may_be_none: bool = False) -> list[StoredRun]:
-    """Every night below REPORTS, newest first; links are no nights.
+    """Every night below REPORTS, newest first; links do not count.
 
     Args:
         may_be_none: whether REPORTS may hold no night.
+
 
     Raises:
         UsageError: REPORTS is no folder, cannot be listed, or holds no run.
     """
     try:
         if not stat.S_ISDIR(reports.stat().st_mode):
-            raise UsageError(f"REPORTS: a file at {reports}; needed: a folder {_WRITTEN}.")
+            raise UsageError(f"REPORTS: a file at {reports}; needed: a folder {_WRITTEN_BY_SCORE}.")
         with os.scandir(reports / RUNS) as entries:
             folders = [Path(e.path) for e in entries if e.is_dir(follow_symlinks=False)]
     except FileNotFoundError as error:
         if not os.path.lexists(reports):
-            message = f"REPORTS: nothing at {reports}; needed: a folder {_WRITTEN}."
+            message = f"REPORTS: nothing at {reports}; needed: a folder {_WRITTEN_BY_SCORE}."
             raise UsageError(message) from error
         folders = []
     except OSError as error:
@@ -72,7 +76,7 @@ def stored_runs(reports: Path, may_be_none: bool = False) -> list[StoredRun]:
 
 
 def latest_run(reports: Path) -> str | None:
-    """The run that `latest` points to; None when it points to no folder in `runs/`."""
+    """The run that `latest` points to; None if it points to no folder in `runs/`."""
     try:
         folder = (reports / LATEST).resolve(strict=True)
         is_run = folder.is_dir() and folder.parent == (reports / RUNS).resolve(strict=True)
@@ -82,10 +86,10 @@ def latest_run(reports: Path) -> str | None:
 
 
 def read_record(folder: Path) -> RunRecord | None:
-    """What a night's run.json tells; None when it is missing or damaged."""
+    """The content of a night's run.json; None if it is missing or damaged."""
     path = folder / RUN_FILE
     try:
-        # a pipe of that name would never end
+        # reading a pipe of that name would never end
         ledger = json.loads(path.read_bytes()) if os.path.isfile(path) else None
     except (OSError, ValueError, RecursionError):
         return None
@@ -93,7 +97,7 @@ def read_record(folder: Path) -> RunRecord | None:
 
 
 def stored_run(folder: Path) -> StoredRun:
-    """What a night's folder holds."""
+    """Look at a night's folder."""
     record = read_record(folder)
     return StoredRun(
         folder=folder,
@@ -105,27 +109,27 @@ def stored_run(folder: Path) -> StoredRun:
 
 
 def is_real_folder(path: Path) -> bool:
-    """A folder, and no link to one."""
+    """Whether a path is a folder and no link."""
     return os.path.isdir(path) and not os.path.islink(path)
 
 
 def age_rank(run: StoredRun) -> tuple[datetime, str]:
-    """By start; a damaged night by the start that its name tells, so that it keeps its place."""
+    """A key that sorts nights by start; for a damaged night the start comes from its name."""
     return rank_of(run.folder.name, run.started_at)
 
 
 def rank_of(name: str, started_at: datetime | None) -> tuple[datetime, str]:
-    """The place of a run among others: by its start, else by the start that its name tells."""
+    """A key that sorts runs by start; without a start, it comes from the name."""
     if started_at is not None:
         return started_at, name
     try:
         return datetime.strptime(name[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC), name
     except ValueError:
-        return _BEFORE_ALL, name
+        return _EARLIEST, name
 
 
 def notes(run: StoredRun) -> str:
-    """What is not as it should be with a night's folder; empty for most."""
+    """What is wrong with a night's folder, in a few words; empty if nothing is."""
     return ", ".join(_notes(run))
 
 

@@ -1,8 +1,7 @@
-"""What run.json tells of a run, as one model for all who read it. Pure.
+"""The content of run.json, as one model for all its readers.
 
-A file that a person or a disk damaged must not end another night: a field that is not of its kind
-counts as not told, and so does one entry of many. Fields that no reader here asks for are kept as
-they are.
+A damaged run.json must not end another night. So a field of the wrong type counts as missing, and a
+bad entry of a list is left out. Fields that are not in the model are kept as they are.
 """
 
 from __future__ import annotations
@@ -24,28 +23,28 @@ from pydantic import (
     model_validator,
 )
 
-_MAX = 1 << 53
-"""Whole numbers from here on are not exact in everybody's JSON."""
+_LARGEST = 1 << 53
+"""From here on, many readers of JSON do not read whole numbers exactly."""
 
 
 def printable(text: str) -> str:
-    """Text that can steer no terminal and break no line."""
+    """Replace characters that could control a terminal or break a line by `?`."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-Count = Annotated[int, Field(ge=0, lt=_MAX)]
-Number = Annotated[float, Field(ge=0, lt=_MAX, allow_inf_nan=False)]
-"""Not negative, as everything that run.json measures."""
+Count = Annotated[int, Field(ge=0, lt=_LARGEST)]
+Number = Annotated[float, Field(ge=0, lt=_LARGEST, allow_inf_nan=False)]
+"""A measured number of run.json; none is negative."""
 
 Word = Annotated[str, AfterValidator(printable)]
 """A text that is safe to print."""
 
 
 def _entries(kind: Any) -> BeforeValidator:
-    """Leave out what is not of this kind, of a list or of an object's values."""
+    """A validator that leaves out entries of another type from a list or from an object."""
     adapter: TypeAdapter[Any] = TypeAdapter(kind, config=ConfigDict(strict=True))
 
-    def is_one(value: object) -> bool:
+    def is_valid(value: object) -> bool:
         try:
             adapter.validate_python(value)
         except (ValidationError, OverflowError):
@@ -54,8 +53,9 @@ def _entries(kind: Any) -> BeforeValidator:
 
     def keep(value: object) -> object:
         if isinstance(value, Mapping):
-            return {name: each for name, each in _named(value).items() if is_one(each)}
-        return [each for each in value if is_one(each)] if isinstance(value, list) else value
+            entries = _with_plain_names(value).items()
+            return {name: entry for name, entry in entries if is_valid(entry)}
+        return [entry for entry in value if is_valid(entry)] if isinstance(value, list) else value
 
     return BeforeValidator(keep)
 
@@ -65,20 +65,21 @@ Numbers = Annotated[dict[str, Number], _entries(Number)]
 Words = Annotated[dict[str, Word], _entries(Word)]
 
 
-def _named(value: Mapping[Any, Any]) -> dict[str, Any]:
-    """Without names that nobody gave: JSON can spell text that UTF-8 has no bytes for."""
-    return {k: each for k, each in value.items() if isinstance(k, str) and k.isprintable()}
+def _with_plain_names(value: Mapping[Any, Any]) -> dict[str, Any]:
+    """Leave out entries with unprintable names; JSON can hold text that UTF-8 cannot encode."""
+    texts = {name: entry for name, entry in value.items() if isinstance(name, str)}
+    return {name: entry for name, entry in texts.items() if name.isprintable()}
 
 
-class _Told(BaseModel):
-    """An object of run.json; every field may be missing."""
+class _LenientModel(BaseModel):
+    """An object of run.json, in which every field may be missing or of the wrong type."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, protected_namespaces=())
 
     @model_validator(mode="before")
     @classmethod
     def _without_odd_names(cls, value: Any) -> Any:
-        return _named(value) if isinstance(value, Mapping) else value
+        return _with_plain_names(value) if isinstance(value, Mapping) else value
 
     @field_validator("*", mode="wrap")
     @classmethod
@@ -91,7 +92,7 @@ class _Told(BaseModel):
             return cls.model_fields[info.field_name].get_default(call_default_factory=True)
 
 
-class Equation(_Told):
+class Equation(_LenientModel):
     """Files by what became of them."""
 
     files_found: Count | None = None
@@ -103,7 +104,7 @@ class Equation(_Told):
     pending: Count | None = None
 
 
-class Frames(_Told):
+class Frames(_LenientModel):
     """Images of the files that were read."""
 
     predictions: Count | None = None
@@ -111,26 +112,26 @@ class Frames(_Told):
     new_unscored: Count | None = None
 
 
-class Current(_Told):
+class Current(_LenientModel):
     """The whole archive."""
 
     images: Count | None = None
 
 
-class Fingerprints(_Told):
-    """Of the model."""
+class Fingerprints(_LenientModel):
+    """Fingerprints of the run."""
 
     scoring: str | None = None
 
 
-class OperatingPoint(_Told):
-    """The one that alerts are by."""
+class OperatingPoint(_LenientModel):
+    """The operating point of the run."""
 
     threshold: float | None = None
 
 
-class Model(_Told):
-    """What scored."""
+class Model(_LenientModel):
+    """The model that scored."""
 
     model_id: Word | None = None
     model_version: Word | None = None
@@ -139,8 +140,8 @@ class Model(_Told):
     operating_point: OperatingPoint = OperatingPoint()
 
 
-class Options(_Told):
-    """What the run was asked for, as far as it groups and names images."""
+class Options(_LenientModel):
+    """Options of the run that later commands need."""
 
     archive: str | None = None
     limits: Any = None
@@ -156,31 +157,31 @@ class Options(_Told):
         return tuple(map(str, value)) if isinstance(value, list) else value
 
 
-class IdentityTold(_Told):
-    """How the run groups images differently from the night before."""
+class IdentityRecord(_LenientModel):
+    """Changes in how the run groups images, compared with the night before."""
 
     changed: Words = {}
     lesion_pattern_taken_over: bool = False
 
 
-class Drift(_Told):
-    """One comparison with earlier nights or the model's reference."""
+class Comparison(_LenientModel):
+    """A comparison with earlier nights or with the model's reference."""
 
     name: str | None = None
     label: str | None = None
     unusual: bool = False
 
 
-class CanaryTold(_Told):
-    """The golden images."""
+class CanaryRecord(_LenientModel):
+    """The check of the golden images."""
 
     images: Count | None = None
     largest_difference: Number | None = None
     tolerance: Number | None = None
 
 
-class Worklist(_Told):
-    """The morning's list."""
+class WorklistRecord(_LenientModel):
+    """The review worklist."""
 
     marks: Counts = {}
     marks_not_understood: Count | None = None
@@ -188,19 +189,19 @@ class Worklist(_Told):
     marks_of_nobody: Annotated[list[str], _entries(str)] = []
 
 
-class ReviewTold(_Told):
-    """The night's report. figures, reference: read by batch/review/monitoring, on its own grid."""
+class ReviewRecord(_LenientModel):
+    """The review of the night. figures, reference: in the form of batch/review/monitoring."""
 
     unusual: bool | None = None
-    drift: Annotated[list[Drift], _entries(dict)] = []
-    canary: CanaryTold | None = None
-    worklist: Worklist | None = None
+    drift: Annotated[list[Comparison], _entries(dict)] = []
+    canary: CanaryRecord | None = None
+    worklist: WorklistRecord | None = None
     figures: Any = None
     reference: Any = None
 
 
-class RunRecord(_Told):
-    """run.json. started_at, finished_at: as written; `start` and `finish` are instants."""
+class RunRecord(_LenientModel):
+    """The content of run.json. started_at, finished_at: texts; `start`, `finish`: times."""
 
     run_id: str | None = None
     started_at: str | None = None
@@ -219,36 +220,37 @@ class RunRecord(_Told):
     left_archive: Count | None = None
     model: Model = Model()
     options: Options | None = None
-    identity: IdentityTold | None = None
-    review: ReviewTold | None = None
+    identity: IdentityRecord | None = None
+    review: ReviewRecord | None = None
 
     @property
     def start(self) -> datetime | None:
-        """In UTC; None when there is none, or one without a time zone."""
+        """In UTC; None if the text is missing, or is no time with a zone."""
         return _instant(self.started_at)
 
     @property
     def finish(self) -> datetime | None:
-        """In UTC; None when there is none, or one without a time zone."""
+        """In UTC; None if the text is missing, or is no time with a zone."""
         return _instant(self.finished_at)
 
     @property
     def unusual_by(self) -> str | None:
-        """In what the night was unusual; None where it was not, or does not tell."""
+        """In which comparisons the night was unusual; None if it was not, or is not known to be."""
         if self.review is None or self.review.unusual is not True:
             return None
-        unusual = (each.label or str(each.name) for each in self.review.drift if each.unusual)
-        return printable(", ".join(dict.fromkeys(unusual))) or "not told in what"
+        unusual = [comparison for comparison in self.review.drift if comparison.unusual]
+        names = (comparison.label or str(comparison.name) for comparison in unusual)
+        return printable(", ".join(dict.fromkeys(names))) or "not recorded in what"
 
 
 def record_of(run: Mapping[str, Any]) -> RunRecord:
-    """What the content of a run.json tells."""
+    """Read the content of a run.json."""
     return RunRecord.model_validate(run)
 
 
-def review_of(review: Mapping[str, Any]) -> ReviewTold:
-    """What the report of a night tells, which is a part of its run.json."""
-    return ReviewTold.model_validate(review)
+def review_of(review: Mapping[str, Any]) -> ReviewRecord:
+    """Read `review` of a run.json."""
+    return ReviewRecord.model_validate(review)
 
 
 def _instant(text: str | None) -> datetime | None:

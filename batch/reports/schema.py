@@ -1,7 +1,7 @@
-"""The published columns: name, type, whether null can occur, meaning. No library.
+"""The published columns of every table: name, type (Arrow's name), whether null can occur, meaning.
 
-`schemas/*.json` is written from here (`python -m tests.tools.write_schemas`) and a test keeps both
-equal. Types are Arrow's names.
+`python -m tests.tools.write_schemas` writes `schemas/*.json` and the tables of schemas/README.md
+from here.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from batch.core.records import KEPT_ATTRIBUTES
 
 SCHEMA_VERSION = 4
 READABLE_VERSIONS = (2, 3, SCHEMA_VERSION)
-"""Nights that can be remembered: of the earlier ones, what came later is null."""
+"""Versions of nights that can be read; in earlier versions the columns that came later are null."""
 
 _MEANS = ("mean_red", "mean_green", "mean_blue")
-ADDED: dict[str, dict[int, tuple[str, ...]]] = {
+ADDED_COLUMNS: dict[str, dict[int, tuple[str, ...]]] = {
     "predictions": {3: _MEANS},
     "current": {3: _MEANS},
     "alerts": {3: _MEANS},
     "unscored": {4: KEPT_ATTRIBUTES},
 }
-"""Columns by the version that they came with."""
+"""For each table, the version and the columns that came with it."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table."""
+    """A column of a table. type: Arrow's name."""
 
     name: str
     type: str
@@ -46,16 +46,16 @@ _PATH = (
     _must(
         "path",
         "string",
-        "file, relative to the archive; spelled where its name is not UTF-8 or holds \\xNN itself",
+        "file, relative to the archive; escaped where its name is not UTF-8 or holds \\xNN itself",
     ),
-    _may("path_bytes", "binary", "the file name's bytes, only where `path` is spelled"),
+    _may("path_bytes", "binary", "the file name's bytes, only where `path` is escaped"),
 )
 _SHA = "SHA-256 of the file's bytes"
 _FRAME = _may("frame_number", "int32", "1-based frame of a multi-frame object, else null")
-_MEAN = "of the model's input, 0..255, to a tenth; null when scored under schema version 2"
+_MEAN = "mean of the model's input, 0..255, to a tenth; null when scored under schema version 2"
 _RUN = _must("run_id", "string", "the run that published this row first")
 
-_LESION = _may("lesion_id", "string", "TrackingUID; with full identifiers else TrackingID")
+_LESION = _may("lesion_id", "string", "TrackingUID, else TrackingID with full identifiers only")
 _PSEUDONYM = _may(
     "patient_pseudonym", "string", "HMAC-SHA-256 of issuer and patient ID, with a key file"
 )
@@ -75,7 +75,7 @@ _IMAGE = (
     _may("mean_red", "double", _MEAN),
     _may("mean_green", "double", _MEAN),
     _may("mean_blue", "double", _MEAN),
-    _must("flags", "list<string>", "what to know of the source; words in README"),
+    _must("flags", "list<string>", "facts about the source; meanings in README"),
     _may("study_instance_uid", "string", "DICOM (0020,000D)"),
     _may("series_instance_uid", "string", "DICOM (0020,000E)"),
     _may("sop_instance_uid", "string", "DICOM (0008,0018)"),
@@ -93,15 +93,15 @@ _IMAGE = (
 )
 _SCORE = (
     _must("class_scores", "map<string, double>", "class name to score; they add up to 1"),
-    _must("predicted_class", "string", "class with the highest score; not what alerts go by"),
+    _must("predicted_class", "string", "class with the highest score; alerts do not depend on it"),
     _must("melanoma_score", "double", "score of the melanoma class, 0..1; not a probability"),
     _must("is_alert", "bool", "melanoma_score >= threshold; false never means cleared"),
     _must("operating_point", "string", "name of the operating point in the model's manifest"),
-    _must("threshold", "double", "of the operating point"),
+    _must("threshold", "double", "threshold of the operating point"),
     _must("model_id", "string", "of the manifest"),
     _must("model_version", "string", "of the manifest"),
     _must("model_sha256", "string", "SHA-256 of model.keras"),
-    _must("preprocessing_version", "string", "of the way from pixels to model input"),
+    _must("preprocessing_version", "string", "version of the way from pixels to model input"),
     _RUN,
     _must("scored_at", "timestamp[us, UTC]", "start of the run that scored the image"),
 )
@@ -126,7 +126,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _PSEUDONYM,
         *_PATIENT,
         _must("stage", "string", "read, identify, decode or score"),
-        _must("reason", "string", "why there is no score; words in README"),
+        _must("reason", "string", "why there is no score; meanings in README"),
         _must("detail", "string", "short, written by the program; never patient data"),
         _RUN,
         _must("recorded_at", "timestamp[us, UTC]", "start of the run that tried last"),
@@ -146,13 +146,13 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _may("reason", "string", "why, for every state but scored"),
         _must("detail", "string", "short, written by the program"),
         _must("frames", "int32", "images in the file; 1 for a file that failed as a whole"),
-        _must("frames_scored", "int32", "of these, with a row in current"),
-        _must("frames_unscored", "int32", "of these, with a row in unscored"),
-        _must("attempts", "int32", "runs in a row that read this very file and scored not all"),
-        _must("program_version", "string", "of the program that read the file"),
-        _must("failure_fingerprint", "string", "names limits and decoders, as they were then"),
-        _must("identity_fingerprint", "string", "names rules and identifiers, as they were then"),
-        _must("scoring_fingerprint", "string", "names model, output and preprocessing of then"),
+        _must("frames_scored", "int32", "those with a row in current"),
+        _must("frames_unscored", "int32", "those with a row in unscored"),
+        _must("attempts", "int32", "runs in a row that read this file and left images unscored"),
+        _must("program_version", "string", "version of the program that read the file"),
+        _must("failure_fingerprint", "string", "digest of the limits and decoders at that time"),
+        _must("identity_fingerprint", "string", "digest of the rules and identifiers at that time"),
+        _must("scoring_fingerprint", "string", "digest of model, output and preprocessing then"),
         _must("run_id", "string", "the run that last read the file"),
     ),
 }
@@ -162,33 +162,33 @@ _NIGHT = "timestamp[us, UTC]"
 _AT_REVIEW = "when the mark was made; "
 TABLES["review_worklist"] = (
     _must("rank", "int32", "1 first: what asks for a look by tier and score, then the reviewed"),
-    _must("lesion_key", "string", "names the lesion from night to night; rules in README"),
+    _must("lesion_key", "string", "names the lesion in every night; rules in README"),
     _must("tier", "string", "alert, near_threshold, unreadable, or below (reviewed ones only)"),
-    _may("score_tier", "string", "by this night's scores alone; null when it left the archive"),
+    _may("score_tier", "string", "tier by this night's scores; null when it left the archive"),
     _must("status", "string", "new, open, reopened or reviewed; rules in README"),
-    _may("model_version", "string", "id, version and digest behind the deciding image's score"),
+    _may("model_version", "string", "id, version and digest of the model of the deciding image"),
     _may("max_score", "double", "highest melanoma score of its images; null: none is readable"),
     _may("mean_score", "double", "mean melanoma score of its images"),
-    _may("threshold", "double", "that the deciding image was judged by"),
+    _may("threshold", "double", "threshold that was applied to the deciding image"),
     _may("margin", "double", "score of the deciding image minus threshold"),
-    _may("previous_score", "double", "max_score in the night before; null: not known"),
+    _may("previous_score", "double", "max_score in the night before; null: unknown"),
     _may("score_change", "double", "max_score minus previous_score"),
     _may("previous_model_version", "string", "as model_version, of previous_score"),
     _must("first_listed_at", _NIGHT, "start of the night that first listed it"),
     _may("first_alerted_at", _NIGHT, "start of the night that first raised its alert"),
     _may("patient_key", "string", "pseudonym, issuer|patient ID, or by the lesion pattern"),
     _may("rank_in_patient", "int32", "1 is the patient's highest score"),
-    _may("lesions_of_patient", "int32", "with a score, those that are not listed included"),
+    _may("lesions_of_patient", "int32", "all with a score, listed or not"),
     _must("is_outlier", "bool", "stands out among the patient's lesions; rule in README"),
     _may("anatomic_site", "string", "anatomic_region of its images; several with semicolons"),
     _may("laterality", "string", "of its images; several with semicolons"),
     _may("acquisition_datetime", "string", "the newest of its images"),
     _must("image_count", "int32", "images and frames, with and without a score"),
-    _must("unreadable_count", "int32", "of these, without a score"),
-    _must("flags", "list<string>", "of its images, and of the list; words in README"),
-    _must("reason", "string", "why it stands here; no diagnosis"),
-    _must("image_ids", "list<string>", "of its images; stand-ins for files that failed as a whole"),
-    _must("image_scores", "map<string, double>", "image_id to melanoma score, of those with one"),
+    _must("unreadable_count", "int32", "those without a score"),
+    _must("flags", "list<string>", "flags of its images and of the list; meanings in README"),
+    _must("reason", "string", "why it is listed; no diagnosis"),
+    _must("image_ids", "list<string>", "its images; other names for files that failed as a whole"),
+    _must("image_scores", "map<string, double>", "image_id to melanoma score, for images with one"),
     _must("paths", "list<string>", "of image_ids, in their order"),
     _must("study_instance_uids", "list<string>", "of its images"),
     _may("patient_id", "string", "DICOM (0010,0020); with full identifiers only"),
@@ -197,7 +197,7 @@ TABLES["review_worklist"] = (
     _may("decision", "string", "of the newest mark"),
     _may("reviewer", "string", "of the newest mark"),
     _may("reviewed_at", _NIGHT, "of the newest mark"),
-    _may("reviewed_score", "double", _AT_REVIEW + "its max_score; null: not known"),
+    _may("reviewed_score", "double", _AT_REVIEW + "its max_score; null: unknown"),
     _must("reviewed_images", "list<string>", _AT_REVIEW + "its image_ids"),
     _must("run_id", "string", "the run whose list this is"),
 )

@@ -1,8 +1,8 @@
-"""Options that decide which images are one lesion, which lesions one patient, and what is listed.
+"""Options that decide which images form a lesion, which lesions a patient, and what is listed.
 
-They are remembered with the reports, and a change of any is said. Where one is not given the last
-run's holds: otherwise a forgotten word would make known lesions new ones. The command line takes up
-all but the lesion pattern (`batch.commands.remembered`); the pattern is taken up here.
+run.json keeps these options, and a change of one is reported. If one is not given, the value of the
+last run is used, since otherwise a forgotten option would make new lesions of known ones. The
+lesion pattern is taken over here, the others by the command line (`batch.commands.remembered`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,20 @@ from batch.storage.files import read_json
 
 logger = logging.getLogger(__name__)
 IDENTITY = "identity"
-"""The key of run.json."""
+"""Key in run.json."""
 _MOST_NIGHTS = 30
 _SHOWN = 200
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a night's run.json tells, or what a run is asked for."""
+    """These options, of a night's run.json or of the run that starts.
+
+    lesion_pattern: None if there is none, or none was given.
+    identifiers: level, a value of `Identifiers`.
+    patient_key_id: name of the key of the pseudonyms.
+    include, exclude: rules as `attribute=value`.
+    """
 
     lesion_pattern: str | None = None
     identifiers: str = "uids"
@@ -38,11 +44,13 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What a run groups by.
+class GroupingChoice:
+    """How a run groups images, and what has changed in that.
 
-    review: with the pattern that counts, None for none. last_night: the run id of the night that it
-    was compared with. taken_over: the pattern is that night's. changed: option to sentence.
+    review: options with the pattern that the run uses; None if it uses none.
+    last_night: run id of the night with which the options were compared.
+    taken_over: whether the pattern comes from that night.
+    changed: option to a sentence on its change.
     """
 
     review: ReviewOptions
@@ -51,7 +59,7 @@ class Settled:
     changed: Mapping[str, str] = field(default_factory=dict)
 
     def into(self, run: dict[str, Any]) -> None:
-        """Add it to run.json."""
+        """Add the choice to the content of run.json."""
         run["options"]["lesion_pattern"] = self.review.lesion_pattern
         run[IDENTITY] = {
             "compared_with": self.last_night,
@@ -60,8 +68,8 @@ class Settled:
         }
 
 
-def settle_identity(config: JobConfig, reports: LocalReports) -> Settled:
-    """Compare a run's options with those of the last night, and take over its lesion pattern."""
+def choose_grouping(config: JobConfig, reports: LocalReports) -> GroupingChoice:
+    """Compare the options of a run with the last night's, and take over the lesion pattern."""
     rules = config.rules
     now = Identity(
         config.review.lesion_pattern,
@@ -70,8 +78,8 @@ def settle_identity(config: JobConfig, reports: LocalReports) -> Settled:
         tuple(f"{rule.attribute}={rule.value}" for rule in rules.selection.include),
         tuple(f"{rule.attribute}={rule.value}" for rule in rules.selection.exclude),
     )
-    last_night, last = last_identity(reports)
-    settled = settle(config.review, now, last_night, last)
+    last_night, last = last_recorded_identity(reports)
+    settled = compare_identities(config.review, now, last_night, last)
     if settled.taken_over:
         logger.info("--lesion-pattern not given: that of night %s is used", last_night)
     for option in settled.changed:
@@ -79,71 +87,76 @@ def settle_identity(config: JobConfig, reports: LocalReports) -> Settled:
     return settled
 
 
-def settle_pattern(review: ReviewOptions, run_id: str, run: Mapping[str, Any]) -> Settled:
-    """The pattern of a list that is made anew: the night's own, unless one is given."""
-    its = identity_of(run) or Identity()
-    now = replace(its, lesion_pattern=review.lesion_pattern)
-    return settle(review, now, run_id, its)
+def choose_pattern(review: ReviewOptions, run_id: str, run: Mapping[str, Any]) -> GroupingChoice:
+    """Choose the pattern for a list that is made anew: the given one, else the night's own."""
+    own = identity_of(run) or Identity()
+    now = replace(own, lesion_pattern=review.lesion_pattern)
+    return compare_identities(review, now, run_id, own)
 
 
-def settle(
+def compare_identities(
     review: ReviewOptions, now: Identity, last_night: str | None, last: Identity | None
-) -> Settled:
-    """What counts, and what has changed. Pure.
+) -> GroupingChoice:
+    """Choose the lesion pattern and describe what has changed since a night.
 
     Args:
-        now: as it was asked for; a pattern of None was not given. last: None without a night.
+        review: options of the run.
+        now: as given; lesion_pattern is None if it was not given.
+        last_night: run id of the night; None without one.
+        last: options of that night; None without one.
     """
     given = now.lesion_pattern
     if last is None:
-        return Settled(replace(review, lesion_pattern=given or None))
+        return GroupingChoice(replace(review, lesion_pattern=given or None))
     taken_over = given is None and _is_pattern(last.lesion_pattern)
     pattern = last.lesion_pattern if taken_over else given or None
-    asked = replace(now, lesion_pattern=pattern)
-    return Settled(
+    effective = replace(now, lesion_pattern=pattern)
+    return GroupingChoice(
         replace(review, lesion_pattern=pattern), last_night, taken_over,
-        dict(_changes(last, asked)),
+        dict(_changes(last, effective)),
     )  # fmt: skip
 
 
-def last_identity(reports: LocalReports) -> tuple[str | None, Identity | None]:
-    """The newest night whose run.json tells its options, and these."""
+def last_recorded_identity(reports: LocalReports) -> tuple[str | None, Identity | None]:
+    """The newest night whose run.json has these options, and the options."""
     for run_id in reports.nights()[:_MOST_NIGHTS]:
-        found = identity_of(read_json(reports.night(run_id) / RUN_FILE) or {})
-        if found is not None:
-            return run_id, found
+        identity = identity_of(read_json(reports.night(run_id) / RUN_FILE) or {})
+        if identity is not None:
+            return run_id, identity
     return None, None
 
 
 def identity_of(run: Mapping[str, Any]) -> Identity | None:
-    """What run.json tells; None when it tells no options."""
-    told = record_of(run).options
-    if told is None or not told.model_fields_set:
+    """These options as run.json has them; None if it has no options."""
+    options = record_of(run).options
+    if options is None or not options.model_fields_set:
         return None
-    level = Identity.identifiers if told.identifiers is None else told.identifiers
-    return Identity(told.lesion_pattern, level, told.patient_key_id, told.include, told.exclude)
+    level = Identity.identifiers if options.identifiers is None else options.identifiers
+    return Identity(
+        options.lesion_pattern, level, options.patient_key_id, options.include, options.exclude
+    )
 
 
-def told_changes(run: Mapping[str, Any]) -> tuple[str, ...]:
-    """The sentences on changes that run.json has."""
-    told = record_of(run).identity
-    return tuple(told.changed.values()) if told else ()
+def recorded_changes(run: Mapping[str, Any]) -> tuple[str, ...]:
+    """The sentences on changes in run.json."""
+    recorded = record_of(run).identity
+    return tuple(recorded.changed.values()) if recorded else ()
 
 
 def identity_lines(run: Mapping[str, Any]) -> list[str]:
-    """What a summary says: which pattern is used that nobody gave, and what has changed."""
+    """Lines for the summary: the pattern that was taken over, and what has changed."""
     record = record_of(run)
     pattern = record.options.lesion_pattern if record.options else None
-    taken = record.identity is not None and record.identity.lesion_pattern_taken_over
+    is_taken_over = record.identity is not None and record.identity.lesion_pattern_taken_over
     lines = [
         f"Lesions    by the last night's --lesion-pattern, since none was given: {pattern}"
-    ] * taken
-    return lines + [f"CHANGED    {sentence}" for sentence in told_changes(run)]
+    ] * is_taken_over
+    return lines + [f"CHANGED    {sentence}" for sentence in recorded_changes(run)]
 
 
 def _changes(last: Identity, now: Identity) -> Iterator[tuple[str, str]]:
-    """Option to sentence."""
-    for option, before, after, so in (
+    """Pairs of an option that has changed and a sentence about it."""
+    for option, before, after, consequence in (
         ("--lesion-pattern", _by(last), _by(now), _OTHER_LESIONS),
         ("--identifiers", last.identifiers, now.identifiers, _OTHER_LEVEL),
         ("--patient-key-file", _key(last), _key(now), _OTHER_PATIENTS),
@@ -151,7 +164,10 @@ def _changes(last: Identity, now: Identity) -> Iterator[tuple[str, str]]:
         ("--exclude", _rules(last.exclude), _rules(now.exclude), _OTHER_OBJECTS),
     ):
         if before != after:
-            yield option, f"{option}: {_short(before)} last night, {_short(after)} now. {so}"
+            yield (
+                option,
+                f"{option}: {_short(before)} last night, {_short(after)} now. {consequence}",
+            )
 
 
 _OTHER_LESIONS = (

@@ -1,9 +1,8 @@
-"""The review of a night: the night's report, the worklist's tables, and the page.
+"""The review of a night: the night's report, the tables of the worklist, and the page.
 
-Each part is made by itself. What fails is named in run.json (`review.failed`) and in the log, by
-kind of error and place in the program, since messages may quote values; the night is published with
-the parts that there are. Scores and alerts do not hang on this room. Only a disk on which the parts
-cannot be written ends the night, as everywhere else.
+Each part is made by itself. If one fails, run.json (`review.failed`) and the log name the type of
+the error, without its message, which may quote values; the night is published without this part.
+Only a disk that cannot take the files ends the night.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from batch.review.inputs import (
     read_remembered,
     read_tonight,
 )
-from batch.review.monitoring.figures import PREDICTION_COLUMNS, NightFigures, figures_of, together
+from batch.review.monitoring.figures import PREDICTION_COLUMNS, NightFigures, combine, figures_of
 from batch.review.monitoring.history import NightRecord, night_record
 from batch.review.monitoring.night_report import NightReport, build_report, canary_of
 from batch.review.monitoring.reference import Reference, reference_from_json, stored_reference
@@ -55,15 +54,17 @@ def review_night(
     provenance: Mapping[str, Any] | None = None,
     canary: Canary | None = None,
 ) -> NightReport:
-    """The report of a night, being gathered or published.
+    """Make the report of a night that is being gathered, or is published.
 
     Args:
-        folder: of the night's tables. run: its run.json; where that has a review already, figures,
-            reference and canary are taken from there, and neither tables nor artifact are needed.
-        provenance, canary: for a night that has none yet.
+        reports: with the earlier nights.
+        folder: of the night's tables.
+        run: content of run.json. If it has a review, measurements, reference and canary come from
+            there, and neither tables nor artifact are needed.
+        provenance, canary: of the model, for a night without a review.
 
     Raises:
-        ValueError: run.json does not tell run id and start.
+        ValueError: run.json lacks run id or start.
     """
     tonight = night_record(run)
     if tonight is None:
@@ -86,7 +87,7 @@ def measured(folder: Path) -> NightFigures:
             }
             yield figures_of(columns)
 
-    return together(parts())
+    return combine(parts())
 
 
 def _reference(
@@ -127,7 +128,7 @@ def make_review(
     source: Pictures | None,
     why_none: str = STOPPED_EARLY,
 ) -> dict[str, Any]:
-    """Write the review of a night; what run.json says of it, under `review`.
+    """Write the review of a night, and return what run.json says of it under `review`.
 
     Args:
         into: folder that takes the files. source: of pictures; None where there is no archive.
@@ -180,7 +181,7 @@ def make_worklist(place: NightPlace, options: ReviewOptions) -> tuple[ReviewWork
 
 
 def mark_files(reports: Path, options: ReviewOptions) -> tuple[Path, ...]:
-    """The files with marks: those that were named, else those that lie in the reports folder."""
+    """The files with marks: those named by options, else those in the reports folder."""
     if options.reviewed:
         return options.reviewed
     return tuple(sorted(path for path in reports.iterdir() if is_mark_file(path.name)))
@@ -239,7 +240,7 @@ def _picture_place(place: NightPlace) -> PicturePlace:
 
 
 def _archive_key(run: Mapping[str, Any]) -> str:
-    """Tells this archive from others without naming it: marks in a browser are kept under it."""
+    """A digest that names the archive without its path; a browser keeps marks under it."""
     archive = str(run.get("options", {}).get("archive", ""))
     return hashlib.sha256(archive.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 

@@ -21,11 +21,11 @@ from batch.review.worklist.contract import LESION_COLUMNS, ReviewWorklist
 from batch.review.worklist.frames import records
 
 PAGE_ROWS = 5000
-"""Lesions, and images that could not be read, on the page; the tables hold all."""
+"""Most lesions, and most unreadable images, on the page; the tables hold all."""
 
 _TIMES = [column.name for column in TABLES[WORKLIST] if column.type.startswith("timestamp")]
 _BYTE_ORDER_MARK = "\ufeff"
-"""Without it a spreadsheet takes UTF-8 for another encoding."""
+"""Without this mark a spreadsheet reads UTF-8 as another encoding."""
 
 
 def table_files(worklist: ReviewWorklist) -> dict[str, bytes]:
@@ -38,22 +38,23 @@ def table_files(worklist: ReviewWorklist) -> dict[str, bytes]:
 
 
 def as_csv(lesions: pd.DataFrame) -> str:
-    """The lesions as CSV: no cell of it can be a formula, no line break within a cell.
-
-    Times are of this machine's zone, with their offset.
-    """
+    """The lesions as CSV, without formulas and line breaks in cells, with local times."""
     text = io.StringIO()
     text.write(_BYTE_ORDER_MARK)
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(LESION_COLUMNS)
     for row in records(lesions):
-        told = {**row, **{column: local(row[column]) for column in _TIMES}}
-        writer.writerow([_cell(told[column]) for column in LESION_COLUMNS])
+        values = {**row, **{column: local(row[column]) for column in _TIMES}}
+        writer.writerow([_cell(values[column]) for column in LESION_COLUMNS])
     return text.getvalue()
 
 
 def for_page(worklist: ReviewWorklist, most: int = PAGE_ROWS) -> ReviewWorklist:
-    """The worklist as the page can hold it; what it leaves out stands in its notes."""
+    """Cut the worklist to what the page can hold; notes name what is left out.
+
+    Args:
+        most: lesions, and unreadable images.
+    """
     notes, lesions, images = list(worklist.facts.notes), worklist.lesions, worklist.images
     off_page = lesions.iloc[most:]
     if len(off_page):
@@ -81,7 +82,7 @@ def for_page(worklist: ReviewWorklist, most: int = PAGE_ROWS) -> ReviewWorklist:
 
 
 def worklist_row(row: Mapping[str, Any], run_id: str) -> dict[str, Any]:
-    """A row of `review_worklist`, of one of `LESION_COLUMNS`."""
+    """Make a row of the table `review_worklist` from a row of `LESION_COLUMNS`."""
     values = {column.name: row.get(column.name) for column in TABLES[WORKLIST]}
     for column in TABLES[WORKLIST]:
         value = values[column.name]
@@ -97,7 +98,7 @@ def worklist_row(row: Mapping[str, Any], run_id: str) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> str:
-    """A value as a cell; missing ones are empty."""
+    """A value as the text of a cell; empty if it is missing."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, (bool, int, float)):

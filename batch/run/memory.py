@@ -1,7 +1,7 @@
-"""What is remembered of the archive: the newest readable night, and segments of runs that died.
+"""The memory of a run: the newest readable night, and the segments of runs that died.
 
-There is no second database: the published snapshots are the memory. A damaged night is passed over
-for the one before it, and that is said.
+There is no database; the published snapshots are the memory. A damaged night is skipped, and the
+summary names it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from batch.reports.schema import READABLE_VERSIONS
 from batch.storage.files import read_json
 
 MAX_ATTEMPTS = 3
-"""Runs that try a file which cannot be scored, before only a change makes them try again."""
+"""After so many runs, a file that cannot be scored is tried again only after a change."""
 
 _PLANNING = (
     "path", "path_bytes", "size", "mtime_ns", "content_sha256", "file_format", "state", "reason",
@@ -48,7 +48,8 @@ ALWAYS_AGAIN = (
     FailureReason.VANISHED,
     FailureReason.NOT_A_REGULAR_FILE,
 )
-"""Trying costs nothing, and what helps (a permission, a mount) does not show in size or time."""
+"""Files with these reasons are tried in every run. Trying is cheap, and the remedy (a permission, a
+mount) does not change the file's size or time."""
 
 _BY_MODEL = (
     FailureReason.MODEL_FAILED,
@@ -67,12 +68,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class Memory:
-    """What earlier runs found out.
+    """What earlier runs left for this one.
 
-    run_id: the night remembered; None when there is none. folder: of that night. files: its
-    `files` snapshot, one row a file, in the order on disk, with `key` (the name's bytes).
-    damaged: nights that could not be read and were passed over. segments, segment_files: of runs
-    that died: the segments, and their rows with the number of the segment they stand in.
+    run_id: of the night that is remembered; None if there is none.
+    folder: of that night.
+    files: its snapshot `files`, a row a file in the order on disk, with `key`, the bytes of the
+        name.
+    damaged: run ids of nights that were skipped because they could not be read.
+    segments: committed segments of runs that died.
+    segment_files: rows of `files` in these segments, with the number of the segment.
     """
 
     run_id: str | None
@@ -87,7 +91,7 @@ def remember(reports: LocalReports, segment_facts: dict[str, Any]) -> Memory:
     """Read the memory of a reports folder.
 
     Args:
-        segment_facts: what a committed segment must have been made with to be taken up.
+        segment_facts: `rows.segment_facts` of this run; segments with other facts are not used.
     """
     run_id, damaged = _newest_readable(reports)
     folder = reports.night(run_id) if run_id else None
@@ -96,15 +100,16 @@ def remember(reports: LocalReports, segment_facts: dict[str, Any]) -> Memory:
     return Memory(run_id, folder, _with_key(files), damaged, segments, _segment_files(segments))
 
 
-def stays(files: pa.Table, now: Fingerprints) -> np.ndarray:
-    """Which rows of `files` would come out the same tonight, if the file itself is the same.
+def staying_rows(files: pa.Table, now: Fingerprints) -> np.ndarray:
+    """Which rows of `files` would be the same tonight if the file has not changed.
 
     Args:
         files: with the columns of `Memory.files`.
+        now: fingerprints of this run.
 
     Returns:
-        (rows,) bool. Of pending files those stay that keep their scores (a folder that could not
-        be listed may be there again); of the others nothing is known.
+        (rows,) bool. A pending file stays only if it has scores, e.g. because its folder could not
+        be listed in the last night.
     """
 
     def equal(column: str, value: str) -> np.ndarray:
@@ -137,7 +142,7 @@ def stays(files: pa.Table, now: Fingerprints) -> np.ndarray:
 
 
 def earlier_attempts(files: pa.Table, now: Fingerprints) -> np.ndarray:
-    """(rows,) int64: attempts that count tonight; other decoders or limits start anew."""
+    """(rows,) int64, earlier attempts; 0 after a change of the program, of decoders or limits."""
     comparable = _mask(pc.equal(files["program_version"], now.program_version)) & _mask(
         pc.equal(files["failure_fingerprint"], now.failure)
     )
@@ -145,21 +150,21 @@ def earlier_attempts(files: pa.Table, now: Fingerprints) -> np.ndarray:
 
 
 def reusable(files: pa.Table, staying: np.ndarray) -> np.ndarray:
-    """(rows,) bool: files whose content is known in full, under tonight's rules."""
+    """(rows,) bool, files of which every frame has a score that is valid tonight."""
     scored = files["frames_scored"].to_numpy() > 0
     return staying & scored & (files["frames_unscored"].to_numpy() == 0)
 
 
 def _newest_readable(reports: LocalReports) -> tuple[str | None, tuple[str, ...]]:
     latest = reports.latest()
-    others = [night for night in reports.nights() if night != latest]
+    older = [night for night in reports.nights() if night != latest]
     damaged: list[str] = []
-    for run_id in [*([latest] if latest else []), *others]:
+    for run_id in [*([latest] if latest else []), *older]:
         folder = reports.whole_night(run_id)
         run = read_json(folder / RUN_FILE)
         version = run.get("schema_version") if run is not None else None
         if isinstance(version, int) and version not in READABLE_VERSIONS:
-            continue  # of another version of the program: its columns are not ours
+            continue  # another schema version, with other columns
         if run is not None and not all((folder / name).is_dir() for name in SNAPSHOTS):
             continue  # pruned
         if run is not None and is_intact(folder, run.get("parts"), SNAPSHOTS):
@@ -168,30 +173,30 @@ def _newest_readable(reports: LocalReports) -> tuple[str | None, tuple[str, ...]
     return None, tuple(damaged)
 
 
-def _usable_segments(reports: LocalReports, wanted: dict[str, Any]) -> tuple[Segment, ...]:
-    """Newest run first, so that of two readings of a file the later one counts."""
-    found = []
+def _usable_segments(reports: LocalReports, expected: dict[str, Any]) -> tuple[Segment, ...]:
+    """Segments of the newest run first, so that the latest reading of a file counts."""
+    segments = []
     for work in reports.unpublished():
         for folder in committed_segments(work):
             facts = read_json(folder / SEGMENT_FILE) or {}
             parts = facts.pop("parts", None)
-            if facts == wanted and is_intact(folder, parts, _IN_SEGMENTS):
-                found.append(Segment(folder, work.name))
-    return tuple(found)
+            if facts == expected and is_intact(folder, parts, _IN_SEGMENTS):
+                segments.append(Segment(folder, work.name))
+    return tuple(segments)
 
 
 def _segment_files(segments: Sequence[Segment]) -> pa.Table:
-    """Rows of all segments, one a file: the first segment that has it counts."""
-    found, seen = [], pa.array([], pa.binary())
+    """Rows of all segments, one a file; the first segment with the file counts."""
+    tables, seen = [], pa.array([], pa.binary())
     for number, segment in enumerate(segments):
         rows = _with_key(parquet.read_columns("files", segment.folder / "files", _PLANNING))
         rows = rows.filter(pc.invert(pc.is_in(rows["key"], value_set=seen)))
         seen = pa.concat_arrays([seen, *rows["key"].chunks])
-        found.append(rows.append_column("segment", pa.array(np.full(len(rows), number))))
-    if not found:
-        none = _with_key(parquet.read_columns("files", None, _PLANNING))
-        return none.append_column("segment", pa.array([], pa.int64()))
-    return pa.concat_tables(found)
+        tables.append(rows.append_column("segment", pa.array(np.full(len(rows), number))))
+    if not tables:
+        no_rows = _with_key(parquet.read_columns("files", None, _PLANNING))
+        return no_rows.append_column("segment", pa.array([], pa.int64()))
+    return pa.concat_tables(tables)
 
 
 def _with_key(files: pa.Table) -> pa.Table:
@@ -200,10 +205,10 @@ def _with_key(files: pa.Table) -> pa.Table:
 
 
 def keys_of(rows: pa.Table) -> pa.ChunkedArray:
-    """The file names' bytes of any table with `path` and `path_bytes`."""
+    """The bytes of the file names in a table with `path` and `path_bytes`."""
     return pc.coalesce(rows["path_bytes"], pc.cast(rows["path"], pa.binary()))
 
 
 def _mask(values: Any) -> np.ndarray:
-    """(n,) bool of an Arrow boolean array; null is False."""
+    """An Arrow boolean array as (n,) bool; null is False."""
     return pc.fill_null(values, False).to_numpy(zero_copy_only=False).astype(bool)

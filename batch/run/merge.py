@@ -1,7 +1,7 @@
-"""A night's tables from its segments and from what is remembered, and the counts read back.
+"""Makes a night's tables from its segments and from the memory, and counts them.
 
-`files`, `current` and `unscored` tell of the whole archive: tonight's rows, and the remembered rows
-of what was not read tonight. `predictions` and `alerts` tell of tonight.
+`files`, `current` and `unscored` describe the whole archive: tonight's rows, and the remembered
+rows of files that were not read tonight. `predictions` and `alerts` describe tonight.
 """
 
 from __future__ import annotations
@@ -29,21 +29,23 @@ from batch.run.reuse import Reuse
 _SCORED = (FileState.SCORED.value, FileState.UNCHANGED.value, FileState.REUSED.value)
 
 
-class _Fate(IntEnum):
-    """What becomes of a remembered row."""
+class _RowFate(IntEnum):
+    """What happens to a remembered row."""
 
     DROP = 0
     KEEP = 1
     WAIT = 2
-    """Codes from here on: pending, for the reason of that number."""
+    """Codes from here on mean pending; code minus WAIT is the index of the reason."""
 
 
 @dataclass(frozen=True, eq=False)
-class Carried:
-    """The remembered part of a night.
+class Carryover:
+    """The rows of a night that come from the memory.
 
-    fate: (rows of `memory.files`,) code. fresh: (listed files,) code of files that wait and of
-    which nothing is remembered; 0 for all others. reasons: of the codes from WAIT on.
+    plan: of the night.
+    fate: (rows of `memory.files`,), codes of `_RowFate`.
+    fresh: (listed files,), codes of files that wait and are not remembered; 0 for all others.
+    reasons: of the codes from WAIT on.
     """
 
     plan: Plan
@@ -57,45 +59,45 @@ class Carried:
         for rows in self.stream("files"):
             fate = self.fate[start : start + len(rows)]
             start += len(rows)
-            taken = fate != _Fate.DROP
+            taken = fate != _RowFate.DROP
             yield self._with_fate(rows.filter(pa.array(taken)), fate[taken])
         waiting = np.flatnonzero(self.fresh)
         for first in range(0, len(waiting), parquet.ROW_GROUP_ROWS):
             yield self._waiting_rows(waiting[first : first + parquet.ROW_GROUP_ROWS], facts)
 
     def rows(self, table: str) -> Iterator[pa.Table]:
-        """Rows of another snapshot, of the files that are carried."""
+        """Remembered rows of another snapshot, without those of dropped files."""
         return map(self.filter, self.stream(table))
 
     def filter(self, rows: pa.Table) -> pa.Table:
-        """Of a snapshot's rows those of files that are carried."""
-        dropped = self.plan.memory.files["key"].filter(pa.array(self.fate == _Fate.DROP))
+        """Leave out the rows of dropped files."""
+        dropped = self.plan.memory.files["key"].filter(pa.array(self.fate == _RowFate.DROP))
         if not len(dropped):
             return rows
         return rows.filter(pc.invert(pc.is_in(keys_of(rows), value_set=dropped)))
 
     def stream(self, table: str) -> Iterator[pa.Table]:
-        """All remembered rows of a snapshot, in their order on disk."""
+        """All remembered rows of a snapshot in their order on disk."""
         folder = self.plan.memory.folder
         return parquet.stream(table, folder / table if folder else None)
 
     def _with_fate(self, rows: pa.Table, fate: np.ndarray) -> pa.Table:
-        waits = pa.array(fate >= _Fate.WAIT)
+        waits = pa.array(fate >= _RowFate.WAIT)
         waited = pc.equal(rows["state"], FileState.PENDING.value)
         was_scored = pc.is_in(rows["state"], value_set=pa.array(_SCORED))
         state = pc.if_else(pc.or_(was_scored, waited), FileState.UNCHANGED.value, rows["state"])
         state = pc.if_else(waits, FileState.PENDING.value, state)
         why = pa.array(self.reasons).take(
-            pa.array(np.maximum(fate.astype(np.int64) - _Fate.WAIT, 0))
+            pa.array(np.maximum(fate.astype(np.int64) - _RowFate.WAIT, 0))
         )
-        known = pc.if_else(waited, pa.scalar(None, pa.string()), rows["reason"])
-        reason = pc.if_else(waits, why, known)
+        earlier_reason = pc.if_else(waited, pa.scalar(None, pa.string()), rows["reason"])
+        reason = pc.if_else(waits, why, earlier_reason)
         rows = parquet.with_column(rows, "state", state)
         return parquet.with_column(rows, "reason", reason)
 
     def _waiting_rows(self, listed: np.ndarray, facts: RunFacts) -> pa.Table:
         rows = self.plan.listing.take(pa.array(listed))
-        codes = self.fresh[listed].astype(np.int64) - _Fate.WAIT
+        codes = self.fresh[listed].astype(np.int64) - _RowFate.WAIT
         return parquet.from_columns(
             "files",
             rows["key"],
@@ -121,12 +123,14 @@ class Carried:
 
 def carry_over(
     plan: Plan, done: int, waiting: PendingReason, undecoded: pa.ChunkedArray | None = None
-) -> Carried:
-    """Decide what becomes of everything that was not read tonight.
+) -> Carryover:
+    """Decide what happens to everything that was not read tonight.
 
     Args:
-        done: how many files of the queue were read. waiting: why the others were not. undecoded:
-            keys of remembered files that were read in vain, since no decoder could be started.
+        plan: of the night.
+        done: number of files of the queue that were read.
+        waiting: why the others were not.
+        undecoded: keys of remembered files for which no decoder could be started.
     """
     reasons = (
         waiting,
@@ -143,27 +147,29 @@ def carry_over(
     code = np.select(
         [plan.action == Action.KEEP, plan.action == Action.LEAVE_YOUNG,
          plan.action == Action.LEAVE_UNLISTED, in_vain],
-        [_Fate.KEEP, _Fate.WAIT + 1, _Fate.WAIT + 2, _Fate.WAIT + 3],
-        _Fate.WAIT,
+        [_RowFate.KEEP, _RowFate.WAIT + 1, _RowFate.WAIT + 2, _RowFate.WAIT + 3],
+        _RowFate.WAIT,
     ).astype(np.uint8)  # fmt: skip
-    code[settled] = _Fate.DROP
+    code[settled] = _RowFate.DROP
     fate = np.zeros(len(plan.memory.files), np.uint8)
     fate[plan.known[plan.same]] = code[plan.same]
     fresh = np.where(plan.same, np.uint8(0), code)
-    return Carried(plan, fate, fresh, tuple(reason.value for reason in reasons))
+    return Carryover(plan, fate, fresh, tuple(reason.value for reason in reasons))
 
 
 def apply_operating_point(
     rows: pa.Table, facts: RunFacts, foreign: pa.ChunkedArray
 ) -> tuple[pa.Table, np.ndarray]:
-    """Judge remembered predictions by tonight's operating point.
+    """Apply tonight's operating point to remembered predictions.
 
     Args:
-        foreign: keys of files that were scored under another contract (model, temperature, …):
-            they wait to be scored again, and keep the operating point that belongs to their score.
+        rows: of `current`.
+        facts: of tonight.
+        foreign: keys of files that were scored with another model or output contract. They wait to
+            be scored again and keep the operating point that belongs to their score.
 
     Returns:
-        the rows, and (rows,) bool: is an alert now and was none before.
+        the rows, and (rows,) bool, whether a row is an alert now and was none before.
     """
     point = facts.operating_point
     ours = pc.invert(pc.is_in(keys_of(rows), value_set=foreign))
@@ -193,19 +199,20 @@ def alert_rows(predictions: pa.Table, facts: RunFacts) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class Done:
-    """How far the queue was worked off. waiting: why the rest waits."""
+class QueueProgress:
+    """How far the queue was processed. files: number of files read. waiting: why the rest waits."""
 
     files: int
     waiting: PendingReason = PendingReason.STOPPED
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """What only the gathering knows.
+class GatheringCounts:
+    """Counts that cannot be read back from the tables.
 
-    alerts: rows of the table. turned: of these, remembered predictions that became alerts.
-    unscored_again: frames that had no score before either, in the very same file.
+    alerts: rows of `alerts`.
+    turned: those of remembered predictions that became alerts tonight.
+    unscored_again: frames without a score in unchanged files that also failed before.
     """
 
     alerts: int
@@ -213,27 +220,29 @@ class Gathered:
     unscored_again: int
 
 
-def gather_night(staging: Staging, plan: Plan, done: Done, facts: RunFacts) -> Gathered:
+def gather_night(
+    staging: Staging, plan: Plan, done: QueueProgress, facts: RunFacts
+) -> GatheringCounts:
     """Write every table of the night below `staging.night`."""
     staging.night.mkdir()
     undecoded = _undecoded(staging, plan)
-    carried = carry_over(plan, done.files, done.waiting, undecoded)
+    carryover = carry_over(plan, done.files, done.waiting, undecoded)
     reuse = Reuse(plan)
 
     def tonight(table: str) -> Iterator[pa.Table]:
-        return _tonight(table, staging, plan, facts.run_id)
+        return _tables_of_tonight(table, staging, plan, facts.run_id)
 
-    again = 0
+    unscored_again = 0
     failed_before = plan.failed_before()
 
     def files() -> Iterator[pa.Table]:
-        nonlocal again
-        yield from carried.files(facts)
+        nonlocal unscored_again
+        yield from carryover.files(facts)
         for rows in map(reuse.complete, tonight("files")):
-            if len(undecoded):  # what is remembered of them stands in their place
+            if len(undecoded):  # their remembered rows are kept instead
                 rows = rows.filter(pc.invert(pc.is_in(keys_of(rows), value_set=undecoded)))
             known = rows.filter(pc.is_in(keys_of(rows), value_set=failed_before))
-            again += pc.sum(known["frames_unscored"]).as_py() or 0
+            unscored_again += pc.sum(known["frames_unscored"]).as_py() or 0
             yield rows
 
     turned: list[pa.Table] = []
@@ -241,62 +250,62 @@ def gather_night(staging: Staging, plan: Plan, done: Done, facts: RunFacts) -> G
     parquet.write_dataset("predictions", tonight("predictions"), staging.night / "predictions")
     parquet.write_dataset(
         "unscored",
-        _chain(carried.rows("unscored"), tonight("unscored")),
+        _chain(carryover.rows("unscored"), tonight("unscored")),
         staging.night / "unscored",
     )
-    current = _chain(_current(carried, reuse, facts, turned), tonight("predictions"))
+    current = _chain(_current(carryover, reuse, facts, turned), tonight("predictions"))
     parquet.write_dataset("current", current, staging.night / "current")
     alerts = [*tonight("alerts"), *turned]
     count = parquet.write_alerts(alerts, staging.night / "alerts.parquet")
-    return Gathered(count, sum(len(rows) for rows in turned), again)
+    return GatheringCounts(count, sum(len(rows) for rows in turned), unscored_again)
 
 
 def _undecoded(staging: Staging, plan: Plan) -> pa.ChunkedArray:
-    """Keys of files that are as they were remembered, and for which no decoder could be started."""
-    found = [pa.array([], pa.binary())]
-    wanted = PendingReason.DECODER_NOT_STARTED.value
+    """Keys of unchanged remembered files for which no decoder could be started tonight."""
+    keys_of_parts = [pa.array([], pa.binary())]
+    reason = PendingReason.DECODER_NOT_STARTED.value
     for segment in staging.segments():
         reasons = parquet.read_columns("files", segment / "files", ["reason"])
-        if not pc.any(pc.equal(reasons["reason"], wanted)).as_py():  # as in almost every night
+        if not pc.any(pc.equal(reasons["reason"], reason)).as_py():  # as in almost every night
             continue
         for rows in parquet.stream("files", segment / "files", ["path", "path_bytes", "reason"]):
-            found += keys_of(rows.filter(pc.equal(rows["reason"], wanted))).chunks
-    keys = pa.chunked_array(found)
+            keys_of_parts += keys_of(rows.filter(pc.equal(rows["reason"], reason))).chunks
+    keys = pa.chunked_array(keys_of_parts)
     if not len(keys):
         return keys
     same = plan.listing["key"].filter(pa.array(plan.same))
     return keys.filter(pc.is_in(keys, value_set=same))
 
 
-def _tonight(table: str, staging: Staging, plan: Plan, run_id: str) -> Iterator[pa.Table]:
-    """Tonight's segments, and what is taken up of the segments of runs that died."""
+def _tables_of_tonight(table: str, staging: Staging, plan: Plan, run_id: str) -> Iterator[pa.Table]:
+    """Rows of tonight's segments, and rows taken up from segments of runs that died."""
     for folder in staging.segments():
         for part in sorted((folder / table).glob("*.parquet")):
             yield parquet.read_part(table, part)
     for number, segment in enumerate(plan.memory.segments):
-        keys = _taken_up(plan, number)
+        keys = _keys_taken_up(plan, number)
         for part in sorted((segment.folder / table).glob("*.parquet")) if len(keys) else ():
             rows = parquet.read_part(table, part)
             rows = rows.filter(pc.is_in(keys_of(rows), value_set=keys))
             yield parquet.with_constant(rows, "run_id", run_id)
 
 
-def _taken_up(plan: Plan, segment: int) -> pa.ChunkedArray:
-    """Keys of the files whose rows in this segment count."""
+def _keys_taken_up(plan: Plan, segment: int) -> pa.ChunkedArray:
+    """Keys of the files whose rows are taken up from this segment."""
     numbers = plan.memory.segment_files["segment"].to_numpy()
     rows = plan.segment_row[plan.action == Action.TAKE_UP]
     return plan.memory.segment_files["key"].take(pa.array(rows[numbers[rows] == segment]))
 
 
 def _current(
-    carried: Carried, reuse: Reuse, facts: RunFacts, turned: list[pa.Table]
+    carryover: Carryover, reuse: Reuse, facts: RunFacts, turned: list[pa.Table]
 ) -> Iterator[pa.Table]:
-    """Remembered predictions under tonight's operating point, at their own and at new places."""
-    foreign = carried.plan.foreign(facts.fingerprints)
-    for rows in carried.stream("current"):
-        for kept in (carried.filter(rows), reuse.moved(rows)):
-            if len(kept):
-                judged, now_alert = apply_operating_point(kept, facts, foreign)
+    """Remembered predictions, also at new paths, with tonight's operating point."""
+    foreign = carryover.plan.foreign(facts.fingerprints)
+    for rows in carryover.stream("current"):
+        for remembered in (carryover.filter(rows), reuse.moved(rows)):
+            if len(remembered):
+                judged, now_alert = apply_operating_point(remembered, facts, foreign)
                 if now_alert.any():
                     turned.append(alert_rows(judged.filter(pa.array(now_alert)), facts))
                 yield judged
@@ -307,8 +316,8 @@ def _chain(*parts: Any) -> Iterator[pa.Table]:
         yield from part
 
 
-def count_night(folder: Path, files_found: int, run_id: str, gathered: Gathered) -> Counts:
-    """Count a night's tables; what they alone cannot tell comes from the gathering."""
+def count_night(folder: Path, files_found: int, run_id: str, gathered: GatheringCounts) -> Counts:
+    """Count a night's tables; `gathered` has the counts that they do not hold."""
     by_state = parquet.count_by(
         folder / "files", ["state"], ["frames", "frames_scored", "frames_unscored"]
     )

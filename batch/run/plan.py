@@ -1,7 +1,7 @@
-"""What a night has to do: the listing compared with what is remembered. Opens no file.
+"""Plans a night: compares the listing with the memory, without opening a file.
 
-Every file listed gets one `Action`; those to be read also get the cause. All of it is columns, so
-that a million files cost seconds and no more than a few hundred bytes each.
+Every listed file gets an `Action`, and every file to be read a `Cause`. The plan consists of
+columns, so that a million files take seconds, and a few hundred bytes each.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from batch.core.config import Order
 from batch.core.errors import ArchiveShrunk
 from batch.core.records import FileState, Fingerprints, ImageLocation, QueuedFile
 from batch.core.rules import modified_after
-from batch.run.memory import ALWAYS_AGAIN, Memory, earlier_attempts, reusable, stays
+from batch.run.memory import ALWAYS_AGAIN, Memory, earlier_attempts, reusable, staying_rows
 
 
 class KnownDigests:
-    """Digests of content that is known in full, by file size.
+    """Digests of contents whose scores may be reused, by file size.
 
-    files: the snapshot. usable: (rows,) bool, which of them may be reused.
+    Args:
+        files: snapshot `files`.
+        usable: (rows,) bool, which of its files may be reused.
     """
 
     def __init__(self, files: pa.Table, usable: np.ndarray) -> None:
@@ -37,19 +39,20 @@ class KnownDigests:
         self._sizes, self._rows, self._files = sizes[by_size], rows[by_size], files
 
     def rows(self) -> np.ndarray:
-        """(n,) int64: the rows of `files` that are known in full, in order."""
+        """(n,) int64, the rows of `files` that may be reused, in order."""
         return np.sort(self._rows)
 
     def count_sizes(self, sizes: np.ndarray) -> int:
-        """How many of these sizes, in bytes, are those of known content."""
+        """How many of these sizes, in bytes, a known content has."""
         return int(np.isin(sizes, self._sizes).sum())
 
     def by_size(self, sizes: set[int]) -> dict[int, tuple[str, ...]]:
-        """Size to the digests (hex SHA-256) of known content of that size, sorted, each once."""
-        wanted = np.array(sorted(sizes), np.int64)
-        first = np.searchsorted(self._sizes, wanted, "left")
-        last = np.searchsorted(self._sizes, wanted, "right")
-        ranges = [one for one in zip(wanted.tolist(), first, last, strict=True) if one[2] > one[1]]
+        """Size to the sorted digests (hex SHA-256) of known contents of that size."""
+        sizes_wanted = np.array(sorted(sizes), np.int64)
+        first = np.searchsorted(self._sizes, sizes_wanted, "left")
+        last = np.searchsorted(self._sizes, sizes_wanted, "right")
+        candidates = zip(sizes_wanted.tolist(), first, last, strict=True)
+        ranges = [(size, start, stop) for size, start, stop in candidates if stop > start]
         if not ranges:
             return {}
         rows = np.concatenate([self._rows[a:b] for _, a, b in ranges])
@@ -87,12 +90,18 @@ class Cause(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """One night's work. Arrays have one element a listed file.
+    """The work of a night. Arrays have an element for each listed file.
 
-    listing: key (the name's bytes), size, mtime_ns. action, cause: codes. known: row of
-    `memory.files`, or -1. same: known, with the same size and mtime. attempts: that count tonight.
-    queue: rows of the listing to be read, in order. segment_row: row of `memory.segment_files` for
-    what is taken up. left: files remembered that are not in the listing.
+    memory: with which the listing was compared.
+    listing: key (the bytes of the name), size, mtime_ns, unlisted.
+    action: codes of `Action`.
+    cause: codes of `Cause`.
+    known: row of the file in `memory.files`, or -1.
+    same: bool, whether it is known with the same size and mtime_ns.
+    attempts: earlier attempts that count tonight.
+    queue: (files to be read,), rows of the listing in the order of reading.
+    segment_row: row of the file in `memory.segment_files`, or -1.
+    left_archive: number of remembered files that are not in the listing.
     """
 
     memory: Memory
@@ -104,27 +113,27 @@ class Plan:
     attempts: np.ndarray
     queue: np.ndarray
     segment_row: np.ndarray
-    left: int
+    left_archive: int
     _digests: KnownDigests
 
     def __len__(self) -> int:
         return len(self.action)
 
     def count(self, action: Action) -> int:
-        """Files with this action."""
+        """Number of files with this action."""
         return int((self.action == action).sum())
 
     def causes(self) -> dict[str, int]:
-        """Files to be read, by cause; only causes that occur."""
-        queued = self.cause[self.queue]
-        counts = {cause.name.lower(): int((queued == cause).sum()) for cause in Cause}
+        """Number of files to be read by cause, for causes that occur."""
+        causes_of_queue = self.cause[self.queue]
+        counts = {cause.name.lower(): int((causes_of_queue == cause).sum()) for cause in Cause}
         return {name: count for name, count in counts.items() if count}
 
     def locations(self, start: int, stop: int) -> list[ImageLocation]:
         """A slice of the queue."""
         rows = self.queue[start:stop]
-        taken = self.listing.take(pa.array(rows))
-        columns = (taken[name].to_pylist() for name in ("key", "size", "mtime_ns"))
+        listed = self.listing.take(pa.array(rows))
+        columns = (listed[name].to_pylist() for name in ("key", "size", "mtime_ns"))
         return [
             ImageLocation(os.fsdecode(key), size, mtime_ns, attempts)
             for key, size, mtime_ns, attempts in zip(
@@ -133,33 +142,34 @@ class Plan:
         ]
 
     def foreign(self, now: Fingerprints) -> pa.ChunkedArray:
-        """Keys of remembered files that were scored under another contract than tonight's."""
+        """Keys of remembered files that were scored with another model or output contract."""
         files = self.memory.files
         return files["key"].filter(pc.not_equal(files["scoring_fingerprint"], now.scoring))
 
     def failed_before(self) -> pa.ChunkedArray:
-        """Keys of files that are as they were, and in which something had no score."""
-        failed = _taken(self.memory.files["frames_unscored"].to_numpy() > 0, self.known)
+        """Keys of unchanged files in which an image had no score before."""
+        failed = _take(self.memory.files["frames_unscored"].to_numpy() > 0, self.known)
         return self.listing["key"].filter(pa.array(self.same & failed))
 
     def known_sizes(self) -> int:
-        """Files to be read that have the size of known content."""
+        """Number of files to be read that have the size of a known content."""
         return self._digests.count_sizes(self.listing["size"].to_numpy()[self.queue])
 
     def reusable_rows(self) -> np.ndarray:
-        """Rows of `memory.files` whose content is known in full, in order."""
+        """Rows of `memory.files` whose scores may be reused, in order."""
         return self._digests.rows()
 
     def known_digests(self, locations: Iterable[ImageLocation]) -> dict[int, tuple[str, ...]]:
-        """Digests of known content that these files could have, by size; sorted, each once."""
+        """Size to the sorted digests of known contents that these files could have."""
         return self._digests.by_size({location.size for location in locations})
 
     def queued(self, start: int, stop: int) -> Iterator[QueuedFile]:
-        """A slice of the queue, each file with the known content that it could hold."""
+        """A slice of the queue; each file has the digests of known contents of its size."""
         for first in range(start, stop, _CHUNK):
             locations = self.locations(first, min(first + _CHUNK, stop))
             known = self.known_digests(locations)
-            yield from (QueuedFile(one, known.get(one.size, ())) for one in locations)
+            for location in locations:
+                yield QueuedFile(location, known.get(location.size, ()))
 
 
 def make_plan(
@@ -169,27 +179,32 @@ def make_plan(
     order: Order,
     settled_before_ns: int | None = None,
 ) -> Plan:
-    """Compare what is found with what is remembered.
+    """Compare the listing with the memory.
 
     Args:
-        settled_before_ns: files modified after this instant are left alone; None: none is.
+        found: the files of the archive.
+        memory: of earlier runs.
+        now: fingerprints of this run.
+        order: of reading.
+        settled_before_ns: files modified after this instant (nanoseconds since 1970) wait for the
+            next run; None: no file waits for that.
     """
-    listing = _with_unlisted(listed(found), memory)
+    listing = _with_unlisted(listing_table(found), memory)
     n_listed = len(listing)
-    known = _rows_of(listing["key"], memory.files["key"])
-    same = _same(listing, memory.files, known)
-    staying = stays(memory.files, now)
+    known = _find_rows(listing["key"], memory.files["key"])
+    same = _is_same(listing, memory.files, known)
+    staying = staying_rows(memory.files, now)
     action = np.full(n_listed, Action.READ, np.uint8)
-    action[same & _taken(staying, known)] = Action.KEEP
+    action[same & _take(staying, known)] = Action.KEEP
     if settled_before_ns is not None:
         young = [modified_after(m, settled_before_ns) for m in listing["mtime_ns"].to_pylist()]
         action[(action == Action.READ) & np.array(young, bool)] = Action.LEAVE_YOUNG
-    segment_row = _rows_of(listing["key"], memory.segment_files["key"])
-    done = _same(listing, memory.segment_files, segment_row)
-    done &= _taken(_may_be_taken_up(memory.segment_files), segment_row)
+    segment_row = _find_rows(listing["key"], memory.segment_files["key"])
+    done = _is_same(listing, memory.segment_files, segment_row)
+    done &= _take(_may_be_taken_up(memory.segment_files), segment_row)
     action[done & (action != Action.KEEP)] = Action.TAKE_UP
     action[listing["unlisted"].to_numpy(zero_copy_only=False)] = Action.LEAVE_UNLISTED
-    attempts = np.where(same, _taken(earlier_attempts(memory.files, now), known), 0)
+    attempts = np.where(same, _take(earlier_attempts(memory.files, now), known), 0)
     seen = np.zeros(len(memory.files), bool)
     seen[known[known >= 0]] = True
     return Plan(
@@ -202,29 +217,29 @@ def make_plan(
         attempts=attempts,
         queue=_queue(listing, action, order),
         segment_row=segment_row,
-        left=int((~seen).sum()),
+        left_archive=int((~seen).sum()),
         _digests=KnownDigests(memory.files, reusable(memory.files, staying)),
     )
 
 
 def check_not_shrunk(plan: Plan, archive: object) -> None:
-    """Refuse a night in which most of the archive seems gone.
+    """Refuse a night in which most of the archive seems to be gone.
 
     Raises:
-        ArchiveShrunk: more than half of the files that the last night knew are not there.
+        ArchiveShrunk: more than half of the files of the last night are gone.
     """
     before = len(plan.memory.files)
-    if 2 * plan.left > before:
+    if 2 * plan.left_archive > before:
         raise ArchiveShrunk(
             f"ARCHIVE: of the {before} files that the last night found below {archive}, "
-            f"{plan.left} are gone; allowed: half of them. Is it mounted in full? If they were "
-            "really removed, say --accept-shrunken-archive once."
+            f"{plan.left_archive} are gone; allowed: half of them. Is it mounted in full? If they "
+            "were really removed, give --accept-shrunken-archive once."
         )
 
 
-def listed(found: Iterable[ImageLocation]) -> pa.Table:
-    """A listing as columns."""
-    iterator, batches = iter(found), []
+def listing_table(locations: Iterable[ImageLocation]) -> pa.Table:
+    """Make a table of a listing: key, size, mtime_ns."""
+    iterator, batches = iter(locations), []
     while chunk := list(islice(iterator, _CHUNK)):
         columns = (
             [os.fsencode(location.path) for location in chunk],
@@ -237,52 +252,52 @@ def listed(found: Iterable[ImageLocation]) -> pa.Table:
 
 
 def _with_unlisted(listing: pa.Table, memory: Memory) -> pa.Table:
-    """Add what is remembered below folders that could not be listed: it is not gone."""
+    """Add the remembered files below folders that could not be listed; they may still exist."""
     listing = listing.append_column("unlisted", pa.array(np.zeros(len(listing), bool)))
-    blind = list(_folders(listing["key"]))
-    if not blind:
+    unlisted_folders = list(_folders(listing["key"]))
+    if not unlisted_folders:
         return listing
     below: Any = pc.is_in(memory.files["key"], value_set=pa.array([], pa.binary()))
-    for prefix in blind:
+    for prefix in unlisted_folders:
         below = pc.or_(below, pc.starts_with(memory.files["key"], prefix))
     below = pc.and_(below, pc.invert(pc.is_in(memory.files["key"], value_set=listing["key"])))
-    more = memory.files.filter(below).select(["key", "size", "mtime_ns"])
-    more = more.append_column("unlisted", pa.array(np.ones(len(more), bool)))
-    return pa.concat_tables([listing, more.cast(listing.schema)]).combine_chunks()
+    missing = memory.files.filter(below).select(["key", "size", "mtime_ns"])
+    missing = missing.append_column("unlisted", pa.array(np.ones(len(missing), bool)))
+    return pa.concat_tables([listing, missing.cast(listing.schema)]).combine_chunks()
 
 
 def _folders(keys: pa.ChunkedArray) -> Iterator[bytes]:
-    """Folders that could not be listed; the root has the empty name."""
+    """Names of folders that could not be listed; the name of the root is empty."""
     yield from keys.filter(pc.or_(pc.ends_with(keys, b"/"), pc.equal(keys, b""))).to_pylist()
 
 
-def _rows_of(keys: pa.ChunkedArray, among: pa.ChunkedArray) -> np.ndarray:
-    """(keys,) int64: where each key stands in `among`, or -1."""
+def _find_rows(keys: pa.ChunkedArray, among: pa.ChunkedArray) -> np.ndarray:
+    """(keys,) int64, the index of each key in `among`, or -1."""
     if not len(keys):
         return np.empty(0, np.int64)
     return pc.fill_null(pc.index_in(keys, value_set=among), -1).to_numpy().astype(np.int64)
 
 
-def _taken(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """values[rows], and False (or 0) where the row is -1."""
+def _take(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """values[rows], with False or 0 where the row is -1."""
     if not len(values):
         return np.zeros(len(rows), values.dtype)
     return np.where(rows >= 0, values[rows], np.zeros((), values.dtype))
 
 
-def _same(listing: pa.Table, files: pa.Table, rows: np.ndarray) -> np.ndarray:
+def _is_same(listing: pa.Table, files: pa.Table, rows: np.ndarray) -> np.ndarray:
     same = rows >= 0
     for column in ("size", "mtime_ns"):
-        same &= listing[column].to_numpy() == _taken(files[column].to_numpy(), rows)
+        same &= listing[column].to_numpy() == _take(files[column].to_numpy(), rows)
     return same
 
 
 def _may_be_taken_up(segment_files: pa.Table) -> np.ndarray:
-    """Not what is cheap to look at again, and may be otherwise by now."""
-    wanted = [FileState.SCORED.value, FileState.UNSCORED.value, FileState.NON_IMAGE.value]
-    wanted_state = pc.is_in(segment_files["state"], value_set=pa.array(wanted))
-    again = pc.is_in(segment_files["reason"], value_set=pa.array([str(r) for r in ALWAYS_AGAIN]))
-    mask = pc.and_(wanted_state, pc.invert(again))
+    """Which rows of segments may be used; files that are cheap to try again are read again."""
+    states = [FileState.SCORED.value, FileState.UNSCORED.value, FileState.NON_IMAGE.value]
+    has_state = pc.is_in(segment_files["state"], value_set=pa.array(states))
+    is_cheap = pc.is_in(segment_files["reason"], value_set=pa.array([str(r) for r in ALWAYS_AGAIN]))
+    mask = pc.and_(has_state, pc.invert(is_cheap))
     return np.asarray(mask.to_numpy(zero_copy_only=False), bool)
 
 
@@ -290,10 +305,10 @@ def _causes(
     files: pa.Table, now: Fingerprints, known: np.ndarray, same: np.ndarray, action: np.ndarray
 ) -> np.ndarray:
     def of(values: Any) -> np.ndarray:
-        return _taken(np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False)), known)
+        return _take(np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False)), known)
 
     pending = of(pc.equal(files["state"], FileState.PENDING.value))
-    scored = _taken(files["frames_scored"].to_numpy() > 0, known)
+    scored = _take(files["frames_scored"].to_numpy() > 0, known)
     other_model = scored & ~of(pc.equal(files["scoring_fingerprint"], now.scoring))
     same_rules = of(pc.equal(files["identity_fingerprint"], now.identity))
     same_rules &= of(pc.equal(files["failure_fingerprint"], now.failure))
@@ -307,10 +322,10 @@ def _causes(
 
 
 def _queue(listing: pa.Table, action: np.ndarray, order: Order) -> np.ndarray:
-    """Rows to be read; files of one age stay in the listing's order."""
+    """Rows to be read in this order; files of the same age stay in the order of the listing."""
     rows = np.flatnonzero(action == Action.READ)
     if order == Order.PATH:
         return rows
     mtime_ns = listing["mtime_ns"].to_numpy()[rows]
-    # the complement turns the order around without overflow
+    # `~` reverses the order without overflow
     return rows[np.argsort(mtime_ns if order == Order.OLDEST else ~mtime_ns, kind="stable")]

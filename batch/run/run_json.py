@@ -22,7 +22,7 @@ _STOPPED = {PendingReason.OUT_OF_TIME: "deadline", PendingReason.STOPPED: "signa
 
 
 class Stopwatch:
-    """Wall seconds of each part of a run, measured on a clock that never jumps."""
+    """Seconds of each part of a run, by a monotonic clock."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now, self._start = now, now()
@@ -49,8 +49,8 @@ def run_json(
     clock: Stopwatch,
     stopped: PendingReason | None,
 ) -> dict[str, Any]:
-    """The content of run.json."""
-    # failing is faster than scoring: where nothing was scored, its pace is nobody's
+    """Make the content of run.json."""
+    # without predictions there is no pace of scoring
     scoring = clock.seconds["segments"] if counts.predictions else 0.0
     return {
         "schema_version": SCHEMA_VERSION,
@@ -74,7 +74,7 @@ def run_json(
         "unscored_by_reason": dict(sorted(counts.unscored_reasons.items())),
         "non_image_by_reason": dict(sorted(counts.non_image_reasons.items())),
         "pending_by_reason": dict(sorted(counts.pending_reasons.items())),
-        "left_archive": plan.left,
+        "left_archive": plan.left_archive,
         "read_because": plan.causes(),
         "taken_up": plan.count(Action.TAKE_UP),
         "memory": {"run_id": plan.memory.run_id, "damaged": list(plan.memory.damaged)},
@@ -85,7 +85,7 @@ def run_json(
 
 
 def finish(run: dict[str, Any], config: JobConfig, clock: Stopwatch) -> None:
-    """Bring the times of run.json up to date, after what was done since it was made."""
+    """Update the times of run.json at the end of the run."""
     run["seconds"] = {name: round(value, 3) for name, value in clock.seconds.items()}
     run["finished_at"] = (config.started_at + timedelta(seconds=clock.total())).isoformat()
 

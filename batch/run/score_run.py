@@ -1,4 +1,4 @@
-"""One run: lock, memory, listing, plan, segments, ledger, publication."""
+"""One run from its lock to publication: memory, listing, plan, segments, ledger, review."""
 
 from __future__ import annotations
 
@@ -21,41 +21,46 @@ from batch.reports.access import hold
 from batch.reports.ledger import Counts, check_balance, equation
 from batch.reports.local import LocalReports, Staging
 from batch.reports.rows import segment_facts
-from batch.review.identity import settle_identity
+from batch.review.identity import choose_grouping
 from batch.review.make_review import NightPlace, make_review
 from batch.review.page_pictures import Pictures
 from batch.run.memory import Memory, remember
-from batch.run.merge import Done, count_night, gather_night
+from batch.run.merge import QueueProgress, count_night, gather_night
 from batch.run.plan import Plan, check_not_shrunk, make_plan
 from batch.run.run_json import Stopwatch, by_reason, finish, run_json
-from batch.run.schedule import Allowance
+from batch.run.schedule import TimeAllowance
 from batch.run.settings import Settings, resolve_model
 from batch.runtime import signals
-from batch.runtime.logs import places
+from batch.runtime.logs import traceback_lines
 from batch.runtime.process import freeze_imports
 
 logger = logging.getLogger(__name__)
 FILES_OF_ONE_DRIVER = 1_000_000
-"""An archive that had as many in the last night is listed by workers, where there are some."""
+"""An archive with at least so many files in the last night is listed by workers, if any exist."""
 
 
 class Listener(Protocol):
-    """Hears how the run comes along; the console is one."""
+    """Shows the progress of a run, e.g. on the terminal."""
 
     def phase(self, name: str) -> None:
-        """What the run is at from now on."""
+        """Take the name of the phase that begins."""
 
     def found(self, files: int) -> None:
-        """The plan is made: so many files are to be read."""
+        """Take the number of files to be read, once the plan is made."""
 
     def done(self, files: int) -> None:
-        """So many files are settled since the start, at a segment's end."""
+        """Take the number of files settled since the start, at the end of a segment."""
 
 
 @dataclass(frozen=True)
 class Night:
-    """A published run. where: its folder. run: the content of run.json. stopped: why it ended
-    early, if it did.
+    """A published run.
+
+    where: its folder.
+    counts: of its tables.
+    settings: model and operating point.
+    run: content of run.json.
+    stopped: why it ended early, or None.
     """
 
     where: Place
@@ -69,11 +74,12 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
     """Score what is new in the archive and publish the night.
 
     Args:
-        monotonic: seconds on a clock that never jumps, for durations and the deadline.
+        config: options of the run.
+        listener: shows the progress.
+        monotonic: seconds of a monotonic clock, for durations and the deadline.
 
     Raises:
-        BatchError: with the exit code of its kind; then nothing new is published, and the next
-            run takes up the segments that were committed.
+        BatchError: nothing was published; the next run takes up the committed segments.
     """
     published: list[Night] = []
     try:
@@ -81,7 +87,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
     except Exception as error:
         if not published:
             raise
-        for line in places(error):  # giving back the lock failed: that undoes no night
+        for line in traceback_lines(error):  # e.g. the lock could not be removed
             logger.warning("after the publication: %s", line)
     return published[0]
 
@@ -89,7 +95,7 @@ def run_night(config: JobConfig, listener: Listener, monotonic: Callable[[], flo
 def _run_night(
     config: JobConfig, listener: Listener, monotonic: Callable[[], float], published: list[Night]
 ) -> None:
-    """See `run_night`. published: takes the night in the instant in which readers see it."""
+    """See `run_night`. published: gets the night as soon as readers see it."""
     clock = Stopwatch(monotonic)
     if config.beam_options:
         from batch.pipeline.runner import pipeline_options
@@ -100,16 +106,16 @@ def _run_night(
         reports.check_layout()
         reports.recover()
         settings = resolve_model(config)
-        identity = settle_identity(config, reports)
-        mark = archive.mark()
+        identity = choose_grouping(config, reports)
+        root_id = archive.root_id()
 
-        def ground() -> None:
-            """Archive and reports are still what they were."""
-            archive.check_same(mark)
+        def check_unchanged() -> None:
+            """Make sure that archive and reports are still the same folders."""
+            archive.check_same(root_id)
             lock.check()
 
         staging = reports.start(config.run_id)
-        with _keeping_segments(reports, staging):
+        with _discard_on_failure(reports, staging):
             lister = partial(_list_archive, config, archive, staging)
             listener.phase("listing")
             plan = plan_night(config, settings, reports, lister)
@@ -118,14 +124,14 @@ def _run_night(
             _warn_of_damage(plan)
             listener.phase("scoring")
             listener.found(len(plan.queue))
-            work, canary = _start(config, settings, plan, archive, staging, clock)
+            work, canary = _prepare_work(config, settings, plan, archive, staging, clock)
             signals.check()
             with signals.orderly():
-                done = work(staging, ground, listener.done, clock.total)
+                done = work(staging, check_unchanged, listener.done, clock.total)
                 clock.lap("segments")
                 listener.phase("gathering")
                 counts = _gather(config, settings, plan, staging, done)
-                ground()
+                check_unchanged()
                 clock.lap("reports")
                 stopped = done.waiting if done.files < len(plan.queue) else None
                 manifest = settings.artifact.manifest
@@ -142,7 +148,7 @@ def _run_night(
                 listener.phase("publishing")
                 with signals.finishing():
                     reports.publish(staging, run)
-                    signals.no_more()
+                    signals.ignore_further()
                     where = reports.place / "runs" / config.run_id
                     published.append(Night(where, counts, settings, run, stopped))
                     logger.info("published: %s", equation(counts))
@@ -155,13 +161,16 @@ def plan_night(
     reports: LocalReports,
     lister: Callable[[Memory], Iterable[ImageLocation]],
 ) -> Plan:
-    """List the archive and compare it with what is remembered.
+    """List the archive and compare it with the memory.
 
     Args:
-        lister: gives everything in the archive, told what is remembered.
+        config: options of the run.
+        settings: model and fingerprints.
+        reports: hold the memory.
+        lister: lists the archive; it gets the memory.
 
     Raises:
-        NoImagesFound: the archive is empty. ArchiveShrunk: most of it is gone.
+        NoImagesFound: the archive is empty. ArchiveShrunk: most of its files are gone.
     """
     memory = remember(reports, segment_facts(settings.facts))
     plan = make_plan(
@@ -181,37 +190,39 @@ def plan_night(
 def _list_archive(
     config: JobConfig, archive: ArchiveStorage, staging: Staging, memory: Memory
 ) -> Iterable[ImageLocation]:
-    """By the driver alone, or by the workers of an engine where the archive is large."""
+    """List the archive by the driver, or by the workers of an engine if it is large."""
     is_large = len(memory.files) >= FILES_OF_ONE_DRIVER and config.beam_options
-    wanted = {Listing.AUTO: is_large, Listing.DRIVER: False, Listing.WORKERS: True}
-    if not wanted[config.listing]:
+    on_workers = {Listing.AUTO: is_large, Listing.DRIVER: False, Listing.WORKERS: True}
+    if not on_workers[config.listing]:
         return archive.list_files()
     from batch.pipeline.pipelines import list_on_workers
 
     return list_on_workers(archive, staging.shared(), config.beam_options)
 
 
-def _start(
+def _prepare_work(
     config: JobConfig,
     settings: Settings,
     plan: Plan,
     archive: ArchiveStorage,
     staging: Staging,
     clock: Stopwatch,
-) -> tuple[Callable[..., Done], Canary | None]:
-    """How the queue is worked off: with model and Beam, which a night without work never loads.
+) -> tuple[Callable[..., QueueProgress], Canary | None]:
+    """A function that processes the queue, and the check of the golden images.
 
-    And what the golden images measured, when the model was opened.
+    A night with an empty queue loads neither Beam nor the model; its check is None.
     """
     if not len(plan.queue):
-        return (lambda *_: Done(0)), None
+        return (lambda *_: QueueProgress(0)), None
     with freeze_imports():
-        from batch.run.segments import start_model, work_off
+        from batch.run.segments import process_queue, start_model
 
         job, canary = start_model(config, settings, archive, staging)
     clock.lap("model")
-    allowance = Allowance(config.seconds_allowed)
-    return partial(work_off, plan, job, config.segment_size, config.processes, allowance), canary
+    allowance = TimeAllowance(config.seconds_allowed)
+    return partial(
+        process_queue, plan, job, config.segment_size, config.processes, allowance
+    ), canary
 
 
 def _pictures(
@@ -235,26 +246,27 @@ def _pictures(
 
 
 def _gather(
-    config: JobConfig, settings: Settings, plan: Plan, staging: Staging, done: Done
+    config: JobConfig, settings: Settings, plan: Plan, staging: Staging, done: QueueProgress
 ) -> Counts:
-    """The night's tables, counted from the disk; the counts add up, or nothing is published."""
+    """Write the night's tables, count them, and check that the counts add up."""
     gathered = gather_night(staging, plan, done, settings.facts)
     counts = count_night(staging.night, len(plan), config.run_id, gathered)
     check_balance(counts)
     if not counts.images:
         reasons = counts.non_image_reasons, counts.unscored_reasons, counts.pending_reasons
-        found = "; ".join(by_reason(each) for each in reasons if each)
+        by_state = "; ".join(by_reason(counted) for counted in reasons if counted)
         raise NoImagesFound(
             f"ARCHIVE: {counts.files_found} files below {config.archive}, and no image that could "
-            f"be settled ({found}). Is this the archive's folder?"
+            f"be settled ({by_state}). Is this the archive's folder?"
         )
     return counts
 
 
 @contextmanager
-def _keeping_segments(reports: LocalReports, staging: Staging) -> Iterator[None]:
-    """What a failed run leaves: its committed segments, for the next; after a failure that may lie
-    in them, nothing.
+def _discard_on_failure(reports: LocalReports, staging: Staging) -> Iterator[None]:
+    """Clean up if the block fails.
+
+    Committed segments stay for the next run, unless the run may have failed because of them.
     """
     try:
         yield
@@ -262,7 +274,7 @@ def _keeping_segments(reports: LocalReports, staging: Staging) -> Iterator[None]
         reports.discard_unfinished(staging)
         raise
     except Exception:
-        if staging.night.exists():  # it failed on what the segments hold
+        if staging.night.exists():  # gathering failed, perhaps because of the segments
             reports.discard_work()
         reports.discard_unfinished(staging)
         raise
@@ -270,4 +282,4 @@ def _keeping_segments(reports: LocalReports, staging: Staging) -> Iterator[None]
 
 def _warn_of_damage(plan: Plan) -> None:
     for run_id in plan.memory.damaged:
-        logger.warning("night %s is damaged and was passed over as memory", run_id)
+        logger.warning("night %s is damaged and is not used as memory", run_id)

@@ -1,4 +1,4 @@
-"""The queue of a night, worked off in segments: each one a pipeline, then durable."""
+"""Processes the queue of a night in segments; each is one pipeline, and durable at its end."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from batch.core.records import Canary
 from batch.model.artifact import self_test, shared_classifier
 from batch.model.manifest import MODEL_FILE
 from batch.pipeline.pipelines import QueuedSegment, SegmentJob, queue_segment, run_segment
-from batch.pipeline.process_pool import Crew
+from batch.pipeline.process_pool import ProcessPool
 from batch.pipeline.runner import is_local
 from batch.reports.local import Staging
 from batch.reports.rows import segment_facts
-from batch.run.merge import Done
+from batch.run.merge import QueueProgress
 from batch.run.plan import Plan
-from batch.run.schedule import Allowance
+from batch.run.schedule import TimeAllowance
 from batch.run.settings import Settings
 from batch.runtime import signals
 from batch.runtime.process import available_cores
@@ -32,13 +32,16 @@ logger = logging.getLogger(__name__)
 def start_model(
     config: JobConfig, settings: Settings, archive: ArchiveStorage, staging: Staging
 ) -> tuple[SegmentJob, Canary]:
-    """Open the model and let it prove itself; what every segment's pipeline needs, and the proof.
+    """Open the model and check it with its golden images.
 
-    For workers elsewhere the model file is laid into the run's own folder; each of them compares
-    its digest before opening it.
+    For workers on other machines the model file is written to the shared folder; each of them
+    compares its digest before opening it.
+
+    Returns:
+        what the pipeline of every segment needs, and the result of the check.
 
     Raises:
-        ArtifactRefused: a start-up check failed.
+        ArtifactRefused: the check failed.
     """
     artifact = settings.artifact
     _, canary = self_test(artifact, config.batch_size)
@@ -46,7 +49,7 @@ def start_model(
         "model %s %s passed its checks", artifact.manifest.model_id, artifact.manifest.model_sha256
     )
     read = artifact.read_model
-    if not is_local(config.beam_options):  # a worker elsewhere has the shared folder, and no more
+    if not is_local(config.beam_options):  # a worker elsewhere sees only the shared folder
         shared = staging.shared()
         shared.write(MODEL_FILE, artifact.read_model())
         read = partial(shared.read, MODEL_FILE)
@@ -64,8 +67,14 @@ def start_model(
 
 
 @dataclass(frozen=True)
-class _AtWork:
-    """A segment that is being worked off. begun: when, on the clock of `now`."""
+class _RunningSegment:
+    """A segment that is being processed.
+
+    number: from 0.
+    end: number of files of the queue up to its end.
+    begun: when it began, in seconds since the run's start.
+    segment: its files.
+    """
 
     number: int
     end: int
@@ -73,71 +82,81 @@ class _AtWork:
     segment: QueuedSegment
 
 
-def work_off(
+def process_queue(
     plan: Plan,
     job: SegmentJob,
     segment_size: int,
     processes: int,
-    allowance: Allowance,
+    allowance: TimeAllowance,
     staging: Staging,
-    check_ground: Callable[[], None],
+    check_unchanged: Callable[[], None],
     on_done: Callable[[int], None],
     now: Callable[[], float],
-) -> Done:
-    """Run segments until the queue, the time or somebody's patience ends.
+) -> QueueProgress:
+    """Run segments until the queue is empty, the time is over, or somebody stops the run.
 
     Args:
-        segment_size: files; 0 for all in one. processes: segments side by side, at most.
-            check_ground: raises when archive or reports are no longer what they were; asked before
-            a segment is made durable. on_done: told the files settled so far. now: seconds since
-            the run's start, on a clock that never jumps.
+        plan: of the night.
+        job: what every segment needs.
+        segment_size: files of a segment; 0 for all in one.
+        processes: most segments side by side.
+        allowance: decides whether another segment fits into the time.
+        staging: holds the segments.
+        check_unchanged: raises if archive or reports have been replaced; called before a segment is
+            made durable.
+        on_done: gets the number of files settled so far.
+        now: seconds since the run's start, by a monotonic clock.
     """
     total = len(plan.queue)
     size = segment_size or total
-    done = Done(total)
+    done = QueueProgress(total)
 
-    def begun() -> Iterator[_AtWork]:
+    def start_segments() -> Iterator[_RunningSegment]:
         nonlocal done
         for number, start in enumerate(range(0, total, size)):
             count = min(size, total - start)
             if signals.is_requested():
-                done = Done(start, PendingReason.STOPPED)
+                done = QueueProgress(start, PendingReason.STOPPED)
                 return
             at = now()
             if not allowance.fits(at, count):
-                done = Done(start, PendingReason.OUT_OF_TIME)
+                done = QueueProgress(start, PendingReason.OUT_OF_TIME)
                 return
             folder = staging.segment_at_work(number).resolve()
             files = plan.queued(start, start + count)
             segment = queue_segment(files, staging.shared(number), folder)
-            yield _AtWork(number, start + count, at, segment)
+            yield _RunningSegment(number, start + count, at, segment)
 
     try:
-        with closing(_finished(begun(), job, min(processes, -(-total // size)))) as finished:
-            for one in finished:
-                check_ground()
-                staging.commit(one.number, segment_facts(job.facts))
-                allowance.learn(one.segment.files, now() - one.begun)
-                logger.info("segment %d done: %d of %d files", one.number, one.end, total)
-                on_done(one.end)
-    except Exception:  # Beam wraps what it meets; what lies behind it is told better
+        side_by_side = min(processes, -(-total // size))
+        with closing(_finish_in_order(start_segments(), job, side_by_side)) as finished:
+            for done_segment in finished:
+                number, end = done_segment.number, done_segment.end
+                check_unchanged()
+                staging.commit(number, segment_facts(job.facts))
+                allowance.learn(done_segment.segment.files, now() - done_segment.begun)
+                logger.info("segment %d done: %d of %d files", number, end, total)
+                on_done(end)
+    except Exception:  # Beam may hide a signal or a lost folder, which make a better message
         signals.check_at_once()
-        check_ground()
+        check_unchanged()
         raise
     return done
 
 
-def _finished(segments: Iterator[_AtWork], job: SegmentJob, processes: int) -> Generator[_AtWork]:
-    """Each segment when it is done, in order; closing it ends its processes."""
+def _finish_in_order(
+    segments: Iterator[_RunningSegment], job: SegmentJob, processes: int
+) -> Generator[_RunningSegment]:
+    """Process segments, and give each when it is done, in order; closing ends the processes."""
     do = partial(_run, replace(job, cores=-(-available_cores() // processes)))
     if processes == 1:
-        for one in segments:
-            do(one)
-            yield one
+        for running in segments:
+            do(running)
+            yield running
         return
-    with Crew(do, processes) as crew:
-        yield from crew.finished(segments)
+    with ProcessPool(do, processes) as pool:
+        yield from pool.finished(segments)
 
 
-def _run(job: SegmentJob, one: _AtWork) -> None:
-    run_segment(job, one.segment)
+def _run(job: SegmentJob, running: _RunningSegment) -> None:
+    run_segment(job, running.segment)

@@ -1,6 +1,6 @@
-"""What a run works with, settled before the first file: model, operating point, fingerprints.
+"""Model, operating point and fingerprints of a run, resolved before the first file is read.
 
-Needs no TensorFlow: a night in which nothing is to be scored never loads it.
+This needs no TensorFlow, so a night with nothing to score does not load it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ from batch.model.manifest import scoring_fingerprint
 
 @dataclass(frozen=True)
 class Settings:
-    """The model of a run, and what every row of it repeats."""
+    """The model artifact of a run, and the facts that its rows repeat."""
 
     artifact: ModelArtifact
     facts: RunFacts
 
 
 def resolve_model(config: JobConfig) -> Settings:
-    """Find and check what the run works with; the model itself is opened when it is needed.
+    """Find the artifact and its operating point, and check the artifact's files.
+
+    The model itself is opened later, if it is needed.
 
     Raises:
-        UsageError: no such model or operating point. ArtifactRefused: names the field.
+        UsageError: there is no such model or operating point. ArtifactRefused: the artifact breaks
+            its contract; the message names the field.
     """
     artifact = find_artifact(config.model)
     manifest = artifact.manifest

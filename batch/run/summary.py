@@ -1,4 +1,4 @@
-"""What a person sees of a run that is over."""
+"""The summary that a person reads at the end of a run, and its exit code."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from batch.review.identity import identity_lines
 from batch.review.inputs import WORKLIST
 from batch.run.score_run import Night
 
-_ROWS_TOLD = 5
+_MOST_ROWS = 5
 
 
 def marks_not_understood(run: Mapping[str, Any]) -> int:
-    """Rows of the files with marks that do not count; 0 where nothing was read."""
+    """Number of rows in files with marks that do not count."""
     review = record_of(run).review
-    made = review.worklist if review else None
-    return (made.marks_not_understood or 0) if made else 0
+    worklist = review.worklist if review else None
+    return (worklist.marks_not_understood or 0) if worklist else 0
 
 
 def marks_complaint(run: Mapping[str, Any]) -> str | None:
-    """What is to be done about marks that do not count; None where every row was understood."""
+    """What to do about marks that do not count; None if every row was understood."""
     if not (lost := marks_not_understood(run)):
         return None
     rows = "1 row" if lost == 1 else f"{lost} rows"
@@ -35,23 +35,26 @@ def marks_complaint(run: Mapping[str, Any]) -> str | None:
 
 
 def marks_lines(review: Mapping[str, Any]) -> list[str]:
-    """How many marks were taken, closed nothing, were not understood, and where these stand.
+    """Lines on marks: how many have an effect, how many have none, and which are not understood.
 
     Args:
-        review: of run.json. Without marks nothing is said.
+        review: of run.json.
+
+    Returns:
+        nothing if there are no marks.
     """
-    made = review_of(review).worklist
-    told = made.marks if made else {}
-    if made is None or not any(told.values()):
+    worklist = review_of(review).worklist
+    counts = worklist.marks if worklist else {}
+    if worklist is None or not any(counts.values()):
         return []
-    lost = told.get("not_understood", 0)
+    lost = counts.get("not_understood", 0)
     lines = [
-        f"Marks      {told.get('taken', 0):>8} taken, {told.get('without_effect', 0)} without "
+        f"Marks      {counts.get('taken', 0):>8} taken, {counts.get('without_effect', 0)} without "
         f"effect, {f'{lost} NOT UNDERSTOOD' if lost else 'all understood'}"
     ]
-    for rows in (made.marks_problems, made.marks_of_nobody):
-        lines += [f"           {row}" for row in rows[:_ROWS_TOLD]]
-        if len(rows) > _ROWS_TOLD:
+    for rows in (worklist.marks_problems, worklist.marks_of_nobody):
+        lines += [f"           {row}" for row in rows[:_MOST_ROWS]]
+        if len(rows) > _MOST_ROWS:
             lines.append("           and more; the page names them")
     return lines
 
@@ -73,12 +76,12 @@ def outcome_of(night: Night, max_unscored_rate: float) -> tuple[ExitCode, str]:
         ]
     if counts.not_started:
         code = ExitCode.NOT_STARTED
-        reasons += [f"{_waiting(counts.not_started)}: the decoder's process did not start"]
+        reasons += [f"{_files_wait(counts.not_started)}: the decoder's process did not start"]
     return code, "; ".join(reasons)
 
 
 def summary(night: Night) -> str:
-    """The closing summary: what was found, what became of it, where to look."""
+    """The summary: what was found, what became of it, and where the reports are."""
     counts, facts = night.counts, night.settings.facts
     point = facts.operating_point
     lines = [
@@ -116,7 +119,7 @@ def summary(night: Night) -> str:
 
 
 def _evidence(point: OperatingPoint) -> str:
-    """What was measured of an operating point; nothing, for a wrapped model."""
+    """Sensitivity and specificity of an operating point, if they were measured."""
     if not point.melanomas:
         return "sensitivity and specificity not measured"
     return (
@@ -126,25 +129,26 @@ def _evidence(point: OperatingPoint) -> str:
 
 
 def _worklist(review: Mapping[str, Any]) -> list[str]:
-    """What the morning's list holds, and what of it could not be made."""
-    lines, made = [], review.get("worklist")
-    if made is not None:
+    """Lines on the worklist, and on parts of the review that could not be made."""
+    lines, worklist = [], review.get("worklist")
+    if worklist is not None:
         lines = [
-            f"Worklist   {sum(made['lesions'].values()):>8} lesions ask for a look, "
-            f"{made['new_alerts']} of them by a new alert; {made['open_alerts']} alerts are open"
+            f"Worklist   {sum(worklist['lesions'].values()):>8} lesions ask for a look, "
+            f"{worklist['new_alerts']} of them by a new alert; "
+            f"{worklist['open_alerts']} alerts are open"
         ]
     failed = review.get("failed", {})
     return lines + [f"Left out   {name} of the review: {why}" for name, why in failed.items()]
 
 
 def _remembered(night: Night) -> list[str]:
-    """What earlier nights had to say; nothing on the first."""
+    """Lines on what came from earlier nights; none in the first night."""
     counts, run = night.counts, night.run
     memory, lines = run["memory"], []
     if memory["run_id"] is not None:
         lines = [
             f"Unchanged  {counts.state(FileState.UNCHANGED):>8} files, not opened; "
-            f"{counts.state(FileState.REUSED)} more have known content at a new place",
+            f"{counts.state(FileState.REUSED)} more have known content at a new path",
             f"Current    {counts.current:>8} images have a score, over all nights"
             f"; {run['left_archive']} files left the archive",
         ]
@@ -157,31 +161,31 @@ def _remembered(night: Night) -> list[str]:
 
 
 def _unusual(run: Mapping[str, Any]) -> list[str]:
-    """That the night is unlike those before it, and in what."""
+    """Lines that say in what the night differs from earlier nights."""
     if record_of(run).unusual_by is None:
         return []
-    told = run["review"].get("sentences") or ["Unusual night."]
-    return [line for text in told[:1] for line in _wrapped("Unusual", printable(str(text)))]
+    sentences = run["review"].get("sentences") or ["Unusual night."]
+    return [line for text in sentences[:1] for line in _wrapped("Unusual", printable(str(text)))]
 
 
 def _machine(night: Night) -> list[str]:
-    """What this machine could not do; no file is blamed for it."""
+    """Lines on decoders that could not be started on this machine."""
     if not night.counts.not_started:
         return []
     return _wrapped(
         "Machine",
-        f"{_waiting(night.counts.not_started)}, since no process could be started for the "
+        f"{_files_wait(night.counts.not_started)}, since no process could be started for the "
         "decoder; the next run tries again. `melanoma-batch doctor` tries it now; the column "
         "`detail` of the table `files` says what the system answered.",
     )
 
 
-def _waiting(files: int) -> str:
+def _files_wait(files: int) -> str:
     return "1 file waits" if files == 1 else f"{files} files wait"
 
 
 def _page(night: Night) -> list[str]:
-    """Where the morning's page is, when there is one."""
+    """The line with the page's path, if there is a page."""
     review = night.run.get("review", {})
     if "worklist" not in review or "page" in review.get("failed", {}):
         return []
@@ -201,7 +205,7 @@ def _wrapped(head: str, text: str) -> list[str]:
 
 
 def _rate(night: Night) -> str:
-    """The pace of reading and scoring; nothing where nothing was scored."""
+    """Images a second; empty if nothing was scored."""
     rate = night.run["images_per_second"]
     return "" if rate is None else f"  ({rate:.1f} images/s)"
 

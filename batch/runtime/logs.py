@@ -1,4 +1,4 @@
-"""The log of a run, for people or as JSON lines; it quotes no value of a file."""
+"""The log of a run, as lines for people or as JSON lines. It quotes no value of a file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from batch.core.errors import ExitCode
 logger = logging.getLogger(__name__)
 
 
-_OF_THE_END = ("exit_code", "reason")
+_FIELDS_OF_LAST_LINE = ("exit_code", "reason")
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line, in ASCII: time, level, logger, message, run_id, and exception. The
-    last line has exit_code and reason, too.
+    """Writes one JSON object a line, in ASCII: time, level, logger, message and run_id.
 
-    Of an exception only the type is told: its message and its traceback quote values.
+    A line about an exception also has its type as `exception`, without message and traceback,
+    since these may quote values. The last line also has exit_code and reason.
     """
 
     def __init__(self, run_id: str) -> None:
@@ -40,7 +40,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = record.exc_info[0].__name__
-        line |= {name: vars(record)[name] for name in _OF_THE_END if name in vars(record)}
+        line |= {name: vars(record)[name] for name in _FIELDS_OF_LAST_LINE if name in vars(record)}
         return json.dumps(line)  # escapes line ends and everything that is not ASCII
 
 
@@ -51,15 +51,15 @@ def _utc(seconds: float) -> str:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, what caused it, and so on."""
+    """The error, the error that caused it, and so on to the first."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
 
 
-def places(error: BaseException) -> list[str]:
-    """A line for the error and each cause: its kind and the lines of code, without its message."""
+def traceback_lines(error: BaseException) -> list[str]:
+    """For the error and each cause a line with its type and the lines of code, without message."""
     lines = []
     for cause in causes(error):
         frames = traceback.extract_tb(cause.__traceback__)
@@ -81,8 +81,8 @@ _LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _followers: list[logging.Handler] = []
 
 
-def follow(is_wanted: bool) -> None:
-    """Show this program's log lines on standard error, too (`--verbose`), or no longer."""
+def show_on_stderr(is_wanted: bool) -> None:
+    """Begin or end to show this program's log lines on standard error as well (`--verbose`)."""
     ours = logging.getLogger("batch")
     for handler in _followers:
         ours.removeHandler(handler)
@@ -96,10 +96,11 @@ def follow(is_wanted: bool) -> None:
 
 
 def start_log(path: Path, json_run_id: str | None = None) -> None:
-    """Send this program's log lines to a file, and nobody else's anywhere.
+    """Send this program's log lines to a file, and silence the logs of libraries.
 
     Args:
-        json_run_id: write JSON lines that name this run; None: lines for people.
+        path: the file; its folder is made if it is missing.
+        json_run_id: run id for JSON lines; None writes lines for people.
 
     Raises:
         OSError: the file cannot be written.
@@ -112,25 +113,25 @@ def start_log(path: Path, json_run_id: str | None = None) -> None:
     ours.handlers = [handler, *_followers]
     ours.setLevel(logging.INFO)
     ours.propagate = False
-    logging.raiseExceptions = False  # a full disk of the log is no reason to shout
-    # libraries may quote what they were working on, file names and attributes included
+    logging.raiseExceptions = False  # when the log's disk is full, print no traceback for each line
+    # messages of libraries may quote file names and attributes
     for library in ("apache_beam", "tensorflow", "absl", "pydicom", "PIL", "root"):
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
     logging.getLogger().handlers = [logging.NullHandler()]
 
 
 def log_end(exit_code: int, reason: str) -> None:
-    """The last line of every log: how the run ended.
+    """Write the last line of a log: how the run ended.
 
     Args:
-        reason: quotes nothing.
+        reason: without values, such as paths.
     """
     level = logging.INFO if exit_code in _PUBLISHED else logging.ERROR
-    told = {"exit_code": int(exit_code), "reason": reason}
-    logger.log(level, "ended with exit code %d: %s", exit_code, reason, extra=told)
+    fields = {"exit_code": int(exit_code), "reason": reason}
+    logger.log(level, "ended with exit code %d: %s", exit_code, reason, extra=fields)
 
 
 def log_failure(error: BaseException) -> None:
-    """Log where an unexpected error came from, without its message: messages quote values."""
-    for line in places(error):
+    """Log where an unexpected error came from, without its message, which may quote values."""
+    for line in traceback_lines(error):
         logger.error("%s", line)

@@ -1,8 +1,8 @@
-"""The process: its memory, its share of the machine, and how it imports heavy libraries.
+"""Settings of this process: memory, share of the machine, and imports of heavy libraries.
 
-glibc's allocator is held to two arenas, so that freed memory comes back; what was imported is
-frozen, so that the garbage collector passes it over; TensorFlow is imported without its messages
-and without settings that would change what it computes.
+glibc gets two arenas, so that freed memory returns to the system. Imported modules are frozen, so
+that the garbage collector skips them. TensorFlow is imported without its start-up messages and
+without settings that would change what it computes.
 """
 
 from __future__ import annotations
@@ -28,53 +28,55 @@ ARENAS = 2
 
 
 def limit_malloc_arenas() -> None:
-    """Have threads share two arenas, where the C library is glibc; elsewhere nothing happens.
+    """Let all threads share two arenas of glibc; with another C library nothing happens.
 
-    By default a thread may get one of its own, which keeps what its largest image took. Sharing
-    costs no time here: codecs and the model allocate seldom and much.
+    By default each thread may get an arena of its own, which keeps the memory that the largest
+    image of this thread needed. Sharing costs no time here, since codecs and the model allocate
+    seldom and in large pieces.
     """
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, ARENAS)
 
 
 CORES_A_PROCESS = 4
-
-
 BYTES_A_PROCESS = 2 << 30
-"""One takes 1.0 to 1.2 GB, and a large image up to one more."""
+"""A process takes 1.0 to 1.2 GB, and up to 1 GB more while it decodes a large image."""
 
 
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def available_cores() -> int:
-    """Cores that this process may use, which `taskset` and containers may have made fewer."""
+    """Cores that this process may use; `taskset` or a container may allow fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def available_memory() -> int:
-    """Bytes of memory that this machine has, or its container may use."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes of memory of this machine, or of its container if that has a lower limit."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for name in CGROUP_LIMITS:
-        with suppress(OSError, ValueError):  # there is none, or its word is "max"
-            found = min(found, int(Path(name).read_text()))
-    return found
+        with suppress(OSError, ValueError):  # no such file, or it holds the word "max"
+            memory = min(memory, int(Path(name).read_text()))
+    return memory
 
 
 def default_processes() -> int:
-    """So many processes score side by side where nobody says how many.
+    """How many processes score side by side without `--processes`.
 
-    One interpreter keeps some four cores busy; each process has a model of its own.
+    One process for every four cores, since one interpreter keeps about four busy, and as many as
+    fit into memory, since each has a model of its own.
     """
     return max(1, min(available_cores() // CORES_A_PROCESS, available_memory() // BYTES_A_PROCESS))
 
 
 @contextmanager
 def freeze_imports() -> Iterator[None]:
-    """While this is open nothing is collected; if modules were loaded meanwhile, what there is then
-    never is. Counted references go on freeing what nothing refers to.
+    """Turn garbage collection off inside the block, and freeze the modules imported in it.
+
+    Frozen objects are never looked at again by the collector. Reference counts free memory as
+    before.
     """
     was_enabled, loaded = gc.isenabled(), len(sys.modules)
     gc.disable()
@@ -90,12 +92,12 @@ def freeze_imports() -> Iterator[None]:
 BACKEND = "tensorflow"
 
 
-SETTLED = {"KERAS_BACKEND": BACKEND, "KERAS_HOME": os.devnull}
-"""What Keras reads at its import. A home that can hold no file: no keras.json of somebody else's
-other work is read there, and none is written."""
+KERAS_ENVIRONMENT = {"KERAS_BACKEND": BACKEND, "KERAS_HOME": os.devnull}
+"""Variables that Keras reads at its import. /dev/null as home can hold no file, so Keras reads no
+keras.json of other work and writes none."""
 
 
-PASSED_OVER = (
+FOREIGN_SETTINGS = (
     "KERAS_MAX_EPOCHS",
     "KERAS_MAX_STEPS_PER_EPOCH",
     "KERAS_NNX_ENABLED",
@@ -105,16 +107,17 @@ PASSED_OVER = (
     "TF_XLA_FLAGS",
     "XLA_FLAGS",
 )
-"""Settings of other work that would cut training short, change scores, or end the process where a
-word in them is misspelt. Devices, memory and threads (CUDA_…, TF_FORCE_GPU_…) stay as they are."""
+"""Variables set for other work, which this process removes. They would cut training short, change
+scores, or end the process at a misspelt word. Variables for devices, memory and threads (CUDA_…,
+TF_FORCE_GPU_…) stay as they are."""
 
 
 @contextmanager
 def silence_native_stderr() -> Iterator[None]:
-    """Send file descriptor 2 to nowhere for a while.
+    """Send file descriptor 2 to /dev/null inside the block.
 
-    TensorFlow's start-up lines ignore TF_CPP_MIN_LOG_LEVEL (tensorflow/tensorflow#100442) and
-    would stand in every cron mail. Python exceptions still raise.
+    TensorFlow prints start-up lines although TF_CPP_MIN_LOG_LEVEL is set
+    (tensorflow/tensorflow#100442); cron would mail them every night. Python exceptions still raise.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -130,21 +133,19 @@ def silence_native_stderr() -> Iterator[None]:
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras without their start-up lines; a second call costs nothing.
 
-    Keras takes along scikit-learn and matplotlib wherever they are installed, for wrappers and
-    pictures that nobody here uses: a second of every start. It does without what is not found.
-
-    Backend, float type and order of the axes are the job's, whatever a keras.json or the
-    environment says.
+    Keras also imports scikit-learn and matplotlib if they are installed, for features that this
+    program does not use. Hiding them saves a second of every start. Backend, float type and order
+    of the axes are set here, whatever a keras.json or the environment says.
 
     Raises:
-        BatchError: Keras was imported before, by somebody else, with another backend.
+        BatchError: other code imported Keras before, with another backend.
     """
     if "keras" in sys.modules and "tensorflow" in sys.modules:
         _check_backend()
         return
-    _settle_environment()
+    _set_environment()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with silence_native_stderr(), _not_found("sklearn", "matplotlib"):
+    with silence_native_stderr(), _hide_modules("sklearn", "matplotlib"):
         import keras
         import tensorflow
 
@@ -154,11 +155,11 @@ def import_tensorflow() -> None:
     keras.config.set_image_data_format("channels_last")
 
 
-def _settle_environment() -> None:
-    """Set and unset what Keras and TensorFlow read; processes started later inherit it."""
-    foreign = [name for name in PASSED_OVER if os.environ.pop(name, None) is not None]
-    foreign += [n for n, value in SETTLED.items() if os.environ.get(n, value) != value]
-    os.environ.update(SETTLED)
+def _set_environment() -> None:
+    """Set and remove environment variables of Keras and TensorFlow, for child processes, too."""
+    foreign = [name for name in FOREIGN_SETTINGS if os.environ.pop(name, None) is not None]
+    foreign += [n for n, value in KERAS_ENVIRONMENT.items() if os.environ.get(n, value) != value]
+    os.environ.update(KERAS_ENVIRONMENT)
     if foreign:
         logger.info("settings of the environment passed over: %s", ", ".join(sorted(foreign)))
 
@@ -166,16 +167,16 @@ def _settle_environment() -> None:
 def _check_backend() -> None:
     import keras
 
-    if (found := keras.config.backend()) != BACKEND:
+    if (backend := keras.config.backend()) != BACKEND:
         raise BatchError(
-            f"KERAS_BACKEND: Keras was imported with the backend {found!r} before this job could "
+            f"KERAS_BACKEND: Keras was imported with the backend {backend!r} before this job could "
             f"choose; needed: {BACKEND!r}. Start the job in a process of its own."
         )
 
 
 @contextmanager
-def _not_found(*modules: str) -> Iterator[None]:
-    """Let `import` raise ModuleNotFoundError for these, unless they are loaded already."""
+def _hide_modules(*modules: str) -> Iterator[None]:
+    """Let `import` raise ModuleNotFoundError for these modules, unless they are loaded already."""
     hidden = [name for name in modules if name not in sys.modules]
     sys.modules |= dict.fromkeys(hidden)  # type: ignore[arg-type]
     try:

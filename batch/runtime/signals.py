@@ -1,4 +1,4 @@
-"""A request to stop (SIGINT, SIGTERM) that is not lost, wherever in a library it arrives."""
+"""Requests to stop (SIGINT, SIGTERM) that are not lost, even if they arrive inside a library."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _NOTICE = b"\nstopping at the end of this segment; Ctrl-C stops at once\n"
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """While this is open, SIGINT and SIGTERM raise KeyboardInterrupt and are remembered.
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt inside the block, and remember them.
 
-    Raising alone is not enough: an exception that arrives inside a callback of a native library
-    is printed and dropped, and the run would go on. `check` raises again at the next safe place.
+    Raising alone is not enough: a native library prints and drops an exception that arrives inside
+    its callback, and the run would go on. So `check` raises again at the next safe place.
     """
     global _current
     _REQUESTED.clear()
     _AT_ONCE.clear()
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals belong to the main thread; somebody else's program handles them
+        yield  # only the main thread may set handlers; here the calling program handles signals
         return
     _current = _Mode.AT_ONCE
     kept = {kind: signal.signal(kind, _request) for kind in (signal.SIGINT, signal.SIGTERM)}
@@ -48,9 +48,10 @@ def stop_on_signals() -> Iterator[None]:
 
 @contextmanager
 def orderly() -> Iterator[None]:
-    """While this is open, the first signal only asks: `is_requested` tells, and nothing raises.
+    """Let the first signal inside the block only set `is_requested`: the run stops in order.
 
-    A SIGINT after that raises KeyboardInterrupt: the person at the terminal does not want to wait.
+    A SIGINT after that raises KeyboardInterrupt, because the person at the terminal does not want
+    to wait.
     """
     with _mode(_Mode.ORDERLY):
         yield
@@ -58,14 +59,15 @@ def orderly() -> Iterator[None]:
 
 @contextmanager
 def finishing() -> Iterator[None]:
-    """While this is open, no signal raises: seconds of work that must not be told half."""
+    """Let no signal raise inside the block, for seconds of work that must not be interrupted."""
     with _mode(_Mode.FINISHING):
         yield
 
 
-def no_more() -> None:
-    """From here to the end of `stop_on_signals` no signal stops anything: the night is published,
-    and what is left to do is to say so.
+def ignore_further() -> None:
+    """Let no signal raise from here to the end of `stop_on_signals`.
+
+    The night is published then, and only the closing report is left to do.
     """
     global _current
     if threading.current_thread() is threading.main_thread():
@@ -84,38 +86,38 @@ def _mode(mode: _Mode) -> Iterator[None]:
 
 
 def is_requested() -> bool:
-    """Whether a signal came since `stop_on_signals` was opened."""
+    """Whether a signal came since the block of `stop_on_signals` began."""
     return _REQUESTED.is_set()
 
 
 def check() -> None:
-    """Stop here when a signal asked for it.
+    """Stop here if a signal asked for it.
 
     Raises:
-        KeyboardInterrupt: a signal came since `stop_on_signals` was opened.
+        KeyboardInterrupt: a signal came since the block of `stop_on_signals` began.
     """
     if _REQUESTED.is_set():
         raise KeyboardInterrupt
 
 
 def check_at_once() -> None:
-    """Stop here when somebody did not want to wait; a library may have swallowed that.
+    """Stop here if a second SIGINT inside `orderly` asked for it, which a library may have dropped.
 
     Raises:
-        KeyboardInterrupt: it was raised before, and did not get here.
+        KeyboardInterrupt: a second SIGINT came.
     """
     if _AT_ONCE.is_set():
         raise KeyboardInterrupt
 
 
 def _request(kind: int, _frame: FrameType | None) -> None:
-    again = _REQUESTED.is_set()
+    is_second = _REQUESTED.is_set()
     _REQUESTED.set()
     if _current == _Mode.AT_ONCE:
         raise KeyboardInterrupt
-    if _current == _Mode.ORDERLY and again and kind == signal.SIGINT:
+    if _current == _Mode.ORDERLY and is_second and kind == signal.SIGINT:
         _AT_ONCE.set()
         raise KeyboardInterrupt
-    if not again and _current == _Mode.ORDERLY:
-        with suppress(OSError):  # nobody listens any more: no reason to fail
-            os.write(2, _NOTICE)  # the only way to speak that is safe inside a signal handler
+    if not is_second and _current == _Mode.ORDERLY:
+        with suppress(OSError):  # the terminal is gone, which must not end the run
+            os.write(2, _NOTICE)  # print is not safe inside a signal handler

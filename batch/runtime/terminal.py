@@ -1,7 +1,7 @@
-"""What a person sees while a run works, and standard streams that may be closed or full.
+"""Progress and messages on the terminal, where standard streams may be closed or full.
 
-Workers in this process count files in `FILES_READ`; workers elsewhere count with Beam's metrics,
-and what the engine tells of them is added.
+Workers in this process count the files that they read in `FILES_READ`. Workers elsewhere count with
+Beam's metrics, and the driver adds what the engine reports of them.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Counter:
         self._lock = threading.Lock()
 
     def add(self, count: int = 1) -> None:
-        """Count more."""
+        """Add to the count."""
         with self._lock:
             self._value += count
 
     def raise_to(self, value: int) -> None:
-        """Count what others counted for us; what is counted already is not counted twice."""
+        """Raise the count to a total that others have counted; a lower total changes nothing."""
         with self._lock:
             self._value = max(self._value, value)
 
@@ -46,24 +46,24 @@ class Counter:
 
 
 FILES_READ = Counter()
-"""Files that were read for this process, whatever became of them."""
+"""Files read by this process and its workers, whatever became of them."""
 
 
 BAR_SECONDS = 0.5
 
 
 LOG_EVERY = 60
-"""Bar refreshes between two progress lines in the log: one line in half a minute."""
+"""Refreshes of the bar between two progress lines in the log: a line every half minute."""
 
 
-_ALONE = "{desc} {elapsed}"
-"""Of a phase whose length nobody knows."""
+_FORMAT_WITHOUT_TOTAL = "{desc} {elapsed}"
+"""Format of the bar for a phase whose length is unknown."""
 
 
 class Progress:
-    """A bar on a terminal; on anything else silence, and lines in the log in both cases.
+    """A progress bar if standard error is a terminal, and progress lines in the log in any case.
 
-    A terminal that is gone ends the bar, not the run.
+    When the terminal goes away, the bar ends and the run goes on.
     """
 
     def __init__(self, visible: bool | None = None) -> None:
@@ -91,7 +91,7 @@ class Progress:
             self._close()
 
     def phase(self, name: str) -> None:
-        """What the run is at from now on."""
+        """Name the phase that begins now."""
         logger.info("%s begins", name)
         with self._lock:
             self._close()
@@ -99,7 +99,7 @@ class Progress:
             self._open(name, None)
 
     def found(self, files: int) -> None:
-        """The inventory is complete: the bar's length is known."""
+        """Begin the bar of scoring; `files` is its length."""
         with self._lock:
             self._close(leaves_a_line=False)
             self._files, self._before = files, FILES_READ.value
@@ -107,7 +107,7 @@ class Progress:
             self._open("scoring", files)
 
     def done(self, files: int) -> None:
-        """So many files are settled since the start, at a segment's end."""
+        """Take the number of files settled since the start, at the end of a segment."""
         self._settled = files
 
     def _open(self, name: str, files: int | None) -> None:
@@ -118,7 +118,7 @@ class Progress:
                 unit="file",
                 disable=not self._visible,
                 smoothing=0.05,
-                bar_format=_ALONE if files is None else None,
+                bar_format=_FORMAT_WITHOUT_TOTAL if files is None else None,
             )
 
     def _close(self, leaves_a_line: bool = True) -> None:
@@ -152,15 +152,15 @@ class Progress:
                     logger.info("%d of %d files read", self._count(), self._files)
 
 
-_NOBODY = (errno.EPIPE, errno.EIO, errno.EBADF)
+_NO_READER = (errno.EPIPE, errno.EIO, errno.EBADF)
 """A reader that has left (`| head`), a terminal that is gone, a stream that is closed."""
 
 
 def open_streams() -> None:
-    """Give the standard streams that were closed (`>&-`) to nobody.
+    """Open /dev/null for each standard stream that was closed at the start (`>&-`).
 
-    Otherwise the next file that is opened, a table or the lock, has the number of standard output,
-    and whatever a library prints lands in it.
+    Otherwise the next file that is opened, a table or the lock, would get the descriptor of
+    standard output, and prints of libraries would land in it.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -176,9 +176,9 @@ def open_streams() -> None:
             setattr(sys, name, stream)
 
 
-def settle_streams() -> None:
-    """Bring out what is still to be printed, the help for one. The interpreter's own attempt
-    at its end would change the exit code.
+def flush_streams() -> None:
+    """Flush the standard streams. A failing flush of the interpreter at its end would change the
+    exit code.
     """
     for stream in (sys.stdout, sys.stderr):
         write("", stream)
@@ -187,17 +187,17 @@ def settle_streams() -> None:
 _is_silent = False
 
 
-def silence(is_wanted: bool) -> None:
-    """Print nothing but errors and what a command is asked for (`--quiet`), or all again."""
+def set_quiet(is_wanted: bool) -> None:
+    """Print only errors and answers of commands (`--quiet`), or everything again."""
     global _is_silent
     _is_silent = is_wanted
 
 
 def say(text: str, stream: TextIO) -> int:
-    """Print what was done; a closed or full terminal does not undo it.
+    """Print a notice, unless `--quiet` was given; a closed or full stream is no failure.
 
     Returns:
-        0, or the number of the system's error.
+        0, or the system's error number.
     """
     if _is_silent and stream is sys.stdout:
         return 0
@@ -205,7 +205,7 @@ def say(text: str, stream: TextIO) -> int:
 
 
 def write(text: str, stream: TextIO) -> int:
-    """As `say`, whatever `--quiet` says."""
+    """Print like `say`, also with `--quiet`."""
     try:
         stream.write(text)
         stream.flush()
@@ -213,27 +213,26 @@ def write(text: str, stream: TextIO) -> int:
         return write(text.encode("ascii", "backslashreplace").decode(), stream)
     except ValueError:  # the stream object itself is closed
         return errno.EBADF
-    except OSError as error:  # let the interpreter's own flush at exit not fail either
-        _to_nobody(stream)
+    except OSError as error:
+        _to_devnull(stream)  # so that the interpreter's flush at exit does not fail, too
         return error.errno or errno.EIO
     return 0
 
 
-def tell(text: str) -> None:
-    """Print what a command was asked for. It counts as told when nobody wants to read it.
+def print_answer(text: str) -> None:
+    """Print what a command was asked for. A reader that has left is no failure.
 
     Raises:
-        BatchError: somebody does, and it cannot be written: a file on a full disk would end in the
-            middle.
+        BatchError: it cannot be written, e.g. into a file on a full disk.
     """
     failed = write(text, sys.stdout)
-    if failed and failed not in _NOBODY:
+    if failed and failed not in _NO_READER:
         raise BatchError(
-            f"standard output cannot be written ({os.strerror(failed)}); what it holds is not "
-            "whole. Free space, then ask again."
+            f"standard output cannot be written ({os.strerror(failed)}); what was written is not "
+            "complete. Free space, then start the command again."
         )
 
 
-def _to_nobody(stream: TextIO) -> None:
+def _to_devnull(stream: TextIO) -> None:
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())

@@ -14,14 +14,18 @@ Result = TypeVar("Result")
 
 
 class OrderedPrefetch(Generic[Result]):
-    """Results of `work` in the order of `add`; one thread adds and takes, the pool works.
+    """Runs `work` on a pool ahead of its reader, and gives the results in the order of `add`.
 
-    No thread of the pool ever waits for room: what would be too much is not begun.
+    One thread adds and takes. No call begins while the waiting results weigh `room` or more, so no
+    thread of the pool is blocked.
 
     Args:
-        pool: does the work. threads: calls of `work` at once.
-        weight: of a result, 0 or more. room: nothing is begun while the results that wait to be
-            taken weigh so much; those already begun come on top, at most one a thread.
+        pool: runs the calls.
+        threads: most calls of `work` at once.
+        work: gets the arguments of `add`.
+        weight: gives the weight of a result, 0 or more.
+        room: weight of waiting results at which no further call begins. Calls that have begun can
+            add to it, at most one a thread.
     """
 
     def __init__(
@@ -40,16 +44,16 @@ class OrderedPrefetch(Generic[Result]):
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """So many were added and not taken."""
+        """How many calls were added and not yet taken."""
         return len(self._waiting)
 
     @property
     def weight(self) -> int:
-        """What the results that wait to be taken weigh."""
+        """Weight of the results that wait to be taken."""
         return self._weight
 
     def add(self, *arguments: object) -> None:
-        """Have `work(*arguments)` done."""
+        """Queue the call `work(*arguments)`."""
         future: Future[Result] = Future()
         self._waiting.append(future)
         with self._lock:
@@ -61,10 +65,10 @@ class OrderedPrefetch(Generic[Result]):
         return bool(self._waiting) and self._waiting[0].done()
 
     def take(self) -> Result:
-        """The oldest result; what `work` raised is raised here.
+        """Wait for the oldest result; an error of `work` is raised here.
 
-        The oldest is begun whenever it is asked for: begun in order, it has nothing before it that
-        could take up the room.
+        This cannot wait for ever: calls begin in order, so when the oldest is awaited no result
+        before it takes up room.
         """
         result = self._waiting.popleft().result()
         with self._lock:
@@ -81,7 +85,7 @@ class OrderedPrefetch(Generic[Result]):
     def _run(self, future: Future[Result], arguments: tuple[object, ...]) -> None:
         try:
             result = self._work(*arguments)
-        except BaseException as error:  # for whoever takes it
+        except BaseException as error:  # `take` raises it
             future.set_exception(error)
         else:
             with self._lock:
@@ -123,10 +127,11 @@ def work_in_order(
 
 @contextmanager
 def run_every(work: Callable[[], object], seconds: float, name: str) -> Iterator[None]:
-    """While this is open, `work` every so many seconds; at its end no call is under way.
+    """Call `work` on a thread every so many seconds inside the block; no call outlives the block.
 
     Args:
-        work: raises nothing; what it raised would end the repeating unheard.
+        work: must not raise, since an error would end the thread without notice.
+        seconds: between two calls.
         name: of the thread.
     """
     stop = threading.Event()

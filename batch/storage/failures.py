@@ -1,4 +1,4 @@
-"""What may be said of an error: kind, place in the code, cause; never what it quotes."""
+"""Messages about unexpected errors. They name the type and the cause, and quote no value."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ STORE_REFUSED = (
 )
 
 
-def portable(error: BaseException) -> Exception:
-    """What another process is told of an error: a failure of ours or of a disk that lies behind
-    it, else its kind.
+def portable_error(error: BaseException) -> Exception:
+    """An error that may travel to another process, without the message of the original.
+
+    It is the first `BatchError` or error of a disk or store among the causes, else a RuntimeError
+    that names the type.
     """
     for cause in causes(error):
         if isinstance(cause, BatchError):
@@ -37,7 +39,7 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 
 
 _NO_THREAD = "can't start new thread"
-"""CPython's word; the error has no number."""
+"""CPython's message; the error has no number."""
 
 
 _STORAGE_ERRORS = frozenset(
@@ -46,7 +48,7 @@ _STORAGE_ERRORS = frozenset(
 
 
 def reason_of(error: BaseException) -> tuple[ExitCode, str]:
-    """Exit code and reason of a run that published nothing; the reason quotes nothing."""
+    """Exit code and reason of a run that published nothing; the reason quotes no value."""
     if isinstance(error, BatchError):
         return error.exit_code, error.reason
     if isinstance(error, KeyboardInterrupt):
@@ -55,9 +57,10 @@ def reason_of(error: BaseException) -> tuple[ExitCode, str]:
 
 
 def explain_failure(error: BaseException) -> str:
-    """One line for the person at the terminal: a failing disk by its name, the rest by the log.
+    """One line for the person at the terminal, with the remedy.
 
-    A storage error can only be of the reports: what fails in the archive is a row of the report.
+    A storage error here is always one of the reports, since a failure in the archive is a row of
+    the report.
     """
     for cause in causes(error):
         if isinstance(cause, OSError) and (code := store_code(cause)):
@@ -71,8 +74,8 @@ def explain_failure(error: BaseException) -> str:
         if is_exhausted or (isinstance(cause, RuntimeError) and str(cause) == _NO_THREAD):
             what = os.strerror(cause.errno or 0) if isinstance(cause, OSError) else _NO_THREAD
             return (
-                f"this machine gave no more ({what}); nothing was published. Look at its limits "
-                "(ulimit -a) and at what else runs there, then start again."
+                f"this machine is out of a resource ({what}); nothing was published. Look at its "
+                "limits (ulimit -a) and at what else runs there, then start again."
             )
     where = (
         "The log file says where."

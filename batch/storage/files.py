@@ -1,7 +1,4 @@
-"""Files of this machine: folders that change places, private modes, digests, JSON, fsync.
-
-A folder takes another's place in one step, so that no reader meets half of it or nothing.
-"""
+"""Files of this machine: replace a folder in one step, private modes, digests, JSON, fsync."""
 
 from __future__ import annotations
 
@@ -23,17 +20,19 @@ _AT_CWD = -100
 _EXCHANGE = 2
 
 
-_NOT_HERE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+_NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+"""What a system or a file system answers that cannot exchange two names."""
 
 
-def put_in_place(fresh: Path, target: Path) -> None:
-    """Move a folder to a place; what was there is at `fresh` afterwards.
+def replace_folder(fresh: Path, target: Path) -> None:
+    """Move the folder `fresh` to `target`; a folder that was at `target` is then at `fresh`.
 
-    On Linux in one step. Where the file system cannot exchange two names (some network ones), in
-    two: for an instant there is nothing at the place.
+    On Linux this is one step, and readers see the old or the new folder at any time. Some network
+    file systems cannot exchange two names; there it takes two steps, and for an instant `target`
+    does not exist.
 
     Raises:
-        OSError: the file system refuses; then both are where they were.
+        OSError: the file system refuses; both folders are where they were.
     """
     if not os.path.lexists(target):
         os.rename(fresh, target)
@@ -41,7 +40,7 @@ def put_in_place(fresh: Path, target: Path) -> None:
     try:
         _exchange(fresh, target)
     except OSError as error:
-        if error.errno not in _NOT_HERE:
+        if error.errno not in _NO_EXCHANGE:
             raise
         old = fresh.with_name(fresh.name + ".old")
         os.rename(target, old)
@@ -53,12 +52,12 @@ def put_in_place(fresh: Path, target: Path) -> None:
         os.rename(old, fresh)
 
 
-def _exchange(one: Path, other: Path) -> None:
+def _exchange(first: Path, second: Path) -> None:
     try:
         function = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError) as error:  # another system, another C library
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from error
-    if function(_AT_CWD, os.fsencode(one), _AT_CWD, os.fsencode(other), _EXCHANGE) != 0:
+    if function(_AT_CWD, os.fsencode(first), _AT_CWD, os.fsencode(second), _EXCHANGE) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 
@@ -67,13 +66,14 @@ FILE_MODE, FOLDER_MODE = 0o600, 0o700
 
 
 @contextmanager
-def private_files(wanted: bool = True) -> Iterator[None]:
-    """While this is open, what this process and those it starts make is its owner's alone.
+def private_files(is_wanted: bool = True) -> Iterator[None]:
+    """Let only the owner read files and folders that this process and its children make inside
+    the block.
 
     Args:
-        wanted: False: nothing changes.
+        is_wanted: False changes nothing.
     """
-    if not wanted:
+    if not is_wanted:
         yield
         return
     before = os.umask(0o777 & ~FOLDER_MODE)
@@ -83,9 +83,10 @@ def private_files(wanted: bool = True) -> Iterator[None]:
         os.umask(before)
 
 
-def close_to_others(folder: Path) -> None:
-    """Close a folder and all below it: workers elsewhere have an umask of their own. What is
-    another user's stays as it is; the folder is closed around it.
+def make_private(folder: Path) -> None:
+    """Let only the owner read a folder and all below it; workers elsewhere may not have done so.
+
+    Files of another user stay as they are; nobody can reach them, since the folder is closed.
     """
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -108,7 +109,7 @@ def write_json(path: Path, value: dict[str, Any], indent: int | None = None) -> 
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; None when there is none that can be read."""
+    """Read a JSON object; None if the file is missing, unreadable or no object."""
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -139,15 +140,18 @@ def _sha256(path: Path) -> str:
 
 
 def new_folder(folder: Path) -> Path:
-    """Create an artifact folder, refusing one that holds something.
+    """Make the folder of an artifact, or take an empty one.
 
     Raises:
-        UsageError: not empty, or not creatable.
+        UsageError: it is not empty, or cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise UsageError(f"--output: {folder} is not empty; choose a new folder.")
     except OSError as error:
-        raise UsageError(f"--output: cannot create {folder} ({error.strerror}).") from error
+        raise UsageError(
+            f"--output: cannot create {folder} ({error.strerror}). Check the permissions there, or "
+            "choose another folder."
+        ) from error
     return folder

@@ -1,8 +1,8 @@
-"""One run at a time on a reports folder: a lock that outlives no owner.
+"""The lock of a reports folder: one run at a time, and no lock outlives its owner.
 
-The operating system frees a lock (flock) when its owner dies, whatever the way. Where the folder is
-shared between hosts and the file system keeps flock to one of them, the holder's name in the lock
-file and its heartbeat stand in: best effort, and said so in README.
+The operating system frees the lock (flock) when its owner ends, in whatever way. Some file systems
+that hosts share keep flock to one host. There the lock file itself serves: it names the holder, and
+a heartbeat keeps its time young. This is best effort, since two hosts may look in the same instant.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from batch.runtime.threads import run_every
 LOCK_FILE = ".lock"
 HEARTBEAT_SECONDS = 30.0
 DEAD_AFTER_SECONDS = 600.0
-"""A holder on another host that was silent for so long is taken for dead."""
+"""A holder on another host without a heartbeat for so long counts as dead."""
 
 _FREE = "free\n"
 _TRIES, _TRY_SECONDS = 4, 0.1
-"""`doctor` looks at the lock for an instant: no reason to refuse a night."""
+"""`doctor` holds the lock for an instant; a run that starts then tries again."""
 
 
 @dataclass(frozen=True)
 class HeldLock:
-    """Proof of holding a reports folder."""
+    """A lock that this process holds. path: of the lock file. file: the same, open."""
 
     path: Path
     file: TextIO
@@ -40,17 +40,17 @@ class HeldLock:
         """Make sure that the folder is still the one that was locked.
 
         Raises:
-            ReportsLost: it was deleted, or replaced by another one.
+            ReportsLost: the folder was deleted, or another one took its place.
         """
         held = os.fstat(self.file.fileno())
         try:
-            there = os.stat(self.path)
+            current = os.stat(self.path)
         except OSError as error:
             raise ReportsLost(
                 f"--output: {self.path.parent} went away during the run ({error.strerror}); "
                 "nothing was published. Start again."
             ) from error
-        if (held.st_dev, held.st_ino) != (there.st_dev, there.st_ino):
+        if (held.st_dev, held.st_ino) != (current.st_dev, current.st_ino):
             raise ReportsLost(
                 f"--output: {self.path.parent} is another folder than at the start; nothing was "
                 "published. Start again."
@@ -59,10 +59,10 @@ class HeldLock:
 
 @contextmanager
 def exclusive(reports: Path, owner: str) -> Iterator[HeldLock]:
-    """Hold the reports folder, which is made when it is missing.
+    """Hold the lock of a reports folder inside the block; the folder is made if it is missing.
 
     Args:
-        owner: who holds it, for the message that another start gets.
+        owner: who holds it, for the message that another run gets.
 
     Raises:
         ReportsLocked: another run holds it. UsageError: the folder cannot be written.
@@ -86,9 +86,9 @@ def exclusive(reports: Path, owner: str) -> Iterator[HeldLock]:
 
 
 def holder(reports: Path) -> str:
-    """Who holds a reports folder, in the holder's own words; empty when nobody does.
+    """Who holds a reports folder, as the lock file says; empty if nobody does.
 
-    The lock is taken for an instant, and shared, where it is free.
+    To find out, a free lock is taken for an instant, shared.
     """
     with suppress(OSError), (reports / LOCK_FILE).open(encoding="utf-8", errors="replace") as file:
         try:
@@ -103,25 +103,26 @@ def holder(reports: Path) -> str:
 
 @contextmanager
 def heartbeat(beat: Callable[[], object]) -> Iterator[None]:
-    """Keep a lock young while this is open; what fails here fails again, and is told, where it
-    matters.
+    """Call `beat` every 30 seconds inside the block, so that the lock stays young.
+
+    Errors are passed over: `check` finds a lock that was lost.
     """
 
-    def live() -> None:
+    def beat_quietly() -> None:
         with suppress(OSError):
             beat()
 
-    with run_every(live, HEARTBEAT_SECONDS, "heartbeat"):
+    with run_every(beat_quietly, HEARTBEAT_SECONDS, "heartbeat"):
         yield
 
 
 def _take(lock: HeldLock, owner: str) -> None:
-    for patience in range(_TRIES, 0, -1):
+    for tries_left in range(_TRIES, 0, -1):
         try:
             fcntl.flock(lock.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except OSError as error:
-            if patience == 1:
+            if tries_left == 1:
                 raise _refusal(lock) from error
             time.sleep(_TRY_SECONDS)
     here = os.uname().nodename
@@ -137,16 +138,16 @@ def _is_held_elsewhere(text: str) -> bool:
     return bool(text.strip()) and text != _FREE and f"host {os.uname().nodename}\n" not in text
 
 
-def _refusal(lock: HeldLock, more: str = "") -> ReportsLocked:
+def _refusal(lock: HeldLock, advice: str = "") -> ReportsLocked:
     lock.file.seek(0)
     holder = lock.file.read(400).strip() or "unknown"
     return ReportsLocked(
-        f"--output: another run holds {lock.path.parent} ({holder}). Wait for it to end.{more}"
+        f"--output: another run holds {lock.path.parent} ({holder}). Wait for it to end.{advice}"
     )
 
 
 def _silent_seconds(lock: HeldLock) -> float:
-    """Age of the holder's last heartbeat, both ends taken from the file system's own clock."""
+    """Seconds since the holder's last heartbeat, both times by the file system's own clock."""
     before = os.fstat(lock.file.fileno()).st_mtime
     probe = lock.path.with_name(f"{LOCK_FILE}.{os.getpid()}")
     try:
@@ -157,7 +158,7 @@ def _silent_seconds(lock: HeldLock) -> float:
 
 
 def _write(file: TextIO, text: str) -> None:
-    """Straight to the file: what a buffer kept would fail again when the file is closed."""
-    with suppress(OSError):  # a full disk: the lock itself holds without its text
+    """Write without a buffer, which would fail again when the file is closed."""
+    with suppress(OSError):  # on a full disk the lock still holds, without its text
         os.ftruncate(file.fileno(), 0)
         os.pwrite(file.fileno(), text.encode(errors="replace"), 0)

@@ -1,15 +1,16 @@
-"""The two clients of object storage, made once a process, and their failures as OSError.
+"""The two clients of object storage, each made once a process. Their failures are OSError.
 
-botocore, which is Amazon's own, does everything but bring an image's bytes: it lists keys as they
-are, tells the store's word for a failure and the store's clock, writes under a condition, and knows
-all the places where address and credentials may stand (AWS_ENDPOINT_URL, AWS_PROFILE with
-~/.aws, AWS_ACCESS_KEY_ID, a role of the machine). They never travel to workers.
+botocore, Amazon's own client, does everything except reading an image's bytes. It lists every key
+as it is, gives the store's code for a failure and the store's clock, and writes under a condition.
+It finds address and credentials in all the usual ways: AWS_ENDPOINT_URL, AWS_PROFILE with ~/.aws,
+AWS_ACCESS_KEY_ID, a role of the machine. Credentials never travel to workers.
 
-obstore brings an object's bytes, because it needs less of the processor: 0.6 ms for 0.4 MB where
-botocore needs 4.0, 5.1 for 4 MB where botocore needs 5.5 (`python -m tests.benchmarks objects`). It
-cannot replace botocore. It reads no profiles. It has no names for keys such as `a//b`, `/a`, `a/`
-and `./a`, and one of them ends a listing or is listed under another name. It does not tell the Date
-of an answer, and a store's word for a failure only within a message, which has names.
+obstore reads an object's bytes, because it needs less processor time: 0.6 ms for 0.4 MB where
+botocore needs 4.0, and 5.1 ms for 4 MB where botocore needs 5.5 (`python -m tests.benchmarks
+objects`). It cannot replace botocore: it reads no profiles; it cannot name keys such as `a//b`,
+`/a`, `a/` and `./a`, and such a key ends a listing or appears in it under another name; it does not
+give the Date of an answer; and it gives the store's code for a failure only inside a message, which
+also holds names.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from batch.core.location import SCHEME
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS, READ_SECONDS, TRIES = 10, 60, 4
-"""A store that does not answer costs a file about six minutes, and not the night."""
+"""A store that does not answer costs about six minutes for each file; the night goes on."""
 
 CONNECTIONS = 64
 REFUSED = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
-"""What a store says to a write whose condition does not hold."""
+"""Codes of a store that refuses a write because its condition does not hold."""
 
 _NOT_THERE = ("NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NotFound", "404")
 _DENIED = (
@@ -42,23 +43,27 @@ _DENIED = (
     "401", "403",
 )  # fmt: skip
 _SIGNED_AS = {None: "us-east-1", "aws-global": "us-east-1"}
-"""The region that signs a request where none is set."""
+"""The region for signing requests if none is set."""
 
 _CREDENTIAL_SECONDS = 300
-"""How long obstore keeps credentials that end: botocore's are good for ten minutes at least."""
+"""How long obstore keeps credentials that expire. Those of botocore are valid for ten minutes at
+least."""
 
 
 def call(method: str, **words: Any) -> dict[str, Any]:
-    """Ask the store by botocore.
+    """Send a request by botocore.
+
+    Args:
+        method: of botocore's client. words: its arguments.
 
     Raises:
-        OSError: as `ObjectStore` says. StoreFailed: the libraries are not installed.
+        OSError: as in `ObjectStore`. StoreFailed: the libraries are not installed.
     """
     return dict(_as_os_error(lambda: getattr(_botocore(), method)(**words)))
 
 
 def read_body(body: Any) -> bytes:
-    """The bytes of an answer of botocore's, all of them.
+    """Read all bytes of an answer of botocore.
 
     Raises:
         OSError: the connection broke.
@@ -67,9 +72,11 @@ def read_body(body: Any) -> bytes:
 
 
 def get_fast(bucket: str, key: str, max_bytes: int | None) -> tuple[bytes | None, Any] | None:
-    """An object's bytes and what the answer told of it, by obstore, in one request.
+    """Read an object by obstore, in one request.
 
-    None: obstore did not bring it. Bytes None: it is larger than `max_bytes`.
+    Returns:
+        bytes and metadata. The bytes are None if the object is larger than `max_bytes`. The result
+        is None if obstore could not read it; botocore has to try then.
 
     Raises:
         StoreFailed: the libraries are not installed.
@@ -88,7 +95,7 @@ def get_fast(bucket: str, key: str, max_bytes: int | None) -> tuple[bytes | None
         if max_bytes is not None and meta["size"] > max_bytes:
             return None, meta
         data = bytes(answer.bytes())
-    except (FileNotFoundError, ValueError):  # not there, or a key that obstore has no name for
+    except (FileNotFoundError, ValueError):  # not there, or a key that obstore cannot name
         return None
     except (OSError, obstore.exceptions.BaseError) as error:
         _log_once(type(error).__name__)
@@ -97,26 +104,26 @@ def get_fast(bucket: str, key: str, max_bytes: int | None) -> tuple[bytes | None
 
 
 def code_of(error: OSError) -> str:
-    """The store's own word for a failure, or the kind of it; never a message, which has names."""
-    return _word(error.__cause__)
+    """The store's code for a failure, or the type of the error; no message, which holds names."""
+    return _code(error.__cause__)
 
 
 def store_code(error: OSError) -> str:
-    """The store's own word, if it was a store that failed; else empty."""
+    """The store's code for a failure, if a store failed; else empty."""
     kind = type(error.__cause__).__module__.partition(".")[0]
     return code_of(error) if kind == "botocore" else ""
 
 
 @functools.cache
 def _log_once(kind: str) -> None:
-    logger.info("obstore failed (%s); botocore is asked for what it does not bring", kind)
+    logger.info("obstore failed (%s); botocore reads what obstore cannot", kind)
 
 
 @functools.cache
 def _session() -> Any:
     try:
         import botocore.session
-        import obstore  # noqa: F401  # so that an installation without it is told at once
+        import obstore  # noqa: F401  # so that a missing library is reported at once
     except ImportError as error:
         raise StoreFailed(
             "ARCHIVE, REPORTS", SCHEME, f"this installation lacks {error.name}",
@@ -138,7 +145,7 @@ def _botocore(region: str | None = None) -> Any:
             read_timeout=READ_SECONDS,
             max_pool_connections=CONNECTIONS,
             retries={"mode": "standard", "max_attempts": TRIES},
-            # stores that are not Amazon's refuse the newer checksums when nobody asked for them
+            # other stores than Amazon's refuse the newer checksums, which botocore adds by default
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
@@ -147,7 +154,7 @@ def _botocore(region: str | None = None) -> Any:
 
 @functools.cache
 def _obstore(bucket: str) -> Any:
-    """A bucket's client of obstore's, with address and credentials as botocore found them."""
+    """The obstore client of a bucket, with the address and credentials of botocore."""
     client = _botocore_of(bucket)
     from obstore.store import S3Store
 
@@ -163,7 +170,7 @@ def _obstore(bucket: str) -> Any:
             "allow_http": address.startswith("http://"),
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
             "read_timeout": timedelta(seconds=READ_SECONDS),
-            "timeout": timedelta(days=1),  # a large object may take long, as long as bytes come
+            "timeout": timedelta(days=1),  # a large object may take long while bytes arrive
             "pool_max_idle_per_host": str(CONNECTIONS),
             **({"root_certificate": Path(certificates).read_bytes()} if certificates else {}),
         },
@@ -172,8 +179,8 @@ def _obstore(bucket: str) -> Any:
 
 
 def _botocore_of(bucket: str) -> Any:
-    """The client for the region where a bucket is: Amazon redirects, which obstore does not
-    follow.
+    """The botocore client for a bucket's region. Amazon redirects requests to it, which obstore
+    does not follow.
     """
     client = _botocore()
     if ".amazonaws.com" not in client.meta.endpoint_url:
@@ -186,26 +193,25 @@ def _botocore_of(bucket: str) -> Any:
 
 
 def _credentials() -> Any:
-    """Credentials as obstore wants them; it asks again when they end."""
-    found = _session().get_credentials()
-    now = found.get_frozen_credentials()
-    ends = datetime.now(UTC) + timedelta(seconds=_CREDENTIAL_SECONDS)
+    """Credentials in obstore's form; it calls this again when they expire."""
+    credentials = _session().get_credentials().get_frozen_credentials()
+    expires_at = datetime.now(UTC) + timedelta(seconds=_CREDENTIAL_SECONDS)
     return {
-        "access_key_id": now.access_key,
-        "secret_access_key": now.secret_key,
-        "token": now.token,
-        "expires_at": ends if now.token else None,
+        "access_key_id": credentials.access_key,
+        "secret_access_key": credentials.secret_key,
+        "token": credentials.token,
+        "expires_at": expires_at if credentials.token else None,
     }
 
 
 def _as_os_error(function: Callable[[], Any]) -> Any:
-    """What a function of botocore's gives; its failures as OSError."""
+    """Call a function of botocore and turn its failures into OSError."""
     try:
         return function()
     except (OSError, StoreFailed):
         raise
-    except Exception as error:  # botocore's and urllib3's kinds, which share no base but this one
-        code = _word(error)
+    except Exception as error:  # the only base that errors of botocore and urllib3 share
+        code = _code(error)
         if code in _NOT_THERE:
             raise FileNotFoundError(errno.ENOENT, "not in object storage") from error
         if code in _DENIED:
@@ -213,7 +219,7 @@ def _as_os_error(function: Callable[[], Any]) -> Any:
         raise OSError(errno.EIO, "object storage failed") from error
 
 
-def _word(cause: BaseException | None) -> str:
+def _code(cause: BaseException | None) -> str:
     answer = getattr(cause, "response", None)
     if isinstance(answer, dict):
         return str(answer.get("Error", {}).get("Code", ""))

@@ -1,8 +1,9 @@
-"""One run at a time on reports in object storage: an object that only one can have made.
+"""The lock of reports in object storage: an object that only one run can write.
 
-A server that honours conditions (If-None-Match, If-Match: Amazon's and most others) lets one of two
-starts write it. What a server ignores cannot be known before it is tried, so it is tried on the
-lock that was just taken; where it fails the lock is best effort, and that is said.
+A server with conditional writes (If-None-Match, If-Match; Amazon's and most others) lets only one
+of two runs write the object. Some servers ignore conditions. To find out, a run that took the lock
+writes it once more under a condition that does not hold. If that succeeds, the lock is best effort,
+and a warning says so.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from batch.storage.object_store import Content, ObjectStore
 from batch.storage.shared_folder import fresh_name
 
 SETTLE_SECONDS = 2.0
-"""Between writing a lock on a server without conditions, and looking whose it is."""
+"""Between writing a lock on a server without conditions and reading who holds it."""
 
 _LOST = (
-    "--output: the lock of {url} is no longer ours: this run was silent for so long that another "
-    "took it for dead, or somebody removed it. Nothing was published. Start again."
+    "--output: the lock of {url} is no longer ours: this run gave no sign of life for so long that "
+    "another run took the lock, or somebody removed it. Nothing was published. Start again."
 )
 _UNCONDITIONAL = (
     "melanoma-batch: {url}: this server takes no conditional writes (If-None-Match), so two runs "
@@ -38,7 +39,13 @@ _UNCONDITIONAL = (
 
 @dataclass
 class ObjectLock:
-    """Proof of holding reports. etag: of the lock object as we wrote it last."""
+    """The lock of reports in object storage.
+
+    owner: who holds it, for the message that another run gets.
+    token: names this holder; no other process has it.
+    etag: of the lock object as this run last wrote it.
+    conditional: whether the server honours conditions.
+    """
 
     store: ObjectStore
     owner: str
@@ -52,55 +59,55 @@ class ObjectLock:
         Raises:
             ReportsLost: it is not. OSError: the store does not answer.
         """
-        found = _look(self.store)
-        if found is None or _told(found.lock).get("token") != self.token:
+        state = _read_lock(self.store)
+        if state is None or _lock_facts(state.lock).get("token") != self.token:
             raise ReportsLost(_LOST.format(url=self.store.url))
 
     def take(self) -> None:
         """Take the lock.
 
         Raises:
-            ReportsLocked: a run holds it that gave a sign of life lately.
+            ReportsLocked: another run holds it and gave a sign of life lately.
         """
-        found = _look(self.store)
-        if found is not None and found.silent_seconds < DEAD_AFTER_SECONDS:
-            raise self._refusal(found)
+        state = _read_lock(self.store)
+        if state is not None and state.silent_seconds < DEAD_AFTER_SECONDS:
+            raise self._refusal(state)
         etag = self.store.put_if(
-            LOCK_FILE, self._text(), found.lock.version.etag if found else None
+            LOCK_FILE, self._text(), state.lock.version.etag if state else None
         )
         if etag is None:
-            raise self._refusal(_look(self.store))
+            raise self._refusal(_read_lock(self.store))
         self.etag = etag
-        again = self.store.put_if(LOCK_FILE, self._text(), None)
-        if again is not None:  # it was written although there was one: ours
-            self.etag, self.conditional = again, False
+        second_etag = self.store.put_if(LOCK_FILE, self._text(), None)
+        if second_etag is not None:  # written although the lock exists: no conditions here
+            self.etag, self.conditional = second_etag, False
             say(_UNCONDITIONAL.format(url=self.store.url), sys.stderr)
             time.sleep(SETTLE_SECONDS)
             self.check()
 
     def beat(self) -> None:
-        """Write it again, so that its age tells that we live; not over somebody else's."""
+        """Write the lock again, so that it stays young, unless another run took it."""
         etag = self.store.put_if(LOCK_FILE, self._text(), self.etag)
         self.etag = etag or self.etag
 
     def release(self) -> None:
-        """Give it back, if it is ours. A store that does not answer keeps it until it is old."""
+        """Remove the lock if it is ours. If the store does not answer, the lock ages and ends."""
         with suppress(OSError, ReportsLost):
             self.check()
             self.store.delete([LOCK_FILE])
 
     def _text(self) -> bytes:
-        told = {
+        facts = {
             "owner": self.owner,
             "host": os.uname().nodename,
             "process": os.getpid(),
             "token": self.token,
         }
-        return json.dumps(told).encode()
+        return json.dumps(facts).encode()
 
-    def _refusal(self, found: _Seen | None) -> ReportsLocked:
-        told = _told(found.lock) if found else {}
-        holder = ", ".join(f"{name} {told[name]}" for name in ("owner", "host") if name in told)
+    def _refusal(self, state: _LockState | None) -> ReportsLocked:
+        facts = _lock_facts(state.lock) if state else {}
+        holder = ", ".join(f"{name} {facts[name]}" for name in ("owner", "host") if name in facts)
         return ReportsLocked(
             f"--output: another run holds {self.store.url} ({holder or 'unknown'}). Wait for it to "
             f"end. Or, if it is dead, for {DEAD_AFTER_SECONDS / 60:.0f} minutes."
@@ -109,7 +116,7 @@ class ObjectLock:
 
 @contextmanager
 def hold_objects(store: ObjectStore, owner: str) -> Iterator[ObjectLock]:
-    """Hold reports in object storage.
+    """Hold the lock of reports in object storage inside the block.
 
     Raises:
         ReportsLocked: another run holds them. OSError: the store does not answer.
@@ -124,19 +131,19 @@ def hold_objects(store: ObjectStore, owner: str) -> Iterator[ObjectLock]:
 
 
 def object_holder(store: ObjectStore) -> str:
-    """Who holds reports in object storage and gave a sign of life lately; empty when nobody does.
+    """The owner of a lock that gave a sign of life lately; empty if there is none.
 
     Raises:
         OSError: the store does not answer.
     """
-    found = _look(store)
-    if found is None or found.silent_seconds >= DEAD_AFTER_SECONDS:
+    state = _read_lock(store)
+    if state is None or state.silent_seconds >= DEAD_AFTER_SECONDS:
         return ""
-    return str(_told(found.lock).get("owner", ""))
+    return str(_lock_facts(state.lock).get("owner", ""))
 
 
-class _Seen(NamedTuple):
-    """A lock that was found. now: by the store's clock, which its age is by, too."""
+class _LockState(NamedTuple):
+    """A lock object that exists. now: by the store's clock, as is its time of modification."""
 
     lock: Content
     now: datetime
@@ -146,16 +153,16 @@ class _Seen(NamedTuple):
         return (self.now - self.lock.version.modified).total_seconds()
 
 
-def _look(store: ObjectStore) -> _Seen | None:
+def _read_lock(store: ObjectStore) -> _LockState | None:
     try:
-        return _Seen(*store.get_dated(LOCK_FILE))
+        return _LockState(*store.get_dated(LOCK_FILE))
     except FileNotFoundError:
         return None
 
 
-def _told(found: Content) -> dict[str, object]:
+def _lock_facts(lock: Content) -> dict[str, object]:
     try:
-        value = json.loads(found.data)
+        value = json.loads(lock.data)
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}

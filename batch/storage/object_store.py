@@ -1,12 +1,11 @@
-"""Objects below a prefix of object storage: listed, read, written, and written if unchanged.
+"""Objects below a prefix of object storage: list, read, write, and write if unchanged.
 
-Not Beam's filesystems: those tell neither an object's ETag nor let a write depend on what is there,
-and they open an object with one request to read it with a second. Here an image is one GET whose
-answer tells the version of the very bytes that it brings, and a lock is one PUT that a server
-refuses when somebody was faster.
+Beam's own filesystems do not suffice. They give no ETag, cannot make a write depend on what is
+there, and need two requests to read an object. Here an image is one GET, whose answer also gives
+the version of these bytes, and a lock is one PUT, which the server refuses if another was faster.
 
-There are two clients (`object_clients`): obstore brings an object's bytes, with little work for the
-processor; botocore does everything else, and brings what obstore cannot.
+There are two clients (`object_clients`): obstore reads an object's bytes; botocore does everything
+else, and reads what obstore cannot.
 """
 
 from __future__ import annotations
@@ -30,9 +29,11 @@ _MOST_DELETED = 1000  # in one request: S3's own limit
 
 
 class Version(NamedTuple):
-    """Which state of an object this is. modified: the store's time, whole seconds in its answers.
+    """A version of an object.
 
-    etag: the store's own word for the content.
+    size: bytes.
+    modified: by the store's clock, in whole seconds.
+    etag: the store's name for the content.
     """
 
     size: int
@@ -40,22 +41,22 @@ class Version(NamedTuple):
     etag: str
 
 
-class Found(NamedTuple):
-    """An object in a listing. name: below the prefix listed."""
+class ListedObject(NamedTuple):
+    """An object in a listing. name: its key without the prefix of the store."""
 
     name: str
     version: Version
 
 
 class Content(NamedTuple):
-    """An object's bytes and the version that they are of."""
+    """An object's bytes and their version."""
 
     data: bytes
     version: Version
 
 
 class TooLarge(Exception):
-    """An object is larger than the reader allows. size: in bytes."""
+    """An object is larger than the reader allows. size: bytes."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -64,10 +65,10 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """Objects below a prefix. A frozen value that travels: each process opens its own client.
+    """Objects below a prefix. A frozen value that travels; each process opens its own client.
 
-    Every method raises OSError: FileNotFoundError where object or bucket are not there,
-    PermissionError where the store refuses, others where it cannot be reached.
+    Every method raises OSError: FileNotFoundError if the object or bucket does not exist,
+    PermissionError if the store refuses, another OSError if it cannot be reached.
     """
 
     url: ObjectUrl
@@ -76,53 +77,52 @@ class ObjectStore:
         """The store of a prefix below this one."""
         return ObjectStore(self.url / name)
 
-    def objects(self, below: str = "", most: int | None = None) -> Iterator[Found]:
-        """Objects below a prefix, in the order of their keys' bytes, a page (1000) at a time."""
+    def objects(self, below: str = "", most: int | None = None) -> Iterator[ListedObject]:
+        """Objects below a prefix, in the order of the bytes of their keys, 1000 a request."""
         for page in self._pages(below, most=most):
-            yield from self._found(page)
+            yield from self._listed(page)
 
-    def folders(self, below: str = "") -> tuple[list[Found], list[str]]:
+    def folders(self, below: str = "") -> tuple[list[ListedObject], list[str]]:
         """Objects right below a prefix, and the prefixes right below it, each ending in `/`."""
-        found: list[Found] = []
-        names: list[str] = []
+        objects: list[ListedObject] = []
+        folders: list[str] = []
         for page in self._pages(below, delimiter="/"):
-            found += self._found(page)
+            objects += self._listed(page)
             cut = len(self.url.key(""))
-            names += [each["Prefix"][cut:] for each in page.get("CommonPrefixes", ())]
-        return found, names
+            folders += [entry["Prefix"][cut:] for entry in page.get("CommonPrefixes", ())]
+        return objects, folders
 
     def get(self, name: str, max_bytes: int | None = None) -> Content:
-        """An object, in one request; what is larger is not transferred.
+        """Read an object in one request; a larger one than `max_bytes` is not transferred.
 
-        What obstore does not bring, for whatever reason, botocore is asked for: it tries again,
-        knows the store's word for a failure, and takes keys that obstore has no name for.
+        If obstore fails, for whatever reason, botocore reads it: it tries again, gives the store's
+        code for a failure, and accepts keys that obstore cannot name.
 
         Raises:
-            TooLarge: it is. OSError: see above.
+            TooLarge: it is larger than `max_bytes`. OSError: see above.
         """
-        brought = object_clients.get_fast(self.url.bucket, self.url.key(name), max_bytes)
-        if brought is None:
+        answer = object_clients.get_fast(self.url.bucket, self.url.key(name), max_bytes)
+        if answer is None:
             return self.get_dated(name, max_bytes)[0]
-        data, meta = brought
+        data, meta = answer
         if data is None:
             raise TooLarge(meta["size"])
         etag = str(meta["e_tag"] or "").strip('"')
         return Content(data, Version(meta["size"], meta["last_modified"], etag))
 
     def get_dated(self, name: str, max_bytes: int | None = None) -> tuple[Content, datetime]:
-        """An object, and the time of the answer by the store's own clock, which obstore keeps to
-        itself.
+        """Read an object by botocore, with the time of the answer by the store's own clock.
 
         Raises:
             TooLarge: it is larger than `max_bytes`. OSError: see above.
         """
-        for left in reversed(range(object_clients.TRIES)):
+        for tries_left in reversed(range(object_clients.TRIES)):
             try:
                 return self._get(name, max_bytes)
             except (FileNotFoundError, PermissionError):
                 raise
             except OSError:  # the connection broke while the bytes came
-                if not left:
+                if not tries_left:
                     raise
         raise AssertionError("not reached")
 
@@ -142,14 +142,18 @@ class ObjectStore:
         return _version(answer["ContentLength"], answer)
 
     def put(self, name: str, data: bytes) -> str:
-        """Write an object, complete or not at all; its ETag."""
+        """Write an object, complete or not at all, and return its ETag."""
         return _etag(object_clients.call("put_object", **self._where(name), Body=data))
 
     def put_if(self, name: str, data: bytes, etag: str | None) -> str | None:
-        """Write an object if it still has this ETag, or with None if there is none; its new ETag.
+        """Write an object under a condition.
 
-        None: it was not written, since the condition does not hold. A server that knows no
-        conditions writes in any case.
+        Args:
+            etag: write only if the object still has this ETag; None: only if it does not exist.
+
+        Returns:
+            the new ETag; None if the condition does not hold and nothing was written. A server
+            without conditional writes writes in any case.
         """
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
         try:
@@ -166,11 +170,11 @@ class ObjectStore:
             raise
 
     def delete(self, names: Iterable[str]) -> None:
-        """Remove objects; those that are not there count as removed."""
-        waiting = [{"Key": self.url.key(name)} for name in names]
-        for start in range(0, len(waiting), _MOST_DELETED):
-            some = {"Objects": waiting[start : start + _MOST_DELETED], "Quiet": True}
-            answer = object_clients.call("delete_objects", Bucket=self.url.bucket, Delete=some)
+        """Remove objects; an object that does not exist counts as removed."""
+        keys = [{"Key": self.url.key(name)} for name in names]
+        for start in range(0, len(keys), _MOST_DELETED):
+            request = {"Objects": keys[start : start + _MOST_DELETED], "Quiet": True}
+            answer = object_clients.call("delete_objects", Bucket=self.url.bucket, Delete=request)
             if failed := answer.get("Errors"):
                 raise PermissionError(errno.EACCES, f"{len(failed)} objects cannot be removed")
 
@@ -187,17 +191,17 @@ class ObjectStore:
                 return
             words["ContinuationToken"] = page["NextContinuationToken"]
 
-    def _found(self, page: dict[str, Any]) -> Iterator[Found]:
+    def _listed(self, page: dict[str, Any]) -> Iterator[ListedObject]:
         cut = len(self.url.key(""))
-        for each in page.get("Contents", ()):
-            yield Found(each["Key"][cut:], _version(each["Size"], each))
+        for entry in page.get("Contents", ()):
+            yield ListedObject(entry["Key"][cut:], _version(entry["Size"], entry))
 
     def _where(self, name: str) -> dict[str, str]:
         return {"Bucket": self.url.bucket, "Key": self.url.key(name)}
 
 
-def at_once(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-    """Call a function for many objects, a few at a time: a store answers late, and in parallel."""
+def call_in_parallel(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Call a function for many objects, eight at a time, and return the results in order."""
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="objects") as pool:
         return list(pool.map(function, items))
 
@@ -206,17 +210,17 @@ def check_store(option: str, url: ObjectUrl) -> None:
     """Make sure that the store answers and the bucket is there.
 
     Raises:
-        StoreFailed: says which of it is not so, and what to do.
+        StoreFailed: it does not; the message says why and what to do.
     """
     try:
         for _ in ObjectStore(url).objects(most=1):
             break
     except OSError as error:
-        raise explained(option, url, error) from error
+        raise store_failure(option, url, error) from error
 
 
-def explained(option: str, url: ObjectUrl, error: OSError) -> StoreFailed:
-    """What failed with a store as a whole, in words of ours."""
+def store_failure(option: str, url: ObjectUrl, error: OSError) -> StoreFailed:
+    """Turn an error of a store as a whole into a message with the remedy."""
     code = code_of(error)
     if code == "NoSuchBucket" or isinstance(error, FileNotFoundError):
         return StoreFailed(

@@ -1,7 +1,7 @@
-"""The folder that the driver shares with its workers: the queue goes there, table parts come back.
+"""The folder that the driver shares with its workers: queues to read, and table parts to write.
 
-It is all that a worker writes to. Nothing in it is published, and nothing in it is changed once it
-is there: a piece of work that an engine runs twice writes twice, under two names.
+A worker writes nowhere else. Readers of the reports never see this folder. A file in it is never
+changed: work that an engine runs twice is written twice, under two names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from batch.storage.object_store import ObjectStore
 
 
 class SharedFolder(Protocol):
-    """What driver and workers ask of the folder. It travels, so it is a frozen value."""
+    """The folder as driver and workers use it: a frozen value that travels."""
 
     def read(self, name: str) -> bytes:
         """A file's content.
@@ -35,12 +35,12 @@ class SharedFolder(Protocol):
         """
 
     def sweep(self, kept: Collection[str]) -> None:
-        """Remove all files but these, and the folders that are empty then."""
+        """Remove all files except these, and the folders that are then empty."""
 
 
 @dataclass(frozen=True)
 class LocalSharedFolder:
-    """A folder of a file system that every worker has under the same path. root: absolute."""
+    """A folder that every worker sees under the same path. root: absolute."""
 
     root: Path
 
@@ -49,8 +49,8 @@ class LocalSharedFolder:
         return (self.root / name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
-        """See `SharedFolder`. A folder that was removed meanwhile is not made again: whoever writes
-        after the driver has moved on, writes to nowhere.
+        """See `SharedFolder`. A root that was removed is not made again, so that a worker that
+        writes after the driver has moved on fails.
         """
         path = self.root / name
         if path.parent != self.root:
@@ -68,18 +68,18 @@ class LocalSharedFolder:
 
     def sweep(self, kept: Collection[str]) -> None:
         """See `SharedFolder`."""
-        wanted = {self.root / name for name in kept}
+        kept_paths = {self.root / name for name in kept}
         for path in sorted(self.root.rglob("*"), reverse=True):
             if path.is_dir():
                 with suppress(OSError):  # it has files that are kept
                     path.rmdir()
-            elif path not in wanted:
+            elif path not in kept_paths:
                 path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class ObjectFolder:
-    """A prefix of an object store; a PUT is whole or not at all by itself."""
+    """A prefix of an object store, where a PUT writes a whole object or nothing."""
 
     store: ObjectStore
 
@@ -88,17 +88,17 @@ class ObjectFolder:
         return self.store.get(name).data
 
     def write(self, name: str, data: bytes) -> None:
-        """See `SharedFolder`. What is written after the driver has moved on is never looked at, and
-        the next run removes it.
+        """See `SharedFolder`. A file written after the driver has moved on is never read; the next
+        run removes it.
         """
         self.store.put(name, data)
 
     def sweep(self, kept: Collection[str]) -> None:
         """See `SharedFolder`."""
-        names = [found.name for found in self.store.objects()]
+        names = [listed.name for listed in self.store.objects()]
         self.store.delete([name for name in names if name not in kept])
 
 
 def fresh_name() -> str:
-    """A name that no other process, on whichever machine, has or will have: 32 characters."""
+    """A name of 32 characters that no other process on any machine will choose."""
     return uuid.uuid4().hex

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from batch.core.errors import BatchError
-from batch.runtime.terminal import say, tell
+from batch.runtime.terminal import print_answer, say
 
 
 def answer(find: Callable[[], str]) -> int:
@@ -16,7 +16,7 @@ def answer(find: Callable[[], str]) -> int:
         the exit code.
     """
     try:
-        tell(find() + "\n")
+        print_answer(find() + "\n")
     except BatchError as error:
         say(f"{error}\n", sys.stderr)
         return int(error.exit_code)

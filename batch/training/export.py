@@ -42,7 +42,7 @@ from batch.model.manifest import (
     scoring_fingerprint,
     write_manifest,
 )
-from batch.review.monitoring.figures import QUANTITIES, NightFigures, histogram_of, values
+from batch.review.monitoring.figures import QUANTITIES, NightFigures, histogram_of, quantities_of
 from batch.review.monitoring.reference import REFERENCE, provenance_entry
 from batch.training.datasets import Dataset
 from batch.training.fit import Fitted
@@ -73,7 +73,7 @@ def reference(rows: pd.DataFrame, pixels: np.ndarray, manifest: ModelManifest) -
     taken = (judging & ~rows["image"].where(judging).duplicated()).to_numpy()
     colours = np.array([mean_colour(pixels[at]) for at in np.flatnonzero(taken)]).reshape(-1, 3)
     unknown = np.full(len(colours), np.nan)
-    measured = values(
+    measured = quantities_of(
         {
             "melanoma_score": rows["melanoma_score"].to_numpy()[taken],
             "mean_red": colours[:, 0],

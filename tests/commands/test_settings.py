@@ -7,7 +7,7 @@ import json
 import pytest
 
 from batch.cli import main
-from batch.commands.remembered import remembered
+from batch.commands.remembered import remembered_options
 from batch.core.errors import ExitCode
 
 
@@ -72,7 +72,7 @@ def test_a_first_run_remembers_nothing(place, capsys):
     ],
 )
 def test_only_what_identifies_is_remembered_and_odd_values_are_passed_over(told, expected):
-    assert remembered(told) == expected
+    assert remembered_options(told) == expected
 
 
 @pytest.mark.parametrize(

@@ -201,4 +201,7 @@ def test_a_short_key_is_refused(tmp_path, length):
 def test_a_key_that_cannot_be_read_is_refused(tmp_path, name, message):
     with pytest.raises(UsageError) as refusal:
         read_key(tmp_path / name)
-    assert str(refusal.value) == f"--patient-key-file: cannot read {tmp_path / name} ({message})."
+    assert str(refusal.value) == (
+        f"--patient-key-file: cannot read {tmp_path / name} ({message}). "
+        "Give a file with 32 bytes or more that this account may read."
+    )

@@ -473,8 +473,8 @@ def test_without_missed_melanomas_the_list_has_its_columns(tmp_path, labels):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--missed", "{labels}"], "is what is read"),
-        (["--json", "{night}/figures.json"], "is what is read"),
+        (["--missed", "{labels}"], "belongs to the input"),
+        (["--json", "{night}/figures.json"], "belongs to the input"),
         (["--json", "{tmp}/no/figures.json"], "a file in a folder that exists"),
         (["--missed", "{tmp}"], "a file in a folder that exists"),
         (["--missed", "{tmp}/a", "--json", "{tmp}/a"], "given for two options"),

@@ -244,7 +244,7 @@ def test_segments_side_by_side_go_on_with_the_processes_that_there_are(
     monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", some)
     from functools import partial
 
-    team = process_pool.Crew(partial(note, tmp_path), 2)
+    team = process_pool.ProcessPool(partial(note, tmp_path), 2)
     if not allowed:
         with pytest.raises(BatchError, match="could not start a process .Resource temp"), team:
             pass
@@ -262,10 +262,10 @@ class Unimportable:
 
 
 def test_a_process_that_ends_before_it_is_ready_did_not_fail_at_a_task():
-    from batch.pipeline.process_pool import Crew
+    from batch.pipeline.process_pool import ProcessPool
 
     with (
         pytest.raises(BatchError, match="could not start a process .it ended before it was ready"),
-        Crew(Unimportable(), 1) as team,
+        ProcessPool(Unimportable(), 1) as team,
     ):
         list(team.finished(iter([1])))

@@ -20,11 +20,11 @@ from batch.operations.doctor_checks import (
     STREAMS,
     Check,
     Status,
-    decode_trouble,
+    check_by_level,
+    decoding_problem,
     doctor_table,
-    guarded,
     has_failed,
-    level,
+    run_check,
 )
 from tests.operations import night, point_latest
 from tests.support.archives import as_nobody, open_to_all
@@ -34,7 +34,7 @@ OK, WARNING, FAILED = Status
 
 def look(check, *arguments):
     """The checks of one look by their names."""
-    return {found.name: found for found in guarded("look", lambda: check(*arguments))}
+    return {found.name: found for found in run_check("look", lambda: check(*arguments))}
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def no_machine(monkeypatch):
     ("value", "status"), [(2, OK), (1.999, WARNING), (1, WARNING), (0.999, FAILED)]
 )
 def test_a_level_below_its_bounds_warns_and_fails(value, status):
-    check = level("x", value, 2, 1, "found", "remedy")
+    check = check_by_level("x", value, 2, 1, "found", "remedy")
     assert (check.status, check.remedy) == (status, "" if status == OK else "remedy")
 
 
@@ -75,7 +75,7 @@ def test_inodes_that_are_not_counted_are_no_check():
     [
         ("MemTotal: 1 kB\nMemAvailable:    2097152 kB\n", OK, "2.0 GiB available"),
         ("MemAvailable:    2097151 kB\n", WARNING, "2.0 GiB available"),
-        ("MemTotal: 9999999 kB\n", WARNING, "not told"),
+        ("MemTotal: 9999999 kB\n", WARNING, "unknown: not"),
     ],
 )
 def test_memory_is_read_from_meminfo(text, status, found):
@@ -112,7 +112,7 @@ def _then(error):
     ],
 )
 def test_what_a_look_raises_is_a_failed_check_and_costs_no_other(error, found):
-    before, failed = guarded("look", lambda: _then(error))
+    before, failed = run_check("look", lambda: _then(error))
     assert before == Check("before", OK, "fine")
     assert (failed.name, failed.status) == ("look", FAILED)
     assert found in failed.found
@@ -146,7 +146,7 @@ def test_only_a_failed_check_fails(statuses, expected):
 
 @pytest.mark.parametrize("uid", CODECS)
 def test_every_transfer_syntax_is_decoded(uid):
-    assert decode_trouble(uid) == ""
+    assert decoding_problem(uid) == ""
 
 
 @pytest.mark.parametrize("uid", CODECS)
@@ -157,7 +157,7 @@ def test_a_decoder_that_gives_other_colours_is_found(uid, monkeypatch):
     monkeypatch.setattr(
         dicom_frames, "decode_frame", lambda *a: (decode(*a)[0][..., ::-1], ())
     )  # blue and red swapped
-    assert decode_trouble(uid) == "other colours than were encoded"
+    assert decoding_problem(uid) == "other colours than were encoded"
 
 
 @pytest.mark.parametrize(("off", "expected"), [(3, ""), (4, "other colours than were encoded")])
@@ -166,7 +166,7 @@ def test_colours_may_differ_by_what_a_lossy_codec_does_and_no_further(monkeypatc
 
     decode = dicom_frames.decode_frame
     monkeypatch.setattr(dicom_frames, "decode_frame", lambda *a: (decode(*a)[0] + off, ()))
-    assert decode_trouble("1.2.840.10008.1.2.1") == expected
+    assert decoding_problem("1.2.840.10008.1.2.1") == expected
 
 
 @pytest.mark.parametrize("codec", STREAMS)
@@ -176,12 +176,12 @@ def test_a_damaged_stream_is_no_decoded_one(monkeypatch, codec):
     monkeypatch.setitem(doctor_checks.STREAMS, codec, cut)
     uid = next(uid for uid, its in CODECS.items() if its == codec)
     with pytest.raises(ImageFailure):
-        decode_trouble(uid)
+        decoding_problem(uid)
 
 
 @pytest.mark.parametrize("codec", Codec)
 def test_each_codec_is_decoded_in_the_watched_process(codec):
-    (check,) = guarded("x", lambda: doctor._decoder(codec))
+    (check,) = run_check("x", lambda: doctor._decoder(codec))
     count = sum(its == codec for its in CODECS.values())
     expected = Check(f"decoder {codec}", OK, f"all transfer syntaxes ({count}) decoded")
     assert check == expected
@@ -194,7 +194,7 @@ def test_a_decoder_that_crashes_or_fails_is_named_with_its_transfer_syntax(monke
         return "other colours"
 
     monkeypatch.setattr(doctor, "call_in_sandbox", crash)
-    (check,) = guarded("x", lambda: doctor._decoder(Codec.JPEG_LS))
+    (check,) = run_check("x", lambda: doctor._decoder(Codec.JPEG_LS))
     assert check.status == FAILED
     assert "1.2.840.10008.1.2.4.80: decoder_crashed exit code -11" in check.found
     assert "1.2.840.10008.1.2.4.81: other colours" in check.found
@@ -217,7 +217,7 @@ def test_a_watched_process_that_does_not_start_is_a_failed_check(monkeypatch):
     assert (check.status, check.found) == (
         FAILED, "did not start (Resource temporarily unavailable)",
     )  # fmt: skip
-    (check,) = guarded("x", lambda: doctor._decoder(Codec.RLE))
+    (check,) = run_check("x", lambda: doctor._decoder(Codec.RLE))
     assert check.found.endswith("no process started (Resource temporarily unavailable)")
 
 
@@ -353,7 +353,7 @@ def test_places_that_hold_each_other_fail(no_machine, tmp_path):
 def test_something_else_under_one_of_our_names_fails(no_machine, tmp_path):
     (tmp_path / "runs").touch()
     failed = [c for c in examine(None, tmp_path, None) if c.status == FAILED]
-    assert any("runs is no folder; move it away" in check.found for check in failed)
+    assert any("runs is no folder; needed: a folder" in check.found for check in failed)
 
 
 def test_a_path_that_cannot_be_resolved_is_a_failed_check(no_machine, tmp_path):

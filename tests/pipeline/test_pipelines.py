@@ -25,7 +25,7 @@ from batch.reports.ledger import check_balance
 from batch.reports.local import LocalReports
 from batch.reports.rows import segment_facts
 from batch.run.memory import remember
-from batch.run.merge import Done, Gathered, count_night, gather_night
+from batch.run.merge import GatheringCounts, QueueProgress, count_night, gather_night
 from batch.run.plan import make_plan
 from batch.runtime.terminal import FILES_READ, Counter
 from tests.support.archives import FACTS, OUTPUT, BrightnessClassifier, FailingClassifier
@@ -57,7 +57,7 @@ def run(archive: Path, root: Path, segment_size: int = 100, **changes: object):
         segment = queue_segment(files, staging.shared(number), folder)
         run_segment(job(archive, **changes), segment)
         staging.commit(number, segment_facts(FACTS))
-    gathered = gather_night(staging, plan, Done(len(plan.queue)), FACTS)
+    gathered = gather_night(staging, plan, QueueProgress(len(plan.queue)), FACTS)
     counts = count_night(staging.night, len(plan), FACTS.run_id, gathered)
     check_balance(counts)
     return counts, staging.night
@@ -170,7 +170,7 @@ def test_a_lost_part_is_noticed(scored, tmp_path, generated_archive):
     _, night = run(generated_archive, tmp_path / "out")
     part = next((night / "predictions").iterdir())
     parquet.pq.write_table(parquet.pq.read_table(part).slice(1), part)
-    counts = count_night(night, 23, FACTS.run_id, Gathered(scored[0].alerts, 0, 0))
+    counts = count_night(night, 23, FACTS.run_id, GatheringCounts(scored[0].alerts, 0, 0))
     with pytest.raises(LedgerImbalance, match="frames scored tonight = predictions: 18 against 17"):
         check_balance(counts)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from batch.core.errors import ArtifactRefused, BatchError, NoImagesFound, RunnerFailed, StoreFailed
-from batch.pipeline.process_pool import WAITING_A_PROCESS, Crew
+from batch.pipeline.process_pool import TASKS_A_PROCESS, ProcessPool
 from batch.runtime.terminal import FILES_READ
 
 
@@ -64,7 +64,7 @@ def no_child_is_left() -> bool:
 
 def test_every_task_is_done_once_and_given_in_order(tmp_path):
     before = FILES_READ.value
-    with Crew(partial(note, tmp_path), 2) as crew:
+    with ProcessPool(partial(note, tmp_path), 2) as crew:
         assert list(crew.finished(iter(range(7)))) == list(range(7))
     pids = {(tmp_path / str(task)).read_text() for task in range(7)}
     assert len(pids) == 2
@@ -81,14 +81,14 @@ def test_no_task_is_asked_for_before_a_process_is_free(tmp_path):
             given.append(task)
             yield task
 
-    with Crew(partial(note, tmp_path), 2) as crew:
+    with ProcessPool(partial(note, tmp_path), 2) as crew:
         for done, _ in enumerate(crew.finished(tasks())):
-            assert len(given) - done <= WAITING_A_PROCESS * 2
+            assert len(given) - done <= TASKS_A_PROCESS * 2
     assert given == list(range(9))
 
 
 def test_no_task_is_no_work(tmp_path):
-    with Crew(partial(note, tmp_path), 1) as crew:
+    with ProcessPool(partial(note, tmp_path), 1) as crew:
         assert list(crew.finished(iter(()))) == []
 
 
@@ -103,7 +103,7 @@ def test_no_task_is_no_work(tmp_path):
     ids=lambda error: type(error).__name__,
 )
 def test_a_failure_of_ours_comes_back_as_it_was(error):
-    with pytest.raises(type(error)) as found, Crew(refuse, 1) as crew:
+    with pytest.raises(type(error)) as found, ProcessPool(refuse, 1) as crew:
         list(crew.finished(iter([error])))
     assert str(found.value) == str(error)
     assert vars(found.value) == vars(error)
@@ -111,14 +111,14 @@ def test_a_failure_of_ours_comes_back_as_it_was(error):
 
 
 def test_a_failing_disk_is_told_without_the_names_that_the_error_quotes():
-    with pytest.raises(OSError, match="No space left") as found, Crew(wrap, 1) as crew:
+    with pytest.raises(OSError, match="No space left") as found, ProcessPool(wrap, 1) as crew:
         list(crew.finished(iter([1])))
     assert found.value.errno == 28
     assert "patient" not in str(found.value)
 
 
 def test_any_other_error_is_told_by_its_kind(caplog):
-    with pytest.raises(RuntimeError, match="^ZeroDivisionError$"), Crew(refuse, 1) as crew:
+    with pytest.raises(RuntimeError, match="^ZeroDivisionError$"), ProcessPool(refuse, 1) as crew:
         list(crew.finished(iter([ZeroDivisionError("a patient's name")])))
     assert "ZeroDivisionError at test_process_pool.py" in caplog.text
     assert "patient" not in caplog.text
@@ -127,7 +127,7 @@ def test_any_other_error_is_told_by_its_kind(caplog):
 def test_a_process_that_ends_is_a_failure_that_says_so(tmp_path):
     with (
         pytest.raises(BatchError, match="exit code -9"),
-        Crew(partial(stop_at, tmp_path), 2) as crew,
+        ProcessPool(partial(stop_at, tmp_path), 2) as crew,
     ):
         list(crew.finished(iter(range(5))))
     assert no_child_is_left()
@@ -136,13 +136,13 @@ def test_a_process_that_ends_is_a_failure_that_says_so(tmp_path):
 def test_what_libraries_say_while_they_are_loaded_is_not_heard(capfd):
     do = Loud("a patient's name")
     capfd.readouterr()
-    with Crew(do, 1) as crew:
+    with ProcessPool(do, 1) as crew:
         assert list(crew.finished(iter([1]))) == [1]
     assert capfd.readouterr().err == ""
 
 
 def test_who_leaves_early_leaves_no_process(tmp_path):
-    with pytest.raises(KeyboardInterrupt), Crew(partial(note, tmp_path), 2) as crew:
+    with pytest.raises(KeyboardInterrupt), ProcessPool(partial(note, tmp_path), 2) as crew:
         next(crew.finished(iter(range(100))))
         raise KeyboardInterrupt
     assert no_child_is_left()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from batch.operations.runs import AT_WORK, NO_END, last_runs, runs_table
-from batch.reports.attempts import Attempt, Record, attempts
+from batch.reports.attempts import Attempt, AttemptFile, attempts
 from batch.storage.locks import exclusive, holder
 from tests.operations import ledger, night, point_latest
 
@@ -16,7 +16,7 @@ END = START + timedelta(seconds=5)
 
 
 def test_an_attempt_is_read_as_it_was_noted(tmp_path):
-    record = Record(tmp_path, None, "r1")
+    record = AttemptFile(tmp_path, None, "r1")
     record.begin(START)
     assert attempts(tmp_path) == [Attempt("r1", START)]
     record.end(END, 3, "no image")
@@ -25,7 +25,7 @@ def test_an_attempt_is_read_as_it_was_noted(tmp_path):
 
 def test_what_cannot_be_noted_costs_nothing(tmp_path):
     (tmp_path / "logs").touch()
-    record = Record(tmp_path, None, "r1")
+    record = AttemptFile(tmp_path, None, "r1")
     record.begin(START)
     record.end(END, 0, "published")
     assert attempts(tmp_path) == []
@@ -53,7 +53,7 @@ def test_what_is_damaged_tells_less(tmp_path, content, expected):
 
 
 def noted(reports, run_id, start=START, code=None, reason=""):
-    record = Record(reports, None, run_id)
+    record = AttemptFile(reports, None, run_id)
     record.begin(start)
     if code is not None:
         record.end(start + timedelta(seconds=5), code, reason)
@@ -117,8 +117,8 @@ UNUSUAL = {"unusual": True, "drift": [
         ({"unusual": False, "drift": UNUSUAL["drift"]}, ""),
         ({"unusual": "yes"}, ""),
         (UNUSUAL, "unusual: melanoma score, device??[2J"),
-        ({"unusual": True}, "unusual: not told in what"),
-        ({"unusual": True, "drift": [7, {}]}, "unusual: not told in what"),
+        ({"unusual": True}, "unusual: not recorded in what"),
+        ({"unusual": True, "drift": [7, {}]}, "unusual: not recorded in what"),
     ],
 )
 def test_an_unusual_night_is_marked_in_runs(tmp_path, review, note):

@@ -14,7 +14,7 @@ from batch.core.errors import UsageError
 from batch.reports import local
 from batch.reports.ledger import check_balance
 from batch.reports.local import LocalReports, committed_segments, is_intact
-from batch.run.merge import Done, count_night, gather_night
+from batch.run.merge import QueueProgress, count_night, gather_night
 from batch.storage import files
 from batch.storage.files import digests
 from tests.support.stored_nights import (
@@ -130,7 +130,7 @@ def test_what_a_failed_publication_leaves_is_finished_or_undone(tmp_path, monkey
 )
 def test_what_would_stop_the_publication_is_refused_at_the_start(tmp_path, name, make, message):
     make(tmp_path / name)
-    with pytest.raises(UsageError, match=f"--output: .*{message}; move it away"):
+    with pytest.raises(UsageError, match=f"--output: .*{message}; needed: .* Move it away"):
         LocalReports(tmp_path).check_layout()
 
 
@@ -258,7 +258,7 @@ def test_of_a_published_run_no_segment_is_left_to_be_taken_up_twice(tmp_path):
     there = LocalReports(tmp_path)
     plan = plan_of(tmp_path, [at("a")], facts(2))
     staging = there.start(facts(2).run_id)
-    gather_night(staging, plan, Done(0), facts(2))
+    gather_night(staging, plan, QueueProgress(0), facts(2))
     there.publish(staging, {"schema_version": SCHEMA_VERSION})  # and here it was killed
     there.recover()
     assert there.unpublished() == []
@@ -352,7 +352,7 @@ def _night(root: Path, number: int) -> None:
     plan = plan_of(root, FOUND, tonight)
     staging = there.start(tonight.run_id)
     done, _ = run_segments(staging, plan, tonight, _read, size=2)
-    gathered = gather_night(staging, plan, Done(done), tonight)
+    gathered = gather_night(staging, plan, QueueProgress(done), tonight)
     check_balance(count_night(staging.night, len(plan), tonight.run_id, gathered))
     there.publish(staging, {"schema_version": SCHEMA_VERSION})
     there.discard_work()
@@ -443,7 +443,7 @@ def test_a_recovery_that_dies_at_any_step_is_done_by_the_next(
         plan = plan_of(start, FOUND, facts(3))
         staging = LocalReports(start).start(facts(3).run_id)
         run_segments(staging, plan, facts(3), _read, size=2)
-        gather_night(staging, plan, Done(3), facts(3))
+        gather_night(staging, plan, QueueProgress(3), facts(3))
         if finished:
             LocalReports(start).publish(staging, {"schema_version": SCHEMA_VERSION})
         else:

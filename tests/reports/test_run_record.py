@@ -54,7 +54,9 @@ def test_an_entry_of_another_kind_costs_itself_only():
 
 
 def test_what_a_night_was_unusual_in_is_told_or_said_to_be_not_told():
-    assert record_of({"review": {"unusual": True, "drift": "x"}}).unusual_by == "not told in what"
+    assert (
+        record_of({"review": {"unusual": True, "drift": "x"}}).unusual_by == "not recorded in what"
+    )
     assert record_of({"review": {"unusual": False}}).unusual_by is None
     assert record_of({"review": {"unusual": 1}}).unusual_by is None
     assert record_of({}).unusual_by is None

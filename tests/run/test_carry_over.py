@@ -8,7 +8,7 @@ from batch.core.errors import FailureReason, PendingReason
 from batch.core.records import FileState
 from batch.reports import parquet
 from batch.reports.local import LocalReports
-from batch.run.merge import Done, carry_over, gather_night
+from batch.run.merge import QueueProgress, carry_over, gather_night
 from tests.support.stored_nights import (
     at,
     by_path,
@@ -82,7 +82,7 @@ def test_what_left_the_archive_leaves_the_current_view(tmp_path):
     assert [row["path"] for row in night.rows("files")] == ["d"]
     for table in ("current", "unscored", "predictions", "alerts"):
         assert night.rows(table) == []
-    assert night.plan.left == 3
+    assert night.plan.left_archive == 3
 
 
 def test_what_left_is_not_in_the_next_nights_memory(tmp_path):
@@ -313,9 +313,9 @@ def test_only_what_was_not_done_waits(tmp_path, done, waiting):
 def test_gathering_twice_into_one_place_is_an_error(tmp_path):
     plan = plan_of(tmp_path, [], facts(1))
     staging = LocalReports(tmp_path).start(facts(1).run_id)
-    gather_night(staging, plan, Done(0), facts(1))
+    gather_night(staging, plan, QueueProgress(0), facts(1))
     with pytest.raises(FileExistsError, match="night"):
-        gather_night(staging, plan, Done(0), facts(1))
+        gather_night(staging, plan, QueueProgress(0), facts(1))
 
 
 def test_every_state_is_carried_or_settled(tmp_path):

@@ -11,12 +11,12 @@ from batch.core.config import ReviewOptions
 from batch.reports.local import LocalReports
 from batch.review.identity import (
     Identity,
+    choose_pattern,
+    compare_identities,
     identity_lines,
     identity_of,
-    last_identity,
-    settle,
-    settle_pattern,
-    told_changes,
+    last_recorded_identity,
+    recorded_changes,
 )
 from batch.review.inputs import facts_of
 from batch.review.page.render import render
@@ -28,7 +28,7 @@ ONE, OTHER = r"^(?P<lesion>[^/]+)/", r"^(?P<patient>[^/]+)/(?P<lesion>[^/]+)/"
 
 def settled(given, last, **changes):
     now = Identity(given, **changes)
-    return settle(ReviewOptions(given), now, "the-night", last)
+    return compare_identities(ReviewOptions(given), now, "the-night", last)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_run_json_remembers_what_counted_and_is_read_again():
     found.into(run)
     again = json.loads(json.dumps(run))
     assert identity_of(again) == Identity(OTHER, "full", "ab", ("modality=xc",), ())
-    assert told_changes(again) == tuple(found.changed.values())
+    assert recorded_changes(again) == tuple(found.changed.values())
     lines = identity_lines(again)
     assert lines[0].endswith(f"since none was given: {OTHER}")
     assert [line[:10] for line in lines] == ["Lesions   ", "CHANGED   "]
@@ -97,7 +97,7 @@ def test_run_json_remembers_what_counted_and_is_read_again():
 @pytest.mark.parametrize("run", [{}, {"options": None}, {"options": []}, {"options": {}}])
 def test_a_night_that_tells_no_options_is_compared_with_nothing(run):
     assert identity_of(run) is None
-    assert told_changes(run) == ()
+    assert recorded_changes(run) == ()
     assert identity_lines(run) == []
 
 
@@ -105,24 +105,24 @@ def test_a_night_that_tells_no_options_is_compared_with_nothing(run):
 def test_a_damaged_run_json_ends_no_night(value):
     names = ("lesion_pattern", "identifiers", "patient_key_id", "include", "exclude")
     assert isinstance(identity_of({"options": dict.fromkeys(names, value)}), Identity)
-    assert isinstance(told_changes({"identity": {"changed": value}}), tuple)
+    assert isinstance(recorded_changes({"identity": {"changed": value}}), tuple)
 
 
 def test_the_newest_night_that_tells_is_the_last_one(tmp_path):
     for number, options in ((1, {"lesion_pattern": ONE}), (2, {"lesion_pattern": OTHER}), (3, {})):
         run = run_of(facts(number), 1) | {"options": options}
         published(tmp_path, [image(at("a.jpg"), 0.9)], facts(number), **run)
-    run_id, found = last_identity(LocalReports(tmp_path))
+    run_id, found = last_recorded_identity(LocalReports(tmp_path))
     assert (run_id, found) == (facts(2).run_id, Identity(OTHER))
-    assert last_identity(LocalReports(tmp_path / "none")) == (None, None)
+    assert last_recorded_identity(LocalReports(tmp_path / "none")) == (None, None)
 
 
 def test_a_list_made_anew_goes_by_its_night_and_says_when_it_does_not():
     run = {"options": {"lesion_pattern": ONE, "identifiers": "full"}}
-    its_own = settle_pattern(ReviewOptions(), "r", run)
+    its_own = choose_pattern(ReviewOptions(), "r", run)
     assert (its_own.review.lesion_pattern, its_own.taken_over, its_own.changed) == (ONE, True, {})
     for given, counts in ((OTHER, OTHER), ("", None)):
-        found = settle_pattern(ReviewOptions(given), "r", run)
+        found = choose_pattern(ReviewOptions(given), "r", run)
         assert found.review.lesion_pattern == counts
         assert found.changed.keys() == {"--lesion-pattern"}
 
@@ -133,5 +133,5 @@ def test_a_change_stands_at_the_top_of_the_page():
     worklist = worklists.worklist(3)
     facts_changed = replace(worklist.facts, changed=facts_of(run).changed)
     html = render(replace(worklist, facts=facts_changed))
-    at_top = html.index("<b data-text="changedOptions">Changed.</b> It &lt;b&gt;changed&lt;/b&gt;.")
+    at_top = html.index('Changed.</b> It &lt;b&gt;changed&lt;/b&gt;.')
     assert at_top < html.index('id="gallery-view"')

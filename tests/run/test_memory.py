@@ -14,8 +14,8 @@ from batch.core.errors import FailureReason, NonImageReason
 from batch.core.records import KEPT_ATTRIBUTES, FileState, ImageLocation
 from batch.reports import parquet, rows
 from batch.reports.local import SNAPSHOTS, LocalReports
-from batch.reports.schema import ADDED, READABLE_VERSIONS, SCHEMA_VERSION
-from batch.run.memory import MAX_ATTEMPTS, earlier_attempts, reusable, stays
+from batch.reports.schema import ADDED_COLUMNS, READABLE_VERSIONS, SCHEMA_VERSION
+from batch.run.memory import MAX_ATTEMPTS, earlier_attempts, reusable, staying_rows
 from batch.storage.files import digests
 from tests.support.stored_nights import (
     NOW,
@@ -79,7 +79,7 @@ PROGRAM = {"program_version": "other"}
 )
 def test_each_change_concerns_what_depends_on_it_and_nothing_else(what, result, still):
     for change in (NOTHING, MODEL, RULES, LIMITS, PROGRAM):
-        (found,) = stays(remembered(result), facts(2, **change).fingerprints)
+        (found,) = staying_rows(remembered(result), facts(2, **change).fingerprints)
         assert found == (change in still), (what, change)
 
 
@@ -90,8 +90,8 @@ def test_each_change_concerns_what_depends_on_it_and_nothing_else(what, result, 
 )  # fmt: skip
 def test_every_dicom_non_image_depends_on_the_rules(reason):
     row = remembered(non_image(at("a"), reason))
-    assert stays(row, NOW).all()
-    assert not stays(row, facts(2, **RULES).fingerprints).any()
+    assert staying_rows(row, NOW).all()
+    assert not staying_rows(row, facts(2, **RULES).fingerprints).any()
 
 
 @pytest.mark.parametrize(("earlier", "rests"), [(0, False), (1, False), (2, True), (3, True)])
@@ -101,14 +101,14 @@ def test_a_failure_is_tried_three_times(earlier, rests):
         image(at("a", attempts=earlier), 0.7, FailureReason.DECODE_FAILED),
     ):
         assert result.outcome.attempts == earlier + 1
-        assert stays(remembered(result), NOW).all() == rests
+        assert staying_rows(remembered(result), NOW).all() == rests
 
 
 @pytest.mark.parametrize("reason", FailureReason)
 def test_what_does_not_show_in_size_or_time_is_tried_every_night(reason):
     always = {"not_readable", "vanished", "not_a_regular_file"}
     row = remembered(broken(reason, earlier=50))
-    assert stays(row, NOW).all() == (reason.value not in always)
+    assert staying_rows(row, NOW).all() == (reason.value not in always)
 
 
 @pytest.mark.parametrize("reason", FailureReason)
@@ -116,10 +116,10 @@ def test_another_model_tries_again_what_a_model_refused(reason):
     """Of what rests; a file that could not be decoded has no interest in models."""
     row, other = remembered(broken(reason)), facts(2, **MODEL).fingerprints
     refused = {"model_failed", "model_input_invalid", "score_not_finite"}
-    if stays(row, NOW).all():
-        assert stays(row, other).all() == (reason.value not in refused)
+    if staying_rows(row, NOW).all():
+        assert staying_rows(row, other).all() == (reason.value not in refused)
     else:
-        assert not stays(row, other).any()
+        assert not staying_rows(row, other).any()
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,20 @@ def test_attempts_with_other_decoders_or_limits_do_not_count(change, counts):
 
 def test_only_content_that_is_known_in_full_is_lent():
     known = remembered(PLAIN, DICOM, PARTLY, broken(), TEXT, pending(at("a")))
-    assert reusable(known, stays(known, NOW)).tolist() == [True, True, False, False, False, False]
+    assert reusable(known, staying_rows(known, NOW)).tolist() == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
     later = facts(2, **RULES).fingerprints
-    assert reusable(known, stays(known, later)).tolist() == [True] + [False] * 5
+    assert reusable(known, staying_rows(known, later)).tolist() == [True] + [False] * 5
 
 
 def test_of_no_files_nothing_stays():
-    assert stays(remembered(), NOW).tolist() == []
+    assert staying_rows(remembered(), NOW).tolist() == []
 
 
 _OUTCOMES = st.sampled_from([PLAIN, DICOM, TEXT, EXCLUDED, pending(at("a"))]) | st.builds(
@@ -179,7 +186,7 @@ def test_many_files_stay_as_each_alone_would(some, now):
     made = [rows.file_row(result.outcome, facts(**then)) for result, then in some]
     files = parquet.to_arrow("files", made)
     expected = [_stays_alone(result.outcome, then, now) for result, then in some]
-    assert stays(files, facts(2, **now).fingerprints).tolist() == expected
+    assert staying_rows(files, facts(2, **now).fingerprints).tolist() == expected
 
 
 # --- which night is remembered ----
@@ -324,7 +331,7 @@ def _as_of_version(version, folder):
     for part in folder.rglob("*.parquet"):
         rows = pq.read_table(part)
         table = part.stem if part.parent == folder else part.parent.name
-        later = [name for came, names in ADDED.get(table, {}).items() if came > version
+        later = [name for came, names in ADDED_COLUMNS.get(table, {}).items() if came > version
                  for name in names]  # fmt: skip
         assert set(later) <= set(rows.column_names)
         metadata = {"melanoma_batch_schema_version": str(version)}

@@ -12,7 +12,7 @@ from batch.core.config import Order
 from batch.core.errors import ArchiveShrunk, FailureReason, NonImageReason, PendingReason
 from batch.core.records import ImageLocation
 from batch.core.rules import FUTURE_NS
-from batch.run.plan import Action, Cause, check_not_shrunk, listed, make_plan
+from batch.run.plan import Action, Cause, check_not_shrunk, listing_table, make_plan
 from tests.support.stored_nights import (
     at,
     dead_run,
@@ -45,13 +45,13 @@ def queue(plan):
 def test_without_memory_every_file_is_new(tmp_path):
     plan = plan_of(tmp_path, [at("a"), at("b")], facts())
     assert actions(plan) == {"a": ("READ", "NEW"), "b": ("READ", "NEW")}
-    assert (plan.causes(), plan.left, len(plan)) == ({"new": 2}, 0, 2)
+    assert (plan.causes(), plan.left_archive, len(plan)) == ({"new": 2}, 0, 2)
 
 
 def test_an_empty_listing_is_an_empty_plan(tmp_path):
     published(tmp_path, [image(at("a"), 0.1)], facts(1))
     plan = plan_of(tmp_path, [], facts(2))
-    assert (len(plan), queue(plan), plan.causes(), plan.left) == (0, [], {}, 1)
+    assert (len(plan), queue(plan), plan.causes(), plan.left_archive) == (0, [], {}, 1)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_the_name_belongs_to_the_file(tmp_path):
     published(tmp_path, [image(at("a"), 0.1)], facts(1))
     plan = plan_of(tmp_path, [at("A"), at("a "), at("./a")], facts(2))
     assert set(actions(plan).values()) == {("READ", "NEW")}
-    assert plan.left == 1
+    assert plan.left_archive == 1
 
 
 def test_names_that_look_alike_in_a_table_are_kept_apart(tmp_path):
@@ -156,7 +156,7 @@ def test_attempts_are_of_the_very_same_file_and_decoders(tmp_path, where, change
 def test_files_that_are_gone_are_counted(tmp_path):
     published(tmp_path, [image(at(name), 0.1) for name in "abc"], facts(1))
     plan = plan_of(tmp_path, [at("b"), at("d")], facts(2))
-    assert (plan.left, len(plan)) == (2, 2)
+    assert (plan.left_archive, len(plan)) == (2, 2)
 
 
 # --- order and slices of the queue ----
@@ -184,7 +184,7 @@ def test_slices_of_the_queue_are_the_queue(ages, size, order):
 
 def test_a_listing_longer_than_a_chunk_stays_in_order():
     found = [at(f"{number:06d}", number, -number) for number in range(20_001)]
-    table = listed(iter(found))
+    table = listing_table(iter(found))
     assert table["key"].to_pylist() == [where.path.encode() for where in found]
     assert table["size"][20_000].as_py() == 20_000
     assert table["mtime_ns"][20_000].as_py() == -20_000
@@ -230,14 +230,14 @@ def test_what_lies_below_a_folder_that_cannot_be_listed_is_not_gone(tmp_path):
         "d/a": ("LEAVE_UNLISTED", "NONE"),
         "d/e/b": ("LEAVE_UNLISTED", "NONE"),
     }
-    assert plan.left == 3
+    assert plan.left_archive == 3
 
 
 def test_a_folder_with_a_name_that_is_not_utf8_hides_what_is_below(tmp_path):
     published(tmp_path, [image(at("\udce4/a"), 0.1), image(at("\\xe4/b"), 0.1)], facts(1))
     plan = plan_of(tmp_path, [at("\udce4/", 0, 0)], facts(2))
     assert actions(plan)["\udce4/a"] == ("LEAVE_UNLISTED", "NONE")
-    assert plan.left == 1
+    assert plan.left_archive == 1
 
 
 def test_hidden_files_are_hidden_the_night_after_too(tmp_path):
@@ -248,14 +248,14 @@ def test_hidden_files_are_hidden_the_night_after_too(tmp_path):
     assert actions(plan) == {"d/": ("READ", "AGAIN"), "d/a": ("LEAVE_UNLISTED", "NONE")}
     plan = plan_of(tmp_path, [at("d/a")], facts(2))
     assert actions(plan) == {"d/a": ("READ", "PENDING")}
-    assert plan.left == 1
+    assert plan.left_archive == 1
 
 
 # The root is a folder too.
 def test_when_the_archive_itself_cannot_be_listed_nothing_is_gone(tmp_path):
     published(tmp_path, [image(at("a"), 0.1), image(at("d/a"), 0.1)], facts(1))
     plan = plan_of(tmp_path, [at("", 0, 0)], facts(2))
-    assert plan.left == 0
+    assert plan.left_archive == 0
 
 
 # --- segments of dead runs ----
@@ -377,7 +377,7 @@ def test_more_than_half_of_the_archive_may_not_be_gone(tmp_path, before, left, r
         published(tmp_path, [image(at(str(n)), 0.1) for n in range(before)], facts(1))
     found = [at(str(n)) for n in range(left, before)] + [at(f"new {n}") for n in range(9)]
     plan = plan_of(tmp_path, found, facts(2))
-    assert plan.left == left
+    assert plan.left_archive == left
     if refused:
         with pytest.raises(ArchiveShrunk, match=f"of the {before} files .*, {left} are gone"):
             check_not_shrunk(plan, "/archive")
@@ -409,4 +409,4 @@ def test_any_listing_against_any_night(before, now):
         for name, stat in now.items()
     }
     assert actions(plan) == expected
-    assert plan.left == len(before.keys() - now.keys())
+    assert plan.left_archive == len(before.keys() - now.keys())

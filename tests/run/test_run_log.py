@@ -141,12 +141,18 @@ def test_a_failing_disk(archive, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (OSError(24, "Too many open files"), "this machine gave no more (Too many open files)"),
-        (RuntimeError("can't start new thread"), "this machine gave no more"),
-        (BlockingIOError(11, "x"), "this machine gave no more (Resource temporarily unavailable)"),
+        (
+            OSError(24, "Too many open files"),
+            "this machine is out of a resource (Too many open files)",
+        ),
+        (RuntimeError("can't start new thread"), "this machine is out of a resource"),
+        (
+            BlockingIOError(11, "x"),
+            "this machine is out of a resource (Resource temporarily unavailable)",
+        ),
     ],
 )
-def test_a_machine_that_gives_no_more_is_named(error, expected):
+def test_a_machine_out_of_a_resource_is_named(error, expected):
     code, reason = reason_of(error)
     assert code == ExitCode.FAILURE
     assert reason.startswith(expected)
@@ -232,7 +238,7 @@ def test_a_signal_after_the_publication_undoes_nothing(archive, tmp_path, kind):
         (UsageError("found /secret: no"), "cannot be used as given"),
         (NoImagesFound("ARCHIVE: no file below /secret."), "ARCHIVE: no file there, or no image"),
         (ArtifactRefused("golden", "/secret", 1, "x"), "the model artifact was refused: field gol"),
-        (BatchError("--processes: one of them ended"), "--processes: the run could not go on"),
+        (BatchError("--processes: a process ended"), "--processes: the run could not go on"),
     ],
 )
 def test_a_reason_quotes_no_value(error, reason):

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from batch.core.errors import UsageError
-from batch.run.schedule import Allowance, duration_seconds, seconds_until
+from batch.run.schedule import TimeAllowance, duration_seconds, seconds_until
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR = 3600.0
@@ -123,7 +123,9 @@ def test_durations_are_read(words, seconds):
               "٣h", "3h3h"]
 )  # fmt: skip
 def test_what_is_no_duration_is_refused(words):
-    with pytest.raises(UsageError, match="--max-duration: found .*; allowed: like 3h, 45m"):
+    with pytest.raises(
+        UsageError, match="--max-duration: found .*; allowed: a duration like 3h, 45m"
+    ):
         duration_seconds(words)
 
 
@@ -131,7 +133,7 @@ def test_what_is_no_duration_is_refused(words):
 
 
 def test_without_a_limit_everything_fits():
-    allowance = Allowance(None)
+    allowance = TimeAllowance(None)
     allowance.learn(1, 1e9)
     assert allowance.fits(1e9, 10**9)
 
@@ -140,7 +142,7 @@ def test_without_a_limit_everything_fits():
     ("elapsed", "fits"), [(0, True), (99.9, True), (100, False), (100.1, False)]
 )
 def test_the_first_segment_is_tried_while_there_is_any_time(elapsed, fits):
-    assert Allowance(100.0).fits(elapsed, 10**6) == fits
+    assert TimeAllowance(100.0).fits(elapsed, 10**6) == fits
 
 
 @pytest.mark.parametrize(
@@ -155,13 +157,13 @@ def test_the_first_segment_is_tried_while_there_is_any_time(elapsed, fits):
     ],
 )
 def test_a_segment_fits_when_it_would_end_in_time(elapsed, files, fits):
-    allowance = Allowance(100.0)
+    allowance = TimeAllowance(100.0)
     allowance.learn(10, 20.0)
     assert allowance.fits(elapsed, files) == fits
 
 
 def test_the_slowest_segment_so_far_sets_the_pace():
-    allowance = Allowance(100.0)
+    allowance = TimeAllowance(100.0)
     for files, seconds in ((10, 10.0), (10, 40.0), (10, 5.0)):
         allowance.learn(files, seconds)
     assert allowance.fits(60.0, 10)
@@ -169,11 +171,11 @@ def test_the_slowest_segment_so_far_sets_the_pace():
 
 
 def test_a_segment_without_files_teaches_without_dividing():
-    allowance = Allowance(100.0)
+    allowance = TimeAllowance(100.0)
     allowance.learn(0, 7.0)
     assert not allowance.fits(94.0, 1)
     assert allowance.fits(93.0, 1)
 
 
 def test_no_time_at_all_fits_nothing():
-    assert not Allowance(0.0).fits(0.0, 1)
+    assert not TimeAllowance(0.0).fits(0.0, 1)

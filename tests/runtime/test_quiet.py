@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from batch.runtime.process import PASSED_OVER
+from batch.runtime.process import FOREIGN_SETTINGS
 from tests.support.archives import REPOSITORY
 
 LOADED = """
@@ -28,7 +28,7 @@ FOREIGN = {
 
 
 def run(*arguments: str, home=None, **settings: str) -> subprocess.CompletedProcess:
-    told = ("KERAS", "TF_", *PASSED_OVER)  # TensorFlow leaves TF2_BEHAVIOR where it was loaded
+    told = ("KERAS", "TF_", *FOREIGN_SETTINGS)  # TensorFlow leaves TF2_BEHAVIOR where it was loaded
     environment = {k: v for k, v in os.environ.items() if not k.startswith(told)}
     environment |= settings | ({"HOME": str(home)} if home else {})
     return subprocess.run(
@@ -137,4 +137,4 @@ def test_a_keras_that_was_imported_with_another_backend_is_refused_by_name(monke
 
 
 def test_what_is_passed_over_changes_numbers_or_ends_the_process_and_names_no_device():
-    assert not [name for name in PASSED_OVER if "GPU" in name or "CUDA" in name]
+    assert not [name for name in FOREIGN_SETTINGS if "GPU" in name or "CUDA" in name]

@@ -22,7 +22,7 @@ from batch.core.errors import FailureReason, NonImageReason, PendingReason
 from batch.core.records import FileState, ImageLocation, RunFacts
 from batch.reports import local
 from batch.reports.local import LocalReports
-from batch.run.merge import Done, gather_night
+from batch.run.merge import QueueProgress, gather_night
 from batch.run.plan import Action
 from tests.support import stored_nights
 from tests.support.stored_nights import Night, Result, image, non_image, pending, reused, sha
@@ -509,7 +509,7 @@ class Simulation:
             )
         verdict = self.oracle.night(self.archive, tonight, made_with.run_id, done)
         if finished:
-            gather_night(staging, plan, Done(done), made_with)
+            gather_night(staging, plan, QueueProgress(done), made_with)
         if tonight.ending == "dead renamed":
             (self.root / "runs").mkdir(exist_ok=True)
             staging.night.rename(self.root / "runs" / made_with.run_id)

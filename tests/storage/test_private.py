@@ -10,7 +10,7 @@ import pytest
 from batch.cli import main
 from batch.core.errors import ExitCode
 from batch.demo.lesions import lesion_image
-from batch.storage.files import close_to_others, private_files
+from batch.storage.files import make_private, private_files
 from tests.scenarios.faults.nights import write_file
 from tests.support.archives import dermoscopic, dicom_bytes
 from tests.support.small_model import SCORE
@@ -110,13 +110,13 @@ def test_a_start_that_is_refused_leaves_a_private_word(archive, tmp_path):
 def test_what_workers_with_another_umask_wrote_is_closed(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "part").touch(0o666)
-    close_to_others(tmp_path / "a")
+    make_private(tmp_path / "a")
     assert modes(tmp_path / "a") == PRIVATE
 
 
 def test_where_it_is_not_wanted_nothing_changes():
     before = os.umask(0o022)
-    with private_files(wanted=False):
+    with private_files(is_wanted=False):
         assert os.umask(0o022) == 0o022
     with private_files():
         assert os.umask(0o077) == 0o077

@@ -10,12 +10,17 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 
 from batch.core.records import KEPT_ATTRIBUTES
-from batch.review.worklist.build import DETAIL_COLUMNS, GROUPING_COLUMNS, Tonight, build_worklist
+from batch.review.worklist.build import (
+    DETAIL_COLUMNS,
+    GROUPING_COLUMNS,
+    NightTables,
+    build_worklist,
+)
 from batch.review.worklist.contract import ReviewFacts, ReviewWorklist
 from batch.review.worklist.frames import records
 from batch.review.worklist.lesion_images import EarlierScore
 from batch.review.worklist.marks import Mark, Marks
-from batch.review.worklist.previous_list import Remembered
+from batch.review.worklist.previous_list import PreviousList
 from batch.review.worklist.tiers import near_from
 from tests.support.archives import POINT
 
@@ -62,7 +67,7 @@ class Mornings:
     """Nights one after another; each remembers the one before, as the reports do."""
 
     pattern: re.Pattern[str] | None = None
-    remembered: Remembered = field(default_factory=Remembered)
+    remembered: PreviousList = field(default_factory=PreviousList)
     scores: list[dict[str, object]] = field(default_factory=list)
     number: int = 0
 
@@ -102,7 +107,7 @@ class Mornings:
             near_from(threshold), {"files": len(rows) + len(unscored)},
         )  # fmt: skip
         nothing = pd.DataFrame([unreadable()]).iloc[:0]
-        tonight = Tonight(
+        tonight = NightTables(
             frame[list(GROUPING_COLUMNS)],
             pd.DataFrame(list(unscored)) if unscored else nothing,
             {},
@@ -112,7 +117,7 @@ class Mornings:
         if not again:
             self.previous = before
             self.scores += [row for row in rows if row["run_id"] == run_id]
-            self.remembered = Remembered(facts.night, tuple(records(worklist.lesions)))
+            self.remembered = PreviousList(facts.night, tuple(records(worklist.lesions)))
         return worklist
 
     def details(self, rows):

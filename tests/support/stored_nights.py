@@ -36,7 +36,7 @@ from batch.reports.local import LocalReports, Staging
 from batch.reports.rows import segment_facts
 from batch.reports.schema import SCHEMA_VERSION
 from batch.run.memory import Memory, keys_of, remember
-from batch.run.merge import Done, Gathered, count_night, gather_night
+from batch.run.merge import GatheringCounts, QueueProgress, count_night, gather_night
 from batch.run.plan import Plan, make_plan
 from tests.support.archives import POINT, prediction
 
@@ -266,7 +266,7 @@ class Night:
 
     plan: Plan
     counts: Counts
-    gathered: Gathered
+    gathered: GatheringCounts
     folder: Path
     read: tuple[str, ...]
 
@@ -315,7 +315,7 @@ def run_night(
     plan = plan_of(reports, found, tonight, order, settled_before_ns)
     staging = there.start(tonight.run_id)
     done, names = run_segments(staging, plan, tonight, read, size, stop)
-    gathered = gather_night(staging, plan, Done(done, waiting), tonight)
+    gathered = gather_night(staging, plan, QueueProgress(done, waiting), tonight)
     counts = count_night(staging.night, len(plan), tonight.run_id, gathered)
     check_balance(counts)
     folder = there.publish(staging, {"schema_version": SCHEMA_VERSION})

@@ -29,7 +29,7 @@ from batch.reports.rows import segment_facts
 from batch.reports.schema import SCHEMA_VERSION
 from batch.review.make_review import NightPlace, make_review
 from batch.run.memory import remember
-from batch.run.merge import Done, count_night, gather_night
+from batch.run.merge import QueueProgress, count_night, gather_night
 from batch.run.plan import make_plan
 from tests.support.archives import FACTS, prediction
 from tests.support.stored_nights import run_of
@@ -127,7 +127,7 @@ def second_night(root: Path, count: int) -> None:
     lap("listing compared")
     assert not len(plan.queue)
     staging = reports.start("20260103T030405Z-0000")
-    gathered = gather_night(staging, plan, Done(0), FACTS)
+    gathered = gather_night(staging, plan, QueueProgress(0), FACTS)
     lap("tables written")
     check_balance(count_night(staging.night, len(plan), "x", gathered))
     lap("counted back")

@@ -9,14 +9,14 @@ from tests.support.archives import REPOSITORY
 HEAD = f"""# Columns of the reports
 
 Schema version {SCHEMA_VERSION}; it rises with every change of a column, and CHANGELOG.md says what
-changed. Written from `batch/reports/schema.py` by `python -m tests.tools.write_schemas`; a test
-keeps both equal. Types are Arrow's. `predictions`, `unscored` and `files` are folders of Parquet
-parts, `alerts` and `review_worklist` are one file each. Compression is zstd.
+changed. `python -m tests.tools.write_schemas` writes this page from `batch/reports/schema.py`, and
+a test keeps both equal. Types are Arrow's. `predictions`, `current`, `unscored` and `files` are
+folders of Parquet parts, `alerts` and `review_worklist` are one file each. Compression is zstd.
 
-`path` is the file's name, with one exception: a name that is not UTF-8, or that holds `\\x` and two
-lower-case hexadecimal digits itself, is spelled. There a backslash stands twice, and a byte that is
-not UTF-8 as `\\xNN`: a name with the byte FF stands as `a\\xff`, the name `a\\xff` as
-`a\\\\xff`. So no two names share a `path`, and `path_bytes` has the bytes of a spelled one.
+`path` is the file's name. A name that is not UTF-8, or that holds `\\x` and two lower-case
+hexadecimal digits itself, is escaped: a backslash is doubled, and a byte that is not UTF-8 is
+written as `\\xNN`. So a name with the byte FF is written as `a\\xff`, and the name `a\\xff` as
+`a\\\\xff`. No two names share a `path`, and `path_bytes` has the bytes of an escaped one.
 
 `class_scores` is a map, readable by class name:
 

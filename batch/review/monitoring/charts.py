@@ -1,8 +1,9 @@
-"""Charts as inline SVG: histogram, time line, bars. Pure; every text is escaped here.
+"""Draws charts as inline SVG: histogram, time line, bars. Every text is escaped here.
 
-A chart has a title and a description for screen readers (`role="img"`), draws in `currentColor`,
-so that it follows the page's light and dark, and tells its parts apart without colour (filled,
-line, dashes). CSS classes: `chart`; inside `tonight`, `before`, `model`, `axis`, `mark`, `label`.
+A chart has a title and a description for screen readers (`role="img"`). It is drawn in
+`currentColor`, so that it follows the page's light or dark mode, and its parts differ without
+colour: filled, line, dashes. CSS classes: `chart`, and inside it `tonight`, `before`, `model`,
+`axis`, `mark`, `label`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,12 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True)
 class Series:
-    """Shares of the bins, 0..1, of one side. kind: CSS class: `tonight`, `before` or `model`."""
+    """A series of a histogram.
+
+    label: for the legend.
+    kind: CSS class, `tonight`, `before` or `model`.
+    shares: of the bins, 0..1.
+    """
 
     label: str
     kind: str
@@ -43,7 +49,7 @@ class Series:
 
 
 def escaped(text: object) -> str:
-    """Text that is safe in XML and HTML, in content and in attributes."""
+    """Make a text safe in content and attributes of XML and HTML."""
     return html.escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", str(text)), quote=True)
 
 
@@ -54,59 +60,65 @@ def histogram(
     series: Sequence[Series],
     mark: tuple[float, str] | None = None,
 ) -> str:
-    """Shares by bin: tonight as filled bars, other series as stepped lines.
+    """Draw shares by bin: tonight as filled bars, other series as stepped lines.
 
     Args:
-        name: unique on the page; letters, digits, `_`. bins: names of the lower edges.
-        mark: a vertical line, at this part (0..1) of the axis, and what it is.
+        name: unique on the page; letters, digits, `_`.
+        title: of the chart.
+        bins: names of the lower edges.
+        series: with a share for each bin.
+        mark: position (0..1 of the axis) and label of a vertical line, or None.
     """
-    top = _round_up(max((max(each.shares, default=0) for each in series), default=0))
+    top = _round_up(max((max(side.shares, default=0) for side in series), default=0))
     step = (WIDTH - _LEFT - _RIGHT) / max(len(bins), 1)
 
     def y(share: float) -> float:
         return _BOTTOM - (_BOTTOM - _TOP) * share / top
 
     parts = [_axes(f"{top:.0%}")]
-    for each in series:
-        if each.kind == "tonight":
+    for side in series:
+        if side.kind == "tonight":
             parts += [
                 f'<rect class="tonight" x="{_LEFT + step * at + 1:.1f}" y="{y(share):.1f}" '
                 f'width="{max(step - 2, 0.5):.1f}" height="{_BOTTOM - y(share):.1f}" '
                 'fill="currentColor" fill-opacity="0.35"/>'
-                for at, share in enumerate(each.shares)
+                for at, share in enumerate(side.shares)
                 if share > 0
             ]
             continue
         path = "".join(
             f"{'L' if at else 'M'}{_LEFT + step * at:.1f} {y(share):.1f}H"
             f"{_LEFT + step * (at + 1):.1f}"
-            for at, share in enumerate(each.shares)
+            for at, share in enumerate(side.shares)
         )
-        dashes = ' stroke-dasharray="4 3"' if each.kind == "model" else ""
+        dashes = ' stroke-dasharray="4 3"' if side.kind == "model" else ""
         parts.append(
-            f'<path class="{escaped(each.kind)}" d="{path or "M0 0"}" fill="none" '
+            f'<path class="{escaped(side.kind)}" d="{path or "M0 0"}" fill="none" '
             f'stroke="currentColor" stroke-width="1.5"{dashes}/>'
         )
-    every = math.ceil(len(bins) / 10)
+    label_step = math.ceil(len(bins) / 10)
     parts += [
         _text(_LEFT + step * at, _BOTTOM + 14, label, "middle")
         for at, label in enumerate(bins)
-        if at % every == 0
+        if at % label_step == 0
     ]
     if mark:
         parts.append(_mark(mark))
     parts.append(_legend(series))
-    told = [f"{each.label}: {_listed(bins, each.shares)}" for each in series]
-    return _chart(name, title, "; ".join(told) + (f"; {mark[1]}" if mark else ""), parts)
+    descriptions = [f"{side.label}: {_shares_in_words(bins, side.shares)}" for side in series]
+    return _chart(name, title, "; ".join(descriptions) + (f"; {mark[1]}" if mark else ""), parts)
 
 
 def time_line(
     name: str, title: str, nights: Sequence[str], values: Sequence[float | None], unit: str = ""
 ) -> str:
-    """One value a night, oldest first; a night without one is a gap. The last is tonight.
+    """Draw a value for each night, oldest first; the last is tonight.
 
     Args:
-        unit: `%` for shares 0..1, else written behind the number.
+        name, title: as in `histogram`.
+        nights: labels.
+        values: None leaves a gap.
+        unit: `%` for shares 0..1, else written after the number.
     """
     top = _round_up(max((value for value in values if value is not None), default=0))
     step = (WIDTH - _LEFT - _RIGHT) / max(len(values) - 1, 1)
@@ -133,15 +145,15 @@ def time_line(
     if nights:
         parts.append(_text(_LEFT, _BOTTOM + 14, nights[0], "start"))
         parts.append(_text(WIDTH - _RIGHT, _BOTTOM + 14, nights[-1], "end"))
-    told = [
+    descriptions = [
         f"{night}: {_number(value, unit) if value is not None else 'not known'}"
         for night, value in zip(nights, values, strict=True)
     ]
-    return _chart(name, title, "; ".join(told), parts)
+    return _chart(name, title, "; ".join(descriptions), parts)
 
 
 def bars(name: str, title: str, items: Sequence[tuple[str, int]]) -> str:
-    """Counts by name, one horizontal bar each, in the order given."""
+    """Draw counts by name as horizontal bars, in the order given."""
     top, space = max((count for _, count in items), default=0) or 1, WIDTH - _LABEL_WIDTH - 60
     parts = []
     for at, (label, count) in enumerate(items):
@@ -155,8 +167,8 @@ def bars(name: str, title: str, items: Sequence[tuple[str, int]]) -> str:
         )
         end = _LABEL_WIDTH + 12 + space * count / top
         parts.append(_text(end, y + 12, str(count), "start"))
-    told = "; ".join(f"{label}: {count}" for label, count in items) or "none"
-    return _chart(name, title, told, parts, height=40 + _ROW * len(items))
+    description = "; ".join(f"{label}: {count}" for label, count in items) or "none"
+    return _chart(name, title, description, parts, height=40 + _ROW * len(items))
 
 
 def _chart(
@@ -195,7 +207,7 @@ def _mark(mark: tuple[float, str]) -> str:
 
 def _legend(series: Sequence[Series]) -> str:
     signs = {"tonight": "\N{BLACK SQUARE}", "before": "\N{EM DASH}", "model": "- -"}
-    words = (f"{signs.get(each.kind, '')} {each.label}" for each in series)
+    words = (f"{signs.get(side.kind, '')} {side.label}" for side in series)
     return _text(_LEFT, HEIGHT - 6, "   ".join(words), "start")
 
 
@@ -206,13 +218,13 @@ def _text(x: float, y: float, text: str, anchor: str, size: int = 10) -> str:
     )
 
 
-def _listed(bins: Sequence[str], shares: Sequence[float]) -> str:
-    there = [f"from {b} {share:.0%}" for b, share in zip(bins, shares, strict=True) if share > 0]
-    return ", ".join(there) or "none"
+def _shares_in_words(bins: Sequence[str], shares: Sequence[float]) -> str:
+    filled = [f"from {b} {share:.0%}" for b, share in zip(bins, shares, strict=True) if share > 0]
+    return ", ".join(filled) or "none"
 
 
 def _round_up(value: float) -> float:
-    """The next of 1, 2, 5 times a power of ten: the top of an axis; 1 for nothing."""
+    """The top of an axis: 1, 2 or 5 times a power of ten, at least `value`; 1 for no value."""
     if not 1e-12 < value < math.inf:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -232,10 +244,13 @@ def draw(
     reference: Reference,
     unscored_by_reason: Mapping[str, int],
 ) -> dict[str, str]:
-    """Name to SVG, in the order of the page; a chart that would show nothing is left out.
+    """Draw the charts of a night: name to SVG, in the order of the page, without empty charts.
 
     Args:
-        earlier: newest first.
+        tonight: with figures.
+        earlier: nights, newest first.
+        reference: of the model.
+        unscored_by_reason: images of the archive without a score.
     """
     figures, before = tonight.figures or NightFigures(), pooled(tonight, earlier)
     model = reference.figures or NightFigures()
@@ -254,23 +269,25 @@ def draw(
         if series and series[0].kind == "tonight":
             charts[quantity.name] = _histogram(quantity, series, tonight.threshold)
     if figures.devices:
-        charts["devices"] = bars("devices", "Devices tonight (images)", most(figures.devices))
+        charts["devices"] = bars(
+            "devices", "Devices tonight (images)", largest_counts(figures.devices)
+        )
     if unscored_by_reason:
         charts["unscored"] = bars(
-            "unscored", "Images of the archive without a score", most(unscored_by_reason)
+            "unscored", "Images of the archive without a score", largest_counts(unscored_by_reason)
         )
     return charts | _time_lines(tonight, earlier)
 
 
-def shares(found: Histogram, quantity: Quantity) -> list[float]:
-    """Share of images by the bins that a chart shows."""
-    place = np.searchsorted(quantity.shown, quantity.edges, side="right") - 1
-    counts = np.bincount(place, weights=found.counts, minlength=len(quantity.shown))
-    return [float(count) / found.images for count in counts]
+def shares(histogram: Histogram, quantity: Quantity) -> list[float]:
+    """Shares of images in the bins that a chart shows."""
+    shown_bin = np.searchsorted(quantity.shown, quantity.edges, side="right") - 1
+    counts = np.bincount(shown_bin, weights=histogram.counts, minlength=len(quantity.shown))
+    return [float(count) / histogram.images for count in counts]
 
 
-def most(items: Mapping[str, int]) -> list[tuple[str, int]]:
-    """The largest counts, and the sum of all others."""
+def largest_counts(items: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The `MAX_BARS` largest counts, and the sum of all others."""
     ranked = sorted(items.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(count for _, count in ranked[MAX_BARS:])
     return [*ranked[:MAX_BARS], *([("all others", rest)] if rest else [])]
@@ -318,15 +335,15 @@ def _share(part: int | None, whole: int | None) -> float | None:
 
 
 def _mean(night: NightRecord, name: str) -> float | None:
-    found = night.figures.histograms.get(name) if night.figures else None
-    return found.mean if found else None
+    histogram = night.figures.histograms.get(name) if night.figures else None
+    return histogram.mean if histogram else None
 
 
 def _same_score(tonight: NightRecord) -> Callable[[NightRecord], float | None]:
-    def of(night: NightRecord) -> float | None:
+    def mean_score(night: NightRecord) -> float | None:
         return _mean(night, "melanoma_score") if night.scoring == tonight.scoring else None
 
-    return of
+    return mean_score
 
 
 _NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -351,11 +368,11 @@ _REFERENCE = re.compile(r"url\s*\(", re.IGNORECASE)
 
 
 def checked_svg(chart: str) -> str:
-    """The chart itself, when it holds nothing but drawings and text.
+    """Return the chart if it holds only drawings and text.
 
     Raises:
-        ValueError: not well formed, or an element or attribute that no chart needs: scripts,
-            styles, links, event handlers, foreign content.
+        ValueError: it is not well formed, or has an element or attribute that no chart needs, such
+            as scripts, styles, links, event handlers or foreign content.
     """
     if "<!" in chart or "<?" in chart:
         raise ValueError("chart: allowed is SVG without declarations, comments and instructions")

@@ -1,4 +1,4 @@
-"""Tonight against the last nights and against the model's reference, quantity by quantity. Pure."""
+"""Compares tonight with the last nights and with the model's reference, quantity by quantity."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from batch.review.monitoring.figures import (
     Histogram,
     NightFigures,
     Quantity,
-    nothing,
-    together,
+    combine,
+    empty_histogram,
 )
 from batch.review.monitoring.history import NightRecord
 from batch.review.monitoring.reference import Reference
@@ -34,11 +34,18 @@ LAST_NIGHTS, MODEL_REFERENCE = "last nights", "model's reference"
 
 @dataclass(frozen=True)
 class Drift:
-    """One comparison, as it is told.
+    """The result of a comparison.
 
-    value: of the statistic; None when nothing is claimed. threshold: from which it is unusual;
-    by_chance: what it must pass besides. unusual: makes the night an unusual one. tonight,
-    reference: images. sentence: what a person reads.
+    name, label: of the quantity, for machines and for people.
+    against: `LAST_NIGHTS` or `MODEL_REFERENCE`.
+    value: of the statistic; None if there are too few images to judge.
+    by_chance: value that equal populations exceed once in 1,000 times; None likewise.
+    level: of the change.
+    unusual: whether it makes the night an unusual one.
+    tonight, reference: numbers of images.
+    sentence: for a person.
+    statistic: its name.
+    threshold: value from which a change is unusual, if it also exceeds `by_chance`.
     """
 
     name: str
@@ -55,41 +62,50 @@ class Drift:
     threshold: float = UNUSUAL
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in run.json."""
-        told = {**vars(self), "level": self.level.value}
+        """The form in run.json."""
+        values = {**vars(self), "level": self.level.value}
         for key in ("value", "by_chance"):
-            told[key] = None if told[key] is None else round(told[key], 6)
-        return told
+            values[key] = None if values[key] is None else round(values[key], 6)
+        return values
 
 
 def all_drifts(
     tonight: NightRecord, earlier: Sequence[NightRecord], reference: Reference
 ) -> list[Drift]:
-    """Every comparison that can be made, judged or not.
+    """Make every comparison, also those with too few images to judge.
 
-    The last nights decide whether a quantity is unusual. The model's reference decides where they
-    are too few: an archive differs from any training set for good, and a word that is said
-    every night is no longer heard.
+    The last nights decide whether a quantity is unusual. The model's reference decides only where
+    the last nights have too few images. An archive always differs from a training set, and people
+    stop reading a warning that comes every night.
     """
     figures = tonight.figures or NightFigures()
     before = pooled(tonight, earlier)
-    found: list[Drift] = []
+    drifts: list[Drift] = []
     for quantity in QUANTITIES:
-        none = nothing(quantity)
-        mine = figures.histograms.get(quantity.name, none)
-        found.append(
-            _of_quantity(quantity, LAST_NIGHTS, mine, before.histograms.get(quantity.name, none))
+        empty = empty_histogram(quantity)
+        tonight_histogram = figures.histograms.get(quantity.name, empty)
+        drifts.append(
+            _of_quantity(
+                quantity,
+                LAST_NIGHTS,
+                tonight_histogram,
+                before.histograms.get(quantity.name, empty),
+            )
         )
-        its = reference.figures.histograms.get(quantity.name) if reference.figures else None
-        if its is not None:
-            found.append(_of_quantity(quantity, MODEL_REFERENCE, mine, its))
-    found.append(_of_categories(DEVICE, DEVICE_LABEL, figures.devices, before.devices))
-    found += _shares(tonight, earlier)
-    return _settled(found)
+        reference_histogram = (
+            reference.figures.histograms.get(quantity.name) if reference.figures else None
+        )
+        if reference_histogram is not None:
+            drifts.append(
+                _of_quantity(quantity, MODEL_REFERENCE, tonight_histogram, reference_histogram)
+            )
+    drifts.append(_of_categories(DEVICE, DEVICE_LABEL, figures.devices, before.devices))
+    drifts += _shares(tonight, earlier)
+    return _without_reference_where_judged(drifts)
 
 
 def pooled(tonight: NightRecord, earlier: Sequence[NightRecord]) -> NightFigures:
-    """All images of earlier nights; scores only of nights under tonight's scoring contract."""
+    """Figures of all images of earlier nights; scores only of nights with tonight's model."""
     parts = []
     for night in earlier:
         if night.figures is None:
@@ -98,10 +114,10 @@ def pooled(tonight: NightRecord, earlier: Sequence[NightRecord]) -> NightFigures
         if night.scoring != tonight.scoring:
             histograms = {name: h for name, h in histograms.items() if name != "melanoma_score"}
         parts.append(NightFigures(histograms, night.figures.devices))
-    return together(parts)
+    return combine(parts)
 
 
-def _settled(found: Sequence[Drift]) -> list[Drift]:
+def _without_reference_where_judged(found: Sequence[Drift]) -> list[Drift]:
     judged = {d.name for d in found if d.against == LAST_NIGHTS and d.value is not None}
     return [
         replace(d, unusual=False) if d.against == MODEL_REFERENCE and d.name in judged else d
@@ -109,52 +125,54 @@ def _settled(found: Sequence[Drift]) -> list[Drift]:
     ]
 
 
-def _of_quantity(quantity: Quantity, against: str, mine: Histogram, its: Histogram) -> Drift:
+def _of_quantity(quantity: Quantity, against: str, tonight: Histogram, other: Histogram) -> Drift:
     def means() -> str:
         digits = quantity.digits
-        return f"mean {mine.mean:.{digits}f}, there {its.mean:.{digits}f}"
+        return f"mean {tonight.mean:.{digits}f}, there {other.mean:.{digits}f}"
 
-    comparison = compare_bins(mine.counts, its.counts)
+    comparison = compare_bins(tonight.counts, other.counts)
     return _drift(quantity.name, quantity.label, against, comparison, means)
 
 
 def _of_categories(
     name: str,
     label: str,
-    mine: Mapping[str, int],
+    tonight: Mapping[str, int],
     before: Mapping[str, int],
-    told: str | None = None,
+    named: str | None = None,
 ) -> Drift:
-    """Told is the category that the sentence names; None: the one that changed most."""
-    comparison = compare_categories(mine, before)
+    """Compare counts by name. named: category in the sentence; None: the one that changed most."""
+    comparison = compare_categories(tonight, before)
     sizes = max(comparison.tonight, 1), max(comparison.reference, 1)
 
     def shares() -> str:
-        def change(each: str) -> tuple[float, bool, str]:
-            more = mine.get(each, 0) / sizes[0] - before.get(each, 0) / sizes[1]
-            return round(abs(more), 9), more > 0, each
+        def change(category_name: str) -> tuple[float, bool, str]:
+            difference = (
+                tonight.get(category_name, 0) / sizes[0] - before.get(category_name, 0) / sizes[1]
+            )
+            return round(abs(difference), 9), difference > 0, category_name
 
-        most = told or max({*mine, *before}, key=change)
-        now, then = mine.get(most, 0) / sizes[0], before.get(most, 0) / sizes[1]
-        return f"{most}: {now:.1%} of the images, there {then:.1%}"
+        category = named or max({*tonight, *before}, key=change)
+        now, then = tonight.get(category, 0) / sizes[0], before.get(category, 0) / sizes[1]
+        return f"{category}: {now:.1%} of the images, there {then:.1%}"
 
     return _drift(name, label, LAST_NIGHTS, comparison, shares)
 
 
 def _shares(tonight: NightRecord, earlier: Sequence[NightRecord]) -> Iterator[Drift]:
-    same = [
+    same_scoring = [
         night
         for night in earlier
         if (night.scoring, night.threshold) == (tonight.scoring, tonight.threshold)
     ]
-    for name, label, of, nights in (
-        ("alerts", "share of alerts", _alerts, same),
+    for name, label, count_images, nights in (
+        ("alerts", "share of alerts", _alerts, same_scoring),
         ("without a score", "share without a score", _unscored, earlier),
     ):
         before: Counter[str] = Counter()
-        for each in map(of, nights):
-            before.update(each)
-        yield _of_categories(name, label, of(tonight), before, name)
+        for counts in map(count_images, nights):
+            before.update(counts)
+        yield _of_categories(name, label, count_images(tonight), before, name)
 
 
 def _alerts(night: NightRecord) -> dict[str, int]:
@@ -169,18 +187,18 @@ def _unscored(night: NightRecord) -> dict[str, int]:
     return {"without a score": night.new_unscored, "scored": night.scored}
 
 
-_SAID = {
+_JUDGEMENTS = {
     Level.STABLE: "as in the {against}",
     Level.SHIFTED: "somewhat different from the {against}",
     Level.UNUSUAL: "very different from the {against}",
 }
 
 
-def _said(comparison: Comparison) -> str:
+def _judgement(comparison: Comparison) -> str:
     value, chance = comparison.value or 0.0, comparison.by_chance or 0.0
     if comparison.level == Level.STABLE and value >= SHIFTED:
         return f"no change from the {{against}} beyond what chance does to so few ({chance:.2f})"
-    return _SAID[comparison.level]
+    return _JUDGEMENTS[comparison.level]
 
 
 def _drift(
@@ -193,8 +211,8 @@ def _drift(
             f"{comparison.reference} there; {MIN_IMAGES} on each side are needed."
         )
     else:
-        said = _said(comparison).format(against=against)
-        sentence = f"{what}: {said} (PSI {comparison.value:.2f}; {detail()})."
+        judgement = _judgement(comparison).format(against=against)
+        sentence = f"{what}: {judgement} (PSI {comparison.value:.2f}; {detail()})."
     return Drift(
         name=name,
         label=label,

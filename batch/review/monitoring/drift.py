@@ -1,17 +1,21 @@
-"""Whether tonight's images are unlike those before: the population stability index. Pure.
+"""Measures how much tonight's images differ from earlier ones: the population stability index.
 
-PSI = sum over bins of (p - q) ln(p / q), p and q the shares of a bin on the two sides: Jeffreys'
-divergence, symmetric, 0 for equal shares. Rule of thumb (Lewis 1994; Siddiqi, Credit Risk
-Scorecards, 2006): below 0.1 no change, from 0.1 some, from 0.25 a large one. The rule knows no
-sample size: between equal populations PSI times n m / (n + m) is close to chi-squared with bins - 1
-degrees of freedom (Yurdakul and Naranjo, Statistical properties of the population stability index,
-2020), so that 100 images would pass 0.1 by chance most nights. A change is claimed only where
-PSI passes the rule and what chance alone passes once in 1,000 times as well. Images of one patient
-resemble each other, so chance passes it somewhat more often than that.
+PSI is the sum over bins of (p - q) ln(p / q), where p and q are the shares of a bin on the two
+sides. This is Jeffreys' divergence; it is symmetric, and 0 for equal shares. The rule of thumb
+(Lewis 1994; Siddiqi, Credit Risk Scorecards, 2006) says: below 0.1 no change, from 0.1 some change,
+from 0.25 a large change.
 
-Bins: neighbours of a fixed grid, put together until a bin holds a tenth of the images (mean of both
-sides' shares): at most ten. Of categories the nine most frequent count, and all others as one.
-Smoothing: half an image of the smaller side is added to the share of every bin, on both sides.
+The rule ignores the sample size. For samples of n and m images of equal populations, PSI times
+n m / (n + m) is close to chi-squared with bins - 1 degrees of freedom (Yurdakul and Naranjo,
+Statistical properties of the population stability index, 2020). So 100 images would exceed 0.1 by
+chance in most nights. A change is reported only if PSI exceeds both the rule's value and the value
+that chance alone exceeds once in 1,000 times. Images of one patient resemble each other, so chance
+exceeds it somewhat more often.
+
+Bins: neighbours on a fixed grid are merged until a bin holds a tenth of the images (mean of both
+sides' shares), so there are at most ten. Of categories, the nine most frequent count one by one,
+and all others together. Smoothing: half an image of the smaller side is added to the share of every
+bin, on both sides.
 """
 
 from __future__ import annotations
@@ -24,16 +28,16 @@ import numpy as np
 
 SHIFTED, UNUSUAL = 0.1, 0.25
 MIN_IMAGES = 50
-"""On each side; below, nothing is claimed: a bin of a tenth would expect fewer than five images."""
+"""Least images on each side to judge a change: a tenth of them, which is a bin, is five images."""
 
 BINS = 10
 SMOOTHING = 0.5
 _CHI_SQUARED = (0.0, 10.828, 13.816, 16.266, 18.467, 20.515, 22.458, 24.322, 26.124, 27.877)
-"""Passed once in 1,000 times, by degrees of freedom."""
+"""Values exceeded once in 1,000 times; the index is the degrees of freedom."""
 
 
 class Level(StrEnum):
-    """What is claimed of a change."""
+    """How large a change is."""
 
     NOT_JUDGED = "not judged"
     STABLE = "stable"
@@ -43,10 +47,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Tonight against a reference, in one quantity.
+    """A comparison of tonight with a reference, in one quantity.
 
-    value: PSI, None when nothing is claimed. by_chance: what equal populations of these sizes pass
-    once in 1,000 times. tonight, reference: images. bins: after merging.
+    value: PSI; None if there are too few images to judge.
+    by_chance: PSI that equal populations of these sizes exceed once in 1,000 times.
+    level: of the change.
+    tonight, reference: numbers of images.
+    bins: number after merging.
     """
 
     value: float | None
@@ -58,39 +65,40 @@ class Comparison:
 
 
 def psi(tonight: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray) -> float:
-    """Population stability index of counts in the same bins; bins empty on both sides do not count.
+    """Population stability index of counts in the same bins, without bins empty on both sides.
 
     Args:
         tonight, reference: (bins,) counts, not negative.
 
     Raises:
-        ValueError: different numbers of bins, or a side without any count.
+        ValueError: the numbers of bins differ, or a side has no count.
     """
     p, q = np.asarray(tonight, float), np.asarray(reference, float)
     if p.shape != q.shape or not p.sum() > 0 or not q.sum() > 0:
-        raise ValueError("psi: needed are counts in the same bins, and some on each side")
-    there = (p > 0) | (q > 0)
+        raise ValueError("psi: needed: counts in the same bins, and at least one on each side")
+    is_filled = (p > 0) | (q > 0)
     half_an_image = SMOOTHING / min(p.sum(), q.sum())
-    p, q = _shares(p[there]) + half_an_image, _shares(q[there]) + half_an_image
+    p, q = _shares(p[is_filled]) + half_an_image, _shares(q[is_filled]) + half_an_image
     p, q = _shares(p), _shares(q)
     return float(np.sum((p - q) * np.log(p / q)))
 
 
 def by_chance(tonight: int, reference: int, bins: int) -> float:
-    """PSI that two samples of one population pass once in 1,000 times.
+    """PSI that two samples of one population exceed once in 1,000 times.
 
     Args:
-        tonight, reference: images, 1 or more. bins: 1 to 10.
+        tonight, reference: numbers of images, 1 or more.
+        bins: 1 to 10.
     """
     return (1 / tonight + 1 / reference) * _CHI_SQUARED[bins - 1]
 
 
 def compare_bins(tonight: np.ndarray, reference: np.ndarray) -> Comparison:
-    """Compare counts on the same grid, (bins,) int, in the grid's order."""
+    """Compare counts, (bins,) int, on the same grid."""
     sizes = int(np.sum(tonight)), int(np.sum(reference))
     if min(sizes) < MIN_IMAGES:
         return Comparison(None, None, Level.NOT_JUDGED, *sizes)
-    group = merged(_shares(np.asarray(tonight)) / 2 + _shares(np.asarray(reference)) / 2)
+    group = merge_bins(_shares(np.asarray(tonight)) / 2 + _shares(np.asarray(reference)) / 2)
     counts = [np.bincount(group, weights=side) for side in (tonight, reference)]
     value, chance = psi(*counts), by_chance(*sizes, len(counts[0]))
     return Comparison(value, chance, level(value, chance), *sizes, len(counts[0]))
@@ -117,28 +125,31 @@ def compare_categories(tonight: Mapping[str, int], reference: Mapping[str, int])
 
 
 def level(value: float, chance: float) -> Level:
-    """What a PSI says, where chance alone rarely passes `chance`."""
+    """The level of a PSI. chance: value that chance alone rarely exceeds."""
     if value <= chance or value < SHIFTED:
         return Level.STABLE
     return Level.UNUSUAL if value >= UNUSUAL else Level.SHIFTED
 
 
-def merged(shares: np.ndarray) -> np.ndarray:
-    """(bins,) int: the bin of at least a tenth, 0 first, that each bin of the grid falls into.
+def merge_bins(shares: np.ndarray) -> np.ndarray:
+    """Merge neighbouring bins until each holds at least a tenth.
 
-    What is left at the end joins its neighbour when it is less than half of that.
+    A rest of less than a twentieth at the end joins its neighbour.
 
     Args:
         shares: (bins,), adding up to 1.
+
+    Returns:
+        (bins,) int, the number of the merged bin, from 0, for each bin.
     """
-    group, held, at = np.zeros(len(shares), int), 0.0, 0
+    group, share_of_group, current = np.zeros(len(shares), int), 0.0, 0
     for bin_, share in enumerate(shares):
-        group[bin_] = at
-        held += share
-        if held >= 1 / BINS - 1e-9:
-            at, held = at + 1, 0.0
-    if at and held < 0.5 / BINS:
-        group[group == at] = at - 1
+        group[bin_] = current
+        share_of_group += share
+        if share_of_group >= 1 / BINS - 1e-9:
+            current, share_of_group = current + 1, 0.0
+    if current and share_of_group < 0.5 / BINS:
+        group[group == current] = current - 1
     return group
 
 

@@ -1,4 +1,4 @@
-"""A night's images in counts small enough for run.json: what later nights compare with. Pure."""
+"""Counts a night's images for run.json, so that later nights can compare with it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ PREDICTION_COLUMNS = (
     "melanoma_score", "rows", "columns", "mean_red", "mean_green", "mean_blue", "file_format",
     "manufacturer", "manufacturer_model_name",
 )  # fmt: skip
-"""Of `predictions`: all that a night's figures are made of."""
+"""Columns of `predictions` from which a night's figures are counted."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something that every image has one number of.
+    """A quantity of which every image has a number.
 
-    edges: lower ends of the bins. shown: of these the ones that a chart has, evenly spaced or
-    named. digits: of its mean in a sentence.
+    name, label: for machines and for people.
+    edges: lower ends of the bins.
+    shown: those of them that a chart shows.
+    digits: of its mean in a sentence.
     """
 
     name: str
@@ -78,14 +80,14 @@ OTHER_DEVICES = "other devices"
 MAX_DEVICES, MAX_DEVICE_NAME = 20, 64
 
 
-def values(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Every quantity of every image, (N,) float; NaN where it is not known.
+def quantities_of(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every quantity of every image, (N,) float; NaN where it is unknown.
 
-    brightness: luma of the mean colour (ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B), 0 to 255.
-    red_share, blue_share: of R + G + B; NaN for a black image.
+    brightness is the luma of the mean colour (ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B), 0 to 255.
+    red_share and blue_share are shares of R + G + B, and NaN for a black image.
 
     Args:
-        columns: `PREDICTION_COLUMNS` but for the words, (N,) numbers.
+        columns: the numeric ones of `PREDICTION_COLUMNS`, (N,) each.
     """
     red, green, blue = (
         np.asarray(columns[name], float) for name in ("mean_red", "mean_green", "mean_blue")
@@ -104,7 +106,7 @@ def values(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def device(manufacturer: str | None, model: str | None, file_format: str) -> str:
-    """One name for what took an image; for a file that does not tell, its kind."""
+    """A name of the device that took an image; if it is unknown, the kind of the file."""
     named = " ".join(part.strip() for part in (manufacturer, model) if part and part.strip())
     if not named:
         return "DICOM without a device" if file_format == "dicom" else f"{file_format} file"
@@ -117,75 +119,84 @@ _MAX_COUNT = 1 << 53
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """Images by bin of a quantity's grid, (bins,) int64, and the sum of their values."""
+    """Images by bin of a quantity's grid.
+
+    counts: (bins,) int64.
+    total: sum of the values.
+    """
 
     counts: np.ndarray
     total: float
 
     @property
     def images(self) -> int:
-        """How many were counted."""
+        """Number of images counted."""
         return int(self.counts.sum())
 
     @property
     def mean(self) -> float | None:
-        """None without images."""
+        """Mean of the values; None without images."""
         return self.total / self.images if self.images else None
 
 
 @dataclass(frozen=True, eq=False)
 class NightFigures:
-    """Of one night, or of several together. histograms: by quantity; devices: images by name."""
+    """Counts of one night, or of several.
+
+    histograms: by name of the quantity.
+    devices: images by device.
+    """
 
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
     devices: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Lower edge of a bin to images, for bins that hold any; and every mean."""
-        told: dict[str, Any] = {"grid_version": GRID_VERSION}
+        """The form in run.json: of every quantity the mean, and images by lower edge of a bin."""
+        content: dict[str, Any] = {"grid_version": GRID_VERSION}
         for quantity in QUANTITIES:
             histogram = self.histograms.get(quantity.name)
             if histogram is not None and histogram.images:
                 counts = zip(quantity.edges, histogram.counts.tolist(), strict=True)
-                told[quantity.name] = {
+                content[quantity.name] = {
                     "mean": round(histogram.total / histogram.images, 6),
                     "images_from": {f"{edge:g}": count for edge, count in counts if count},
                 }
-        return {**told, DEVICE: _most(self.devices)}
+        return {**content, DEVICE: _most_frequent(self.devices)}
 
 
 def figures_of(columns: Mapping[str, np.ndarray]) -> NightFigures:
     """Count images.
 
     Args:
-        columns: `PREDICTION_COLUMNS`, (N,) each; words as objects, None where absent.
+        columns: `PREDICTION_COLUMNS`, (N,) each; texts as objects, None if missing.
     """
     words = (columns[name] for name in ("manufacturer", "manufacturer_model_name", "file_format"))
     devices = Counter(zip(*words, strict=True))
-    named: Counter[str] = Counter()
+    by_name: Counter[str] = Counter()
     for identity, count in devices.items():
-        named[device(*identity)] += count
-    measured = values(columns)
+        by_name[device(*identity)] += count
+    numbers = quantities_of(columns)
     return NightFigures(
-        {each.name: histogram_of(measured[each.name], each) for each in QUANTITIES}, named
+        {quantity.name: histogram_of(numbers[quantity.name], quantity) for quantity in QUANTITIES},
+        by_name,
     )
 
 
-def histogram_of(measured: np.ndarray, quantity: Quantity) -> Histogram:
-    """Count (N,) values on a quantity's grid; NaN and infinity are not counted."""
-    known = measured[np.isfinite(measured)]
-    at = np.searchsorted(quantity.edges, known, side="right") - 1
-    counts = np.bincount(np.maximum(at, 0), minlength=len(quantity.edges))
-    return Histogram(counts.astype(np.int64), float(known.sum()))
+def histogram_of(numbers: np.ndarray, quantity: Quantity) -> Histogram:
+    """Count numbers, (N,), on a quantity's grid; NaN and infinity do not count."""
+    finite = numbers[np.isfinite(numbers)]
+    bin_number = np.searchsorted(quantity.edges, finite, side="right") - 1
+    counts = np.bincount(np.maximum(bin_number, 0), minlength=len(quantity.edges))
+    return Histogram(counts.astype(np.int64), float(finite.sum()))
 
 
-def nothing(quantity: Quantity) -> Histogram:
-    """No image counted."""
+def empty_histogram(quantity: Quantity) -> Histogram:
+    """A histogram without images."""
     return histogram_of(np.empty(0), quantity)
 
 
-def together(parts: Iterable[NightFigures]) -> NightFigures:
-    """The figures of all images: every image counts once, whatever night it is of."""
+def combine(parts: Iterable[NightFigures]) -> NightFigures:
+    """Add up figures; every image counts once."""
     sums: dict[str, Histogram] = {}
     devices: Counter[str] = Counter()
     for part in parts:
@@ -196,26 +207,28 @@ def together(parts: Iterable[NightFigures]) -> NightFigures:
     return NightFigures(sums, devices)
 
 
-def figures_from_json(told: object) -> NightFigures | None:
-    """What `to_json` told; None when it is damaged or was counted on another grid."""
-    if not isinstance(told, Mapping) or told.get("grid_version") != GRID_VERSION:
+def figures_from_json(content: object) -> NightFigures | None:
+    """Read the result of `NightFigures.to_json`; None if it is damaged or has another grid."""
+    if not isinstance(content, Mapping) or content.get("grid_version") != GRID_VERSION:
         return None
     try:
         histograms = {
-            each.name: _histogram(told[each.name], each) for each in QUANTITIES if each.name in told
+            quantity.name: _histogram(content[quantity.name], quantity)
+            for quantity in QUANTITIES
+            if quantity.name in content
         }
-        devices = {str(name)[:MAX_DEVICE_NAME]: _count(n) for name, n in told[DEVICE].items()}
+        devices = {str(name)[:MAX_DEVICE_NAME]: _count(n) for name, n in content[DEVICE].items()}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
     return NightFigures(histograms, devices)
 
 
-def _histogram(told: Any, quantity: Quantity) -> Histogram:
-    place = {f"{edge:g}": number for number, edge in enumerate(quantity.edges)}
+def _histogram(content: Any, quantity: Quantity) -> Histogram:
+    bin_of_edge = {f"{edge:g}": number for number, edge in enumerate(quantity.edges)}
     counts = np.zeros(len(quantity.edges), np.int64)
-    for edge, count in told["images_from"].items():
-        counts[place[edge]] = _count(count)
-    mean = float(told["mean"])
+    for edge, count in content["images_from"].items():
+        counts[bin_of_edge[edge]] = _count(count)
+    mean = float(content["mean"])
     if not np.isfinite(mean):
         raise ValueError("a mean that is no number")
     return Histogram(counts, mean * int(counts.sum()))
@@ -227,8 +240,8 @@ def _count(value: Any) -> int:
     return value
 
 
-def _most(devices: Mapping[str, int]) -> dict[str, int]:
-    """The most frequent devices, and how many images all others took."""
+def _most_frequent(devices: Mapping[str, int]) -> dict[str, int]:
+    """The most frequent devices, and the images of all others together."""
     ranked = sorted(devices.items(), key=lambda item: (-item[1], item[0]))
     kept = Counter(dict(ranked[:MAX_DEVICES]))
     if rest := sum(count for _, count in ranked[MAX_DEVICES:]):

@@ -1,8 +1,4 @@
-"""What a night's run.json tells of it, as far as nights are compared. Pure.
-
-A file that a person or a disk damaged must not end another night: what is not of its kind counts
-as not told.
-"""
+"""The facts of a night that are compared with other nights, read from its run.json."""
 
 from __future__ import annotations
 
@@ -16,11 +12,13 @@ from batch.review.monitoring.figures import NightFigures, figures_from_json
 
 @dataclass(frozen=True, eq=False)
 class NightRecord:
-    """One night. None where its run.json does not tell.
+    """A night. A field is None if run.json does not have it.
 
-    night: start, ISO 8601. scored, new_unscored, alerts: images read in it. scoring, threshold:
-    what its scores and alerts can be compared with. figures: None for a night of a version that
-    kept none.
+    night: its start, ISO 8601.
+    scored, new_unscored, alerts: numbers of images read in it.
+    scoring: fingerprint of the model; scores are compared only if it is equal.
+    threshold: of the operating point; alerts are compared only if it is equal.
+    figures: None also for another version of the grid.
     """
 
     run_id: str
@@ -34,7 +32,7 @@ class NightRecord:
 
 
 def night_record(run: Mapping[str, Any]) -> NightRecord | None:
-    """What run.json tells; None when it does not even tell which night it is of."""
+    """Read the record of a night from run.json; None if that lacks run_id or started_at."""
     record = record_of(run)
     if record.run_id is None or record.started_at is None:
         return None

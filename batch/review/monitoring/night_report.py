@@ -1,7 +1,7 @@
-"""What a person reads of the night, and what run.json keeps of it. Pure.
+"""The report of a night: what a person reads about it, and what run.json keeps.
 
-An unusual night asks a person to look at cameras, export and model before trusting the list; a
-night that is not unusual was compared in these figures only, and says nothing about any lesion.
+In an unusual night a person should look at cameras, export and model before relying on the list. A
+night that is not unusual was compared in these figures only; this says nothing about any lesion.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batch.core.records import Canary
-from batch.reports.run_record import CanaryTold, RunRecord, record_of
+from batch.reports.run_record import CanaryRecord, RunRecord, record_of
 from batch.review.monitoring.charts import draw
 from batch.review.monitoring.comparisons import Drift, all_drifts
 from batch.review.monitoring.figures import NightFigures
@@ -24,12 +24,22 @@ LAST_NIGHTS = 30
 
 @dataclass(frozen=True, eq=False)
 class NightReport:
-    """The night's report.
+    """The report of a night.
 
-    night: start of the run, ISO 8601. counts: files and images by what became of them. rates:
-    shares 0..1 and images a second; None where nothing was tried. durations: seconds by part.
-    charts: name to SVG, in the order to show. canary: None when the model was not opened.
-    earlier_nights: how many stand behind "the last nights". sentences: what to read first.
+    night: start of the run, ISO 8601.
+    counts: files and images by what became of them.
+    rates: shares 0..1, and images a second; None if unknown.
+    unscored_by_reason: images of the archive without a score.
+    durations: seconds by part of the run.
+    charts: name to SVG, in the order of the page.
+    drift: all comparisons.
+    canary: check of the golden images; None if the model was not opened.
+    canary_sentence: the same for a person.
+    unusual: whether a comparison makes the night unusual.
+    sentences: for a person, the most important first.
+    earlier_nights: number of nights in "the last nights".
+    figures: of tonight.
+    reference: of the model.
     """
 
     run_id: str
@@ -49,7 +59,7 @@ class NightReport:
     reference: Reference
 
     def to_json(self) -> dict[str, Any]:
-        """What stands in run.json under `review`; charts are drawn again from it."""
+        """The form in run.json, under `review`; charts can be drawn again from it."""
         return {
             "report_version": REPORT_VERSION,
             "unusual": self.unusual,
@@ -72,17 +82,20 @@ def build_report(
     reference: Reference,
     canary: Canary | None,
 ) -> NightReport:
-    """Compare a night and say what is to be said.
+    """Compare a night with others and make its report.
 
     Args:
-        run: its run.json, as far as it is written. tonight: `night_record` of it, with figures.
+        run: content of its run.json, as far as it is made.
+        tonight: its record, with figures.
         earlier: the nights before it, newest first, at most `LAST_NIGHTS`.
+        reference: of the model.
+        canary: check of the golden images, or None.
     """
     record = record_of(run)
     drift = tuple(all_drifts(tonight, earlier, reference))
     reasons = record.unscored_by_reason
     canary_sentence = _canary(canary)
-    unusual = any(each.unusual for each in drift)
+    unusual = any(comparison.unusual for comparison in drift)
     return NightReport(
         run_id=tonight.run_id,
         night=tonight.night,
@@ -97,7 +110,7 @@ def build_report(
         unusual=unusual,
         sentences=(
             _headline(unusual, drift, len(earlier)),
-            *(each.sentence for each in drift if each.unusual),
+            *(comparison.sentence for comparison in drift if comparison.unusual),
             *_without_figures(earlier),
             reference.said,
             canary_sentence,
@@ -108,11 +121,11 @@ def build_report(
     )
 
 
-def canary_of(told: CanaryTold | None) -> Canary | None:
-    """What a night's run.json tells of the golden images; None when it does not tell all of it."""
-    if told is None:
+def canary_of(recorded: CanaryRecord | None) -> Canary | None:
+    """The check of the golden images from run.json; None if it is missing or incomplete."""
+    if recorded is None:
         return None
-    images, largest, tolerance = told.images, told.largest_difference, told.tolerance
+    images, largest, tolerance = recorded.images, recorded.largest_difference, recorded.tolerance
     if images is None or largest is None or tolerance is None:
         return None
     return Canary(images, largest, tolerance)
@@ -146,12 +159,12 @@ def _rates(run: RunRecord, tonight: NightRecord) -> dict[str, float | None]:
 def _headline(unusual: bool, drift: Sequence[Drift], nights: int) -> str:
     before = f"the last {nights} nights" if nights > 1 else "the night before"
     if unusual:
-        names = dict.fromkeys(each.label for each in drift if each.unusual)
+        names = dict.fromkeys(comparison.label for comparison in drift if comparison.unusual)
         return (
             f"Unusual night: {', '.join(names)}. Look at cameras, export and model before "
             "relying on tonight's list."
         )
-    if not any(each.value is not None for each in drift):
+    if not any(comparison.value is not None for comparison in drift):
         return "Nothing is claimed about how usual this night was: too few images to compare."
     if not nights:
         return "The first night that can be told about; it was compared with the model's reference."
@@ -173,11 +186,11 @@ def _canary(canary: Canary | None) -> str:
         return "Golden images: not rescored tonight, since no image had to be scored."
     return (
         f"Golden images: {canary.images} rescored at the start; the largest difference to the "
-        f"scores measured in training is {_plain(canary.largest_difference)} (allowed: "
-        f"{_plain(canary.tolerance)})."
+        f"scores measured in training is {_decimal(canary.largest_difference)} (allowed: "
+        f"{_decimal(canary.tolerance)})."
     )
 
 
-def _plain(value: float) -> str:
-    """A small number as a person reads it: 0.0000003, not 3e-07."""
+def _decimal(value: float) -> str:
+    """A small number without exponent, e.g. 0.0000003."""
     return f"{value:.7f}".rstrip("0").rstrip(".")

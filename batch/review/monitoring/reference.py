@@ -1,7 +1,7 @@
-"""The reference that an artifact carries: figures of images its model was judged on. Pure.
+"""The reference of a model: figures of the images on which it was evaluated.
 
-It stands in the manifest's provenance under `reference`; artifacts made before there was one, and
-wrapped ones, carry none, which is said and never guessed.
+It is part of the manifest's provenance, under `reference`. Wrapped models and old artifacts have
+none; then the report says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 from batch.review.monitoring.figures import NightFigures, figures_from_json
 
 REFERENCE = "reference"
-_NONE = "This model's artifact stores no reference, so scores and images are compared with none."
+_NO_REFERENCE = (
+    "This model's artifact stores no reference, so scores and images are compared with none."
+)
 _OTHER_SCORES = (
     " Its scores were measured under another contract (a calibration came after) and are not "
     "compared."
@@ -22,50 +24,60 @@ _OTHER_SCORES = (
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """figures: None when there is no reference. said: what it is of, or why there is none."""
+    """The reference of a model.
+
+    figures: None if there is no reference.
+    said: a sentence on its images, or on why there is none.
+    """
 
     figures: NightFigures | None
     said: str
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in run.json, so that a report can be made again without the artifact."""
+        """The form in run.json, from which a report can be made again without the artifact."""
         return {"said": self.said, "figures": self.figures.to_json() if self.figures else None}
 
 
 def provenance_entry(figures: NightFigures, images: str, scoring: str) -> dict[str, Any]:
-    """What training writes into `provenance.reference`.
+    """Make the entry `provenance.reference` of a manifest.
 
     Args:
-        images: which images these are. scoring: `scoring_fingerprint` of the manifest.
+        figures: of the images.
+        images: a phrase that says which images these are.
+        scoring: `scoring_fingerprint` of the manifest.
     """
     return {"images": images, "scoring_fingerprint": scoring, "figures": figures.to_json()}
 
 
 def stored_reference(provenance: Mapping[str, Any], scoring: str) -> Reference:
-    """The reference of a manifest's provenance.
+    """Read the reference from a manifest's provenance.
 
     Args:
-        scoring: fingerprint of tonight's scores; others are not compared with the stored ones.
+        provenance: of the manifest.
+        scoring: fingerprint of tonight; stored scores with another one are left out.
     """
     stored = provenance.get(REFERENCE)
     if stored is None:
-        return Reference(None, _NONE)
-    told = stored if isinstance(stored, Mapping) else {}
-    figures, images = figures_from_json(told.get("figures")), told.get("images")
+        return Reference(None, _NO_REFERENCE)
+    content = stored if isinstance(stored, Mapping) else {}
+    figures, images = figures_from_json(content.get("figures")), content.get("images")
     if figures is None or not isinstance(images, str):
-        return Reference(None, _NONE + " What stands in its place cannot be read.")
-    if told.get("scoring_fingerprint") == scoring:
+        return Reference(None, _NO_REFERENCE + " What stands in its place cannot be read.")
+    if content.get("scoring_fingerprint") == scoring:
         return Reference(figures, f"The model's reference: {images}.")
-    rest = {name: h for name, h in figures.histograms.items() if name != "melanoma_score"}
+    other_histograms = {
+        name: h for name, h in figures.histograms.items() if name != "melanoma_score"
+    }
     return Reference(
-        NightFigures(rest, figures.devices), f"The model's reference: {images}.{_OTHER_SCORES}"
+        NightFigures(other_histograms, figures.devices),
+        f"The model's reference: {images}.{_OTHER_SCORES}",
     )
 
 
-def reference_from_json(told: object) -> Reference:
-    """What `Reference.to_json` told."""
-    found = told if isinstance(told, Mapping) else {}
-    said = found.get("said")
+def reference_from_json(content: object) -> Reference:
+    """Read the result of `Reference.to_json`."""
+    entry = content if isinstance(content, Mapping) else {}
+    said = entry.get("said")
     return Reference(
-        figures_from_json(found.get("figures")), said if isinstance(said, str) else _NONE
+        figures_from_json(entry.get("figures")), said if isinstance(said, str) else _NO_REFERENCE
     )

@@ -1,4 +1,4 @@
-"""What the modules of the review hand each other: the worklist and its marks.
+"""The worklist and its marks, as the modules of the review exchange them.
 
 Built by `worklist.build` from published tables, drawn by `page.render`, written by
 `review/outputs.py`. Frames are never changed after they are built. Missing values are None
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Tier(StrEnum):
-    """How much a lesion asks for a look; in the order of the list. None of them means clear."""
+    """How urgently a lesion asks for a look, in the order of the list. No tier means clear."""
 
     ALERT = "alert"
     NEAR_THRESHOLD = "near_threshold"
@@ -33,7 +33,7 @@ class Tier(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of a lesion's place on the list."""
+    """How a lesion got or kept its place on the list; `worklist.status` has the rules."""
 
     NEW = "new"
     REOPENED = "reopened"
@@ -44,30 +44,30 @@ class Status(StrEnum):
 LESION_COLUMNS = (
     "rank",  # int, 1 first: open ones by tier, score; then reviewed ones
     "lesion_key",  # str, stable and unique: tracking UID, "TRACKING:…", "PATTERN:…", image id, …
-    "tier",  # Tier: where it is listed; an open alert stays "alert" whatever tonight's score says
+    "tier",  # Tier: where it is listed; an open alert stays "alert" even if the score falls
     "score_tier",  # Tier of tonight's scores alone; None when every image left the archive
     "status",  # Status
-    "model_version",  # "id version digest" behind the deciding image's score; None: unreadable
-    "max_score",  # float 0..1 over its images; NaN when none can be read
+    "model_version",  # "id version digest" that scored the deciding image; None: unreadable
+    "max_score",  # float 0..1, highest of its images; NaN when none can be read
     "mean_score",  # float; NaN likewise
-    "threshold",  # float, of the operating point that judged the deciding image; NaN likewise
+    "threshold",  # float, of the operating point applied to the deciding image; NaN likewise
     "margin",  # float, score - threshold of the deciding image; negative below; NaN likewise
-    "previous_score",  # float, max_score in the last earlier night; NaN: not known
+    "previous_score",  # float, max_score in the last earlier night; NaN: unknown
     "score_change",  # float, max_score - previous_score; NaN likewise
-    "previous_model_version",  # as model_version, behind previous_score, None likewise
+    "previous_model_version",  # as model_version, of previous_score; None: unknown
     "first_listed_at",  # ISO, night that first listed it
     "first_alerted_at",  # ISO, night that first raised its alert, or None
     "patient_key",  # pseudonym, "issuer|patient ID", "PATTERN:…", or None
     "rank_in_patient",  # int (Int64), 1 is the patient's highest; NA without patient or score
-    "lesions_of_patient",  # int (Int64), with a score, those below the band included
-    "is_outlier",  # bool, the "ugly duckling" of this patient
+    "lesions_of_patient",  # int (Int64), all with a score, also those below the band
+    "is_outlier",  # bool, stands out among this patient's lesions ("ugly duckling")
     "anatomic_site",  # str or None
     "laterality",  # str or None
     "acquisition_datetime",  # ISO as precise as the source, newest of its images, or None
-    "image_count",  # int, images (frames) with and without score
-    "unreadable_count",  # int, of these without a score
+    "image_count",  # int, images (frames) with and without a score
+    "unreadable_count",  # int, those without a score
     "flags",  # list[str], sorted
-    "reason",  # one plain sentence: why it stands here
+    "reason",  # plain sentences: why it is listed
     "image_ids",  # list[str], sorted, unreadable ones included
     "image_scores",  # dict, image_id to float: those with a score
     "paths",  # list[str], of image_ids, in their order
@@ -75,19 +75,19 @@ LESION_COLUMNS = (
     "patient_id",  # str or None; with --identifiers full
     "issuer_of_patient_id",  # likewise
     "accession_numbers",  # list[str], likewise
-    "decision",  # of the mark that closed it (kept when it is reopened), or None
+    "decision",  # of the mark that closed it (it stays when the lesion is reopened), or None
     "reviewer",  # likewise
     "reviewed_at",  # ISO, likewise
-    "reviewed_score",  # float, the score the reviewer saw; NaN: not known
-    "reviewed_images",  # list[str], the images there were; empty: not known
+    "reviewed_score",  # float, the score that the reviewer saw; NaN: unknown
+    "reviewed_images",  # list[str], the images that the reviewer saw; empty: unknown
 )
-"""One row a lesion, ranked. Tier "below" occurs only with status "reviewed": the page hides it."""
+"""One row a lesion, ranked. Tier "below" occurs only with status "reviewed"; the page hides it."""
 
 IMAGE_COLUMNS = (
     "lesion_key",
     "image_id",
     "path",
-    "path_bytes",  # bytes, only where the name is not UTF-8, else None: for reading the file again
+    "path_bytes",  # bytes, to read the file again; only if its name is not UTF-8, else None
     "frame_number",  # int, 1-based, or None
     "file_format",
     "rows",  # int, pixels of the source
@@ -108,8 +108,8 @@ IMAGE_COLUMNS = (
 )
 """One row an image (frame) of a listed lesion, by lesion rank, then score, highest first.
 
-An image that left the archive is still a row while its lesion's alert is open: flag
-"left_archive", no class scores, file_format None, rows and columns 0.
+An image that left the archive keeps its row while its lesion's alert is open. Its flag is
+"left_archive", it has no class scores, file_format is None, rows and columns are 0.
 """
 
 UNREADABLE_COLUMNS = (
@@ -117,7 +117,7 @@ UNREADABLE_COLUMNS = (
     "path_bytes",
     "image_id",  # None when the file failed as a whole
     "frame_number",
-    "reason",  # words in schemas/README
+    "reason",  # see schemas/README
     "detail",
     "stage",
     "first_seen",  # ISO, the first night that listed it without a score, or None
@@ -127,10 +127,12 @@ UNREADABLE_COLUMNS = (
 )
 
 CHANGE_COLUMNS = ("lesion_key", "tier_before", "tier", "why")
-"""Lesions of the last night's archive whose tier by score is another tonight (`score_tier`; tier
-None: every image left the archive). why: "new model", "new operating point", "new image", "score
-rose", "score fell", "image left the archive", "image is back in the archive", "now readable", "no
-longer readable". A lesion that fell below the band stands here though it is listed no more."""
+"""One row a lesion that was in the archive in the last night, and whose `score_tier` has changed.
+
+tier is None if every image left the archive. why is "new model", "new operating point", "new
+image", "score rose", "score fell", "image left the archive", "image is back in the archive", "now
+readable" or "no longer readable". A lesion that fell below the band has a row here, although the
+list no longer has it."""
 
 MARK_COLUMNS = (
     "lesion_key",  # or image_id: one of both
@@ -141,20 +143,24 @@ MARK_COLUMNS = (
     "score",  # optional: max_score on the page when it was marked
     "image_count",  # optional: image_count on the page when it was marked
 )
-"""Columns of `reviewed*.csv`, in the page's order; others are passed over."""
+"""Columns of `reviewed*.csv`, in the page's order; other columns are ignored."""
 
 
 @dataclass(frozen=True)
 class ReviewFacts:
-    """What must stand on every page.
+    """What every page must say.
 
-    night: ISO 8601, start of the run. caution: of the model's manifest, or None. archive: counts
-    of this night: "files", "images" (with a score), "unreadable", "lesions", "patients", "below"
-    (lesions below the band, which nobody calls clear). near_from: lowest score of the band. notes:
-    sentences on what this worklist lacks or what went wrong (e.g. marks that could not be read).
-    changed: sentences on options that decide which images are one lesion, and are others than the
-    night before. marks: different marks by what became of them, "taken" and "without_effect".
-    marks_of_nobody: sentences, with file and row, on marks that name nothing known here.
+    night: start of the run, ISO 8601.
+    caution: of the model's manifest, or None.
+    near_from: lowest score of the band below the threshold.
+    archive: counts of this night: "files", "images" (with a score), "unreadable", "lesions",
+        "patients", "below" (lesions below the band, which are not cleared).
+    previous_night: start of the night of the last list, or None.
+    notes: sentences on what is missing or went wrong, e.g. marks that could not be read.
+    marks_of_nobody: sentences, with file and row, on marks that name no lesion or image here.
+    changed: sentences on options that decide which images are one lesion and that have changed
+        since the night before.
+    marks: numbers of different marks, "taken" and "without_effect".
     """
 
     run_id: str
@@ -175,9 +181,11 @@ class ReviewFacts:
 
 @dataclass(frozen=True, eq=False)
 class ReviewWorklist:
-    """The morning's list. not_looked_at: "non_image: reason", "pending: reason" to files.
+    """The list for the morning.
 
-    off_page: lesions that a page leaves out for their number; it keeps their marks.
+    lesions, images, unreadable, changes: frames with the columns above.
+    not_looked_at: "non_image: reason" or "pending: reason" to the number of files.
+    off_page: lesions that the page leaves out because there are too many; it keeps their marks.
     """
 
     lesions: pd.DataFrame

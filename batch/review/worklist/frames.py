@@ -1,4 +1,4 @@
-"""Rows to the frames of a `ReviewWorklist`. Pure."""
+"""Makes the frames of a `ReviewWorklist` from rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from batch.review.worklist.contract import (
 )
 from batch.review.worklist.image_changes import ImageChanges, image_changes
 from batch.review.worklist.lesion_images import Lesion, LesionImage
-from batch.review.worklist.previous_list import Links, Remembered, Row
+from batch.review.worklist.previous_list import LesionLinks, PreviousList, Row
 from batch.review.worklist.tiers import TIERS, in_order
 
 _NUMBERS = (
@@ -32,7 +32,7 @@ _COUNTS = ("rank_in_patient", "lesions_of_patient")
 
 
 def lesion_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows of lesions, ranked: what asks for a look first, by tier and score; then the reviewed."""
+    """The frame of lesions: first those that ask for a look, by tier and score, then the others."""
     frame = pd.DataFrame(
         list(rows), columns=[c for c in LESION_COLUMNS if c != "rank"], dtype=object
     )
@@ -53,33 +53,33 @@ def lesion_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def image_frame(
     lesions: pd.DataFrame,
-    found: Iterable[Lesion],
-    left: Mapping[str, Row],
-    links: Links,
+    listed: Iterable[Lesion],
+    departed: Mapping[str, Row],
+    links: LesionLinks,
     night: str,
 ) -> pd.DataFrame:
-    """Images of the listed lesions, by rank, then score, highest first."""
-    begun = datetime.fromisoformat(night)
-    by_key = {lesion.key: lesion for lesion in found}
+    """The frame of images of the listed lesions, by rank, then score, highest first."""
+    started = datetime.fromisoformat(night)
+    by_key = {lesion.key: lesion for lesion in listed}
     rows: list[dict[str, Any]] = []
     for key in lesions["lesion_key"]:
         if key in by_key:
             images = sorted(
                 by_key[key].images, key=lambda i: (-i.row["melanoma_score"], i.row["image_id"])
             )
-            changed = image_changes(by_key[key], links, begun)
-            rows += [_image(image, changed) for image in images]
+            changed = image_changes(by_key[key], links, started)
+            rows += [_image_row(image, changed) for image in images]
         else:
-            rows += _images_that_left(left[key])
+            rows += _departed_images(departed[key])
     return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS), dtype=object).astype(
         {"melanoma_score": "float64", "threshold": "float64", "rows": "int64", "columns": "int64"}
     )
 
 
 def unreadable_frame(
-    unscored: pd.DataFrame, lesions: pd.DataFrame, remembered: Remembered, night: str
+    unscored: pd.DataFrame, lesions: pd.DataFrame, remembered: PreviousList, night: str
 ) -> pd.DataFrame:
-    """Images without a score, by place: every one of them."""
+    """The frame of all images without a score, by path and frame."""
     status = dict(zip(lesions["lesion_key"], lesions["status"], strict=True))
     since = remembered.without_score()
     rows = [
@@ -96,10 +96,10 @@ def unreadable_frame(
     return frame.where(frame.notna(), None)
 
 
-def _image(image: LesionImage, changed: ImageChanges) -> dict[str, Any]:
+def _image_row(image: LesionImage, changed: ImageChanges) -> dict[str, Any]:
     row = image.row
     return {
-        **{column: _none(row.get(column)) for column in IMAGE_COLUMNS},
+        **{column: _none_for_nan(row.get(column)) for column in IMAGE_COLUMNS},
         "frame_number": _count(row["frame_number"]),
         "class_scores": dict(row["class_scores"]),
         "scored_at": image.now.isoformat(),
@@ -109,7 +109,7 @@ def _image(image: LesionImage, changed: ImageChanges) -> dict[str, Any]:
     }
 
 
-def _images_that_left(row: Row) -> list[dict[str, Any]]:
+def _departed_images(row: Row) -> list[dict[str, Any]]:
     scores = row["image_scores"]
     return [
         {
@@ -130,12 +130,12 @@ def _count(value: Any) -> int | None:
     return None if value is None or value is pd.NA or math.isnan(value) else int(value)
 
 
-def _none(value: Any) -> Any:
+def _none_for_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame; missing text is None."""
+    """The rows of a frame as dicts; missing text is None."""
     plain = frame.copy()
     for name in plain.columns:
         if plain[name].dtype.kind not in "biufM":
@@ -145,89 +145,94 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def model_names(rows: pd.DataFrame) -> pd.Series:
-    """Which model scored: id, version and the start of the digest, from columns of these names."""
+    """The model of each row as "id version digest", the digest by its first 8 digits."""
     names = ["model_id", "model_version", "model_sha256"]
-    each = rows[names].drop_duplicates().astype(object)
-    named = {tuple(row): f"{row[0]} {row[1]} {row[2][:8]}" for row in each.itertuples(index=False)}
-    if len(named) == 1:  # nearly always, and then a million rows cost nothing
+    models = rows[names].drop_duplicates().astype(object)
+    named = {
+        tuple(row): f"{row[0]} {row[1]} {row[2][:8]}" for row in models.itertuples(index=False)
+    }
+    if len(named) == 1:  # the usual case, in which a million rows cost no time
         return pd.Series(next(iter(named.values())), rows.index, "category")
     columns = (rows[name].tolist() for name in names)
     return pd.Series([named[row] for row in zip(*columns, strict=True)], rows.index, "category")
 
 
-def changes(
-    remembered: Remembered,
+def tier_changes(
+    remembered: PreviousList,
     lesions: pd.DataFrame,
     scores: pd.DataFrame,
-    known: Mapping[str, Lesion],
-    links: Links,
+    candidates: Mapping[str, Lesion],
+    links: LesionLinks,
 ) -> pd.DataFrame:
-    """Rows of `CHANGE_COLUMNS`, by what they are now, then key.
+    """The frame of lesions whose tier has changed, by tier tonight, then key.
 
     Args:
-        lesions: tonight's list. scores: of lesions with a readable image. known: images of what
-            might be listed.
+        lesions: tonight's list.
+        scores: of lesions with a readable image, as `lesion_scores` gives them.
+        candidates: lesions that may be listed, by key.
     """
     if remembered.night is None:
         return pd.DataFrame([], columns=list(CHANGE_COLUMNS), dtype=object)
     before = datetime.fromisoformat(remembered.night)
     listed = {row["lesion_key"]: row for row in records(lesions)}
     rows: list[tuple[str, Tier | None, Tier | None, str]] = []
-    for key, last in links.by_key.items():
-        now = listed.get(key) or _unlisted(key, scores)
-        why = _why(last, now, known[key])
-        rows.append((key, _tier(last["score_tier"]), _tier(now["score_tier"]), why))
+    for key, previous in links.by_key.items():
+        now = listed.get(key) or _score_below_band(key, scores)
+        why = _why(previous, now, candidates[key])
+        rows.append((key, _tier(previous["score_tier"]), _tier(now["score_tier"]), why))
     for row in links.gone:
         rows.append((row["lesion_key"], _tier(row["score_tier"]), None, "image left the archive"))
     for key, now in listed.items():
-        lesion = known.get(key)
+        lesion = candidates.get(key)
         if lesion is None or key in links.by_key or key in links.by_image:
             continue
-        there = [image for image in lesion.images if image.first_scored <= before]
-        if there:  # not on the last list: it was below the band
-            was = _below(there[0].row["model_version"], there, before)
-            rows.append((key, Tier.BELOW, _tier(now["score_tier"]), _why(was, now, lesion)))
+        images = [image for image in lesion.images if image.first_scored <= before]
+        if images:  # it had a score and was not listed, so it was below the band
+            previous = _previous_below_band(images[0].row["model_version"], images, before)
+            rows.append((key, Tier.BELOW, _tier(now["score_tier"]), _why(previous, now, lesion)))
     changed = [row for row in rows if row[1] != row[2]]
     order = {tier: place for place, tier in enumerate(TIERS)}
     changed.sort(key=lambda row: (order[row[2]] if row[2] else len(order), row[0]))
     return pd.DataFrame(changed, columns=list(CHANGE_COLUMNS), dtype=object)
 
 
-def _why(was: Row, now: Row, lesion: Lesion) -> str:
+def _why(previous: Row, now: Row, lesion: Lesion) -> str:
     if now["score_tier"] == Tier.UNREADABLE:
         return "no longer readable"
-    if was["score_tier"] == Tier.UNREADABLE:
+    if previous["score_tier"] == Tier.UNREADABLE:
         return "now readable"
-    if was["score_tier"] is None:
+    if previous["score_tier"] is None:
         return "image is back in the archive"
-    if was["model_version"] != now["model_version"]:
+    if previous["model_version"] != now["model_version"]:
         return "new model"
-    if was["max_score"] == now["max_score"]:
+    if previous["max_score"] == now["max_score"]:
         return "new operating point"
     scores = {image.row["image_id"]: image.row["melanoma_score"] for image in lesion.images}
-    if now["max_score"] > was["max_score"]:
+    if now["max_score"] > previous["max_score"]:
         top = {i for i, score in scores.items() if score == now["max_score"]}
-        return "score rose" if top & was["image_scores"].keys() else "new image"
-    gone = [score for i, score in was["image_scores"].items() if i not in scores]
+        return "score rose" if top & previous["image_scores"].keys() else "new image"
+    gone = [score for i, score in previous["image_scores"].items() if i not in scores]
     return "image left the archive" if any(s > now["max_score"] for s in gone) else "score fell"
 
 
-def _unlisted(key: str, scores: pd.DataFrame) -> dict[str, Any]:
-    """What a lesion is now that is on no list: below the band."""
+def _score_below_band(key: str, scores: pd.DataFrame) -> dict[str, Any]:
+    """Tonight's score and tier of a lesion that is not listed, since it is below the band."""
     (row,) = records(scores.loc[[key]])
     return {**row, "score_tier": TIERS[row["code"]]}
 
 
-def _below(model_version: str, images: list[LesionImage], before: datetime) -> dict[str, Any]:
-    """What a lesion was that was on no list."""
+def _previous_below_band(
+    model_version: str, images: list[LesionImage], before: datetime
+) -> dict[str, Any]:
+    """Earlier score and tier of a lesion that was not listed, since it was below the band."""
     scores = {}
     for image in images:
-        earlier = [each for each in image.earlier if each[0] <= before]
+        known_scores = [score for score in image.earlier if score[0] <= before]
         if image.now <= before:
             scores[image.row["image_id"]] = image.row["melanoma_score"]
-        elif earlier:
-            scores[image.row["image_id"]] = earlier[-1][1]
-            model_version = earlier[-1][2]
+        elif known_scores:
+            scores[image.row["image_id"]] = known_scores[-1][1]
+            model_version = known_scores[-1][2]
     return {
         "score_tier": Tier.BELOW, "model_version": model_version,
         "max_score": max(scores.values(), default=math.nan), "image_scores": scores,

@@ -1,4 +1,4 @@
-"""One lesion, with its images and its past, to a row of the list. Pure."""
+"""Makes a row of the list from a lesion, its images and its earlier state."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from batch.images.uniform import NEARLY_UNIFORM
 from batch.review.worklist.contract import Status, Tier
 from batch.review.worklist.image_changes import ImageChanges, image_changes
 from batch.review.worklist.lesion_images import Lesion
-from batch.review.worklist.mark_assignment import Assigned
+from batch.review.worklist.mark_assignment import MarkAssignment
 from batch.review.worklist.marks import Mark
-from batch.review.worklist.previous_list import Links, Remembered, Row, before_of
-from batch.review.worklist.status import Before, Review, SeenImage, Standing, review_of, stand
+from batch.review.worklist.previous_list import LesionLinks, PreviousList, Row, state_of_row
+from batch.review.worklist.status import (
+    LesionState,
+    PreviousState,
+    Review,
+    SeenImage,
+    next_status,
+    review_of,
+)
 from batch.review.worklist.tiers import TIERS, near_from
 
 FLAGS = {
@@ -32,25 +39,27 @@ FLAGS = {
     "image_gone": "it had an image the night before that is not there any more",
     "image_replaced": "an image of it is another than the night before, at the same place",
 }
-"""What this room adds to the flags of a lesion's images."""
+"""Flags of a lesion, which come in addition to the flags of its images."""
 
 
 def flags(
-    facts: Mapping[str, Any], standing: Standing, of_images: Sequence[Sequence[str]]
+    facts: Mapping[str, Any], state: LesionState, of_images: Sequence[Sequence[str]]
 ) -> list[str]:
     """A lesion's flags, sorted.
 
     Args:
-        facts: score_tier, readable (int), unreadable_count, unreadable_copies, models, copies,
-            patients, shared, mark_without_effect. of_images: the flags of its images.
+        facts: score_tier, readable (bool), unreadable_count, unreadable_copies, models, copies,
+            patients, shared, mark_without_effect.
+        state: of the lesion tonight.
+        of_images: flags of its images, and of changes of images.
     """
-    is_open_alert = standing.tier == Tier.ALERT and standing.status != Status.REVIEWED
+    is_open_alert = state.tier == Tier.ALERT and state.status != Status.REVIEWED
     score_tier = facts["score_tier"]
     some_unreadable = facts["unreadable_count"] + facts["unreadable_copies"]
-    found = {flag for each in of_images for flag in each}
-    found |= {
-        name
-        for name, is_so in (
+    names = {flag for image_flags in of_images for flag in image_flags}
+    names |= {
+        flag
+        for flag, is_so in (
             ("left_archive", score_tier is None),
             ("below_threshold_now", is_open_alert and score_tier in _BELOW_ALERT),
             ("no_longer_readable", is_open_alert and score_tier == Tier.UNREADABLE),
@@ -63,7 +72,7 @@ def flags(
         )
         if is_so
     }
-    return sorted(found)
+    return sorted(names)
 
 
 _BELOW_ALERT = (Tier.NEAR_THRESHOLD, Tier.BELOW)
@@ -71,29 +80,31 @@ _BELOW_ALERT = (Tier.NEAR_THRESHOLD, Tier.BELOW)
 
 def reason(
     row: Mapping[str, Any],
-    standing: Standing,
+    state: LesionState,
     why_unreadable: Sequence[str],
     images_changed: ImageChanges | None = None,
     unreadable_copies: int = 0,
 ) -> str:
-    """Why a lesion stands here.
+    """Sentences that say why a lesion is on the list.
 
     Args:
-        row: a row of `LESION_COLUMNS` without reason. why_unreadable: reasons, of its images.
-        images_changed: since the night before; None: nothing is to be said.
-        unreadable_copies: files that could not be read, of images that another file has.
+        row: a row of `LESION_COLUMNS` without reason.
+        state: of the lesion tonight.
+        why_unreadable: reasons of its images without a score.
+        images_changed: since the night before; None if nothing is to be said.
+        unreadable_copies: files that could not be read, of images that another file also holds.
     """
     changed = [*(images_changed or ImageChanges()).sentences()]
-    if standing.status == Status.REVIEWED and standing.review is not None:
-        marked = f"Marked as reviewed on {minute(standing.review.reviewed_at.isoformat())}."
+    if state.status == Status.REVIEWED and state.review is not None:
+        marked = f"Marked as reviewed on {minute(state.review.reviewed_at.isoformat())}."
         return " ".join([marked, *changed])
-    sentences = [_tier(row, standing, why_unreadable)]
-    if standing.status == Status.REOPENED:
-        sentences.append(f"Reopened: {standing.why}.")
+    sentences = [_tier_sentence(row, state, why_unreadable)]
+    if state.status == Status.REOPENED:
+        sentences.append(f"Reopened: {state.why}.")
     change = row["score_change"]
-    if not math.isnan(change) and abs(change) >= _WORTH_TELLING and row["score_tier"] is not None:
+    if not math.isnan(change) and abs(change) >= _LEAST_CHANGE and row["score_tier"] is not None:
         other = row["previous_model_version"] != row["model_version"]
-        sentences.append(f"{change:+.3f} since the night before{_OTHER if other else ''}.")
+        sentences.append(f"{change:+.3f} since the night before{_ANOTHER_MODEL if other else ''}.")
     sentences += changed
     if row["is_outlier"]:
         sentences.append(
@@ -106,29 +117,33 @@ def reason(
         copies = "1 copy of an image" if unreadable_copies == 1 else f"{unreadable_copies} copies"
         sentences.append(f"{copies} could not be read; another file of the image was scored.")
     if NEARLY_UNIFORM in row["flags"]:
-        sentences.append(_UNIFORM)
+        sentences.append(_NEARLY_UNIFORM_SENTENCE)
     return " ".join(sentences)
 
 
-_UNIFORM = "An image of it is nearly one colour, or filler over much of it: its score says little."
+_NEARLY_UNIFORM_SENTENCE = (
+    "An image of it is nearly one colour, or filler over much of it: its score says little."
+)
 
 
-_WORTH_TELLING = 0.01
+_LEAST_CHANGE = 0.01
 
 
-_OTHER = ", by another model"
+_ANOTHER_MODEL = ", by another model"
 
 
-def _tier(row: Mapping[str, Any], standing: Standing, why_unreadable: Sequence[str]) -> str:
+def _tier_sentence(
+    row: Mapping[str, Any], state: LesionState, why_unreadable: Sequence[str]
+) -> str:
     score, threshold, score_tier = row["max_score"], row["threshold"], row["score_tier"]
     if score_tier is None:
         last = "" if math.isnan(score) else f" Its last score was {score:.3f}."
-        return f"{_earlier(standing)} its images are no longer in the archive.{last}"
-    if standing.tier == Tier.ALERT and score_tier == Tier.UNREADABLE:
-        return f"{_earlier(standing)} tonight none of its images can be read."
-    if standing.tier == Tier.ALERT and score_tier != Tier.ALERT:
+        return f"{_since_alert(state)} its images are no longer in the archive.{last}"
+    if state.tier == Tier.ALERT and score_tier == Tier.UNREADABLE:
+        return f"{_since_alert(state)} tonight none of its images can be read."
+    if state.tier == Tier.ALERT and score_tier != Tier.ALERT:
         return (
-            f"{_earlier(standing)} tonight's score {score:.3f} is below the threshold "
+            f"{_since_alert(state)} tonight's score {score:.3f} is below the threshold "
             f"{threshold:.3f}."
         )
     readable = row["image_count"] - row["unreadable_count"]
@@ -145,23 +160,28 @@ def _tier(row: Mapping[str, Any], standing: Standing, why_unreadable: Sequence[s
     return f"{highest} {score:.3f}."
 
 
-def _earlier(standing: Standing) -> str:
-    since = day(standing.first_alerted_at or standing.first_listed_at)
+def _since_alert(state: LesionState) -> str:
+    since = day(state.first_alerted_at or state.first_listed_at)
     return f"Alert of {since}, not reviewed;"
 
 
 def lesion_row(
     lesion: Lesion,
     numbers: Mapping[str, Any] | None,
-    links: Links,
-    assigned: Assigned,
-    remembered: Remembered,
+    links: LesionLinks,
+    assigned: MarkAssignment,
+    remembered: PreviousList,
     night: str,
 ) -> dict[str, Any] | None:
-    """A row of `LESION_COLUMNS`, but for its rank; None: not on the list.
+    """A row of `LESION_COLUMNS` without its rank; None if the lesion is not on the list.
 
     Args:
-        numbers: of `lesion_scores` and `among_patients`; None when no image is readable.
+        lesion: with its images.
+        numbers: its row of `lesion_scores` and `among_patients`; None if no image is readable.
+        links: to the last list.
+        assigned: marks by lesion.
+        remembered: the last list.
+        night: start of tonight, ISO 8601.
     """
     paths = lesion.paths()
     score_tier = Tier.UNREADABLE if numbers is None else TIERS[numbers["code"]]
@@ -170,15 +190,15 @@ def lesion_row(
     before = links.before(lesion.key, paths)
     alerts = [since for i in paths if (since := remembered.alerted.get(i))]
     score = None if numbers is None else numbers["max_score"]
-    standing = stand(
+    state = next_status(
         score_tier, score, paths.keys(), before, min(alerts, default=None), review, night
     )
-    if standing is None:
+    if state is None:
         return None
     images = [image.row for image in lesion.images]
-    both = [*images, *lesion.unreadable]
+    all_images = [*images, *lesion.unreadable]
     scored = numbers or _NO_NUMBERS
-    was, was_by = _previous(lesion, links.by_key.get(lesion.key), night)
+    previous, previous_by = _previous_score(lesion, links.by_key.get(lesion.key), night)
     changed = image_changes(lesion, links, datetime.fromisoformat(night))
     scored_ids = {image["image_id"] for image in images}
     copies = [row for row in lesion.unreadable if row["image_id"] in scored_ids]
@@ -190,84 +210,84 @@ def lesion_row(
         "models": scored["models"],
         "copies": max((image["copies"] for image in images), default=1),
         "patients": scored["patients"],
-        "shared": any(image["shared"] for image in both),
+        "shared": any(image["shared"] for image in all_images),
         "mark_without_effect": mark is not None
-        and (standing.review is None or standing.review.reviewed_at < mark.reviewed_at),
+        and (state.review is None or state.review.reviewed_at < mark.reviewed_at),
     }
     row: dict[str, Any] = {
         "lesion_key": lesion.key,
         "score_tier": score_tier,
         **{name: scored[name] for name in _NUMBERS},
-        "previous_score": was,
-        "score_change": scored["max_score"] - was,
-        "previous_model_version": was_by,
+        "previous_score": previous,
+        "score_change": scored["max_score"] - previous,
+        "previous_model_version": previous_by,
         "patient_key": scored["patient_key"] or _first(lesion.unreadable, "patient_key"),
         "is_outlier": bool(scored["is_outlier"]),
-        "anatomic_site": _words(images, "anatomic_region"),
-        "laterality": _words(images, "laterality"),
-        "acquisition_datetime": max(_known(images, "acquisition_datetime"), default=None),
+        "anatomic_site": _joined(images, "anatomic_region"),
+        "laterality": _joined(images, "laterality"),
+        "acquisition_datetime": max(_distinct_values(images, "acquisition_datetime"), default=None),
         "image_count": len(paths),
         "unreadable_count": facts["unreadable_count"],
-        "flags": flags(facts, standing, [changed.flags(), *(image["flags"] for image in images)]),
+        "flags": flags(facts, state, [changed.flags(), *(image["flags"] for image in images)]),
         "image_ids": list(paths),
         "image_scores": {
             image["image_id"]: image["melanoma_score"]
             for image in sorted(images, key=lambda image: image["image_id"])
         },
         "paths": list(paths.values()),
-        "study_instance_uids": _known(both, "study_instance_uid"),
-        "patient_id": _first(both, "patient_id"),
-        "issuer_of_patient_id": _first(both, "issuer_of_patient_id"),
-        "accession_numbers": _known(images, "accession_number"),
-        **_standing_columns(standing),
+        "study_instance_uids": _distinct_values(all_images, "study_instance_uid"),
+        "patient_id": _first(all_images, "patient_id"),
+        "issuer_of_patient_id": _first(all_images, "issuer_of_patient_id"),
+        "accession_numbers": _distinct_values(images, "accession_number"),
+        **_state_columns(state),
     }
-    why_unreadable = [each["reason"] for each in lesion.unreadable]
-    row["reason"] = reason(row, standing, why_unreadable, changed, len(copies))
+    why_unreadable = [row_of_image["reason"] for row_of_image in lesion.unreadable]
+    row["reason"] = reason(row, state, why_unreadable, changed, len(copies))
     return row
 
 
-def left_row(row: Row, assigned: Assigned, night: str) -> dict[str, Any] | None:
-    """The row of a lesion whose images left the archive; None: nothing is left to remember."""
-    before = before_of(row)
+def departed_row(row: Row, assigned: MarkAssignment, night: str) -> dict[str, Any] | None:
+    """The row of a lesion whose images left the archive; None if it leaves the list, too."""
+    before = state_of_row(row)
     ids, scores = row["image_ids"], row["image_scores"]
-    review = _review_of_left(row, assigned)
+    review = _review_of_departed(row, assigned)
     score = row["max_score"] if scores else None
-    standing = stand(None, score, ids, before, None, review, night)
-    if standing is None:
+    state = next_status(None, score, ids, before, None, review, night)
+    if state is None:
         return None
-    kept = {**row, "score_tier": None, **_standing_columns(standing)}
-    kept |= {
+    departed = {**row, "score_tier": None, **_state_columns(state)}
+    departed |= {
         "previous_score": row["max_score"],
         "score_change": math.nan,
         "previous_model_version": row["model_version"],
         "rank_in_patient": None,
         "lesions_of_patient": None,
         "is_outlier": False,
-        "flags": sorted({*row["flags"], "left_archive"} - _OF_THAT_NIGHT),
+        "flags": sorted({*row["flags"], "left_archive"} - _FLAGS_OF_A_NIGHT),
     }
-    kept["reason"] = reason(kept, standing, ())
-    return kept
+    departed["reason"] = reason(departed, state, ())
+    return departed
 
 
-_OF_THAT_NIGHT = {"below_threshold_now", "image_added", "image_gone", "image_replaced"}
-"""Flags that say nothing any more once every image has left."""
+_FLAGS_OF_A_NIGHT = {"below_threshold_now", "image_added", "image_gone", "image_replaced"}
+"""Flags that are dropped when every image has left the archive."""
 
 
 def _review_of(
-    mark: Mark | None, lesion: Lesion, links: Links, remembered: Remembered, night: str
+    mark: Mark | None, lesion: Lesion, links: LesionLinks, remembered: PreviousList, night: str
 ) -> Review | None:
     if mark is None:
         return None
-    own = links.by_key.get(lesion.key)
-    others = links.by_image.get(lesion.key, ())  # under the key that the mark names, it may be
-    named = [row for row in others if row["lesion_key"] == mark.lesion_key]
-    rows = named if own is None else [own]
+    own_row = links.by_key.get(lesion.key)
+    others = links.by_image.get(lesion.key, ())  # the mark may name an earlier key of the lesion
+    named_rows = [row for row in others if row["lesion_key"] == mark.lesion_key]
+    rows = named_rows if own_row is None else [own_row]
     tonight = datetime.fromisoformat(night)
     listed = datetime.fromisoformat(remembered.night) if remembered.night else tonight
     return review_of(mark, lesion.seen(rows, listed, tonight))
 
 
-def _review_of_left(row: Row, assigned: Assigned) -> Review | None:
+def _review_of_departed(row: Row, assigned: MarkAssignment) -> Review | None:
     ids, scores = row["image_ids"], row["image_scores"]
     since = datetime.fromisoformat(row["first_listed_at"])
     mark = assigned.mark(row["lesion_key"], ids)
@@ -276,32 +296,33 @@ def _review_of_left(row: Row, assigned: Assigned) -> Review | None:
 
 
 def marks_taken(
-    assigned: Assigned,
+    assigned: MarkAssignment,
     lesions: Mapping[str, Lesion],
-    left: Mapping[str, Row],
-    links: Links,
-    remembered: Remembered,
+    departed: Mapping[str, Row],
+    links: LesionLinks,
+    remembered: PreviousList,
     night: str,
 ) -> set[Mark]:
-    """The marks of lesions on which a mark acts, tonight or since an earlier night; all others are
-    without effect.
+    """The marks that have an effect, tonight or since an earlier night.
 
     Args:
-        lesions, left: by lesion_key, those with a mark among them.
+        lesions: tonight's, by lesion_key; every lesion with a mark is among them or in `departed`.
+        departed: rows of lesions that left the archive, by lesion_key.
     """
     taken: set[Mark] = set()
     for key in sorted(assigned.keys()):
-        before: Before | None
-        if key in left:
-            review, before = _review_of_left(left[key], assigned), before_of(left[key])
+        before: PreviousState | None
+        if key in departed:
+            review = _review_of_departed(departed[key], assigned)
+            before = state_of_row(departed[key])
         else:
             mark = assigned.mark(key, lesions[key].asking())
             review = _review_of(mark, lesions[key], links, remembered, night)
             before = links.before(key, lesions[key].paths())
         review = review or (before.review if before else None)
-        named = {*assigned.of_lesions.get(key, ()), *assigned.of_images.get(key, ())}
+        marks = {*assigned.of_lesions.get(key, ()), *assigned.of_images.get(key, ())}
         if review is not None:
-            taken |= {each for each in named if each.reviewed_at <= review.reviewed_at}
+            taken |= {mark for mark in marks if mark.reviewed_at <= review.reviewed_at}
     return taken
 
 
@@ -318,13 +339,13 @@ _NO_NUMBERS: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def _standing_columns(standing: Standing) -> dict[str, Any]:
-    review: Review | None = standing.review
+def _state_columns(state: LesionState) -> dict[str, Any]:
+    review: Review | None = state.review
     return {
-        "tier": standing.tier,
-        "status": standing.status,
-        "first_listed_at": standing.first_listed_at,
-        "first_alerted_at": standing.first_alerted_at,
+        "tier": state.tier,
+        "status": state.status,
+        "first_listed_at": state.first_listed_at,
+        "first_alerted_at": state.first_alerted_at,
         "decision": review.decision if review else None,
         "reviewer": review.reviewer if review else None,
         "reviewed_at": review.reviewed_at.isoformat() if review else None,
@@ -333,25 +354,25 @@ def _standing_columns(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _previous(lesion: Lesion, row: Row | None, night: str) -> tuple[float, str | None]:
-    """Score and model version of the night before: the list's own, else from its images."""
+def _previous_score(lesion: Lesion, row: Row | None, night: str) -> tuple[float, str | None]:
+    """Score and model version of the night before, from the last list, else from its images."""
     if row is not None:
         return row["max_score"], row["model_version"]
     return lesion.before(datetime.fromisoformat(night)) or (math.nan, None)
 
 
-def _known(images: Collection[Mapping[str, Any]], column: str) -> list[str]:
-    """The values there are, each once, sorted."""
-    return sorted({image[column] for image in images if _is_there(image[column])})
+def _distinct_values(images: Collection[Mapping[str, Any]], column: str) -> list[str]:
+    """The different texts of a column, sorted."""
+    return sorted({image[column] for image in images if _is_text(image[column])})
 
 
-def _words(images: Collection[Mapping[str, Any]], column: str) -> str | None:
-    return "; ".join(_known(images, column)) or None
+def _joined(images: Collection[Mapping[str, Any]], column: str) -> str | None:
+    return "; ".join(_distinct_values(images, column)) or None
 
 
 def _first(images: Collection[Mapping[str, Any]], column: str) -> str | None:
-    return next(iter(_known(images, column)), None)
+    return next(iter(_distinct_values(images, column)), None)
 
 
-def _is_there(value: object) -> bool:
+def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != ""

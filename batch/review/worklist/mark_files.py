@@ -1,7 +1,8 @@
-"""Files with marks as browsers and spreadsheets leave them: names, encodings, separators. Pure.
+"""Reads the rows of files with marks as browsers and spreadsheets write them.
 
-A browser calls its second download `reviewed (1).csv`. A spreadsheet saves semicolons or tabs where
-the decimal mark is a comma, a first line `sep=;`, and the country's encoding instead of UTF-8.
+A browser names its second download `reviewed (1).csv`. A spreadsheet may separate cells by
+semicolons or tabs, begin the file with a line `sep=;`, and use the country's encoding instead of
+UTF-8.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import io
 import re
 from collections.abc import Iterator
 
-from batch.reports.layout import NOT_READ, file_ending
+from batch.reports.layout import SPREADSHEET_ENDINGS, file_ending
 
 _ENCODINGS = "UTF-8, UTF-16 or Windows-1252"
 
@@ -34,35 +35,35 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 Line = tuple[int, list[str]]
-"""The number of its first line in the file, from 1, and the cells of a row."""
+"""The number of a row's first line in the file, from 1, and its cells."""
 
 
-class NotRead(ValueError):
-    """A file that holds marks and cannot be read; the message is a phrase of ours."""
+class MarkFileUnreadable(ValueError):
+    """A file with marks cannot be read; the message is a phrase of ours and quotes nothing."""
 
 
 def check_kind(name: str) -> None:
     """Refuse a spreadsheet's own file by its name.
 
     Raises:
-        NotRead: it is one.
+        MarkFileUnreadable: the name ends like a spreadsheet's.
     """
-    if file_ending(name) in NOT_READ:
-        raise NotRead("a spreadsheet's own file is not read; save it as CSV (UTF-8)")
+    if file_ending(name) in SPREADSHEET_ENDINGS:
+        raise MarkFileUnreadable("a spreadsheet's own file is not read; save it as CSV (UTF-8)")
 
 
 def lines(data: bytes) -> Iterator[Line]:
-    """Rows of a CSV file that hold anything, the head first.
+    """The rows of a CSV file that are not empty, the head first.
 
     Raises:
-        NotRead: no text that is known. csv.Error: from here on it is broken.
+        MarkFileUnreadable: the encoding is unknown. csv.Error: the file is broken from here on.
     """
     text = _text(data)
-    passed, separator = _head(text)
-    rest = _LINE_END.split(text, passed)[-1] if passed else text
+    skipped_lines, separator = _find_head(text)
+    rest = _LINE_END.split(text, skipped_lines)[-1] if skipped_lines else text
     rows = csv.reader(io.StringIO(rest, newline=""), delimiter=separator, strict=True)
     while True:
-        number = passed + rows.line_num + 1
+        number = skipped_lines + rows.line_num + 1
         cells = next(rows, None)
         if cells is None:
             return
@@ -71,19 +72,19 @@ def lines(data: bytes) -> Iterator[Line]:
 
 
 def rows_in(data: bytes) -> int:
-    """How many rows a file that cannot be read may hold below its head; at least 1."""
+    """How many rows below its head an unreadable file may have; at least 1."""
     return max(1, sum(1 for line in data.splitlines() if line.strip(b"\x00 ;,\t")) - 1)
 
 
 def _text(data: bytes) -> str:
     if data.startswith(_WORKBOOKS):
-        raise NotRead("a spreadsheet's own file is not read; save it as CSV (UTF-8)")
+        raise MarkFileUnreadable("a spreadsheet's own file is not read; save it as CSV (UTF-8)")
     for encoding in _likely(data):
         try:
             return data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise NotRead(f"not {_ENCODINGS}; save it as CSV (UTF-8)")
+    raise MarkFileUnreadable(f"not {_ENCODINGS}; save it as CSV (UTF-8)")
 
 
 def _likely(data: bytes) -> tuple[str, ...]:
@@ -91,7 +92,7 @@ def _likely(data: bytes) -> tuple[str, ...]:
     for mark, encoding in _BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return (encoding,)
-    if len(data) >= 4 and not len(data) % 2:  # each second byte of plain text in UTF-16 is zero
+    if len(data) >= 4 and not len(data) % 2:  # in UTF-16 every second byte of plain text is zero
         if data[0] and not data[1] and not data[3]:
             return ("utf-16-le",)
         if data[1] and not data[0] and not data[2]:
@@ -99,11 +100,11 @@ def _likely(data: bytes) -> tuple[str, ...]:
     return ("utf-8", "cp1252")
 
 
-def _head(text: str) -> tuple[int, str]:
-    """How many lines stand before the head, and what separates its cells."""
-    for passed, line in enumerate(_LINE_END.split(text, 100)):
-        if found := _SEPARATOR_LINE.fullmatch(line):
-            return passed + 1, found["separator"]
+def _find_head(text: str) -> tuple[int, str]:
+    """How many lines precede the head, and the separator of its cells."""
+    for skipped_lines, line in enumerate(_LINE_END.split(text, 100)):
+        if match := _SEPARATOR_LINE.fullmatch(line):
+            return skipped_lines + 1, match["separator"]
         if line.strip(_SEPARATORS + " "):
-            return passed, max(_SEPARATORS, key=line.count)
+            return skipped_lines, max(_SEPARATORS, key=line.count)
     return 0, ","

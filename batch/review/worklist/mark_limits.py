@@ -1,6 +1,6 @@
-"""Marks that are dated after they were read: nobody can have looked at a lesion tomorrow. Pure.
+"""Refuses marks with a date in the future.
 
-Such a mark would hide every later alert of its lesion, and no proper mark would be newer.
+Such a mark would hide every later alert of its lesion, and every correct mark would be older.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from batch.review.worklist.marks import Marks
 from batch.review.worklist.previous_list import Row
 
 GRACE = timedelta(minutes=1)
-"""The clocks of two machines may differ by so much."""
+"""Allowed difference between the clocks of two machines."""
 _BEFORE = timedelta(microseconds=1)
 
 
 def without_future(marks: Marks, until: datetime, now: datetime) -> Marks:
-    """The marks that can have been made by now; the others are problems.
+    """Accept the marks that can have been made by now; the others become problems.
 
     Args:
-        until: what stands on a list from then on, no mark can have seen: the start of a night that
-            is being made, or now for a list made anew. A later mark counts as made just before.
-        now: the clock as the marks are read; not before `until`.
+        marks: as read.
+        until: start of the night that is being made, or now for a list that is made anew. Nobody
+            can have seen what is listed from then on, so a later mark counts as made just before.
+        now: time at which the marks were read; not before `until`.
     """
-    found, problems = [], []
+    accepted, problems = [], []
     for mark in marks.found:
         at = mark.reviewed_at
         if at > now + GRACE and not _is_whole_day(at, now):
@@ -33,15 +34,18 @@ def without_future(marks: Marks, until: datetime, now: datetime) -> Marks:
                 f"{mark.place} does not count: reviewed_at is in the future; correct the date."
             )
         else:
-            found.append(replace(mark, reviewed_at=min(at, until - _BEFORE)))
+            accepted.append(replace(mark, reviewed_at=min(at, until - _BEFORE)))
     lost = marks.rows_lost + len(problems)
-    return Marks(tuple(found), (*marks.problems, *problems), lost)
+    return Marks(tuple(accepted), (*marks.problems, *problems), lost)
 
 
-def remembered_until(rows: Sequence[Row], night: str) -> tuple[Row, ...]:
-    """The rows of a list, whose marks were all made before it, whatever their dates say.
+def with_marks_before(rows: Sequence[Row], night: str) -> tuple[Row, ...]:
+    """The rows of a list, with no mark dated after the list's night.
+
+    All marks on a list were made before its night; a later date is replaced by the night.
 
     Args:
+        rows: of the list.
         night: start of the list's night, ISO 8601 in UTC.
     """
     start = datetime.fromisoformat(night)
@@ -54,6 +58,6 @@ def remembered_until(rows: Sequence[Row], night: str) -> tuple[Row, ...]:
 
 
 def _is_whole_day(at: datetime, now: datetime) -> bool:
-    """Whether it is today's date without a time, which stands for the end of the day."""
+    """Whether a time is the end of today, which is how a date without a time is read."""
     local, today = at.astimezone(), now.astimezone()
     return local.date() == today.date() and local.time() == time.max

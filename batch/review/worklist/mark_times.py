@@ -1,8 +1,8 @@
-"""When a mark was made, as a page, a person or a spreadsheet writes it. Knows no file.
+"""Reads the time of a mark as the page, a person or a spreadsheet writes it.
 
-A time without an offset is of this machine's time zone, and a date alone is that whole day. A date
-such as 03/04/2026 can be read two ways. It is taken only when the other dates of its file rule one
-out: nobody guesses when a person decided.
+A time without an offset is in this machine's time zone. A date alone means the end of that day. A
+date such as 03/04/2026 has two readings. It is accepted only if the other dates of its file rule
+one of them out.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 
 NO_TIME = "reviewed_at is no ISO 8601 time such as 2026-11-21T08:30+01:00, nor 31.10.2025 08:30"
-TWO_WAYS = (
+AMBIGUOUS_DATE = (
     "reviewed_at is a date that can be read two ways, day or month first, and no other date of the "
     "file tells which; write it as 2026-11-21"
 )
 
-Orders = Mapping[str, frozenset[str]]
-"""Separator to the orders of day, month and year that fit every date of a file: dmy, mdy, ymd."""
+DateOrders = Mapping[str, frozenset[str]]
+"""For each separator the orders ("dmy", "mdy", "ymd") that fit every date of a file."""
 
 _DATE = re.compile(
     r"(?P<a>\d{1,4})(?P<sep>[./-]) ?(?P<b>\d{1,2})(?P=sep) ?(?P<c>\d{1,4})\.?"
@@ -38,78 +38,79 @@ _MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "mär": 3, "mrz": 3, "apr": 4, "may": 5, "mai": 5, "jun": 6,
     "jul": 7, "aug": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11, "dec": 12, "dez": 12,
 }  # fmt: skip
-"""By their first letters, English and German."""
+"""Months by their first three letters, English and German."""
 _LONGEST_DATE = len("2026-11-21")
 
 
-def orders(texts: Iterable[str]) -> Orders:
-    """What the dates of one file tell together of the order of day, month and year."""
-    found: dict[str, list[frozenset[str]]] = defaultdict(list)
+def date_orders(texts: Iterable[str]) -> DateOrders:
+    """Find the orders of day, month and year that fit all dates of a file."""
+    by_separator: dict[str, list[frozenset[str]]] = defaultdict(list)
     for text in texts:
-        if (parts := _DATE.fullmatch(_plain(text))) and (days := _days(parts)):
-            found[parts["sep"]].append(frozenset(days))
-    return {separator: frozenset.intersection(*each) for separator, each in found.items()}
+        if (parts := _DATE.fullmatch(_single_spaces(text))) and (days := _days(parts)):
+            by_separator[parts["sep"]].append(frozenset(days))
+    return {separator: frozenset.intersection(*sets) for separator, sets in by_separator.items()}
 
 
-def instant(text: str, known: Orders) -> datetime:
-    """The time of a mark, in UTC.
+def instant(text: str, orders: DateOrders) -> datetime:
+    """Read the time of a mark, in UTC.
 
     Args:
-        known: `orders` of its file.
+        text: as written.
+        orders: `date_orders` of its file.
 
     Raises:
-        ValueError: it is none, or can be read two ways; a phrase of ours.
+        ValueError: it is no time, or has two readings; the message quotes nothing.
     """
     try:
-        found = _iso(text) or _written(_plain(text), known)
-        return found.astimezone(UTC)  # a time without a zone counts as local
-    except _TwoWays as error:
-        raise ValueError(TWO_WAYS) from error
+        written = _iso(text) or _written(_single_spaces(text), orders)
+        return written.astimezone(UTC)  # a time without a zone counts as local
+    except _AmbiguousDate as error:
+        raise ValueError(AMBIGUOUS_DATE) from error
     except (ValueError, OverflowError, OSError) as error:
         raise ValueError(NO_TIME) from error
 
 
-class _TwoWays(Exception):
+class _AmbiguousDate(Exception):
     pass
 
 
 def _iso(text: str) -> datetime | None:
     try:
-        found = datetime.fromisoformat(text)
+        parsed = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return _whole(found.date()) if len(text) <= _LONGEST_DATE else found
+    return _end_of_day(parsed.date()) if len(text) <= _LONGEST_DATE else parsed
 
 
-def _written(text: str, known: Orders) -> datetime:
-    """A day as a country writes it, with a time or without."""
+def _written(text: str, orders: DateOrders) -> datetime:
+    """A date in the form of some country, with or without a time."""
     if parts := _DATE.fullmatch(text):
         days = _days(parts)
-        fitting = {d for order, d in days.items() if order in known.get(parts["sep"], days)}
+        fitting = {d for order, d in days.items() if order in orders.get(parts["sep"], days)}
         if len(fitting or set(days.values())) > 1:
-            raise _TwoWays
+            raise _AmbiguousDate
         (day,) = fitting or set(days.values())
     elif parts := _NAMED.fullmatch(text):
         day = date(_year(parts["c"]), _month(parts["b"]), int(parts["a"]))
     else:
         raise ValueError
-    return _at(day, parts["time"]) if parts["time"] else _whole(day)
+    return _at(day, parts["time"]) if parts["time"] else _end_of_day(day)
 
 
 def _days(parts: re.Match[str]) -> dict[str, date]:
-    """Order to the day that it makes of three numbers; an order that makes none is left out."""
-    found = {}
+    """Map each possible order to the date that it gives; orders that give no date are left out."""
+    days = {}
     for order in _possible(parts["a"], parts["sep"], parts["c"]):
         named = dict(zip(order, (parts["a"], parts["b"], parts["c"]), strict=True))
         try:
-            found[order] = date(_year(named["y"]), int(named["m"]), int(named["d"]))
+            days[order] = date(_year(named["y"]), int(named["m"]), int(named["d"]))
         except ValueError:
             continue
-    return found
+    return days
 
 
 def _possible(first: str, separator: str, last: str) -> Iterator[str]:
-    """Points are written between day, month and year, or between year, month and day."""
+    """Orders that a date may have; with points, the month is never first."""
     if len(first) > 2:
         yield "ymd"
         return
@@ -141,8 +142,8 @@ def _at(day: date, text: str) -> datetime:
         if not 1 <= hour <= 12:
             raise ValueError
         hour = hour % 12 + (12 if half in "pP" else 0)
-    found = datetime.combine(day, time(hour, int(parts["minute"]), int(parts["second"] or 0)))
-    return found.replace(tzinfo=_zone(parts["zone"])) if parts["zone"] else found
+    at = datetime.combine(day, time(hour, int(parts["minute"]), int(parts["second"] or 0)))
+    return at.replace(tzinfo=_zone(parts["zone"])) if parts["zone"] else at
 
 
 def _zone(text: str) -> timezone:
@@ -153,10 +154,10 @@ def _zone(text: str) -> timezone:
     return timezone(-offset if text[0] == "-" else offset)
 
 
-def _whole(day: date) -> datetime:
+def _end_of_day(day: date) -> datetime:
     return datetime.combine(day, time.max)
 
 
-def _plain(text: str) -> str:
-    """Single plain spaces: spreadsheets put narrow ones that do not break before AM and PM."""
+def _single_spaces(text: str) -> str:
+    """A text with single plain spaces; spreadsheets write narrow spaces before AM and PM."""
     return " ".join(text.split())

@@ -1,7 +1,7 @@
-"""Marks: what a person decided on, read from `reviewed*.csv` or a Parquet file of its columns.
+"""Marks: decisions of people, read from `reviewed*.csv` or a Parquet file with the same columns.
 
-A mark that cannot be understood closes nothing; it is told by file, row and column, and the others
-count. Problems quote no value: they go into a log.
+A mark that cannot be understood closes nothing. A sentence names its file and row; the other marks
+count. These sentences quote no value, since a log holds them.
 """
 
 from __future__ import annotations
@@ -18,26 +18,29 @@ import pandas as pd
 
 from batch.core.text import from_spreadsheet, one_line
 from batch.review.worklist.contract import MARK_COLUMNS
-from batch.review.worklist.mark_files import Line, NotRead, check_kind, lines, rows_in
-from batch.review.worklist.mark_times import Orders, instant, orders
+from batch.review.worklist.mark_files import Line, MarkFileUnreadable, check_kind, lines, rows_in
+from batch.review.worklist.mark_times import DateOrders, date_orders, instant
 
 REOPEN = "reopen"
 """The decision that takes an earlier mark back."""
 MOST_BYTES = 100_000_000
-_WORD_MOST = 200
-_NEEDED = ("decision", "reviewed_at")
-_SAYS = ("decision", "reviewer", "reviewed_at")
-_EXACT = ("lesion_key", "image_id")
-"""Names of files and folders, which may begin or end with a space."""
+_LONGEST_WORD = 200
+_REQUIRED = ("decision", "reviewed_at")
+_FILLED_BY_A_PERSON = ("decision", "reviewer", "reviewed_at")
+_UNSTRIPPED = ("lesion_key", "image_id")
+"""These may hold names of files or folders, which may begin or end with a space."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One line of reviewed.csv.
+    """A row of a file with marks.
 
-    lesion_key, image_id: one of both. reviewed_at: with time zone. score, image_count: what the
-    page showed of the lesion then; None where the line does not tell. place: file and row, for a
-    person.
+    lesion_key, image_id: at least one of them.
+    decision: free words; `REOPEN` takes an earlier mark back.
+    reviewer: who decided, if given.
+    reviewed_at: with time zone.
+    score, image_count: of the lesion on the page when it was marked, if given.
+    place: file and row, for a person.
     """
 
     lesion_key: str | None
@@ -57,10 +60,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class Marks:
-    """What was read.
+    """What was read from files with marks.
 
-    problems: sentences without any value of a file, each of a row or of a whole file. rows_lost:
-    rows in the files that were not read, or not to their end.
+    found: the marks that were understood.
+    problems: sentences, one for a row or a whole file, which quote no value.
+    rows_lost: rows that were not understood, or that an unreadable file may hold.
     """
 
     found: tuple[Mark, ...] = ()
@@ -76,90 +80,91 @@ class Marks:
 
     @property
     def not_understood(self) -> int:
-        """Rows that hold a mark, or may hold one, and do not count."""
+        """Number of rows that hold or may hold a mark and do not count."""
         return max(len(self.problems), self.rows_lost)
 
 
 def read_marks(path: Path) -> Marks:
-    """Read one file, CSV or (by its name) Parquet. Raises nothing for what is in it."""
-    name = one_line(path.name, _WORD_MOST)  # it is printed
+    """Read a file, CSV or, by its name, Parquet. Bad content is a problem and raises nothing."""
+    name = one_line(path.name, _LONGEST_WORD)  # messages show it
     try:
         check_kind(name)
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would never end
-            return _nothing(name, "cannot be read (no regular file)")
-        if found.st_size > MOST_BYTES:
-            return _nothing(name, f"larger than {MOST_BYTES // 10**6} MB")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would never end
+            return _file_problem(name, "cannot be read (no regular file)")
+        if status.st_size > MOST_BYTES:
+            return _file_problem(name, f"larger than {MOST_BYTES // 10**6} MB")
         if path.suffix.lower() == ".parquet":
             return parse_rows(_parquet(path), name)
         return parse_csv(path.read_bytes(), name)
-    except NotRead as error:
-        return _nothing(name, str(error))
+    except MarkFileUnreadable as error:
+        return _file_problem(name, str(error))
     except OSError as error:
-        return _nothing(name, f"cannot be read ({error.strerror or type(error).__name__})")
-    except Exception as error:  # a Parquet file that Arrow refuses, in one of many ways
-        return _nothing(name, f"cannot be read ({type(error).__name__})")
+        return _file_problem(name, f"cannot be read ({error.strerror or type(error).__name__})")
+    except Exception as error:  # Arrow refuses a Parquet file with errors of many types
+        return _file_problem(name, f"cannot be read ({type(error).__name__})")
 
 
 def parse_csv(data: bytes, name: str) -> Marks:
-    """CSV as a browser or a spreadsheet of any country writes it; see `mark_files`."""
-    found: list[Line] = []
+    """Read marks from CSV as a browser or a spreadsheet of any country writes it."""
+    parsed_lines: list[Line] = []
     broken = Marks()
     try:
         for row in lines(data):
-            found.append(row)
-    except NotRead as error:
-        return _nothing(name, str(error), rows_in(data))
+            parsed_lines.append(row)
+    except MarkFileUnreadable as error:
+        return _file_problem(name, str(error), rows_in(data))
     except csv.Error:
-        line = found[-1][0] + 1 if found else 1
+        line = parsed_lines[-1][0] + 1 if parsed_lines else 1
         broken = Marks((), (f"{name}: broken CSV from row {line} on; marks before it count.",),
-                       max(1, rows_in(data) + 1 - len(found)))  # fmt: skip
-    if not found:
+                       max(1, rows_in(data) + 1 - len(parsed_lines)))  # fmt: skip
+    if not parsed_lines:
         return broken
-    columns = [column.strip().lower() for column in found[0][1]]
-    missing = [column for column in _NEEDED if column not in columns]
+    columns = [column.strip().lower() for column in parsed_lines[0][1]]
+    missing = [column for column in _REQUIRED if column not in columns]
     if missing or not {"lesion_key", "image_id"} & set(columns):
-        needed = f"{', '.join(_NEEDED)} and lesion_key or image_id"
+        needed = f"{', '.join(_REQUIRED)} and lesion_key or image_id"
         lacking = ", ".join(missing) or "lesion_key or image_id"
-        return _nothing(name, f"no column {lacking}; needed: {needed}", len(found) - 1) + broken
+        problem = f"no column {lacking}; needed: {needed}"
+        return _file_problem(name, problem, len(parsed_lines) - 1) + broken
     rows = [
         (line, dict(zip(reversed(columns), reversed(_as_long_as(columns, cells)), strict=True)))
-        for line, cells in found[1:]
+        for line, cells in parsed_lines[1:]
     ]
     return _rows(rows, name) + broken
 
 
 def parse_rows(rows: Iterable[Mapping[str, object]], name: str) -> Marks:
-    """Rows with `MARK_COLUMNS` to marks; a bad row is a problem and no mark."""
-    return _rows(enumerate(rows, 2), name)  # as a spreadsheet counts, below the heads
+    """Read marks from rows with `MARK_COLUMNS`; a bad row is a problem and no mark."""
+    return _rows(enumerate(rows, 2), name)  # numbers as in a spreadsheet, where row 1 is the head
 
 
 def newest(marks: Sequence[Mark]) -> Mark | None:
-    """The last of several by time; of equal ones the later in the file."""
+    """The latest mark; of marks with the same time the last in the file."""
     return (
         max(enumerate(marks), key=lambda pair: (pair[1].reviewed_at, pair[0]))[1] if marks else None
     )
 
 
 def _rows(rows: Iterable[tuple[int, Mapping[str, object]]], name: str) -> Marks:
-    """Numbered rows of one file to marks."""
-    told = []
+    """Read marks from the numbered rows of a file."""
+    filled_rows = []
     for number, row in rows:
         cells = {column: _text(row.get(column)) for column in MARK_COLUMNS}
-        cells |= {name: text.strip() for name, text in cells.items() if name not in _EXACT}
-        if any(cells[column] for column in _SAYS):  # a lesion that nobody has marked yet is no mark
-            told.append((number, cells))
-    known = orders(cells["reviewed_at"] for _, cells in told)
-    found, problems = [], []
-    for number, cells in told:
+        cells |= {name: text.strip() for name, text in cells.items() if name not in _UNSTRIPPED}
+        if any(cells[column] for column in _FILLED_BY_A_PERSON):  # else nobody has marked it yet
+            filled_rows.append((number, cells))
+    orders = date_orders(cells["reviewed_at"] for _, cells in filled_rows)
+    marks, problems = [], []
+    for number, cells in filled_rows:
         try:
-            found.append(_mark(cells, known, f"{name}: row {number}"))
+            marks.append(_mark(cells, orders, f"{name}: row {number}"))
         except ValueError as error:
             problems.append(f"{name}: row {number} does not count: {error}.")
-    return Marks(tuple(found), tuple(problems), len(problems))
+    return Marks(tuple(marks), tuple(problems), len(problems))
 
 
-def _mark(cells: Mapping[str, str], known: Orders, place: str) -> Mark:
+def _mark(cells: Mapping[str, str], orders: DateOrders, place: str) -> Mark:
     if not (cells["lesion_key"].strip() or cells["image_id"].strip()):
         raise ValueError("neither lesion_key nor image_id")
     if not cells["decision"]:
@@ -167,9 +172,9 @@ def _mark(cells: Mapping[str, str], known: Orders, place: str) -> Mark:
     return Mark(
         lesion_key=from_spreadsheet(cells["lesion_key"]) or None,
         image_id=from_spreadsheet(cells["image_id"]) or None,
-        decision=one_line(from_spreadsheet(cells["decision"]), _WORD_MOST),
-        reviewer=one_line(from_spreadsheet(cells["reviewer"]), _WORD_MOST) or None,
-        reviewed_at=instant(from_spreadsheet(cells["reviewed_at"]), known),
+        decision=one_line(from_spreadsheet(cells["decision"]), _LONGEST_WORD),
+        reviewer=one_line(from_spreadsheet(cells["reviewer"]), _LONGEST_WORD) or None,
+        reviewed_at=instant(from_spreadsheet(cells["reviewed_at"]), orders),
         score=_score(cells["score"]),
         image_count=_count(cells["image_count"]),
         place=place,
@@ -214,16 +219,16 @@ def _text(value: object) -> str:
 
 def _parquet(path: Path) -> list[dict[str, object]]:
     frame = pd.read_parquet(path)
-    wanted = [column for column in MARK_COLUMNS if column in frame]
+    columns = [column for column in MARK_COLUMNS if column in frame]
     return [
-        {str(key): value for key, value in row.items()} for row in frame[wanted].to_dict("records")
+        {str(key): value for key, value in row.items()} for row in frame[columns].to_dict("records")
     ]
 
 
 def _as_long_as(columns: Sequence[str], cells: Sequence[str]) -> list[str]:
-    """The cells of a row that have a column; a short row ends in empty ones."""
+    """The cells of a row, cut or filled with empty ones to the number of columns."""
     return [*cells, *[""] * len(columns)][: len(columns)]
 
 
-def _nothing(name: str, why: str, rows: int = 1) -> Marks:
+def _file_problem(name: str, why: str, rows: int = 1) -> Marks:
     return Marks((), (f"{name}: {why}; no mark of it counts.",), rows)

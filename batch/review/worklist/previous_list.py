@@ -1,7 +1,7 @@
-"""The last night's list, and which of its lesions tonight's are. Pure.
+"""The last list, and which of tonight's lesions were on it.
 
-A lesion is known again by its key; where keys changed (another `--lesion-pattern`, another level of
-identifiers) by its images.
+A lesion is recognised by its key. After a change of keys (another `--lesion-pattern`, another level
+of identifiers) it is recognised by its images.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from datetime import datetime
 from typing import Any
 
 from batch.review.worklist.contract import Status, Tier
-from batch.review.worklist.status import Before, Review
+from batch.review.worklist.status import PreviousState, Review
 
 Row = Mapping[str, Any]
-"""A row of `LESION_COLUMNS`, lists and dicts as such."""
+"""A row of `LESION_COLUMNS`, with lists and dicts as values."""
 
 
 @dataclass(frozen=True, eq=False)
-class Remembered:
-    """What earlier nights hand on.
+class PreviousList:
+    """The last list, and alerts of nights after it.
 
-    night: of the last list, ISO 8601; None when there is none. rows: its lesions. alerted: image_id
-    to the first night after that list (of all nights, without one) in which it raised an alert.
+    night: start of the list's night, ISO 8601; None if there is no list.
+    rows: its lesions.
+    alerted: image_id to the first night after the list in which the image raised an alert; without
+        a list, the first night of all.
     """
 
     night: str | None = None
@@ -33,13 +35,14 @@ class Remembered:
     alerted: Mapping[str, str] = field(default_factory=dict)
 
     def image_ids(self) -> set[str]:
-        """Images of all its lesions."""
+        """Ids of the images of all its lesions."""
         return {image_id for row in self.rows for image_id in row["image_ids"]}
 
     def without_score(self) -> dict[tuple[str, str], str | None]:
-        """(lesion_key, image_id) of images that had no score, to the night that first listed them.
+        """Map (lesion_key, image_id) of images without a score to the night that first listed them.
 
-        None for those of a lesion with readable images: it may have been listed before them.
+        The night is None for images of a lesion that also has readable images, since the lesion may
+        have been listed before they came.
         """
         return {
             (row["lesion_key"], image_id): None if row["image_scores"] else row["first_listed_at"]
@@ -50,43 +53,45 @@ class Remembered:
 
 
 @dataclass(frozen=True, eq=False)
-class Links:
-    """Of tonight's lesions those that are remembered, and those that left the archive.
+class LesionLinks:
+    """Links between tonight's lesions and the rows of the last list.
 
-    by_key: lesion_key to its own row. by_image: to rows of other keys that share an image. left:
-    rows whose deciding image is found nowhere tonight and whose alert is open or was reviewed.
-    gone: these, and all others that left.
+    by_key: lesion_key of tonight to the row with the same key.
+    by_image: lesion_key of tonight to the rows with other keys that share an image with it.
+    departed: rows whose deciding image is gone tonight, and which have an open alert or a review.
+    gone: all rows whose deciding image is gone tonight.
     """
 
     by_key: Mapping[str, Row]
     by_image: Mapping[str, tuple[Row, ...]]
-    left: tuple[Row, ...]
+    departed: tuple[Row, ...]
     gone: tuple[Row, ...]
 
-    def before(self, key: str, image_ids: Iterable[str]) -> Before | None:
-        """How a lesion stood."""
+    def before(self, key: str, image_ids: Iterable[str]) -> PreviousState | None:
+        """The state of a lesion on the last list; None if it was not on it."""
         if key in self.by_key:
-            return before_of(self.by_key[key])
+            return state_of_row(self.by_key[key])
         rows = self.by_image.get(key, ())
-        there = set(image_ids)
-        opened = [row for row in rows if _is_open_alert(row) and top_image(row) in there]
+        ids = set(image_ids)
+        open_alerts = [row for row in rows if _is_open_alert(row) and top_image(row) in ids]
         reviewed = [row for row in rows if row["reviewed_at"] is not None]
-        if opened:
-            return before_of(min(opened, key=lambda row: str(row["first_alerted_at"])))
+        if open_alerts:
+            return state_of_row(min(open_alerts, key=lambda row: str(row["first_alerted_at"])))
         if reviewed:
-            return before_of(max(reviewed, key=lambda row: str(row["reviewed_at"])))
-        asked = [row for row in rows if row["tier"] != Tier.ALERT]
-        return before_of(asked[0]) if asked else None
+            return state_of_row(max(reviewed, key=lambda row: str(row["reviewed_at"])))
+        others = [row for row in rows if row["tier"] != Tier.ALERT]
+        return state_of_row(others[0]) if others else None
 
 
-def link(
-    remembered: Remembered, keys: Collection[str], lesions_of: Mapping[str, Collection[str]]
-) -> Links:
-    """Find the remembered lesions again.
+def link_lesions(
+    remembered: PreviousList, keys: Collection[str], lesions_of: Mapping[str, Collection[str]]
+) -> LesionLinks:
+    """Find the lesions of the last list among tonight's.
 
     Args:
-        keys: of all lesions of tonight. lesions_of: image_id to lesion_keys, of tonight's images
-            that are remembered.
+        remembered: the last list.
+        keys: of all lesions of tonight.
+        lesions_of: image_id to lesion_keys, for tonight's images that are on the last list.
     """
     by_key, by_image, gone = {}, defaultdict(list), []
     for row in remembered.rows:
@@ -97,24 +102,24 @@ def link(
             by_image[key].append(row)
         if top_image(row) not in lesions_of:
             gone.append(row)
-    left = [row for row in gone if _is_open_alert(row) or row["reviewed_at"] is not None]
+    departed = [row for row in gone if _is_open_alert(row) or row["reviewed_at"] is not None]
     linked = {key: tuple(rows) for key, rows in by_image.items()}
-    return Links(by_key, linked, tuple(left), tuple(gone))
+    return LesionLinks(by_key, linked, tuple(departed), tuple(gone))
 
 
-def before_of(row: Row) -> Before:
-    """A remembered row as the state it tells."""
-    return Before(
+def state_of_row(row: Row) -> PreviousState:
+    """The state of a lesion from its row of the last list."""
+    return PreviousState(
         Tier(row["tier"]),
         Status(row["status"]),
         row["first_listed_at"],
         row["first_alerted_at"],
-        review_in(row),
+        review_of_row(row),
     )
 
 
-def review_in(row: Row) -> Review | None:
-    """The mark that a row tells of."""
+def review_of_row(row: Row) -> Review | None:
+    """The review that a row holds, or None."""
     if row["reviewed_at"] is None:
         return None
     score = row["reviewed_score"]
@@ -128,7 +133,7 @@ def review_in(row: Row) -> Review | None:
 
 
 def top_image(row: Row) -> str | None:
-    """The image that decided a row's score; the first one where none could be read."""
+    """The image with a row's highest score; the first image if none could be read."""
     scores = row["image_scores"]
     if scores:
         return min(scores, key=lambda image_id: (-scores[image_id], image_id))

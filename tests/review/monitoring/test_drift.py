@@ -146,13 +146,13 @@ def test_below_the_minimum_nothing_is_claimed(tonight, reference, judged):
     ],
 )
 def test_neighbours_are_put_together_until_they_hold_a_tenth(shares, groups):
-    assert drift.merged(np.array(shares)).tolist() == groups
+    assert drift.merge_bins(np.array(shares)).tolist() == groups
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=60))
 def test_merging_keeps_the_order_and_makes_at_most_ten(found):
     assume(sum(found))
-    group = drift.merged(np.array(found) / sum(found))
+    group = drift.merge_bins(np.array(found) / sum(found))
     assert group[0] == 0 and group[-1] < BINS
     assert set(np.diff(group)) <= {0, 1}
 

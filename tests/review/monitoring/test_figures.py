@@ -16,12 +16,12 @@ from batch.review.monitoring.figures import (
     OTHER_DEVICES,
     QUANTITIES,
     NightFigures,
+    combine,
     device,
     figures_from_json,
     figures_of,
     histogram_of,
-    together,
-    values,
+    quantities_of,
 )
 
 BY_NAME = {quantity.name: quantity for quantity in QUANTITIES}
@@ -41,7 +41,7 @@ def columns(count: int = 3, **changes: object) -> dict[str, np.ndarray]:
 
 
 def test_the_quantities_of_one_image():
-    found = {name: value[0] for name, value in values(columns(1)).items()}
+    found = {name: value[0] for name, value in quantities_of(columns(1)).items()}
     assert found == pytest.approx(
         {
             "melanoma_score": 0.25,
@@ -55,7 +55,7 @@ def test_the_quantities_of_one_image():
 
 
 def test_a_black_image_has_no_colour_and_an_unknown_one_no_brightness():
-    black = values(columns(1, mean_red=0.0, mean_green=0.0, mean_blue=0.0))
+    black = quantities_of(columns(1, mean_red=0.0, mean_green=0.0, mean_blue=0.0))
     assert black["brightness"] == [0] and np.isnan(black["red_share"]).all()
     unknown = figures_of(columns(2, mean_red=np.nan, mean_green=np.nan, mean_blue=np.nan))
     assert unknown.histograms["brightness"].images == 0
@@ -113,7 +113,7 @@ def test_figures_of_parts_are_the_figures_of_the_whole():
         figures_of({name: value[start : start + 30] for name, value in whole.items()})
         for start in (0, 30, 60)
     ]
-    one, added = figures_of(whole), together(parts)
+    one, added = figures_of(whole), combine(parts)
     assert one.devices == added.devices == {"A": 30, "B": 30, "jpeg file": 30}
     for name, histogram in one.histograms.items():
         assert histogram.counts.tolist() == added.histograms[name].counts.tolist()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batch.core.rules import lesion_pattern
 from batch.review.worklist.frames import records
-from batch.review.worklist.previous_list import Remembered
+from batch.review.worklist.previous_list import PreviousList
 from tests.support.lists import (
     Mornings,
     image,
@@ -198,7 +198,7 @@ def test_a_night_without_a_list_is_made_up_for_by_its_alerts():
 
 
 def test_alerts_of_nights_before_any_list_are_open_even_below_todays_threshold():
-    mornings = Mornings(remembered=Remembered(alerted={A: night_start(0).isoformat()}))
+    mornings = Mornings(remembered=PreviousList(alerted={A: night_start(0).isoformat()}))
     found = mornings.night([image(0.2, "a"), image(0.2, "b")])
     assert standings(found) == {A: ("alert", "open")}
 

@@ -166,8 +166,10 @@ def one_by_one(rows, pattern):
             or patient_in_path
         )
         named = row["lesion_id"]
-        tracked = grouping.tracking(named, patient or row["study_instance_uid"]) if named else None
-        key = tracked or (None if named else lesion_in_path) or grouping.own(row["image_id"])
+        tracked = (
+            grouping.tracking_key(named, patient or row["study_instance_uid"]) if named else None
+        )
+        key = tracked or (None if named else lesion_in_path) or grouping.own_key(row["image_id"])
         found.append((key, patient))
         if tracked is not None and tracked == named and patient:
             bearers.setdefault(named, set()).add(patient)
@@ -176,7 +178,7 @@ def one_by_one(rows, pattern):
         for row, (key, _) in zip(rows, found, strict=True)
     ]
     return [
-        (grouping.kept_apart(key, patient) if is_shared else key, patient, is_shared)
+        (grouping.key_within_patient(key, patient) if is_shared else key, patient, is_shared)
         for (key, patient), is_shared in zip(found, shared, strict=True)
     ]
 

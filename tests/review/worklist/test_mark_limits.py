@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 
 import pytest
 
-from batch.review.worklist.mark_limits import remembered_until, without_future
+from batch.review.worklist.mark_limits import with_marks_before, without_future
 from batch.review.worklist.marks import Marks, parse_csv
 from tests.support.lists import mark, night_start
 
@@ -60,5 +60,5 @@ def test_a_mark_tells_its_file_and_row_and_is_the_same_in_another_file():
     ],
 )
 def test_what_a_list_remembers_was_made_before_it(reviewed_at, expected):
-    (row,) = remembered_until([{"reviewed_at": reviewed_at}], night_start(2).isoformat())
+    (row,) = with_marks_before([{"reviewed_at": reviewed_at}], night_start(2).isoformat())
     assert row == {"reviewed_at": expected}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.review.worklist.mark_times import NO_TIME, TWO_WAYS, instant, orders
+from batch.review.worklist.mark_times import AMBIGUOUS_DATE, NO_TIME, date_orders, instant
 
 AT = "2026-11-25T07:30:00+00:00"
 DAY = "2026-11-25T22:59:59.999999+00:00"
@@ -65,19 +65,19 @@ TWO = ("03/04/2026", "03/04/2026 08:30", "3-4-2026", "3/4/26 8:30 AM", "25/11/26
 
 @pytest.mark.parametrize(("text", "wanted"), FORMS)
 def test_every_country_s_form_is_read_in_the_machine_s_zone(berlin, text, wanted):
-    assert instant(text, orders([text])).isoformat() == wanted
+    assert instant(text, date_orders([text])).isoformat() == wanted
 
 
 @pytest.mark.parametrize("text", NONE)
 def test_what_is_no_time_is_refused(berlin, text):
     with pytest.raises(ValueError, match="^" + NO_TIME.replace(".", r"\.").replace("+", r"\+")):
-        instant(text, orders([text]))
+        instant(text, date_orders([text]))
 
 
 @pytest.mark.parametrize("text", TWO)
 def test_what_can_be_read_two_ways_is_refused_and_not_guessed(text):
-    with pytest.raises(ValueError, match=TWO_WAYS[:60]):
-        instant(text, orders([text]))
+    with pytest.raises(ValueError, match=AMBIGUOUS_DATE[:60]):
+        instant(text, date_orders([text]))
 
 
 @pytest.mark.parametrize(
@@ -89,21 +89,21 @@ def test_what_can_be_read_two_ways_is_refused_and_not_guessed(text):
     ],
 )
 def test_the_other_dates_of_a_file_tell_its_order(others, wanted):
-    known = orders(["03/04/2026", *others])
+    known = date_orders(["03/04/2026", *others])
     assert instant("03/04/2026 08:30", known).date().isoformat() == wanted
 
 
 @pytest.mark.parametrize("others", [["25-11-2026"], ["25.11.2026"], ["99/99/2026"], ["05/06/2026"]])
 def test_other_separators_and_other_unclear_dates_tell_nothing(others):
-    with pytest.raises(ValueError, match=TWO_WAYS[:60]):
-        instant("03/04/2026", orders(["03/04/2026", *others]))
+    with pytest.raises(ValueError, match=AMBIGUOUS_DATE[:60]):
+        instant("03/04/2026", date_orders(["03/04/2026", *others]))
 
 
 def test_a_file_of_two_countries_keeps_what_is_clear_by_itself():
-    known = orders(["25/11/2026", "11/25/2026", "03/04/2026"])
+    known = date_orders(["25/11/2026", "11/25/2026", "03/04/2026"])
     for text in ("25/11/2026 08:30", "11/25/2026 08:30"):
         assert instant(text, known).date().isoformat() == "2026-11-25"
-    with pytest.raises(ValueError, match=TWO_WAYS[:60]):
+    with pytest.raises(ValueError, match=AMBIGUOUS_DATE[:60]):
         instant("03/04/2026", known)
 
 
@@ -113,5 +113,5 @@ def test_a_file_of_two_countries_keeps_what_is_clear_by_itself():
 )
 def test_a_form_with_one_meaning_gives_the_time_back(when, form):
     text = when.strftime(form)
-    found = instant(text, orders([text]))
+    found = instant(text, date_orders([text]))
     assert found == when.replace(microsecond=0).astimezone(UTC)

@@ -10,12 +10,12 @@ import pytest
 from batch.review.worklist.contract import Status, Tier
 from batch.review.worklist.status import (
     RISE,
-    Before,
+    PreviousState,
     Review,
     SeenImage,
-    of_images,
+    mark_of_images,
+    next_status,
     review_of,
-    stand,
 )
 from tests.support.lists import mark, night_start
 
@@ -27,11 +27,11 @@ SEEN = Review("seen", "R", night_start(2) + timedelta(hours=6), 0.75, frozenset(
 
 def before(tier=Tier.ALERT, status=Status.OPEN, review=None):
     alerted = LAST if tier == Tier.ALERT else None
-    return Before(tier, status, LAST, alerted, review)
+    return PreviousState(tier, status, LAST, alerted, review)
 
 
 def standing(score_tier, score=0.75, images=("a", "b"), was=None, alerted=None, review=None):
-    return stand(score_tier, score, images, was, alerted, review, NIGHT)
+    return next_status(score_tier, score, images, was, alerted, review, NIGHT)
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_a_reviewer_saw_what_there_was_when_the_mark_was_made(made, score, image
 
 def test_marks_of_images_count_for_the_lesion_when_every_asking_image_has_one():
     a, b = mark(2, image_id="a", score=0.6), mark(3, image_id="b", score=0.7)
-    assert of_images([], {"a"}) is None
-    assert of_images([a], {"a", "b"}) is None
-    assert of_images([a, b], {"a", "b"}).reviewed_at == b.reviewed_at
-    assert of_images([a, b], {"a", "b"}).score == 0.7
-    assert of_images([a, b], {"a"}).reviewed_at == a.reviewed_at
-    assert of_images([a, replace(b, score=None)], {"a", "b"}).score is None
-    assert of_images([a], set()) is not None
-    assert of_images([a, replace(b, decision="reopen")], {"a", "b", "c"}).reopens
+    assert mark_of_images([], {"a"}) is None
+    assert mark_of_images([a], {"a", "b"}) is None
+    assert mark_of_images([a, b], {"a", "b"}).reviewed_at == b.reviewed_at
+    assert mark_of_images([a, b], {"a", "b"}).score == 0.7
+    assert mark_of_images([a, b], {"a"}).reviewed_at == a.reviewed_at
+    assert mark_of_images([a, replace(b, score=None)], {"a", "b"}).score is None
+    assert mark_of_images([a], set()) is not None
+    assert mark_of_images([a, replace(b, decision="reopen")], {"a", "b", "c"}).reopens

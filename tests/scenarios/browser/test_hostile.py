@@ -60,7 +60,7 @@ class Guard:
         assert page.run("return [...document.querySelectorAll('use')].every("
                         "(e) => e.getAttribute('href').startsWith('#i-'))")  # fmt: skip
         assert page.is_seen("#main") or page.opened is not None
-        assert "owned" != page.driver.title
+        assert page.driver.title != "owned"
         assert page.complaints() == []
 
 

@@ -353,8 +353,8 @@ def test_an_unchanged_night_makes_no_picture_and_a_prune_breaks_no_link(after):
     [
         (("--output", "{reports}"), "holds published nights"),
         (("--output", "{reports}/runs/x"), "holds published nights"),
-        (("--output", "{archive}"), "something else than a worklist"),
-        (("--output", "{archive}/new.png"), "no folder that can be looked into"),
+        (("--output", "{archive}"), "other things than a worklist"),
+        (("--output", "{archive}/new.png"), "no folder that can be listed"),
         (("--reviewed", "{reports}/none.csv"), "no file"),
         (("--lesion-pattern", "x"), "no group named lesion"),
         (("--archive", "{reports}/none"), "nothing at"),

@@ -21,7 +21,7 @@ from batch.archive.objects import ObjectArchive
 from batch.cli import main
 from batch.core.errors import ExitCode
 from batch.core.location import ObjectUrl
-from batch.reports.attempts import Record
+from batch.reports.attempts import AttemptFile
 from batch.storage.object_store import ObjectStore
 from tests.scenarios.cluster.flink import wait_for
 from tests.support.archives import REPOSITORY
@@ -347,7 +347,7 @@ def test_attempts_are_known_from_another_machine_and_the_page_is_named(
     page = f"Page       {url / 'reports'}/{pointer}/review_worklist.html"
     assert capsys.readouterr().out.splitlines()[-1] == page
     assert score(url / "empty", url / "reports") == ExitCode.NO_IMAGES
-    killed = Record(tmp_path / "elsewhere", url / "reports", "29991231T000000Z-dead")
+    killed = AttemptFile(tmp_path / "elsewhere", url / "reports", "29991231T000000Z-dead")
     killed.begin(datetime(2999, 12, 31, tzinfo=UTC))
     logs = [found.name for found in ObjectStore(url / "reports").objects("logs/")]
     assert len([name for name in logs if name.endswith(".log")]) == 2

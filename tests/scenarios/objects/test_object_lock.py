@@ -24,12 +24,12 @@ def test_a_second_start_is_refused_and_the_lock_goes_when_it_is_given_back(url):
 def test_of_two_that_see_no_lock_one_gets_it(url, monkeypatch):
     store = ObjectStore(url)
     one, two = ObjectLock(store, "one"), ObjectLock(store, "two")
-    look = object_lock._look
-    monkeypatch.setattr(object_lock, "_look", lambda store: None)
+    look = object_lock._read_lock
+    monkeypatch.setattr(object_lock, "_read_lock", lambda store: None)
     one.take()
     with pytest.raises(ReportsLocked):
         two.take()
-    monkeypatch.setattr(object_lock, "_look", look)
+    monkeypatch.setattr(object_lock, "_read_lock", look)
     one.check()
 
 

@@ -10,7 +10,7 @@ from batch.core.errors import StoreFailed, UsageError
 from batch.core.location import ObjectUrl, folder, place
 from batch.storage import object_clients, object_store
 from batch.storage.object_clients import store_code
-from batch.storage.object_store import ObjectStore, TooLarge, explained
+from batch.storage.object_store import ObjectStore, TooLarge, store_failure
 
 HERE = ObjectUrl("hospital", "reports")
 
@@ -39,7 +39,7 @@ def failure(kind: type[OSError], cause: Exception) -> OSError:
     ],
 )
 def test_a_failure_is_told_in_the_stores_own_word_and_never_with_its_message(error, said):
-    message = str(explained("--output", HERE, error))
+    message = str(store_failure("--output", HERE, error))
     assert message.startswith(f"--output: s3://hospital/reports: {said}. ")
     assert "Jane" not in message
     assert store_code(error) in said or "NoSuchBucket" in store_code(error)
