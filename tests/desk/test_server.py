@@ -41,7 +41,7 @@ def rows(reports) -> list[str]:
 
 
 def test_the_page_is_shown_to_who_came_in_and_to_nobody_else(desk, browser):
-    assert "Review worklist" in browser.html
+    assert "Morning list" in browser.html
     for path in ("/", "/desk/marks", "/originals?image=x", f"/pictures/{'ab' * 16}.png"):
         got = desk.ask("GET", path)
         assert got.status == 401

@@ -16,7 +16,9 @@ from batch.core.config import ReviewOptions
 from batch.core.rules import Limits
 from batch.reports.local import RUN_FILE, LocalReports
 from batch.review import make_review as room
-from batch.review.make_review import NightPlace, Pictures, make_review, mark_files
+from batch.review import page_pictures
+from batch.review.make_review import NightPlace, make_review, mark_files
+from batch.review.page_pictures import Pictures
 from batch.run.summary import marks_lines
 from tests.support.stored_nights import (
     at,
@@ -56,7 +58,7 @@ def pictures(archive: Path) -> Pictures:
 
 
 def test_a_night_has_the_list_as_tables_and_page_and_run_json_counts_it(place, tmp_path):
-    said = make_review(place, tmp_path, ReviewOptions(), None)
+    said = make_review(place, tmp_path, ReviewOptions(pictures=False), None)
     assert said["failed"] == {}
     made = said["worklist"]
     assert made["lesions"] == {"alert": 1, "near_threshold": 1, "unreadable": 1}
@@ -84,8 +86,11 @@ def test_a_night_has_the_list_as_tables_and_page_and_run_json_counts_it(place, t
         ("worklist", "read_remembered", {"parquet", "csv", "html"}),
         ("worklist", "table_files", {"parquet", "csv", "html"}),
         ("page", "render.render", {"html"}),
-        ("thumbnails", "thumbnails.pictures", set()),
-        ("attention", "thumbnails.attention_pictures", set()),
+        ("pictures", "page_pictures", set()),
+        ("pictures", "pictures.made_as_files", set()),
+        ("pictures", "pictures.requests", set()),
+        ("pictures", "pictures.withheld", set()),
+        ("attention", "attention.attention_grids", set()),
     ],
 )
 @pytest.mark.parametrize("error", [ValueError("Jane^Doe"), OSError(2, "Jane^Doe"), MemoryError()])
@@ -96,8 +101,9 @@ def test_what_fails_costs_its_own_part_only(
         raise error
 
     where, _, attribute = broken.rpartition(".")
-    monkeypatch.setattr(getattr(room, where) if where else room, attribute, fail)
-    options = ReviewOptions(thumbnails=True, explain=1)
+    around = page_pictures if hasattr(page_pictures, where) else room
+    monkeypatch.setattr(getattr(around, where) if where else room, attribute, fail)
+    options = ReviewOptions(explain=1)
     source = replace(pictures(tmp_path / "archive"), model=lambda: (None, 0))
     if name == "report":
         options = ReviewOptions()
@@ -116,8 +122,11 @@ def test_a_disk_that_takes_no_file_ends_the_night(place, tmp_path):
 
 
 def test_pictures_that_were_asked_for_and_left_out_are_told(place, tmp_path):
-    said = make_review(place, tmp_path, ReviewOptions(thumbnails=True, explain=3), None)
-    assert said["failed"].keys() == {"thumbnails", "attention"}
+    said = make_review(place, tmp_path, ReviewOptions(explain=3), None)
+    assert said["failed"] == {
+        "pictures": "2 left out, since the run was stopped early",
+        "attention": "left out, since the run was stopped early",
+    }
     assert "left out" in (tmp_path / "review_worklist.html").read_text()
 
 

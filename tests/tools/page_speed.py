@@ -33,6 +33,7 @@ const took = async (act) => {
   await frame();  // what the first one drew is on the screen
   return performance.now() - begun;
 };
+const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
 const set = (name, value, kind) => {
   const field = document.getElementById(name);
   field.value = value;
@@ -40,12 +41,16 @@ const set = (name, value, kind) => {
 };
 (async () => done({
   load: performance.getEntriesByType("navigation")[0].loadEventEnd,
+  list: await took(() => press("l")),
+  gallery: await took(() => press("g")),
   "sort by patient": await took(() => set("sort", "patient", "change")),
-  search: await took(() => set("filter-text", "lesion-0004", "input")),
-  "search taken back": await took(() => set("filter-text", "", "input")),
-  "open a lesion": await took(() => document.querySelector(".open").click()),
-  "next lesion": await took(() => document.dispatchEvent(
-    new KeyboardEvent("keydown", { key: "j", bubbles: true }))),
+  "filter alerts": await took(() => document.querySelector("[data-filter=alert]").click()),
+  "all again": await took(() => document.querySelector("[data-filter=all]").click()),
+  search: await took(() => set("search", "lesion-0004", "input")),
+  "search taken back": await took(() => set("search", "", "input")),
+  "open a lesion": await took(() => document.querySelector(".card .open").click()),
+  "next lesion": await took(() => press("j")),
+  back: await took(() => press("Escape")),
 }))();
 """
 

@@ -1,9 +1,12 @@
+"""Which images of a list get pictures, what their files are called, and what is made again."""
+
 from __future__ import annotations
 
 import base64
 import hashlib
 import io
 import os
+import re
 
 import numpy as np
 import pandas as pd
@@ -11,20 +14,32 @@ import pytest
 from PIL import Image
 
 from batch.archive.local import LocalArchive
-from batch.archive.pictures import Picture
+from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
-from batch.review.page import pictures as thumbnails
-from batch.review.page.pictures import attention_pictures, overlay, pictures
-from tests.support.archives import BrightnessClassifier, FailingClassifier, dermoscopic, dicom_bytes
+from batch.reports.local import LocalReports
+from batch.review.page import pictures as module
+from batch.review.page.pictures import (
+    PagePicture,
+    Source,
+    listed,
+    made_as_files,
+    made_inside,
+    requests,
+    there_already,
+    withheld,
+)
+from tests.support.archives import dermoscopic, dicom_bytes
+
+COLUMNS = ("image_id", "path", "path_bytes", "frame_number", "content_sha256")
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def png(pixels: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _write(archive, files: dict[bytes, bytes]) -> pd.DataFrame:
+def write(archive, files: dict[bytes, bytes]) -> pd.DataFrame:
     """Files into the archive, by name; their rows as the worklist has them."""
     rows = []
     for name, data in files.items():
@@ -32,121 +47,165 @@ def _write(archive, files: dict[bytes, bytes]) -> pd.DataFrame:
         path.write_bytes(data)
         shown = name.decode("utf-8", "backslashreplace")
         raw = name if shown.encode() != name else None
-        rows.append((f"sha256:{hashlib.sha256(data).hexdigest()}", shown, raw, None))
-    return pd.DataFrame(rows, columns=["image_id", "path", "path_bytes", "frame_number"])
-
-
-def _open(uri: str) -> np.ndarray:
-    head, _, body = uri.partition(",")
-    assert head == "data:image/jpeg;base64"
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(body, validate=True))))
+        sha = hashlib.sha256(data).hexdigest()
+        rows.append((f"sha256:{sha}", shown, raw, None, sha))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 @pytest.fixture
 def images(tmp_path) -> pd.DataFrame:
-    return _write(
-        tmp_path,
+    return write(
+        tmp_path / "archive",
         {
-            b"a.png": _png(lesion_image(1, 600, 900)),
-            b"visit/caf\xe9.png": _png(lesion_image(2, 100, 80)),
+            b"a.png": png(lesion_image(1, 1500, 2100)),
+            b"visit/caf\xe9.png": png(lesion_image(2, 100, 80)),
             b"c.dcm": dicom_bytes(dermoscopic(lesion_image(3, 90, 120))),
         },
     )
 
 
-def test_every_image_has_its_picture(tmp_path, images):
-    found = pictures(LocalArchive(tmp_path), images)
-    assert list(found) == list(images.image_id)
-    shapes = [_open(uri).shape for uri in found.values()]
-    assert shapes == [(320, thumbnails.SIDE, 3), (100, 80, 3), (90, 120, 3)]
+@pytest.fixture
+def source(tmp_path) -> Source:
+    return Source(LocalArchive(tmp_path / "archive"), Limits())
+
+
+@pytest.fixture
+def reports(tmp_path) -> LocalReports:
+    (tmp_path / "reports").mkdir()
+    return LocalReports(tmp_path / "reports")
+
+
+def opened(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def test_every_image_has_its_file_and_the_name_tells_its_size(source, reports, images):
+    found = [picture for _, picture in made_as_files(source, requests(images), reports)]
+    shapes = [(1429, 2000, 3), (100, 80, 3), (90, 120, 3)]
+    assert [(each.height, each.width, 3) for each in found] == shapes
+    for picture, shape in zip(found, shapes, strict=True):
+        assert re.fullmatch(r"[0-9a-f]{32}\.jpg", picture.name)
+        assert picture.uri == ""
+        data = (reports.root / "pictures" / picture.name).read_bytes()
+        assert opened(data).shape == shape
+        assert len(data) <= 1_500_000
+    again, missing = there_already(requests(images), reports.picture_names())
+    assert missing == []
+    for request, picture in zip(requests(images), found, strict=True):
+        (image_id,) = request.image_ids
+        assert vars(again[image_id]) == vars(picture)
+
+
+def test_what_is_there_is_not_missing_and_what_is_foreign_counts_for_nothing(images):
+    wanted = requests(images)
+    keys = [request.key for request in wanted]
+    assert len({*keys}) == 3
+    names = {f"{keys[0]}0a0064.jpg", f"{keys[1]}000000.jpg", f"{'f' * 32}.jpg"}
+    found, missing = there_already(wanted, names)
+    assert [request.key for request in missing] == keys[1:]
+    assert [vars(each) for each in found.values()] == [
+        vars(PagePicture(f"{keys[0]}0a0064.jpg", "", 160, 100))
+    ]
+
+
+def test_a_name_is_of_content_frame_and_maker_and_of_nothing_else(images, monkeypatch):
+    one = images.iloc[[0]]
+    name = requests(one)[0].key
+    assert requests(one.assign(path="moved.png", image_id="1.2.3"))[0].key == name
+    others = {
+        requests(one.assign(content_sha256="0" * 64))[0].key,
+        requests(one.assign(frame_number=2))[0].key,
+        requests(one.assign(frame_number=3))[0].key,
+    }
+    monkeypatch.setattr(module, "MAKER", "next")
+    others.add(requests(one)[0].key)
+    monkeypatch.setattr(module, "AS_FILES", module.INSIDE)
+    others.add(requests(one)[0].key)
+    assert len(others - {name}) == 5
 
 
 @pytest.mark.parametrize("dtype", [object, "Int64", "float64"])
-def test_a_missing_frame_number_may_be_of_any_kind(tmp_path, images, dtype):
-    assert len(pictures(LocalArchive(tmp_path), images.astype({"frame_number": dtype}))) == len(
-        images
-    )
+def test_a_missing_frame_number_may_be_of_any_kind(images, dtype):
+    found = requests(images.astype({"frame_number": dtype}))
+    assert [each.address.frame_number for each in found] == [None] * 3
+    assert found == requests(images)
 
 
-def test_what_cannot_be_read_is_left_out_and_the_rest_stays(tmp_path, images):
-    os.truncate(tmp_path / "a.png", 5000)
-    (tmp_path / "c.dcm").unlink()
-    assert list(pictures(LocalArchive(tmp_path), images)) == [images.image_id[1]]
-    assert pictures(LocalArchive(tmp_path / "nowhere"), images) == {}
-    assert pictures(LocalArchive(tmp_path), images.iloc[:0]) == {}
+def test_copies_of_an_image_are_made_once_and_shown_everywhere(source, reports, images):
+    double = pd.concat([images, images.assign(image_id=lambda rows: rows["image_id"] + "b")])
+    wanted = requests(double)
+    assert [len(request.image_ids) for request in wanted] == [2, 2, 2]
+    assert len(list(made_as_files(source, wanted, reports))) == 3
+    found, _ = there_already(wanted, reports.picture_names())
+    assert found.keys() == set(double["image_id"])
 
 
-def test_the_page_is_bounded_and_the_first_come_first(tmp_path, images):
-    whole = pictures(LocalArchive(tmp_path), images)
-    sizes = [len(uri) for uri in whole.values()]
-    for taken in range(len(sizes) + 1):
-        bound = sum(sizes[:taken])
-        assert (
-            list(pictures(LocalArchive(tmp_path), images, page_bytes=bound)) == list(whole)[:taken]
-        )
+def test_what_cannot_be_read_has_no_picture_and_the_rest_stays(tmp_path, source, reports, images):
+    os.truncate(tmp_path / "archive" / "a.png", 5000)
+    (tmp_path / "archive" / "c.dcm").unlink()
+    found = [picture for _, picture in made_as_files(source, requests(images), reports)]
+    assert [picture is None for picture in found] == [True, False, True]
+    assert reports.picture_names() == {found[1].name}
+    assert list(made_as_files(source, [], reports)) == []
 
 
-def test_an_image_that_is_listed_twice_is_read_once(tmp_path, images):
-    assert len(pictures(LocalArchive(tmp_path), pd.concat([images, images]))) == len(images)
+def test_an_image_whose_content_is_not_known_gets_none(images):
+    assert requests(images.assign(content_sha256=None)) == []
+    assert requests(images.assign(content_sha256=np.nan)) == []
 
 
-class CornerClassifier(BrightnessClassifier):
-    """Looks at the upper left corner of its input only."""
+def test_when_time_is_up_the_first_are_made(source, reports, images):
+    asked = []
 
-    def scores(self, pixels: np.ndarray) -> np.ndarray:
-        return super().scores(pixels[:, :40, :40])
+    def goes_on() -> bool:
+        asked.append(True)
+        return len(asked) <= 2
 
-
-def test_the_attention_lies_where_the_model_looks_in_the_upright_picture(tmp_path):
-    pixels = np.zeros((120, 180, 3), np.uint8)
-    pixels[:30, :40] = 255
-    exif, buffer = Image.Exif(), io.BytesIO()
-    exif[0x0112] = 6  # upright is a quarter turn to the right: the corner goes to the upper right
-    Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
-    rows = _write(tmp_path, {b"a.png": buffer.getvalue()})
-    (uri,) = attention_pictures(LocalArchive(tmp_path), rows, None, CornerClassifier(), 0).values()
-    found = _open(uri).astype(int)
-    assert found.shape == (180, 120, 3)
-    orange = found[..., 0] - found[..., 2] > 60
-    assert orange[:30, -25:].any()
-    assert not orange[:, :60].any()
-    assert not orange[90:].any()
+    bounded = Source(source.archive, source.limits, goes_on)
+    made = [request for request, _ in made_as_files(bounded, requests(images), reports)]
+    assert made == requests(images)[:2]
 
 
-def _nearly(brightness: int) -> np.ndarray:
-    """One pixel is another: exactly one colour would not be scored."""
-    pixels = np.full((180, 180, 3), brightness, np.uint8)
-    pixels[-1, -1] ^= 1
-    return pixels
+def test_within_the_page_they_are_smaller_and_no_file_is_made(source, reports, images):
+    found = [picture for _, picture in made_inside(source, requests(images))]
+    assert [(each.width, each.height) for each in found] == [(1024, 731), (80, 100), (120, 90)]
+    for picture in found:
+        head, _, body = picture.uri.partition(",")
+        assert (picture.name, head) == ("", "data:image/jpeg;base64")
+        shape = picture.height, picture.width, 3
+        assert opened(base64.b64decode(body, validate=True)).shape == shape
+    assert not list(reports.root.iterdir())
 
 
-def test_a_model_that_fails_costs_the_map_and_not_the_rest(tmp_path):
-    rows = _write(
-        tmp_path,
-        {
-            b"a.png": _png(_nearly(13)),
-            b"b.png": _png(_nearly(99)),
-            b"c.png": b"no image",
-        },
-    )
-    found = attention_pictures(LocalArchive(tmp_path), rows, None, FailingClassifier(), 0)
-    assert list(found) == [rows.image_id[1]]
+def test_a_page_is_bounded_and_the_first_come_first(source, images):
+    whole = [picture.uri for _, picture in made_inside(source, requests(images))]
+    for taken in range(len(whole) + 1):
+        bound = sum(map(len, whole[:taken]))
+        found = [picture.uri for _, picture in made_inside(source, requests(images), bound)]
+        assert found == whole[:taken]
 
 
 @pytest.mark.parametrize(
-    ("peak", "is_full"), [(0.0, False), (0.01, False), (thumbnails.LEAST_FALL, True), (0.6, True)]
+    ("level", "expected"),
+    [("full", set()), ("uids", {"b"}), ("none", {"b"}), (None, {"b"}), ("FULL", {"b"})],
 )
-def test_noise_is_not_drawn_as_a_finding(peak, is_full):
-    falls = np.zeros((180, 180), np.float32)
-    falls[60:120, 60:120] = peak
-    found = overlay(Picture(np.full((90, 90, 3), 100, np.uint8), 1), falls).astype(int)
-    assert found.shape == (90, 90, 3)
-    strength = (found[45, 45, 0] - 100) / (0.65 * 155)
-    assert (strength > 0.98) == is_full
-    assert strength == pytest.approx(min(1, peak / thumbnails.LEAST_FALL), abs=0.02)
-    assert (found[0, 0] == 100).all()
+def test_burned_in_text_is_shown_only_where_identifiers_are(level, expected):
+    images = pd.DataFrame(
+        {"image_id": ["a", "b", "c"], "flags": [["lossy"], ["burned_in_annotation"], None]}
+    )
+    assert withheld(images, level) == expected
 
 
-def test_a_rise_of_the_score_is_not_drawn():
-    falls = np.full((180, 180), -0.5, np.float32)
-    assert (overlay(Picture(np.full((50, 60, 3), 100, np.uint8), 1), falls) == 100).all()
+def test_hidden_images_are_not_even_asked_for(images):
+    hidden = {images["image_id"][1]}
+    found = [each.image_ids[0] for each in requests(images, hidden)]
+    assert found == [images["image_id"][0], images["image_id"][2]]
+
+
+def test_only_what_the_page_lists_and_the_archive_has_is_wanted():
+    lesions = pd.DataFrame({"lesion_key": ["x", "y", "z"], "tier": ["alert", "below", "alert"]})
+    images = pd.DataFrame(
+        {"lesion_key": ["x", "x", "y", "z"], "file_format": ["jpeg", None, "jpeg", "png"],
+         "image_id": ["1", "2", "3", "4"]}
+    )  # fmt: skip
+    assert list(listed(lesions, images)["image_id"]) == ["1", "4"]

@@ -52,7 +52,7 @@ def test_the_wheel_holds_code_model_and_schemas_and_no_tests(wheel):
     assert not [name for name in names if name.startswith("tests/")]
     assert "batch/cli.py" in names
     templates = {p.name for p in (REPOSITORY / "batch" / "review" / "page" / "templates").iterdir()}
-    assert {"page.html.j2", "page.css", "7-page.js"} <= templates
+    assert {"page.html.j2", "page.css", "page.js"} <= templates
     assert {f"batch/review/page/templates/{name}" for name in templates} <= names
 
 

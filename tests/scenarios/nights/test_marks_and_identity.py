@@ -96,7 +96,7 @@ def test_a_pattern_is_dropped_by_a_word_and_that_is_loud(place, capsys, word):
     assert said in place.run["identity"]["changed"]["--lesion-pattern"]
     assert place.metric("identity_changes") == 1
     page = (place.reports / "latest" / f"{WORKLIST}.html").read_text()
-    assert "<strong>Changed.</strong> --lesion-pattern" in page
+    assert "Changed.</b> --lesion-pattern" in page
     log = max((place.reports / "logs").iterdir()).read_text()
     assert "--lesion-pattern is another than in night" in log
     assert place.score() == ExitCode.COMPLETE
@@ -133,7 +133,7 @@ def test_a_list_made_anew_takes_the_pattern_of_its_night_and_says_another(place,
     assert rebuilt("--lesion-pattern", "none") >= listed
     assert "CHANGED    --lesion-pattern" in capsys.readouterr().out
     page = (place.reports / "worklist" / f"{WORKLIST}.html").read_text()
-    assert "<strong>Changed.</strong> --lesion-pattern" in page
+    assert "Changed.</b> --lesion-pattern" in page
     assert place.run["options"]["lesion_pattern"] == PATTERN  # the night stays as it is
 
 

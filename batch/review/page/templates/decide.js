@@ -70,7 +70,6 @@ function takeBack(lesion) {
 
 // The name first; what was decided is kept when it has been given.
 function askWho(decision) {
-  tell(t("whoMarks"), true);
   const dialog = byId("who");
   dialog.dataset.decision = decision ?? "";
   byId("who-name").value = "";
