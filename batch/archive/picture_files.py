@@ -88,8 +88,8 @@ def picture_file(
         copy = _copy(data, limits, form) if is_jpeg and form.copies else None
         if copy is not None:
             return copy
-        least = _least(data, form) if is_jpeg else form.side
-        pixels = decode_picture(data, address, limits, form.side, least).pixels
+        eighths = _eighths(data, form) if is_jpeg else None
+        pixels = decode_picture(data, address, limits, form.side, eighths).pixels
     except Exception as error:  # whatever a codec raises, without its words
         raise as_failure(error) from None
     height, width = pixels.shape[:2]
@@ -103,12 +103,14 @@ def _copy(data: bytes, limits: Limits, form: PictureForm) -> PictureFile | None:
     Raises:
         ImageFailure: it is damaged.
     """
+    header = jpeg_headers.read_header(data)
+    if max(header.rows, header.columns) > form.side:
+        return None
     try:
         found = without_metadata(data)
     except ImageFailure:
         return None  # decoding may still understand it
-    header = jpeg_headers.read_header(found)
-    if len(found) > form.max_bytes or max(header.rows, header.columns) > form.side:
+    if len(found) > form.max_bytes:
         return None
     # an eighth of the size takes every coefficient as the whole does: damage is found all the same
     decoded = raster.decode(data, FileFormat.JPEG, limits, at_least=1)
@@ -120,8 +122,14 @@ def _copy(data: bytes, limits: Limits, form: PictureForm) -> PictureFile | None:
     return PictureFile(found, header.columns, header.rows)
 
 
-def _least(data: bytes, form: PictureForm) -> int:
-    """Pixels that the shorter side of a JPEG keeps when it is decoded at a part of its size."""
+def _eighths(data: bytes, form: PictureForm) -> int:
+    """Eighths of its size at which a JPEG is decoded: as large as the form allows, where it is not
+    below the least side either; else a little larger, and made smaller after. Most photographs need
+    no second step, which would cost as much as the first.
+    """
     header = jpeg_headers.read_header(data)
-    longer, shorter = max(header.rows, header.columns), min(header.rows, header.columns)
-    return max(1, -(-form.least_side * shorter // max(1, longer)))
+    longer = max(header.rows, header.columns, 1)
+    most = next((n for n in range(8, 0, -1) if -(-longer * n // 8) <= form.side), 1)
+    if -(-longer * most // 8) >= form.least_side:
+        return most
+    return min(8, -(-8 * form.least_side // longer))

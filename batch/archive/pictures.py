@@ -71,19 +71,18 @@ def read_picture(
 
 
 def decode_picture(
-    data: bytes, address: ImageAddress, limits: Limits, side: int, least: int | None = None
+    data: bytes, address: ImageAddress, limits: Limits, side: int, eighths: int | None = None
 ) -> Picture:
     """What the watched process does; public because it is found by name.
 
     Args:
-        least: pixels that both sides of a JPEG keep where it is decoded at a part of its size;
-            None: `side`.
+        eighths: of its size, at which a JPEG file may be decoded; None: by `side`.
 
     Raises:
         ImageFailure.
     """
     try:
-        pixels, orientation, profile = _frame(data, address, limits, least or side)
+        pixels, orientation, profile = _frame(data, address, limits, side, eighths)
         picture = conversion_to_srgb(profile, limits).convert(_shrunk(pixels, side))
     except NotAnImage as stated:
         raise changed() from stated
@@ -125,7 +124,7 @@ def jpeg(
 
 
 def _frame(
-    data: bytes, address: ImageAddress, limits: Limits, side: int
+    data: bytes, address: ImageAddress, limits: Limits, side: int, eighths: int | None
 ) -> tuple[np.ndarray, int, bytes | None]:
     """Pixels as stored, the orientation, and the colour profile."""
     file_format = formats.sniff(data[: formats.HEAD_BYTES])
@@ -133,7 +132,7 @@ def _frame(
     if file_format in formats.RASTER_FORMATS:
         _check_same(address, digest)
         raster.check_before_opening(data, file_format, limits)
-        decoded = raster.decode(data, file_format, limits, side)
+        decoded = raster.decode(data, file_format, limits, side, eighths=eighths)
         return decoded.pixels, decoded.orientation, decoded.icc_profile
     image = dicom_image.identify(data, address.rules(limits), file_format == FileFormat.DICOM)
     found = image.attributes["sop_instance_uid"] or digest

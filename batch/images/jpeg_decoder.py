@@ -27,12 +27,15 @@ _AS_STORED = {1: "GRAY", 4: "CMYK"}
 Result = TypeVar("Result")
 
 
-def decode_rgb(data: bytes, header: JpegHeader, at_least: int | None) -> np.ndarray:
+def decode_rgb(
+    data: bytes, header: JpegHeader, at_least: int | None, eighths: int | None = None
+) -> np.ndarray:
     """Decode a JPEG of three components whose sampling TurboJPEG knows.
 
     Args:
         data: a stream that says its colour, see `jpeg.state_colour`. at_least: when given, decode
             at the smallest of 1/8, 1/4 and 1/2 scale that keeps both sides at least that long.
+        eighths: when given, decode at so many eighths of the size, 1 to 8, instead.
 
     Returns:
         (h, w, 3) uint8, RGB. h and w are rounded up where the scale does not divide a side: the
@@ -43,6 +46,8 @@ def decode_rgb(data: bytes, header: JpegHeader, at_least: int | None) -> np.ndar
     """
     scale = 1 if header.process == LOSSLESS else _scale(header.rows, header.columns, at_least)
     rows, columns = -(-header.rows // scale), -(-header.columns // scale)  # as libjpeg does
+    if eighths is not None and header.process != LOSSLESS:
+        rows, columns = (-(-side * eighths // 8) for side in (header.rows, header.columns))
     return _first_that_passes(data, header, lambda form: _decode(form, "RGB", rows, columns))
 
 

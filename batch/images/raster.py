@@ -80,6 +80,7 @@ def decode(
     limits: Limits,
     at_least: int | None = None,
     photometric_interpretation: str | None = None,
+    eighths: int | None = None,
 ) -> RasterImage:
     """Decode the first frame of a raster file to RGB.
 
@@ -88,6 +89,7 @@ def decode(
         at_least: when given, a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as both
             sides keep at least this many pixels (libjpeg's scaled inverse DCT).
         photometric_interpretation: of the DICOM header around a JPEG; None for a plain file.
+        eighths: when given, a JPEG may be decoded at so many eighths of its size instead.
 
     Raises:
         ImageFailure: the size is refused, the format or its kind is not read, the image has no
@@ -99,7 +101,7 @@ def decode(
             return _png_image(data, limits)
         if file_format == FileFormat.TIFF:
             return _tiff_image(data, limits)
-        return _opened(data, file_format, limits, at_least, photometric_interpretation)
+        return _opened(data, file_format, limits, at_least, photometric_interpretation, eighths)
     except (ImageFailure, DecoderNotStarted):
         raise
     except Exception as error:  # Pillow's plugins raise whatever their parsers raise
@@ -166,6 +168,7 @@ def _opened(
     limits: Limits,
     at_least: int | None,
     photometric_interpretation: str | None,
+    eighths: int | None,
 ) -> RasterImage:
     """What Pillow opens."""
     flags: set[str] = set()
@@ -183,7 +186,7 @@ def _opened(
         if header is not None:
             if header.process == jpeg_headers.LOSSLESS:
                 flags.discard("lossy")
-            pixels = _jpeg_pixels(data, header, at_least, flags, limits, profile)
+            pixels = _jpeg_pixels(data, header, at_least, eighths, flags, limits, profile)
         else:
             profile, colour_flags = embedded_profiles.of_raster(
                 data, file_format, image.info.get("icc_profile"), image.info.get("exif")
@@ -220,13 +223,14 @@ def _jpeg_pixels(
     data: bytes,
     header: jpeg_headers.JpegHeader,
     at_least: int | None,
+    eighths: int | None,
     flags: set[str],
     limits: Limits,
     icc_profile: bytes | None,
 ) -> np.ndarray:
     is_usual = len(header.component_ids) == _COLOUR_COMPONENTS
     if is_usual and jpeg_support.is_read_by_turbojpeg(header.sampling):
-        return jpeg_decoder.decode_rgb(data, header, at_least)
+        return jpeg_decoder.decode_rgb(data, header, at_least, eighths)
     whole = jpeg_decoder.whole_stream(data, header)
     with Image.open(io.BytesIO(whole), formats=("JPEG",)) as image:
         image.info["icc_profile"] = icc_profile  # a stream that was rewritten has none

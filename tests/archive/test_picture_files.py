@@ -19,6 +19,7 @@ from batch.core.rules import Limits
 from batch.demo.lesions import lesion_image
 from batch.images.jpeg_copy import without_metadata
 from batch.images.jpeg_headers import read_header
+from batch.images.preprocess import resize
 from batch.review.page.pictures import AS_FILES, INSIDE
 from tests.support.archives import dermoscopic, dicom_bytes
 from tests.support.icc import profile
@@ -97,13 +98,27 @@ def test_a_grey_one_is_never_scored_and_has_no_picture():
 def test_everything_else_is_decoded_turned_converted_and_encoded(data, form):
     found = made(data, form)
     wanted = decode_picture(data, address_of(data), Limits(), form.side).pixels
+    wanted = resize(wanted, found.height, found.width)
     shown = pixels_of(found.data)
     assert found.data != data
-    assert shown.shape == wanted.shape == (found.height, found.width, 3)
+    assert shown.shape == (found.height, found.width, 3)
+    assert (found.height > found.width) == (wanted.shape[0] > wanted.shape[1])
     assert np.abs(shown.astype(int) - wanted).mean() < 6
     assert len(found.data) <= form.max_bytes
     assert SECRET not in found.data
     assert read_header(found.data).sampling == ((2, 2), (1, 1), (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("longer", "expected"),
+    [(401, 351), (456, 399), (458, 344), (533, 400), (640, 400), (800, 400), (801, 400),
+     (1600, 400), (3200, 400)],
+)  # fmt: skip
+def test_a_large_photograph_is_decoded_to_its_size_where_libjpeg_can(longer, expected):
+    data = encoded(lesion_image(2, longer * 3 // 4, longer))
+    found = made(data)
+    assert (found.width, abs(found.height - 0.75 * found.width) <= 1) == (expected, True)
+    assert np.abs(pixels_of(found.data).mean() - lesion_image(2, 300, 400).mean()) < 4
 
 
 @settings(max_examples=40, deadline=None)

@@ -24,6 +24,18 @@ def originals(folder: Path, count: int) -> Path:
     return _linked(folder, _sources("full_resolution/images", folder, _large), count)
 
 
+def different(folder: Path, count: int) -> Path:
+    """As `originals`, but no two files have the same content: a number stands behind each one's
+    end, where no decoder looks.
+    """
+    sources = [path.read_bytes() for path in _sources("full_resolution/images", folder, _large)]
+    for number in range(count):
+        path = folder / f"{number // PER_FOLDER:04d}" / f"{number:07d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sources[number % len(sources)] + b"%07d" % number)
+    return folder
+
+
 def small(folder: Path, count: int) -> Path:
     """JPEGs of 180×180: the model's own size, so nothing is to be scaled."""
     return _linked(folder, _stored(folder, _small()), count)

@@ -78,10 +78,12 @@ def _has_ended(pid: int) -> bool:
 def score(
     archive: Path, model: str, *options: str, cores: int | None = None
 ) -> tuple[Finished, dict[str, Any]]:
-    """`melanoma-batch score` into a new folder, and its run.json."""
+    """`melanoma-batch score` into a new folder, and its run.json. What is compared with others'
+    programs is scoring: without pictures, which have a suite of their own.
+    """
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, "-m", "batch", "score", str(archive), "--output", folder]
-        done = run([*words, "--model", model, *options], cores)
+        done = run([*words, "--model", model, "--no-pictures", *options], cores)
         return done, json.loads((Path(folder) / "latest" / "run.json").read_text())
 
 

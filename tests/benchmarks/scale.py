@@ -19,7 +19,7 @@ def scaling(wish: Wish) -> Table:
     for count in (wish.images, 10 * wish.images, 100 * wish.images):
         with archive_of(material.small, count) as archive, tempfile.TemporaryDirectory() as reports:
             words = [sys.executable, "-m", "batch", "score", str(archive), "--output", reports]
-            words += ["--model", wish.models[0]]
+            words += ["--model", wish.models[0], "--no-pictures"]
             first, second = run(words, wish.cores), run(words, wish.cores)
         rows.append(
             {

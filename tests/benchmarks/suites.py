@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.benchmarks import material
 from tests.benchmarks.objects import objects
+from tests.benchmarks.pictures import pictures
 from tests.benchmarks.processes import any_file, in_turn, medians, ratio, rounds_of, run, score
 from tests.benchmarks.scale import cores, processes, scaling, settings
 from tests.benchmarks.wishes import Table, Wish, archive_of, score_rates
@@ -170,4 +171,5 @@ SUITES: dict[str, Callable[[Wish], Table]] = {
     "cores": cores,
     "processes": processes,
     "objects": objects,
+    "pictures": pictures,
 }

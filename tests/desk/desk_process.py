@@ -17,13 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batch.archive.local import LocalArchive
 from batch.core.config import ReviewOptions
 from batch.core.records import FileReading
+from batch.core.rules import Limits
 from batch.demo.dicom_writer import jpeg_bytes
 from batch.demo.lesions import lesion_image
 from batch.reports.ledger import conclude_file
 from batch.reports.local import RUN_FILE, LocalReports
 from batch.review.make_review import NightPlace, make_review
+from batch.review.page_pictures import Pictures
 from tests.support.archives import REPOSITORY, prediction
 from tests.support.stored_nights import Result, at, facts, published, run_of
 
@@ -39,7 +42,13 @@ def write_photographs(archive: Path, names=SCORES) -> None:
 
 
 def publish(
-    reports: Path, archive: Path, number: int = 1, scores=SCORES, identifiers="uids", flags=()
+    reports: Path,
+    archive: Path,
+    number: int = 1,
+    scores=SCORES,
+    identifiers="uids",
+    flags=(),
+    pictures=False,
 ):
     """A night over photographs that exist, with its page; the folder of the night."""
     results = []
@@ -55,9 +64,9 @@ def publish(
     run["options"] = {"archive": str(archive), "identifiers": identifiers}
     folder = published(reports, results, made_with, **run)
     told = json.loads((folder / RUN_FILE).read_text())
-    said = make_review(
-        NightPlace(LocalReports(reports), folder, told), folder, ReviewOptions(), None
-    )
+    source = Pictures(LocalArchive(archive), Limits(), lambda: (None, 0))
+    place = NightPlace(LocalReports(reports), folder, told)
+    said = make_review(place, folder, ReviewOptions(pictures=pictures), source)
     assert said["failed"] == {}
     return folder
 

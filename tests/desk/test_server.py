@@ -126,6 +126,24 @@ def test_pictures_of_the_page_and_originals_are_shown(desk, browser, reports):
     assert desk.ask("GET", f"/originals?image={image_id}&side=-1", **browser.headers).status == 200
 
 
+def test_every_picture_of_a_page_is_handed_out(tmp_path):
+    write_photographs(tmp_path / "archive")
+    publish(tmp_path / "reports", tmp_path / "archive", pictures=True)
+    folder = tmp_path / "reports" / "pictures"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    with Desk(tmp_path / "reports") as desk:
+        browser = desk.enter()
+        page = desk.ask("GET", "/", **browser.headers)
+        links = set(re.findall(rb"pictures/[0-9a-f]{32}\.jpg", page.body))
+        assert len(links) == len(list(folder.iterdir())) == 4
+        for link in map(bytes.decode, links):
+            got = desk.ask("GET", f"/{link}", **browser.headers)
+            assert (got.status, got.headers["content-type"]) == (200, "image/jpeg")
+            assert got.body == (folder / link.rpartition("/")[2]).read_bytes()
+            assert desk.ask("GET", f"/{link}").status in (401, 403)
+        assert "'self'" in page.headers["content-security-policy"]
+
+
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example", "x", "[::1]"]
 )

@@ -63,8 +63,9 @@ def test_everything_that_a_full_night_makes_is_its_owner_s(archive, tmp_path, um
 def test_another_night_is_as_the_umask_says(archive, tmp_path, umask, level):
     night(archive, tmp_path / "reports", level)
     expected = {("folder", oct(0o777 & ~umask)), ("file", oct(0o666 & ~umask))}
-    lock = tmp_path / "reports" / ".lock"
-    assert modes(tmp_path / "reports", but=[lock]) == expected
+    lock, pictures = tmp_path / "reports" / ".lock", tmp_path / "reports" / "pictures"
+    assert modes(tmp_path / "reports", but=[lock, pictures]) == expected
+    assert modes(pictures) == PRIVATE  # they show patients, whatever the level
     assert stat.S_IMODE(lock.stat().st_mode) == 0o644 & ~umask
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
@@ -37,3 +38,9 @@ def test_a_full_disk_is_named_and_nothing_is_left_behind(
     subprocess.run(["mount", "-o", "remount,size=10m", str(small_disk)], check=True)
     assert main(words) == ExitCode.COMPLETE
     assert (reports / "latest" / "_SUCCESS").exists()
+    run = json.loads((reports / "latest" / "run.json").read_text())
+    assert run["review"]["failed"] == {"pictures": "NoRoom"}  # the night has what room there is
+    assert not list((reports / "pictures").iterdir())
+    subprocess.run(["mount", "-o", "remount,size=90m", str(small_disk)], check=True)
+    assert main(words) == ExitCode.COMPLETE
+    assert len(list((reports / "pictures").iterdir())) > 5

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import webbrowser
 from dataclasses import replace
@@ -92,7 +93,7 @@ def story(generated_archive, scores, tmp_path_factory):
     )
     first_model = mornings.model("1.0.1", middle, False)
     words = ("--lesion-pattern", PATTERN)
-    runs = [mornings.score(first_model, *words)]
+    runs = [mornings.score(first_model, *words, "--no-pictures")]
     first = mornings.list()
     alerts = first[first["tier"] == "alert"]
     lone = [key for key in alerts.index if len(alerts.loc[key, "paths"]) == 1]
@@ -104,7 +105,7 @@ def story(generated_archive, scores, tmp_path_factory):
     Image.fromarray(noise).save(mornings.archive / "new.png")
     runs.append(mornings.score(first_model, *words))
     second = mornings.list()
-    runs.append(mornings.score(mornings.model("2.0.0", lower, True), *words, "--thumbnails"))
+    runs.append(mornings.score(mornings.model("2.0.0", lower, True), *words, "--single-file"))
     mornings.runs, mornings.lists = runs, [first, second, mornings.list()]
     mornings.thresholds = middle, lower
     return mornings
@@ -182,16 +183,36 @@ def test_on_the_third_morning_a_new_model_changes_tiers_and_says_so(story):
     assert set(second.index) - set(third.index) == set()
 
 
-def test_the_page_holds_pictures_only_where_they_were_asked_for(story):
-    pages = [
-        (story.reports / "runs" / run["run_id"] / f"{WORKLIST}.html").read_text()
-        for run in story.runs
-    ]
-    assert "data:image/jpeg" not in pages[0]
-    assert "data:image/jpeg" in pages[2]
+def linked(page: str) -> set[str]:
+    """The files of pictures that a page names, with their way from the page."""
+    return set(re.findall(r"(?:\.\./)*pictures/[0-9a-f]{32}\.jpg", page))
+
+
+def test_the_page_holds_links_to_pictures_or_the_pictures_or_none(story):
+    folders = [story.reports / "runs" / run["run_id"] for run in story.runs]
+    pages = [(folder / f"{WORKLIST}.html").read_text() for folder in folders]
+    assert [bool(linked(page)) for page in pages] == [False, True, False]
+    assert ["data:image/jpeg" in page for page in pages] == [False, False, True]
     for page in pages:
         assert "chosen" in page
         assert story.marked in pages[0]
+    assert [run["options"]["pictures"] for run in story.runs] == [False, True, True]
+    assert [run["options"]["single_file"] for run in story.runs] == [False, False, True]
+
+
+def test_every_link_leads_to_a_picture_from_each_of_the_page_s_places(story, tmp_path):
+    night = story.reports / "runs" / story.runs[1]["run_id"]
+    links = linked((night / f"{WORKLIST}.html").read_text())
+    told = story.runs[1]["review"]["pictures"]
+    assert told["made"] == len(links) == len(list((story.reports / "pictures").iterdir()))
+    latest = tmp_path / "latest"  # as it was that morning
+    latest.symlink_to(night)
+    for folder in (night, latest):
+        for link in links:
+            with Image.open(os.path.normpath(folder / link)) as image:
+                assert image.format == "JPEG"
+                assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+                assert max(image.size) <= 2000
 
 
 def test_no_patient_stands_in_any_output(story):
@@ -260,10 +281,71 @@ def test_the_page_is_opened_where_there_is_a_browser(after, monkeypatch, capsys)
 
 
 def test_pictures_and_explanations_are_made_anew_from_the_archive(after, story):
-    words = ("--thumbnails", "--archive", str(after.archive), "--explain", "1")
+    shutil.rmtree(after.reports / "pictures")
+    words = ("--archive", str(after.archive), "--explain", "1")
     assert after.rebuild(*words, "--model", str(story.root / "model-2.0.0")) == ExitCode.COMPLETE
-    page = (after.reports / "worklist" / f"{WORKLIST}.html").read_text()
+    folder = after.reports / "worklist"
+    links = linked((folder / f"{WORKLIST}.html").read_text())
+    assert len(links) > 1
+    assert all(os.path.isfile(os.path.normpath(folder / link)) for link in links)
+    assert after.rebuild(*words[:2], "--single-file") == ExitCode.COMPLETE
+    page = (folder / f"{WORKLIST}.html").read_text()
     assert page.count("data:image/jpeg") > 1
+    assert linked(page) == set()
+
+
+def test_a_list_within_the_reports_links_and_one_outside_holds_its_pictures(
+    after, tmp_path, capsys
+):
+    words = ("--archive", str(after.archive))
+    folder = after.reports / "lists" / "of-today"
+    assert after.rebuild(*words, "--output", str(folder)) == ExitCode.COMPLETE
+    links = linked((folder / f"{WORKLIST}.html").read_text())
+    assert {link.rpartition("/")[0] for link in links} == {"../../pictures"}
+    assert all(os.path.isfile(os.path.normpath(folder / link)) for link in links)
+    assert "within the page" not in capsys.readouterr().out
+    for outside in (tmp_path / "outside", after.reports / "way-out" / "list"):
+        if not outside.parent.exists():
+            outside.parent.symlink_to(tmp_path)
+        assert after.rebuild(*words, "--output", str(outside)) == ExitCode.COMPLETE
+        page = (outside / f"{WORKLIST}.html").read_text()
+        assert "data:image/jpeg" in page
+        assert linked(page) == set()
+        assert "Pictures   within the page, as with --single-file" in capsys.readouterr().out
+
+
+def test_without_the_archive_the_list_shows_the_pictures_there_are(after, capsys):
+    assert after.rebuild("--archive", str(after.archive)) == ExitCode.COMPLETE
+    page = after.reports / "worklist" / f"{WORKLIST}.html"
+    links = linked(page.read_text())
+    run = json.loads((after.latest / "run.json").read_text())
+    run["options"]["archive"] = str(after.root / "not-mounted")
+    (after.latest / "run.json").write_text(json.dumps(run))
+    assert after.rebuild() == ExitCode.COMPLETE
+    assert linked(page.read_text()) == links
+    assert "Left out" not in capsys.readouterr().out
+    name = sorted(links)[0].rpartition("/")[2]
+    (after.reports / "pictures" / name).unlink()
+    assert after.rebuild() == ExitCode.COMPLETE
+    assert len(linked(page.read_text())) == len(links) - 1
+    assert "pictures: 1 left out, since the archive is not there" in capsys.readouterr().out
+
+
+def test_an_unchanged_night_makes_no_picture_and_a_prune_breaks_no_link(after):
+    run = after.score(DEFAULT_MODEL, "--lesion-pattern", PATTERN)
+    pictures = after.reports / "pictures"
+    before = {path.name: path.stat().st_mtime_ns for path in pictures.iterdir()}
+    again = after.score(DEFAULT_MODEL, "--lesion-pattern", PATTERN)
+    assert run["review"]["pictures"]["shown"] == again["review"]["pictures"]["shown"] > 0
+    assert again["review"]["pictures"]["made"] == 0
+    assert {path.name: path.stat().st_mtime_ns for path in pictures.iterdir()} == before
+    for path in pictures.iterdir():
+        os.utime(path, (0, 0))
+    assert main(["prune", str(after.reports), "--keep", "1"]) == ExitCode.COMPLETE
+    folder = after.reports / "latest"
+    links = linked((after.latest / f"{WORKLIST}.html").read_text())
+    assert {path.name for path in pictures.iterdir()} == {link[-36:] for link in links}
+    assert all((folder / link).is_file() for link in links)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +357,9 @@ def test_pictures_and_explanations_are_made_anew_from_the_archive(after, story):
         (("--output", "{archive}/new.png"), "no folder that can be looked into"),
         (("--reviewed", "{reports}/none.csv"), "no file"),
         (("--lesion-pattern", "x"), "no group named lesion"),
-        (("--thumbnails", "--archive", "{reports}/none"), "nothing at"),
+        (("--archive", "{reports}/none"), "nothing at"),
+        (("--review-budget", "0"), "--review-budget"),
+        (("--language", "fr"), "--language"),
     ],
 )
 def test_what_cannot_be_done_is_refused_and_changes_nothing(after, capsys, words, said):
@@ -284,6 +368,23 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(after, capsys, words
     assert after.rebuild(*given) == ExitCode.USAGE
     assert said in capsys.readouterr().err
     assert files_of(after.root) == before
+
+
+def test_a_stop_that_is_asked_for_ends_the_pictures_and_publishes_the_night(
+    after, monkeypatch, capsys
+):
+    after.score(DEFAULT_MODEL, "--no-pictures")
+    shutil.rmtree(after.reports / "pictures")
+    monkeypatch.setattr("batch.run.score_run.signals.is_requested", lambda: True)
+    run = after.score(DEFAULT_MODEL)
+    left = run["review"]["failed"]["pictures"]
+    assert re.fullmatch(r"\d+ left out, since no time was left for them", left)
+    assert f"pictures ({left})" in (after.latest / f"{WORKLIST}.html").read_text()
+    assert f"Left out   pictures of the review: {left}" in capsys.readouterr().out
+    monkeypatch.undo()
+    run = after.score(DEFAULT_MODEL)
+    assert run["review"]["failed"] == {}
+    assert run["review"]["pictures"]["made"] == int(left.split()[0])
 
 
 def test_without_a_night_there_is_no_list(tmp_path, capsys):
@@ -297,7 +398,7 @@ def test_a_page_that_fails_loses_no_night_and_no_earlier_list(after, monkeypatch
     assert after.rebuild() == ExitCode.COMPLETE
     before = files_of(after.reports / "worklist")
 
-    def fail(*_):
+    def fail(*_, **__):
         raise ValueError("Jane^Doe")
 
     monkeypatch.setattr(render, "render", fail)

@@ -6,11 +6,12 @@ S3PROXY=s3proxy-4.1.0-jar-with-dependencies.jar python -m pytest -n0 tests/scena
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -137,7 +138,7 @@ def test_the_second_night_opens_nothing_and_what_changed_is_read_again(
     for command in (
         ["runs", str(url / "reports")],
         ["current", str(url / "reports"), "--output", str(tmp_path / "current.parquet")],
-        ["worklist", str(url / "reports"), "--thumbnails"],
+        ["worklist", str(url / "reports")],
         ["inventory", str(archive), "--output", str(url / "reports"), "--model", "isic9-plain"],
         ["prune", str(url / "reports"), "--keep", "1"],
     ):
@@ -146,12 +147,67 @@ def test_the_second_night_opens_nothing_and_what_changed_is_read_again(
     assert said.count("pruned") == 0
     assert len(pd.read_parquet(tmp_path / "current.parquet")) == 18
     page = ObjectStore(url / "reports").get("worklist/review_worklist.html").data
-    assert b"data:image/jpeg" in page
+    assert set(re.findall(rb"((?:\.\./)*)pictures/[0-9a-f]{32}\.jpg", page)) == {b"../"}
     names = [found.name for found in ObjectStore(url / "reports").objects("runs/")]
     assert len([name for name in names if "/files/" in name]) == 1
     opened.clear()
     assert score(archive, url / "reports") == ExitCode.COMPLETE
     assert opened == []
+
+
+def pictures_of(reports: ObjectUrl) -> dict[str, datetime]:
+    found = ObjectStore(reports).at("pictures").objects()
+    return {each.name: each.version.modified for each in found}
+
+
+def test_pictures_lie_beside_the_nights_and_are_made_once(
+    archive, url, tmp_path, grown_up, monkeypatch
+):
+    reports = url / "reports"
+    assert score(archive, reports) == ExitCode.COMPLETE
+    night = latest(reports, tmp_path / "night")
+    page = (night / "review_worklist.html").read_text()
+    links = set(re.findall(r"(\S*pictures/)([0-9a-f]{32}\.jpg)", page.replace(">", " ")))
+    before = pictures_of(reports)
+    assert {prefix for prefix, _ in links} == {"../../pictures/"}
+    assert {name for _, name in links} == before.keys()
+    assert not any(tmp_path.glob("copies/*/pictures"))
+    for name in before:
+        assert ObjectStore(reports).get(f"pictures/{name}").data.startswith(b"\xff\xd8\xff")
+    shutil.rmtree(tmp_path / "copies")
+    assert score(archive, reports) == ExitCode.COMPLETE
+    assert pictures_of(reports) == before
+    run = run_of(latest(reports, tmp_path / "again"))
+    assert run["review"]["pictures"]["made"] == 0
+    assert run["review"]["pictures"]["shown"] == len(before)
+
+    store = ObjectStore(reports)
+    stale, foreign = f"{'0' * 32}.jpg", "notes.txt"
+    for name in (stale, foreign):
+        store.put(f"pictures/{name}", b"x" * 10)
+    words = ["prune", str(reports), "--keep", "1"]
+    assert main(words) == ExitCode.COMPLETE
+    assert stale in pictures_of(reports)  # young
+    monkeypatch.setattr("batch.operations.prune_pictures.YOUNG", timedelta(days=-1))
+    assert main([*words, "--dry-run"]) == ExitCode.COMPLETE
+    assert stale in pictures_of(reports)
+    assert main(words) == ExitCode.COMPLETE
+    assert pictures_of(reports).keys() == before.keys() | {foreign}
+
+
+def test_a_list_made_anew_of_objects_keeps_its_pictures(
+    archive, url, tmp_path, grown_up, monkeypatch
+):
+    reports, store = url / "reports", ObjectStore(url / "reports")
+    assert score(archive, reports) == ExitCode.COMPLETE
+    listed = f"{'1' * 32}.jpg"
+    store.put("worklist/review_worklist.html", b"../pictures/" + listed.encode())
+    for name in (listed, f"{'0' * 32}.jpg"):
+        store.put(f"pictures/{name}", b"x")
+    monkeypatch.setattr("batch.operations.prune_pictures.YOUNG", timedelta(days=-1))
+    before = pictures_of(reports).keys()
+    assert main(["prune", str(reports)]) == ExitCode.COMPLETE
+    assert before - pictures_of(reports).keys() == {f"{'0' * 32}.jpg"}
 
 
 def test_a_killed_run_is_taken_up_from_another_machine(
