@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from batch.review.page.pictures import PagePictures
 
 _PICTURE_NAME = re.compile(r"[0-9a-f]{32}\.jpg")
+_PREFIX = re.compile(r"(\.\./)*pictures/")
 _DATA_URI = re.compile(r"data:image/(jpeg|png);base64,[A-Za-z0-9+/]+={0,2}")
 _FILE_KEYS = ("sha256:", "FILE:", "IMAGE:")
 _LABEL_MOST, _PATIENT_MOST, _UID_END = 40, 14, 7
@@ -205,13 +206,17 @@ def _picture(pictures: PagePictures, image_id: str) -> dict[str, Any] | None:
     """Where the picture is.
 
     Raises:
-        ValueError: its name or address is none that the page may link.
+        ValueError: its name, the way to it or its address is none that the page may link.
     """
     found = pictures.by_image.get(image_id)
     if found is None:
         return None
-    if not (_PICTURE_NAME.fullmatch(found.name) or _DATA_URI.fullmatch(found.uri)):
-        raise ValueError("a picture with another name than a digest, or with no data: URI")
+    if found.uri:
+        is_ours = not found.name and _DATA_URI.fullmatch(found.uri)
+    else:
+        is_ours = _PICTURE_NAME.fullmatch(found.name) and _PREFIX.fullmatch(pictures.prefix)
+    if not is_ours:
+        raise ValueError("a picture with another name or place than ours, or with no data: URI")
     return {"name": found.name, "uri": found.uri, "width": found.width, "height": found.height}
 
 

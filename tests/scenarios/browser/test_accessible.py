@@ -64,7 +64,9 @@ def violations(page, source: str) -> list[tuple]:
 @pytest.mark.parametrize(
     ("state", "place", "keys", "colours", "language", "size"),
     STATES,
-    ids=[f"{name}-{colours}-{language}-{size[0]}" for name, _, _, colours, language, size in STATES],
+    ids=[
+        f"{name}-{colours}-{language}-{size[0]}" for name, _, _, colours, language, size in STATES
+    ],
 )
 def test_axe_finds_no_violation(
     opened, axe_source, worklist, state, place, keys, colours, language, size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 
 import pytest
 
@@ -258,7 +259,21 @@ def test_the_size_of_the_cards_is_chosen_and_kept(opened, fifty):
 
 @pytest.mark.parametrize("caution", [None, "A reference, not fit to guide review."])
 def test_the_caution_stands_above_the_list_and_in_the_bar(opened, caution):
-    page = opened(dataclasses.replace(worklists.worklist(3, caution=caution)))
+    page = opened(worklists.worklist(3, caution=caution))
     assert page.text(".brand p") == "Review priority, not a diagnosis. Unverified."
     assert page.is_seen(".brand p")
     assert page.texts(".banner.caution") == ([f"Caution. {caution}"] if caution else [])
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_notices_stand_one_below_the_other_and_over_nothing(opened, width):
+    worklist = worklists.worklist(3, notes=("One note.", "Another."))
+    facts = dataclasses.replace(worklist.facts, changed=("Other options.",))
+    page = opened(dataclasses.replace(worklist, facts=facts), width=width)
+    assert page.texts(".banner b") == ["Changed.", "Caution.", "Note.", "Note."]
+    boxes = page.run(
+        "return [...document.querySelectorAll('.top, .banner, #chips, .card')].slice(0, 7)"
+        ".map((e) => e.getBoundingClientRect().toJSON())"
+    )
+    for above, below in pairwise(boxes):
+        assert above["bottom"] <= below["top"]

@@ -280,6 +280,8 @@ def test_a_mark_of_another_window_is_seen_at_once(opened, page, fifty):
     page.run("localStorage.clear()")
     page = opened(fifty)
     assert page.chip("reviewed") == 3
-    page.run("localStorage.setItem(arguments[0], arguments[1])", f"melanoma-batch/mark//{key}", stored)
+    page.run(
+        "localStorage.setItem(arguments[0], arguments[1])", f"melanoma-batch/mark//{key}", stored
+    )
     page.run("window.dispatchEvent(new Event('storage'))")
     assert page.chip("reviewed") == 4

@@ -75,7 +75,7 @@ function card(lesion) {
     ranked && !closed ? element("span", { class: "rank num" }, String(lesion.rank)) : null,
     element("div", { class: "badges" }, badges(lesion)), markStrip(lesion));
   return element("article", { class: closed ? "card done" : "card", "data-key": lesion.key },
-    element("a", { class: "open", href: lesionHash(lesion), "aria-label": `${t(lesion.tier)}: ${who(lesion)}` }, pic,
+    element("a", { class: "open", href: lesionHash(lesion) }, pic,
       element("div", { class: "body" }, whoLine(lesion), scale(lesion),
         element("div", { class: "foot" }, tierMark(lesion), element("span", {}, footWords(lesion))))));
 }

@@ -18,7 +18,7 @@ function idBar(lesion) {
     element("span", { class: "grow" }),
     element("span", { class: "hide-m tags" }, NEWS.filter((name) => is(name, lesion)).map((name) => element("span", { class: "tag" }, t(name)))),
     at < 0 ? null : element("span", { class: "num hide-s where" }, t("placeOf", at + 1, orderOfVisit.length)),
-    siblings.length > 1 ? element("a", { class: "btn hide-s", id: "same-patient", href: patientHash(lesion.patient) }, icon("person"), element("span", { class: "hide-m" }, t("lesions", siblings.length))) : null,
+    siblings.length > 1 ? element("a", { class: "btn hide-s", id: "same-patient", href: patientHash(lesion.patient), "aria-label": t("lesions", siblings.length) }, icon("person"), element("span", { class: "hide-m" }, t("lesions", siblings.length))) : null,
     element("div", { class: "steps" }, step(-1, t("previous"), "K", "left"), step(1, t("next"), "J", "right")),
     element("button", { type: "button", class: "btn quiet icon hide-s", "aria-label": t("print"), onclick: printSheet }, icon("print")),
     element("button", { type: "button", class: "btn quiet icon hide-s", "aria-label": t("help"), onclick: openHelp }, icon("help"))];

@@ -21,7 +21,10 @@ function setLanguage(name) {
   for (const each of all("[data-hint]")) each.placeholder = t(each.dataset.hint);
   byId("night-date").textContent = day(data.night);
   byId("where-marks").textContent = t(desk ? "whereMarksDesk" : "whereMarks");
-  byId("language").textContent = language === "en" ? "DE" : "EN";
+  const other = language === "en" ? "DE" : "EN";
+  byId("language").textContent = other;
+  byId("language").setAttribute("aria-label", `${other}, ${t("language")}`);
+  byId("language").title = t("language");
   drawHelp();
 }
 

@@ -3,6 +3,7 @@
 TEXT.de = {
   title: "Morgenliste",
   caution: "Reihenfolge zur Durchsicht, keine Diagnose. Ungeprüft.",
+  notices: "Mitteilungen",
   neverCleared: "Kein Hinweis heißt nie: unbedenklich.",
   gallery: "Galerie", list: "Liste", patients: "Patienten", view: "Ansicht",
   search: "Patient, Stelle, Läsion suchen", searchHelp: "Suche", filter: "Filter",

@@ -5,6 +5,7 @@ const TEXT = {};
 TEXT.en = {
   title: "Morning list",
   caution: "Review priority, not a diagnosis. Unverified.",
+  notices: "Notices",
   neverCleared: "No alert never means cleared.",
   gallery: "Gallery", list: "List", patients: "Patients", view: "View",
   search: "Find a patient, site, lesion", searchHelp: "Search", filter: "Filter",
