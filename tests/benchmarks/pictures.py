@@ -30,10 +30,12 @@ def pictures(wish: Wish) -> Table:
         {
             "what": name,
             "seconds": figures["seconds"],
-            "of these for the review": figures["review"],
+            "CPU seconds": figures["cpu"],
+            "review, seconds": figures["review"],
             "pictures made": figures["made"],
             "MB": figures["bytes"] / 1e6,
             "against --no-pictures": ratio(found, name, next(iter(found)), "seconds"),
+            "CPU against it": ratio(found, name, next(iter(found)), "cpu"),
         }
         for name, figures in medians(found).items()
     ]
@@ -43,10 +45,12 @@ def pictures(wish: Wish) -> Table:
         {
             "what": f"{count} lesions of one image, by calculation",
             "seconds": "",
-            "of these for the review": "",
+            "CPU seconds": "",
+            "review, seconds": "",
             "pictures made": count,
             "MB": each * count / 1e6,
             "against --no-pictures": "",
+            "CPU against it": "",
         }
         for count in LESIONS
     ]
@@ -65,6 +69,7 @@ def _night(
         there = [path.stat().st_size for path in (Path(folder) / "pictures").glob("*.jpg")]
     return {
         "seconds": done.seconds,
+        "cpu": done.cpu_seconds,
         "review": told["seconds"]["review"],
         "made": told["review"]["pictures"]["made"],
         "bytes": float(sum(there)),
