@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from batch.evaluation.thresholds import alerts_per_thousand
+from batch.training.source_points import FEWEST_MELANOMAS
 
 PREVALENCES = (0.01, 0.05, 0.2)
 """Shares of melanomas among the images of an archive."""
@@ -80,3 +81,28 @@ def expected_alerts(
         for name in (pooled, low)
         if name is not None and name in rates
     ]
+
+
+POOLED = "test"
+
+
+def alerts_of_sets(
+    pooled: Mapping[str, Any], sets: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    """`expected_alerts` of every operating point, by its name.
+
+    Args:
+        pooled: measures of the test split, with `at_points`. sets: measures by set, of one source
+            each; those with fewer than 30 melanomas or others, or without the point, are left out.
+    """
+    found = {}
+    for point, rates in pooled["at_points"].items():
+        by_set = {POOLED: (rates["sensitivity"], rates["specificity"])}
+        for name, measures in sets.items():
+            at = measures.get("at_points", {}).get(point)
+            others = measures["images"] - measures["melanomas"]
+            if at and min(measures["melanomas"], others) >= FEWEST_MELANOMAS:
+                by_set[name] = (at["sensitivity"], at["specificity"])
+        if None not in by_set[POOLED]:
+            found[point] = expected_alerts(by_set, POOLED)
+    return found
