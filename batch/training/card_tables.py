@@ -67,7 +67,7 @@ def left_out_section(facts: Mapping[str, Any], preprocessing: str) -> str:
     return "\n".join(lines)
 
 
-def test_sets_section(metrics: Mapping[str, Any]) -> str:
+def own_tests_section(metrics: Mapping[str, Any]) -> str:
     """The test split of every source, and of all together."""
     names = [name for name in metrics if name.startswith(_TEST)] + ["test"]
     return "\n".join(
@@ -207,14 +207,14 @@ def _row(name: str, found: Mapping[str, Any]) -> str:
 def _run(run: Mapping[str, Any], facts: Mapping[str, Any], preprocessing: str) -> str:
     """A run's command, and in what it differs from the shipped model."""
     digest = run.get("model_sha256")
-    told = [f"model.keras {digest[:12]}" if digest else "a trial, no artifact was kept"]
+    told = [f"model.keras {digest[:12]}" if digest else "a trial without an artifact"]
     version = run.get("preprocessing_version", preprocessing)
     if version != preprocessing:
         told.append(f"measured under preprocessing version {version}")
     drawn, ours = run.get("images_drawn"), (facts.get("course") or {}).get("images_drawn")
     if drawn and drawn != ours:
         told.append(f"{drawn:,} images drawn" + (f", the shipped model {ours:,}" if ours else ""))
-    return f"- `{run['command']}` ({'; '.join(told)})"
+    return f"- `{run['command']}` ({', '.join(told)})"
 
 
 def _one_decimal(value: float | None) -> str:

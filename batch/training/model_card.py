@@ -11,7 +11,7 @@ from batch.training.card_tables import (
     left_out_section,
     operating_points_section,
     other_sets_section,
-    test_sets_section,
+    own_tests_section,
 )
 from batch.training.licences import licence_section
 
@@ -65,7 +65,7 @@ def model_card(manifest: ModelManifest) -> str:
                 command="\n".join([facts["command"], *again]),
             ),
             left_out_section(facts, manifest.input.preprocessing_version),
-            test_sets_section(facts["metrics"]),
+            own_tests_section(facts["metrics"]),
             operating_points_section(manifest.operating_points, facts.get("points_by_source", {})),
             *alerts_section(facts.get("expected_alerts", {})),
             other_sets_section(facts["metrics"], _is_isic9(manifest)),

@@ -218,7 +218,9 @@ def test_figures_of_a_run_without_a_source_go_on_the_card(sibling, artifact):
         manifest, provenance={**manifest.provenance, "held_out_runs": [run]}
     )
     card = model_card(shown)
-    assert "never saw" in card
+    first = next(line for line in card.splitlines() if line.startswith("## "))
+    assert first == "## On sources that were left out of training"
+    assert card.index("| isic2017, held out |") < card.index("| test |")
     auc = run["metrics"]["isic2017, held out"]["melanoma_auc"]
     assert f"| isic2017, held out | {manifest_images(manifest)} |" in card
     assert card.count(f"| {auc:.3f} (") == 2  # the test set that stands for it, and the run
