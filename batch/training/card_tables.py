@@ -10,6 +10,7 @@ from typing import Any
 
 from batch.core.records import OperatingPoint
 from batch.training.held_out_runs import OWN_SPLITS, unseen_sets
+from batch.training.source_points import FEWEST_MELANOMAS
 
 _TEST = "test, "
 
@@ -35,6 +36,12 @@ _COLUMNS = (
     "images | melanomas | AUC | sensitivity at specificity 0.8 | sensitivity | specificity "
     "| calibration error |",
     "|---|---|---|---|---|---|---|---|",
+)
+
+
+_NO_WORST = (
+    f"No set of one source has {FEWEST_MELANOMAS} melanomas and as many others, so none is called "
+    "the worst."
 )
 
 
@@ -75,8 +82,8 @@ def own_tests_section(metrics: Mapping[str, Any]) -> str:
             "## On test images of sources that it learned from",
             "",
             "They chose nothing, and share no image, lesion or near-duplicate with what trained.",
-            "But other images of the same clinic and camera trained, so these figures are higher",
-            "than those of an archive that the model has not seen.",
+            "But other images of the same clinics and cameras trained: an archive that the model",
+            "has not seen has to expect lower figures.",
             "",
             *_head("set"),
             *(_row(name, metrics[name]["melanoma"]) for name in names),
@@ -154,6 +161,7 @@ def alerts_section(alerts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[st
     """What a night brings where melanoma is rare: pooled, and where an alert means least."""
     if not alerts:
         return []
+    any_worst = any(one["is_worst"] for sets in alerts.values() for one in sets)
     rows = [
         f"| {point} | {_set_name(one)} | {100 * at['prevalence']:g} % "
         f"| {at['alerts_per_1000']:.0f} | {_one_decimal(at['melanomas_per_100_alerts'])} |"
@@ -176,6 +184,7 @@ def alerts_section(alerts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[st
                 "|---|---|---|---|---|",
                 *rows,
                 "",
+                *([] if any_worst else [_NO_WORST, ""]),
             ]
         )
     ]
@@ -214,7 +223,20 @@ def _run(run: Mapping[str, Any], facts: Mapping[str, Any], preprocessing: str) -
     drawn, ours = run.get("images_drawn"), (facts.get("course") or {}).get("images_drawn")
     if drawn and drawn != ours:
         told.append(f"{drawn:,} images drawn" + (f", the shipped model {ours:,}" if ours else ""))
+    theirs, shipped = run.get("jobs"), (facts.get("course") or {}).get("jobs")
+    if theirs and shipped:
+        other = [key for key in ("batch", "shares", "sides") if _asked(theirs, key, shipped)]
+        told += [f"with other {', '.join(other)}"] if other else []
+        if len(theirs) != len(shipped):
+            told.append(f"of {len(theirs)} courses, the shipped model of {len(shipped)}")
     return f"- `{run['command']}` ({', '.join(told)})"
+
+
+def _asked(
+    theirs: Sequence[Mapping[str, Any]], key: str, ours: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Whether something else was asked of one of the courses."""
+    return any(one.get(key) != ours[0].get(key) for one in (*theirs, *ours))
 
 
 def _one_decimal(value: float | None) -> str:

@@ -35,7 +35,7 @@ from batch.training.networks import set_backbone
 from batch.training.parts import Recipe
 from batch.training.sampling import MOST_IMAGES, stratified_rows
 from batch.training.source_points import TARGETS, choose_points
-from batch.training.torch_job import Job, read_job, read_weights
+from batch.training.torch_job import Job, check_split, read_job, read_weights
 
 
 def model_of(recipe: Recipe, arrays: dict[str, np.ndarray]) -> keras.Model:
@@ -61,10 +61,11 @@ def fitted_of(job: Job, options: argparse.Namespace) -> Fitted:
     """The trained model with its data.
 
     Raises:
-        UsageError: weights or data are missing.
+        UsageError: weights or data are missing, or the split is not the job's.
     """
     model = model_of(job.recipe, read_weights(options.weights, options.name))
     dataset = prepare_data(job.recipe, options.data, options.split_seed, options.cache)
+    check_split(job, dataset.table)
     history = [{"loss": loss} for loss in job.curve]
     return Fitted(job.recipe, job.seed, model, dataset, history, 0, options.split_seed, job.course)
 
@@ -118,7 +119,7 @@ def trial_of(options: argparse.Namespace) -> dict[str, Any]:
         "seed": job.seed,
         "split_seed": options.split_seed,
         "preprocessing_version": PREPROCESSING_VERSION,
-        **{name: course[name] for name in ("images_drawn", "seconds", "device", "loss")},
+        **{name: course[name] for name in ("images_drawn", "seconds", "device", "loss", "jobs")},
         "most_images_of_a_set": options.most,
         "operating_points": thresholds,
         "sets": judged(fitted.dataset, score, recipe.melanoma_class, options.most, thresholds),

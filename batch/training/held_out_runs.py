@@ -51,8 +51,8 @@ def held_out_runs(recipe: Recipe, seed: int, paths: Sequence[Path]) -> list[dict
 
     Returns:
         for each run: command, held_out (sources), model_sha256 (None without an artifact),
-        preprocessing_version, images_drawn (where it is known) and metrics (set to melanoma
-        measures), held-out sets only.
+        preprocessing_version, of a GPU's course images_drawn and jobs (`Job.course`), and metrics
+        (set to melanoma measures) of the sources that it left out.
 
     Raises:
         UsageError: not a run of this recipe and seed with a source held out.
@@ -80,7 +80,7 @@ def _artifact(recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]:
         "held_out": facts["data"]["held_out"],
         "model_sha256": manifest.model_sha256,
         "preprocessing_version": manifest.input.preprocessing_version,
-        **({"images_drawn": course["images_drawn"]} if course.get("images_drawn") else {}),
+        **{name: course[name] for name in ("images_drawn", "jobs") if name in course},
         "metrics": metrics,
     }
 
@@ -105,17 +105,16 @@ def _line(recipe: Recipe, seed: int, where: str, text: str) -> dict[str, Any]:
     try:
         told = json.loads(text)
         made_by = with_changes(find_recipe(told["recipe"]), told["changes"])
-        metrics = {
-            name: _measures(found)
-            for name, found in told["sets"].items()
-            if name.endswith(HELD_OUT)
-        }
+        # images of other sources may be left out beside it; their clinics did train
+        names = [f"{source}{HELD_OUT}" for source in told["hold_out"]]
+        metrics = {name: _measures(told["sets"][name]) for name in names if name in told["sets"]}
         run = {
             "command": told["command"],
             "held_out": told["hold_out"],
             "model_sha256": None,
             "preprocessing_version": told["preprocessing_version"],
             "images_drawn": told["images_drawn"],
+            "jobs": told["jobs"],
             "metrics": metrics,
         }
         found = {**dataclasses.asdict(made_by), "seed": told["seed"]}

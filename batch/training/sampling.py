@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 MOST_IMAGES = 2000
-"""Of a set that judges. A network of the size of Lite2 scores so many in a minute or two on two
-cores, and the shortcut tests ask for three scores of each."""
+"""Of a set that judges. With its shortcut tests, an image takes a network of the size of Lite2
+0.12 seconds of a core (measured on 128 images): 2,000 take two minutes on two cores, all 43,000 of
+the described sources 45."""
 
 _SEED = 0
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from batch.core.errors import UsageError
 from batch.training.recipes import Recipe, find_recipe, with_changes
@@ -29,7 +30,8 @@ class Job:
     recipe: with the job's changes and held-out sources. seed: of the course; of a mean of several,
     that of the first. course: facts for the provenance: device, torch, images_drawn, seconds and
     loss (None where nothing was trained), averaged_from (names), jobs (what each training was
-    asked). curve: losses at equal distances; empty for a mean.
+    asked). curve: losses at equal distances; empty for a mean. counted: `SPLIT, SOURCE` to images
+    and melanomas of the sets that judged it there.
     """
 
     name: str
@@ -38,6 +40,31 @@ class Job:
     seed: int
     course: dict[str, Any]
     curve: tuple[float, ...]
+    counted: dict[str, tuple[int, int]]
+
+
+def check_split(job: Job, table: pd.DataFrame) -> None:
+    """Refuse another split than the one that the job trained with: its images would judge.
+
+    What the job counted in the sets that judged it is compared.
+
+    Args:
+        table: columns source, split, judges and label.
+
+    Raises:
+        UsageError: names the first set that differs.
+    """
+    for name, wanted in sorted(job.counted.items()):
+        split, _, source = name.partition(", ")
+        part = table[(table["split"] == split) & (table["source"] == source) & table["judges"]]
+        found = len(part), int((part["label"] == job.recipe.melanoma_class).sum())
+        if found != wanted:
+            raise UsageError(
+                f"--data, --split-seed: {name} has {found[0]} images, {found[1]} of them "
+                f"melanomas; the job was judged on {wanted[0]} with {wanted[1]}. Its split is "
+                "another one, so that images which trained would judge; give the data and the seed "
+                "that `pack` had."
+            )
 
 
 def read_job(folder: Path, name: str) -> Job:
@@ -110,6 +137,10 @@ def _job(line: Mapping[str, Any], parts: list[Mapping[str, Any]]) -> Job:
         seed=line.get("seed", trained[0]["seed"]),
         course=course,
         curve=tuple(line.get("curve", ())),
+        counted={
+            name: (int(found["images"]), int(found["melanomas"]))
+            for name, found in line["sets"].items()
+        },
     )
 
 

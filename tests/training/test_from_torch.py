@@ -56,6 +56,7 @@ def line(name, **changes):
 def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     lines = [line("whole"), line("ham", hold_out="milk10k", images_drawn=480), line("other"),
+             line("elsewhere", sets={"test, isic2017": {"images": 999, "melanomas": 9}}),
              {"name": "mean", "average": ["whole", "other"], **RAN}]  # fmt: skip
     (folder / "results.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in lines))
     for one in lines:
@@ -144,6 +145,7 @@ def test_the_card_begins_with_the_source_that_was_left_out(artifact):
     assert f"| {measures['melanoma_auc']:.3f} (" in row
     assert "a trial without an artifact, 480 images drawn, the shipped model 960" in first
     assert "(decided)" in card
+    assert "No set of one source has 30 melanomas" in card
     assert "960 images drawn in 2 minutes on H100 (PyTorch 2.8)" in card
 
 
@@ -218,8 +220,12 @@ def test_a_mean_of_courses_becomes_an_artifact_without_a_curve(data, weights, sm
     ("words", "message"),
     [
         (["whole"], "--output: missing"),
-        (["hole", "--output", "{new}"], "has no job hole; allowed: whole, ham, other, mean"),
+        (
+            ["hole", "--output", "{new}"],
+            "has no job hole; allowed: whole, ham, other, elsewhere, mean",
+        ),
         (["hole", "--trial"], "has no job hole"),
+        (["elsewhere", "--trial"], "the job was judged on 999 with 9. Its split is another one"),
         (["whole", "--output", "{new}", "--held-out-run", "{run}"], "was made by another recipe"),
     ],
 )

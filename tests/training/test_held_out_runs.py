@@ -27,8 +27,9 @@ def line(**changes):
     return {
         "name": "ham", "command": "python -m batch.training.from_torch ham …",
         "recipe": "dermoscopy-lite2", "changes": ["network.frozen=0"], "hold_out": ["ham10000"],
-        "seed": 17, "preprocessing_version": "4", "images_drawn": 400_000,
-        "sets": {"test, isic9": found, "ham10000, held out": found}, **changes,
+        "seed": 17, "preprocessing_version": "4", "images_drawn": 400_000, "jobs": [{"batch": 64}],
+        "sets": {"test, isic9": found, "ham10000, held out": found, "isic9, held out": found},
+        **changes,
     }  # fmt: skip
 
 
@@ -45,7 +46,7 @@ def test_a_trials_line_stands_for_an_artifact(tmp_path):
     assert runs[0]["model_sha256"] is None
     assert runs[0]["images_drawn"] == 400_000
     (measures,) = runs[0]["metrics"].values()
-    assert list(runs[0]["metrics"]) == ["ham10000, held out"]  # not the test set
+    assert list(runs[0]["metrics"]) == ["ham10000, held out"]  # no set of a source that trained
     assert (measures["images"], measures["drawn_of"]) == (2000, 9953)
     assert measures["sensitivity_at_specificity"] == {
         "specificity_at_least": 0.8, "sensitivity": 0.7, "interval": [0.65, 0.75]
@@ -68,7 +69,8 @@ def test_of_a_trial_without_points_there_are_no_rates(tmp_path):
         ({"recipe": "dermoscopy-lite0-described"}, "different: name, network"),
         ({"sets": {"test, isic9": line()["sets"]["test, isic9"]}}, "trained on every source"),
         ({"sets": {}}, "trained on every source"),
-        ({"sets": {"a, held out": {}}}, "is not what `from_torch --trial` prints .KeyError"),
+        ({"hold_out": []}, "trained on every source"),
+        ({"sets": {"ham10000, held out": {}}}, "is not what `from_torch --trial` prints .KeyError"),
         ({"sets": 3}, "is not what `from_torch --trial` prints"),
     ],
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from batch.core.errors import UsageError
-from batch.training.torch_job import read_job, read_weights
+from batch.training.torch_job import check_split, read_job, read_weights
 
 RAN = {"device": "H100", "torch": "2.8", "sets": {}}
 
@@ -103,3 +104,31 @@ def test_weights_are_those_of_the_job_and_of_no_other_of_a_longer_name(tmp_path)
     (tmp_path / "bad.0.npz").write_bytes(b"no archive")
     with pytest.raises(UsageError, match="cannot be read"):
         read_weights(tmp_path, "bad")
+
+
+TABLE = pd.DataFrame(
+    [("acral", "test", True, "melanoma"), ("acral", "test", True, "nevus"),
+     ("acral", "test", False, "nevus"), ("acral", "train", True, "nevus"),
+     ("isic9", "held_out", True, "melanoma")],
+    columns=["source", "split", "judges", "label"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        ({"test, acral": (2, 1), "held_out, isic9": (1, 1)}, None),
+        ({"test, acral": (3, 1)}, "test, acral has 2 images, 1 of them melanomas; .* on 3 with 1"),
+        ({"test, acral": (2, 2)}, "2 images, 1 of them"),
+        ({"validation, acral": (1, 1)}, "validation, acral has 0 images"),
+    ],
+)
+def test_the_split_must_be_that_of_the_training(tmp_path, sets, message):
+    """Else images that trained would judge, and nobody would see it."""
+    told = {name: {"images": n, "melanomas": m} for name, (n, m) in sets.items()}
+    job = read_job(write(tmp_path, line("one", sets=told)), "one")
+    if message is None:
+        check_split(job, TABLE)
+    else:
+        with pytest.raises(UsageError, match=message):
+            check_split(job, TABLE)
