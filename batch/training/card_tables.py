@@ -64,9 +64,9 @@ def left_out_section(facts: Mapping[str, Any], preprocessing: str) -> str:
     if runs:
         lines += [
             "The shipped model was trained on every source, so none is left to judge it. Rows of",
-            "the runs below are of other weights: the same recipe and seed, trained without the",
-            "named source and without any copy or lesion of it elsewhere, each at its own",
-            "operating point.",
+            "the runs below are of other weights, trained without the named source and without",
+            "any copy or lesion of it elsewhere, each at its own operating point. Where nothing",
+            "else is said, recipe and seed are those of the shipped model.",
             "",
             *(_run(run, facts, preprocessing) for run in runs),
             "",
@@ -220,11 +220,13 @@ def _run(run: Mapping[str, Any], facts: Mapping[str, Any], preprocessing: str) -
     version = run.get("preprocessing_version", preprocessing)
     if version != preprocessing:
         told.append(f"measured under preprocessing version {version}")
+    if run.get("is_start"):
+        told.append("the shipped model went on from its weights, with every source")
     drawn, ours = run.get("images_drawn"), (facts.get("course") or {}).get("images_drawn")
     if drawn and drawn != ours:
         told.append(f"{drawn:,} images drawn" + (f", the shipped model {ours:,}" if ours else ""))
     theirs, shipped = run.get("jobs"), (facts.get("course") or {}).get("jobs")
-    if theirs and shipped:
+    if theirs and shipped and not run.get("is_start"):
         other = [key for key in ("batch", "shares", "sides") if _asked(theirs, key, shipped)]
         told += [f"with other {', '.join(other)}"] if other else []
         if len(theirs) != len(shipped):

@@ -35,7 +35,8 @@ from batch.training.networks import set_backbone
 from batch.training.parts import Recipe
 from batch.training.sampling import MOST_IMAGES, stratified_rows
 from batch.training.source_points import TARGETS, choose_points
-from batch.training.torch_job import Job, check_split, read_job, read_weights
+from batch.training.torch_job import Job, read_job, read_weights
+from batch.training.torch_split import judging_split
 
 
 def model_of(recipe: Recipe, arrays: dict[str, np.ndarray]) -> keras.Model:
@@ -65,9 +66,12 @@ def fitted_of(job: Job, options: argparse.Namespace) -> Fitted:
     """
     model = model_of(job.recipe, read_weights(options.weights, options.name))
     dataset = prepare_data(job.recipe, options.data, options.split_seed, options.cache)
-    check_split(job, dataset.table)
+    split = judging_split(job, dataset.table, options.split_seed)
+    moved = int((split != dataset.table["split"].to_numpy()).sum())
+    dataset = Dataset(dataset.table.assign(split=split), dataset.pixels, dataset.report)
+    course = {**job.course, "images_that_trained_before": moved}
     history = [{"loss": loss} for loss in job.curve]
-    return Fitted(job.recipe, job.seed, model, dataset, history, 0, options.split_seed, job.course)
+    return Fitted(job.recipe, job.seed, model, dataset, history, 0, options.split_seed, course)
 
 
 def artifact_of(options: argparse.Namespace) -> Path:
@@ -79,7 +83,7 @@ def artifact_of(options: argparse.Namespace) -> Path:
     if options.output is None:
         raise UsageError("--output: missing; needed: a new folder for the artifact, or --trial.")
     job = read_job(options.weights, options.name)
-    runs = held_out_runs(job.recipe, job.seed, options.held_out_run)
+    runs = held_out_runs(job.recipe, job.seed, options.held_out_run, job.course["jobs"])
     folder = new_folder(options.output)
     fitted = fitted_of(job, options)
     return export(fitted, options.data, folder, _command(options), runs).folder

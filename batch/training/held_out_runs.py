@@ -43,16 +43,22 @@ def unseen_sets(provenance: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def held_out_runs(recipe: Recipe, seed: int, paths: Sequence[Path]) -> list[dict[str, Any]]:
+def held_out_runs(
+    recipe: Recipe, seed: int, paths: Sequence[Path], jobs: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
     """What sibling runs measured on the sources that they had not seen.
 
+    A run that the shipped weights began from needs no such recipe and seed: it is a part of them.
+
     Args:
-        paths: folders of artifacts; files with lines of JSON of `from_torch --trial`.
+        paths: folders of artifacts; files with lines of JSON of `from_torch --trial`. jobs: of the
+            shipped weights (`Job.course`), where a GPU trained them.
 
     Returns:
         for each run: command, held_out (sources), model_sha256 (None without an artifact),
-        preprocessing_version, of a GPU's course images_drawn and jobs (`Job.course`), and metrics
-        (set to melanoma measures) of the sources that it left out.
+        preprocessing_version, is_start (whether the shipped weights began from it), of a GPU's
+        course images_drawn and jobs (`Job.course`), and metrics (set to melanoma measures) of the
+        sources that it left out.
 
     Raises:
         UsageError: not a run of this recipe and seed with a source held out.
@@ -60,22 +66,31 @@ def held_out_runs(recipe: Recipe, seed: int, paths: Sequence[Path]) -> list[dict
     """
     found: list[dict[str, Any]] = []
     for path in paths:
-        found += _lines(recipe, seed, path) if path.is_file() else [_artifact(recipe, seed, path)]
+        for where, made_by, run in _lines(path) if path.is_file() else [_artifact(path)]:
+            theirs = run.get("jobs", ())
+            is_start = bool(theirs) and all(job in jobs for job in theirs)
+            if not is_start:
+                _check_same(recipe, seed, made_by, where)
+            _check_held_out(recipe, run["metrics"], where)
+            found.append({**run, "is_start": is_start})
     return found
 
 
-def _artifact(recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]:
+_Read = tuple[str, dict[str, Any], dict[str, Any]]
+"""Of a run: where it stands, its recipe's fields with `seed`, and what is told of it."""
+
+
+def _artifact(folder: Path) -> _Read:
     manifest = read_manifest(folder)
     facts = manifest.provenance
-    _check_same(recipe, seed, {**facts.get("recipe", {}), "seed": facts.get("seed")}, str(folder))
+    made_by = {**facts.get("recipe", {}), "seed": facts.get("seed")}
     metrics = {
         name: measures["melanoma"]
         for name, measures in facts["metrics"].items()
         if name.endswith(HELD_OUT)
     }
-    _check_held_out(recipe, metrics, str(folder))
     course = facts.get("course", {})
-    return {
+    run = {
         "command": facts["command"],
         "held_out": facts["data"]["held_out"],
         "model_sha256": manifest.model_sha256,
@@ -83,9 +98,10 @@ def _artifact(recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]:
         **{name: course[name] for name in ("images_drawn", "jobs") if name in course},
         "metrics": metrics,
     }
+    return str(folder), made_by, run
 
 
-def _lines(recipe: Recipe, seed: int, file: Path) -> list[dict[str, Any]]:
+def _lines(file: Path) -> list[_Read]:
     try:
         texts = file.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
@@ -98,10 +114,10 @@ def _lines(recipe: Recipe, seed: int, file: Path) -> list[dict[str, Any]]:
         raise UsageError(
             f"--held-out-run: {file} is empty; needed: a line of JSON of `from_torch --trial`."
         )
-    return [_line(recipe, seed, where, text) for where, text in named]
+    return [_line(where, text) for where, text in named]
 
 
-def _line(recipe: Recipe, seed: int, where: str, text: str) -> dict[str, Any]:
+def _line(where: str, text: str) -> _Read:
     try:
         told = json.loads(text)
         made_by = with_changes(find_recipe(told["recipe"]), told["changes"])
@@ -123,9 +139,7 @@ def _line(recipe: Recipe, seed: int, where: str, text: str) -> dict[str, Any]:
             f"--held-out-run: {where} is not what `from_torch --trial` prints "
             f"({type(error).__name__}: {error}); print it again with this version."
         ) from error
-    _check_same(recipe, seed, json.loads(json.dumps(found)), where)
-    _check_held_out(recipe, metrics, where)
-    return run
+    return where, json.loads(json.dumps(found)), run
 
 
 def _measures(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -165,7 +165,14 @@ def _course(facts: dict[str, Any]) -> str:
             f"{facts['epochs_run']} epochs, best {facts['best_epoch']} by validation loss; "
             "`history.csv` has each."
         )
-    means = course["averaged_from"]
+    means, began = course["averaged_from"], course["began_from"]
+    before = course["images_that_trained_before"]
+    start = (
+        f" It began from the weights of {', '.join(began)}, whose images are counted, too. "
+        f"{before} images that trained those, and were kept from the last course, judge nothing."
+        if began
+        else ""
+    )
     trained = f"{len(means)} courses ({', '.join(means)})" if means else "a course"
     changes = ", ".join(f"`{change}`" for change in course["changes"])
     return (
@@ -173,7 +180,7 @@ def _course(facts: dict[str, Any]) -> str:
         f"{'the mean of the weights of ' if means else ''}"
         f"{trained} of `batch.training.torch_course`, {course['images_drawn']:,} images drawn in "
         f"{course['seconds'] / 60:.0f} minutes on {course['device']} (PyTorch {course['torch']}); "
-        "`course` of the manifest's provenance has what was asked of each."
+        f"`course` of the manifest's provenance has what was asked of each.{start}"
     )
 
 

@@ -1,6 +1,7 @@
 """What `torch_course` left of a job: how it was trained, and its weights.
 
-A job is one training, or the mean of several trainings' weights; its line tells which.
+A job is one training, which may have begun from the weights of another, or the mean of several
+trainings' weights; its line tells which. All of them had a part in the weights.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from batch.core.errors import UsageError
 from batch.training.recipes import Recipe, find_recipe, with_changes
@@ -23,15 +23,20 @@ _ASKED = ("name", "recipe", "changes", "hold_out", "seed", "images", "batch", "s
 """What defines a training; the rest of a line was measured, or says where it ran."""
 
 
+Counts = dict[str, tuple[int, int]]
+"""`SPLIT, SOURCE` to images and melanomas of a set that judged a job where it was trained."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One job.
 
     recipe: with the job's changes and held-out sources. seed: of the course; of a mean of several,
-    that of the first. course: facts for the provenance: device, torch, images_drawn, seconds and
-    loss (None where nothing was trained), averaged_from (names), jobs (what each training was
-    asked). curve: losses at equal distances; empty for a mean. counted: `SPLIT, SOURCE` to images
-    and melanomas of the sets that judged it there.
+    that of the first. course: facts for the provenance: device, torch, images_drawn and seconds (of
+    all trainings), loss (None for a mean), changes, averaged_from and began_from (names), jobs
+    (what each training was asked, the earliest first). curve: losses at equal distances; empty for
+    a mean. counted: of the job itself. earlier: held-out sources and counts of trainings with
+    another split that had a part in the weights.
     """
 
     name: str
@@ -40,31 +45,8 @@ class Job:
     seed: int
     course: dict[str, Any]
     curve: tuple[float, ...]
-    counted: dict[str, tuple[int, int]]
-
-
-def check_split(job: Job, table: pd.DataFrame) -> None:
-    """Refuse another split than the one that the job trained with: its images would judge.
-
-    What the job counted in the sets that judged it is compared.
-
-    Args:
-        table: columns source, split, judges and label.
-
-    Raises:
-        UsageError: names the first set that differs.
-    """
-    for name, wanted in sorted(job.counted.items()):
-        split, _, source = name.partition(", ")
-        part = table[(table["split"] == split) & (table["source"] == source) & table["judges"]]
-        found = len(part), int((part["label"] == job.recipe.melanoma_class).sum())
-        if found != wanted:
-            raise UsageError(
-                f"--data, --split-seed: {name} has {found[0]} images, {found[1]} of them "
-                f"melanomas; the job was judged on {wanted[0]} with {wanted[1]}. Its split is "
-                "another one, so that images which trained would judge; give the data and the seed "
-                "that `pack` had."
-            )
+    counted: Counts
+    earlier: tuple[tuple[tuple[str, ...], Counts], ...]
 
 
 def read_job(folder: Path, name: str) -> Job:
@@ -81,7 +63,7 @@ def read_job(folder: Path, name: str) -> Job:
         )
     line = lines[name]
     try:
-        return _job(line, [lines[part] for part in line.get("average", ())])
+        return _job(line, [lines[part] for part in line.get("average", ())], lines)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"--weights: the line of {name} in {RESULTS} lacks or mistypes {error}; run the job "
@@ -114,8 +96,15 @@ def read_weights(folder: Path, name: str) -> dict[str, np.ndarray]:
     return found
 
 
-def _job(line: Mapping[str, Any], parts: list[Mapping[str, Any]]) -> Job:
+def _job(
+    line: Mapping[str, Any],
+    parts: list[Mapping[str, Any]],
+    lines: Mapping[str, Mapping[str, Any]],
+) -> Job:
     trained = parts or [line]
+    chain: dict[str, Mapping[str, Any]] = {}
+    for part in trained:
+        _add_with_starts(chain, part, lines)
     hold_out = _sources(line if "hold_out" in line else trained[0])
     changes = tuple(line.get("changes", ()))
     if others := [part["name"] for part in parts if _sources(part) != hold_out]:
@@ -123,12 +112,18 @@ def _job(line: Mapping[str, Any], parts: list[Mapping[str, Any]]) -> Job:
     course = {
         "device": line["device"],
         "torch": line["torch"],
-        "images_drawn": sum(part["images_drawn"] for part in trained),
-        "seconds": round(sum(part["seconds"] for part in trained), 1),
+        "images_drawn": sum(part["images_drawn"] for part in chain.values()),
+        "seconds": round(sum(part["seconds"] for part in chain.values()), 1),
         "loss": None if parts else float(np.mean(line["loss"])),
         "changes": list(changes),
         "averaged_from": list(line.get("average", ())),
-        "jobs": [{key: part[key] for key in _ASKED if key in part} for part in trained],
+        "began_from": sorted({_start(part) for part in trained} - {""}),
+        "jobs": [_asked(part) for part in chain.values()],
+    }
+    earlier = {
+        tuple(_sources(part)): _counts(part)
+        for part in chain.values()
+        if _sources(part) != hold_out
     }
     return Job(
         name=line["name"],
@@ -137,11 +132,42 @@ def _job(line: Mapping[str, Any], parts: list[Mapping[str, Any]]) -> Job:
         seed=line.get("seed", trained[0]["seed"]),
         course=course,
         curve=tuple(line.get("curve", ())),
-        counted={
-            name: (int(found["images"]), int(found["melanomas"]))
-            for name, found in line["sets"].items()
-        },
+        counted=_counts(line),
+        earlier=tuple(earlier.items()),
     )
+
+
+def _add_with_starts(
+    chain: dict[str, Mapping[str, Any]],
+    line: Mapping[str, Any],
+    lines: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Add a training after the one that it began from, and so on; each once."""
+    path = [line]
+    while start := _start(path[-1]):
+        if start not in lines:
+            raise ValueError(f"start: {path[-1]['name']} began from {start}, whose line is missing")
+        if start in [one["name"] for one in path]:
+            raise ValueError(f"start: {start} began from itself")
+        path.append(lines[start])
+    for one in reversed(path):
+        chain[one["name"]] = one
+
+
+def _start(line: Mapping[str, Any]) -> str:
+    return str(line["start"]["name"]) if line.get("start") else ""
+
+
+def _asked(line: Mapping[str, Any]) -> dict[str, Any]:
+    start = {"start": _start(line)} if line.get("start") else {}
+    return {**{key: line[key] for key in _ASKED if key in line}, **start}
+
+
+def _counts(line: Mapping[str, Any]) -> Counts:
+    return {
+        name: (int(found["images"]), int(found["melanomas"]))
+        for name, found in line["sets"].items()
+    }
 
 
 def _sources(line: Mapping[str, Any]) -> list[str]:

@@ -71,6 +71,9 @@ def test_a_run_without_rates_says_so_and_a_draw_its_size():
         ({"jobs": [{"batch": 64}]}, {"jobs": [{"batch": 64}]}, "(model.keras abababababab)"),
         ({"jobs": [{"batch": 64, "seed": 1}] * 2}, {"jobs": [{"batch": 128, "seed": 2}] * 3},
          "(model.keras abababababab, with other batch, of 2 courses, the shipped model of 3)"),
+        ({"jobs": [{"batch": 64}], "is_start": True}, {"jobs": [{"batch": 64}, {"batch": 32}]},
+         "(model.keras abababababab, the shipped model went on from its weights, with every "
+         "source)"),
     ],
 )  # fmt: skip
 def test_in_what_a_run_differs_from_the_shipped_model_is_said(changes, course, words):

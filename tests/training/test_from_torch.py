@@ -16,6 +16,7 @@ from batch.core.errors import ExitCode, UsageError
 from batch.model.manifest import read_manifest
 from batch.training import export, from_torch, judge, networks, recipes, remeasure
 from batch.training.datasets import Dataset
+from batch.training.fit import prepare_data
 from batch.training.lite import LITE2
 from batch.training.networks import efficientnet_lite
 from batch.training.parts import Cnn
@@ -57,6 +58,8 @@ def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     lines = [line("whole"), line("ham", hold_out="milk10k", images_drawn=480), line("other"),
              line("elsewhere", sets={"test, isic2017": {"images": 999, "melanomas": 9}}),
+             line("onward", seed=6, changes=["course.mix=0.1"],
+                  start={"folder": "/somewhere", "name": "ham"}),
              {"name": "mean", "average": ["whole", "other"], **RAN}]  # fmt: skip
     (folder / "results.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in lines))
     for one in lines:
@@ -216,16 +219,40 @@ def test_a_mean_of_courses_becomes_an_artifact_without_a_curve(data, weights, sm
     assert again.manifest.provenance["course"] == facts["course"]
 
 
+def test_weights_that_went_on_from_a_run_without_a_source_say_so(artifact, data, weights, tmp_path):
+    """Recipe and seed differ, but the run is a part of the weights; what trained it judges not."""
+    folder = from_torch.artifact_of(
+        options(
+            weights, data, name="onward", output=tmp_path / "onward",
+            held_out_run=[artifact.parent / "held_out.jsonl"],
+        )
+    )  # fmt: skip
+    manifest = read_manifest(folder)
+    card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "the shipped model went on from its weights, with every source" in card
+    assert "It began from the weights of ham, whose images are counted, too." in card
+    assert "somewhere" not in card + json.dumps(dataclasses.asdict(manifest))
+    assert manifest.provenance["course"]["images_drawn"] == 480 + 960
+    moved = manifest.provenance["course"]["images_that_trained_before"]
+    split = pd.read_csv(folder / "split.csv")
+    without = prepare_data(find_recipe(LITE2_RECIPE.name, ["milk10k"]), data, 17).table
+    trained = set(without.loc[without["split"] == "train", "content_sha256"])
+    judging = split[split["split"].isin(["validation", "test"])]
+    assert moved > 0
+    assert len(judging) > 0
+    assert not set(judging["content_sha256"]) & trained
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["whole"], "--output: missing"),
         (
             ["hole", "--output", "{new}"],
-            "has no job hole; allowed: whole, ham, other, elsewhere, mean",
+            "has no job hole; allowed: whole, ham, other, elsewhere, onward, mean",
         ),
         (["hole", "--trial"], "has no job hole"),
-        (["elsewhere", "--trial"], "the job was judged on 999 with 9. Its split is another one"),
+        (["elsewhere", "--trial"], "elsewhere was judged on 999 with 9. Its split is another one"),
         (["whole", "--output", "{new}", "--held-out-run", "{run}"], "was made by another recipe"),
     ],
 )

@@ -105,6 +105,19 @@ def test_an_order_of_changes_makes_no_other_recipe(tmp_path):
     assert held_out_runs(left_out, 17, [file])
 
 
+def test_a_run_that_the_shipped_weights_began_from_may_have_another_seed_and_course(tmp_path):
+    jobs = [{"name": "ham", "seed": 1}, {"name": "all", "seed": 2, "start": "ham"}]
+    file = written(tmp_path, line(seed=1, changes=[], jobs=jobs[:1]))
+    with pytest.raises(UsageError, match="different: network, seed"):
+        held_out_runs(RECIPE, 2, [file])
+    with pytest.raises(UsageError, match="different: network, seed"):
+        held_out_runs(RECIPE, 2, [file], [{**jobs[0], "seed": 3}, jobs[1]])
+    (run,) = held_out_runs(RECIPE, 2, [file], jobs)
+    assert run["is_start"] is True
+    (other,) = held_out_runs(RECIPE, 17, [written(tmp_path, line())], jobs)
+    assert other["is_start"] is False
+
+
 def test_every_set_that_was_left_out_counts_and_none_hides_another():
     own = {name: {"melanoma": {"melanoma_auc": number}} for number, name in enumerate(
         ("train", "validation", "test", "test, a", "b, held out", "c without isic9")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from batch.core.errors import UsageError
-from batch.training.torch_job import check_split, read_job, read_weights
+from batch.training.torch_job import read_job, read_weights
 
 RAN = {"device": "H100", "torch": "2.8", "sets": {}}
 
@@ -60,6 +59,46 @@ def test_a_mean_left_out_what_all_its_parts_left_out(tmp_path):
         read_job(folder, "mean")
 
 
+def sets(**counts):
+    return {
+        name.replace("_", ", "): {"images": n, "melanomas": m} for name, (n, m) in counts.items()
+    }
+
+
+def test_weights_that_went_on_from_others_have_the_courses_of_both(tmp_path):
+    start = {"folder": "anywhere", "name": "one"}
+    folder = write(
+        tmp_path,
+        line("one", hold_out="milk10k,acral", sets=sets(test_isic9=(9, 3))),
+        line("two", start=start, seed=18, images_drawn=64, sets=sets(test_acral=(5, 2))),
+        line("three", start={"folder": "", "name": "two"}),
+        {**MEAN, "average": ["two", "three"]},
+    )
+    job = read_job(folder, "two")
+    assert (job.seed, job.recipe.hold_out) == (18, ())
+    assert (job.course["images_drawn"], job.course["seconds"]) == (1024, 60.0)
+    assert job.course["began_from"] == ["one"]
+    assert [one["name"] for one in job.course["jobs"]] == ["one", "two"]
+    assert job.course["jobs"][1]["start"] == "one"  # no folder of a machine
+    assert job.counted == {"test, acral": (5, 2)}
+    assert job.earlier == ((("acral", "milk10k"), {"test, isic9": (9, 3)}),)
+    mean = read_job(folder, "mean")
+    assert [one["name"] for one in mean.course["jobs"]] == ["one", "two", "three"]  # each once
+    assert mean.course["began_from"] == ["one", "two"]
+    assert len(mean.earlier) == 1
+    assert read_job(folder, "one").earlier == ()
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [("gone", "one began from gone, whose line is missing"), ("one", "one began from itself")],
+)
+def test_a_start_that_is_not_told_is_a_usage_error(tmp_path, start, message):
+    folder = write(tmp_path, line("one", start={"folder": "", "name": start}))
+    with pytest.raises(UsageError, match=message):
+        read_job(folder, "one")
+
+
 def test_a_job_that_was_run_again_counts_as_it_was_last(tmp_path):
     again = line("one", images_drawn=64)
     left_out = {"name": "one", "left_out": True}
@@ -104,31 +143,3 @@ def test_weights_are_those_of_the_job_and_of_no_other_of_a_longer_name(tmp_path)
     (tmp_path / "bad.0.npz").write_bytes(b"no archive")
     with pytest.raises(UsageError, match="cannot be read"):
         read_weights(tmp_path, "bad")
-
-
-TABLE = pd.DataFrame(
-    [("acral", "test", True, "melanoma"), ("acral", "test", True, "nevus"),
-     ("acral", "test", False, "nevus"), ("acral", "train", True, "nevus"),
-     ("isic9", "held_out", True, "melanoma")],
-    columns=["source", "split", "judges", "label"],
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("sets", "message"),
-    [
-        ({"test, acral": (2, 1), "held_out, isic9": (1, 1)}, None),
-        ({"test, acral": (3, 1)}, "test, acral has 2 images, 1 of them melanomas; .* on 3 with 1"),
-        ({"test, acral": (2, 2)}, "2 images, 1 of them"),
-        ({"validation, acral": (1, 1)}, "validation, acral has 0 images"),
-    ],
-)
-def test_the_split_must_be_that_of_the_training(tmp_path, sets, message):
-    """Else images that trained would judge, and nobody would see it."""
-    told = {name: {"images": n, "melanomas": m} for name, (n, m) in sets.items()}
-    job = read_job(write(tmp_path, line("one", sets=told)), "one")
-    if message is None:
-        check_split(job, TABLE)
-    else:
-        with pytest.raises(UsageError, match=message):
-            check_split(job, TABLE)
