@@ -58,7 +58,7 @@ def train(options: Options, beam: Sequence[str]) -> int:
     from batch.storage.files import new_folder
     from batch.training.export import export
     from batch.training.fit import fit
-    from batch.training.judge import held_out_runs
+    from batch.training.held_out_runs import held_out_runs
     from batch.training.recipes import find_recipe
 
     recipe = find_recipe(options.recipe, list(options.hold_out))

@@ -72,6 +72,20 @@ def choose(
 ) -> OperatingPoint:
     """The operating point for a target sensitivity, chosen and measured on the same cases."""
     threshold = choose_threshold(is_melanoma, scores, target_sensitivity)
+    return point_at(
+        threshold, is_melanoma, scores, model_sha256, validation_set, target_sensitivity
+    )
+
+
+def point_at(
+    threshold: float,
+    is_melanoma: np.ndarray,
+    scores: np.ndarray,
+    model_sha256: str,
+    validation_set: str,
+    target_sensitivity: float,
+) -> OperatingPoint:
+    """The operating point at a threshold that was chosen for a target, measured on these cases."""
     rates = sensitivity_and_specificity(is_melanoma, scores, threshold)
     melanomas = int(np.sum(is_melanoma))
     return OperatingPoint(

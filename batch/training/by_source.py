@@ -2,14 +2,15 @@
 
     python -m batch.training.by_source ARTIFACT --data DATA --cache CACHE
 
-judges an artifact on every described source's images that it did not learn from.
+judges an artifact on every described source's images that it did not learn from. Of a large set a
+part is looked at, drawn by label, the same every time; `drawn_of` says how many images it has.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,20 @@ import numpy as np
 import pandas as pd
 
 from batch.core.errors import UsageError
-from batch.evaluation.measures import auc_interval, melanoma_auc, ranking_measures
+from batch.evaluation.measures import (
+    at_threshold,
+    auc_interval,
+    melanoma_auc,
+    ranking_measures,
+)
 from batch.model.artifact import find_artifact, open_model
 from batch.model.classifier import KerasClassifier
 from batch.training.answers import answer
 from batch.training.datasets import Dataset
 from batch.training.fit import prepare_data
-from batch.training.judge import HELD_OUT
+from batch.training.held_out_runs import HELD_OUT
 from batch.training.recipes import DERMOSCOPY_CLASSES, RECIPES
+from batch.training.sampling import MOST_IMAGES, stratified_rows
 from batch.training.shortcuts import at_sharpness, covered, lesion_mask
 from batch.training.splits import dark_surrounds
 
@@ -45,35 +52,56 @@ def judging_sets(table: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
                 yield name, np.flatnonzero(is_one)
 
 
-def judged(dataset: Dataset, score: Scorer, melanoma_class: str, most: int) -> dict[str, Any]:
+def judged(
+    dataset: Dataset,
+    score: Scorer,
+    melanoma_class: str,
+    most: int = MOST_IMAGES,
+    thresholds: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
     """Measures and shortcut tests of every judging set.
 
     Args:
-        most: images of a set that are looked at, drawn evenly but the same every time.
+        most: images of a set that are looked at, drawn by label but the same every time.
+        thresholds: by the name of the operating point.
+
+    Returns:
+        by set what `set_measures` gives, and `drawn_of`, the images that the set has.
     """
     found = {}
+    labels = dataset.table["label"].to_numpy().astype(str)
     for name, rows in judging_sets(dataset.table):
-        if len(rows) > most:
-            rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
-        part = dataset.table.iloc[rows]
-        is_melanoma = (part["label"] == melanoma_class).to_numpy()
-        pixels = np.ascontiguousarray(dataset.pixels[rows])
-        found[name] = set_measures(pixels, is_melanoma, part["group"].to_numpy(), score)
+        drawn = rows[stratified_rows(labels[rows], most)]
+        part = dataset.table.iloc[drawn]
+        pixels = np.ascontiguousarray(dataset.pixels[drawn])
+        measures = set_measures(
+            pixels, labels[drawn] == melanoma_class, part["group"].to_numpy(), score, thresholds
+        )
+        found[name] = {**measures, "drawn_of": len(rows)}
     return found
 
 
 def set_measures(
-    pixels: np.ndarray, is_melanoma: np.ndarray, groups: np.ndarray, score: Scorer
+    pixels: np.ndarray,
+    is_melanoma: np.ndarray,
+    groups: np.ndarray,
+    score: Scorer,
+    thresholds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """What can be said of one set.
 
+    Args:
+        thresholds: by the name of the operating point.
+
     Returns:
         images, melanomas, AUC and sensitivity at specificity 0.8 with intervals, calibration error;
-        and under `shortcuts` the AUC of the images with and without a dark surround, of all at one
-        sharpness, with the lesion covered, and of the lesion's size alone.
+        under `at_points` the rates at each threshold; and under `shortcuts` the AUC of the images
+        with and without a dark surround, of all at one sharpness, with the lesion covered, and of
+        the lesion's size alone.
     """
     scores = score(pixels)
     ranking = ranking_measures(is_melanoma, scores, groups)
+    at_specificity = ranking["sensitivity_at_specificity"]
     dark = dark_surrounds(pixels)
     masks = np.array([lesion_mask(image) for image in pixels])
     sizes = masks.mean(axis=(1, 2))
@@ -84,8 +112,13 @@ def set_measures(
         "melanomas": int(is_melanoma.sum()),
         "melanoma_auc": ranking["melanoma_auc"],
         "melanoma_auc_interval": ranking["melanoma_auc_interval"],
-        "sensitivity_at_specificity": ranking["sensitivity_at_specificity"]["sensitivity"],
+        "sensitivity_at_specificity": at_specificity["sensitivity"],
+        "sensitivity_at_specificity_interval": at_specificity["interval"],
         "expected_calibration_error": ranking["expected_calibration_error"],
+        "at_points": {
+            name: at_threshold(is_melanoma, scores, threshold)
+            for name, threshold in (thresholds or {}).items()
+        },
         "shortcuts": {
             "with_surround": _auc(is_melanoma[dark], scores[dark], groups[dark]),
             "without_surround": _auc(is_melanoma[~dark], scores[~dark], groups[~dark]),
@@ -151,7 +184,14 @@ def judge_artifact(name: str, data: Path, cache: Path | None, most: int) -> dict
     return {
         "model": f"{artifact.manifest.model_id} {artifact.manifest.model_version}",
         "model_sha256": artifact.manifest.model_sha256,
-        "sets": judged(dataset, score, output.melanoma_class, most),
+        "most_images_of_a_set": most,
+        "sets": judged(
+            dataset,
+            score,
+            output.melanoma_class,
+            most,
+            {point.name: point.threshold for point in artifact.manifest.operating_points},
+        ),
     }
 
 
@@ -161,7 +201,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("artifact", metavar="ARTIFACT", help="bundled model, or an artifact folder")
     parser.add_argument("--data", type=Path, required=True, metavar="DATA")
     parser.add_argument("--cache", type=Path, metavar="FOLDER")
-    parser.add_argument("--most", type=int, default=2000, metavar="N", help="images of a set")
+    parser.add_argument(
+        "--most", type=int, default=MOST_IMAGES, metavar="N", help="images of a set (%(default)s)"
+    )
     options = parser.parse_args(words)
     return answer(
         lambda: json.dumps(

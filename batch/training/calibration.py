@@ -193,17 +193,8 @@ def choose_point(
     where = f"{wanted.labels.name}{f', split {wanted.split}' if wanted.split else ''}"
     melanomas = int(is_melanoma.sum())
     text = f"{where}: {melanomas} melanomas and {len(scores) - melanomas} others, which chose it"
-    point = thresholds.choose(is_melanoma, scores, manifest.model_sha256, text, target)
-    threshold = point.threshold * (1 - ROUNDING)
-    rates = thresholds.sensitivity_and_specificity(is_melanoma, scores, threshold)
-    return dataclasses.replace(
-        point,
-        threshold=threshold,
-        sensitivity=rates["sensitivity"],  # type: ignore[arg-type]
-        sensitivity_interval=rates["sensitivity_interval"],  # type: ignore[arg-type]
-        specificity=rates["specificity"],  # type: ignore[arg-type]
-        specificity_interval=rates["specificity_interval"],  # type: ignore[arg-type]
-    )
+    threshold = thresholds.choose_threshold(is_melanoma, scores, target) * (1 - ROUNDING)
+    return thresholds.point_at(threshold, is_melanoma, scores, manifest.model_sha256, text, target)
 
 
 def _figures(

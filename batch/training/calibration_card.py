@@ -42,7 +42,9 @@ def calibrated_card(manifest: ModelManifest, earlier: str) -> str:
             "",
             calibration_text(manifest),
             *_limits(entry),
-            *licence_section(manifest.licence),
+            *licence_section(
+                manifest.licence, manifest.provenance.get("data", {}).get("licence_not_stated")
+            ),
             *_quoted(earlier, entry["replaces"]),
         ]
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 AUC_THAT_GUIDES = 0.8
-"""As the training asks of sources that a model never saw (`figures.AUC_FOR_UNSEEN_SOURCES`)."""
+"""As the training asks of sources that were left out (`source_caution.AUC_FOR_UNSEEN_SOURCES`)."""
 
 NAMED_AT_MOST = 0.1
 """Of the labelled images. Where more are named like training images, the former caution stays."""

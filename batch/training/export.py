@@ -45,13 +45,23 @@ from batch.model.manifest import (
 from batch.review.monitoring.figures import QUANTITIES, NightFigures, histogram_of, quantities_of
 from batch.review.monitoring.reference import REFERENCE, provenance_entry
 from batch.training.datasets import Dataset
+from batch.training.expected_alerts import alerts_of_sets
 from batch.training.fit import Fitted
 from batch.training.golden_cases import GOLDEN_TOLERANCE, write_golden
-from batch.training.judge import caution, measure, own_sets, with_scores
-from batch.training.licences import licence_words, of_sources
+from batch.training.held_out_runs import unseen_sets
+from batch.training.judge import (
+    judging_part,
+    measure,
+    own_sets,
+    validation_cases,
+    with_scores,
+)
+from batch.training.licences import licence_words, not_stated, of_sources
 from batch.training.model_card import model_card
 from batch.training.plots import draw
 from batch.training.recipes import Recipe
+from batch.training.source_caution import caution
+from batch.training.source_points import choose_points
 
 JUDGING = ("validation", "test")
 """Scores of images that the weights were fitted to are too sure of themselves."""
@@ -122,22 +132,22 @@ def judge(
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     manifest = _manifest(fitted.recipe, model_version, digest, (), (), {})
     classifier = KerasClassifier(load_model(path), manifest)
-    rows = with_scores(fitted.dataset, classifier)
-    validation = dict(own_sets(rows, fitted.recipe))["validation"]
-    point = thresholds.choose(
-        (validation["label"] == fitted.recipe.melanoma_class).to_numpy(),
-        validation["melanoma_score"].to_numpy(),
-        digest,
-        f"{fitted.recipe.data}, validation split, seed {fitted.seed}",
-    )
-    metrics = measure(fitted, rows, classifier, data, point)
+    part = judging_part(fitted.dataset, fitted.recipe)
+    rows = with_scores(part, classifier)
+    points, by_source = _points(fitted, rows, digest)
+    metrics = measure(fitted, rows, classifier, data, points)
     provenance = {
         **facts,
         **_provenance(fitted, metrics),
-        REFERENCE: reference(rows, fitted.dataset.pixels, manifest),
+        **by_source,
+        REFERENCE: reference(rows, part.pixels, manifest),
     }
+    if by_source:
+        provenance["expected_alerts"] = alerts_of_sets(
+            metrics["test"]["melanoma"], _sets_of_sources(provenance)
+        )
     golden = write_golden(folder, classifier)
-    manifest = _manifest(fitted.recipe, model_version, digest, (point,), golden, provenance)
+    manifest = _manifest(fitted.recipe, model_version, digest, points, golden, provenance)
     manifest = dataclasses.replace(manifest, licence=licence or _licence(fitted.dataset))
     check_manifest(manifest)
     write_manifest(manifest, folder)
@@ -166,7 +176,7 @@ def _manifest(
         model_id=recipe.name,
         model_version=model_version,
         description=recipe.description,
-        caution=caution(_judging(provenance)),
+        caution=caution(unseen_sets(provenance), points[0].target_sensitivity if points else None),
         model_sha256=digest,
         input=InputContract(
             height=HEIGHT,
@@ -196,14 +206,30 @@ def _manifest(
     )
 
 
-def _judging(provenance: dict[str, Any]) -> dict[str, Any]:
-    """Measures by set, those of sibling runs among them."""
-    strangers = {
-        name: {"melanoma": measures}
-        for run in provenance.get("held_out_runs", ())
-        for name, measures in run["metrics"].items()
+def _points(
+    fitted: Fitted, rows: pd.DataFrame, digest: str
+) -> tuple[tuple[OperatingPoint, ...], dict[str, Any]]:
+    """Operating points, and for the provenance what each source said to them, if asked."""
+    recipe = fitted.recipe
+    seed = fitted.seed if fitted.split_seed is None else fitted.split_seed
+    words = f"{recipe.data}, validation split, seed {seed}"
+    if recipe.data == "described":
+        points, evidence = choose_points(validation_cases(rows, recipe), digest, words)
+        return points, {"points_by_source": evidence}
+    validation = dict(own_sets(rows, recipe))["validation"]
+    is_melanoma = (validation["label"] == recipe.melanoma_class).to_numpy()
+    scores = validation["melanoma_score"].to_numpy()
+    return (thresholds.choose(is_melanoma, scores, digest, words),), {}
+
+
+def _sets_of_sources(provenance: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Measures of melanoma of every set that is of one source and did not train."""
+    own = {
+        name: measures["melanoma"]
+        for name, measures in provenance["metrics"].items()
+        if name.startswith("test, ")
     }
-    return {**provenance.get("metrics", {}), **strangers}
+    return {**own, **unseen_sets(provenance)}
 
 
 def _licence(dataset: Dataset) -> Licence:
@@ -216,17 +242,24 @@ def _provenance(fitted: Fitted, metrics: dict[str, Any]) -> dict[str, Any]:
     counts = fitted.dataset.table.groupby(["split", "label"]).size().unstack(fill_value=0)
     recipe = dataclasses.asdict(fitted.recipe)
     del recipe["description"]
-    sources = sorted(fitted.dataset.table["source"].unique())
+    table = fitted.dataset.table
+    sources = sorted(table["source"].unique())
+    elsewhere = fitted.course is not None
     return {
         "recipe": recipe,
         "seed": fitted.seed,
-        "epochs_run": len(fitted.history),
-        "best_epoch": fitted.best_epoch,
+        **({} if fitted.split_seed is None else {"split_seed": fitted.split_seed}),
+        **({"course": fitted.course} if elsewhere else {}),
+        "epochs_run": None if elsewhere else len(fitted.history),
+        "best_epoch": None if elsewhere else fitted.best_epoch,
         "data": {
             "sources": [
                 f"{source} ({words})"
                 for source, words in licence_words(sources, fitted.dataset.report).items()
             ],
+            "licence_not_stated": not_stated(
+                table[table["split"] == "train"], fitted.dataset.report
+            ),
             "held_out": list(fitted.recipe.hold_out),
             "cleaning": fitted.dataset.report,
             "images_by_split": {

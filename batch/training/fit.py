@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +28,9 @@ _FINAL = "final.weights.h5"
 class Fitted:
     """A trained model with everything its artifact must state.
 
-    dataset.table has columns `group` and `split`. history: one dict an epoch.
+    dataset.table has columns `group` and `split`. history: one dict an epoch. split_seed: where the
+    split has another seed than the course. course: facts of a course that ran elsewhere, which had
+    no epochs: images_drawn, seconds, loss, device, jobs.
     """
 
     recipe: Recipe
@@ -36,6 +39,8 @@ class Fitted:
     dataset: Dataset
     history: list[dict[str, float]]
     best_epoch: int
+    split_seed: int | None = None
+    course: dict[str, Any] | None = None
 
 
 def prepare_data(recipe: Recipe, data: Path, seed: int, cache: Path | None = None) -> Dataset:

@@ -1,9 +1,11 @@
 """Weights that a GPU trained, as a Keras model: for an artifact, or for a trial's table.
 
-    python -m batch.training.from_torch NAME --weights FOLDER --recipe dermoscopy-lite2 \
-        --data DATA --cache CACHE --output ARTIFACT
+    python -m batch.training.from_torch NAME --weights FOLDER --data DATA --cache CACHE \
+        --held-out-run PATH --output ARTIFACT
+    python -m batch.training.from_torch NAME --weights FOLDER --data DATA --trial >> held_out.jsonl
 
-FOLDER holds what `python -m batch.training.torch_course` left: NAME.*.npz and results.jsonl.
+FOLDER holds what `python -m batch.training.torch_course` left: NAME.*.npz and results.jsonl, which
+say the recipe. PATH is an artifact of a job that left a source out, or a file of lines of --trial.
 """
 
 from __future__ import annotations
@@ -16,19 +18,25 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 
 from batch.core.errors import UsageError
+from batch.images.preprocess import PREPROCESSING_VERSION
 from batch.storage.files import new_folder
 from batch.training import networks
 from batch.training.answers import answer
-from batch.training.by_source import judged
+from batch.training.by_source import Scorer, judged
+from batch.training.datasets import Dataset
 from batch.training.export import export
 from batch.training.fit import Fitted, prepare_data
+from batch.training.held_out_runs import held_out_runs
+from batch.training.judge import validation_cases
 from batch.training.networks import set_backbone
 from batch.training.parts import Recipe
-from batch.training.recipes import find_recipe, with_changes
-
-RESULTS = "results.jsonl"
+from batch.training.sampling import MOST_IMAGES, stratified_rows
+from batch.training.source_points import TARGETS, choose_points
+from batch.training.torch_job import Job, read_job, read_weights
+from batch.training.torch_split import judging_split
 
 
 def model_of(recipe: Recipe, arrays: dict[str, np.ndarray]) -> keras.Model:
@@ -38,70 +46,106 @@ def model_of(recipe: Recipe, arrays: dict[str, np.ndarray]) -> keras.Model:
         UsageError: they are not of this network.
     """
     model = networks.build(recipe)
-    kernel, bias = arrays["_fc.weight"], arrays["_fc.bias"]
     set_backbone(model, arrays, "the job")
-    model.get_layer("scores").set_weights([kernel.T, bias])
+    try:
+        kernel, bias = arrays["_fc.weight"], arrays["_fc.bias"]
+        model.get_layer("scores").set_weights([kernel.T, bias])
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"--weights: the job's output layer is not the recipe's ({error}); needed: _fc.weight "
+            f"and _fc.bias of {len(recipe.class_names)} classes. Train the job with this version."
+        ) from error
     return networks.finished(recipe, model)
 
 
-def read_weights(folder: Path, name: str) -> dict[str, np.ndarray]:
-    """All arrays of a job, float32.
+def fitted_of(job: Job, options: argparse.Namespace) -> Fitted:
+    """The trained model with its data.
 
     Raises:
-        UsageError: there are none.
+        UsageError: weights or data are missing, or the split is not the job's.
     """
-    files = sorted(folder.glob(f"{name}.*.npz"))
-    if not files:
-        raise UsageError(
-            f"--weights: no {name}.*.npz in {folder}; needed: what `torch_course` kept of the job."
-        )
-    found: dict[str, np.ndarray] = {}
-    for file in files:
-        with np.load(file) as arrays:
-            found |= {key: arrays[key].astype(np.float32) for key in arrays.files}
-    return found
+    model = model_of(job.recipe, read_weights(options.weights, options.name))
+    dataset = prepare_data(job.recipe, options.data, options.split_seed, options.cache)
+    split = judging_split(job, dataset.table, options.split_seed)
+    moved = int((split != dataset.table["split"].to_numpy()).sum())
+    dataset = Dataset(dataset.table.assign(split=split), dataset.pixels, dataset.report)
+    course = {**job.course, "images_that_trained_before": moved}
+    history = [{"loss": loss} for loss in job.curve]
+    return Fitted(job.recipe, job.seed, model, dataset, history, 0, options.split_seed, course)
 
 
-def read_job(folder: Path, name: str) -> dict[str, Any]:
-    """The line that the job left.
+def artifact_of(options: argparse.Namespace) -> Path:
+    """Write the artifact.
 
     Raises:
-        UsageError: it left none.
+        UsageError: weights, line, data or a held-out run cannot be used.
     """
-    lines = (folder / RESULTS).read_text(encoding="utf-8").splitlines()
-    for line in map(json.loads, lines):
-        if line.get("name") == name and "sets" in line:
-            return dict(line)
-    raise UsageError(f"--weights: {RESULTS} in {folder} has no line of {name}.")
-
-
-def fitted_of(options: argparse.Namespace) -> tuple[Fitted, dict[str, Any]]:
-    """The trained model with its data, and the job's line.
-
-    Raises:
-        UsageError: weights, line or data are missing.
-    """
+    if options.output is None:
+        raise UsageError("--output: missing; needed: a new folder for the artifact, or --trial.")
     job = read_job(options.weights, options.name)
-    hold_out = [source for source in job.get("hold_out", "").split(",") if source]
-    recipe = with_changes(find_recipe(job["recipe"], hold_out), job.get("changes", ()))
-    model = model_of(recipe, read_weights(options.weights, options.name))
-    dataset = prepare_data(recipe, options.data, options.split_seed, options.cache)
-    history = [{"loss": loss} for loss in job.get("curve", [])]
-    return Fitted(recipe, job["seed"], model, dataset, history, len(history)), job
+    runs = held_out_runs(job.recipe, job.seed, options.held_out_run, job.course["jobs"])
+    folder = new_folder(options.output)
+    fitted = fitted_of(job, options)
+    return export(fitted, options.data, folder, _command(options), runs).folder
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What makes the artifact or trial again; folders by what they are, not where they lie."""
+    words = f"python -m batch.training.from_torch {options.name} --weights FOLDER --data DATA"
+    words += f" --split-seed {options.split_seed}"
+    words += "".join(f" --held-out-run {path.name}" for path in options.held_out_run)
+    return words + (f" --trial --most {options.most}" if options.trial else " --output ARTIFACT")
 
 
 def trial_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The job as `trial` tells one: measured on the files themselves, by the Keras model."""
-    fitted, job = fitted_of(options)
-    melanoma = fitted.recipe.class_names.index(fitted.recipe.melanoma_class)
+    """The job as `trial` tells one: measured on the files themselves, by the Keras model.
+
+    Returns:
+        facts of the job; `operating_points`, thresholds by name, chosen on the validation split as
+        for an artifact, but on what was drawn of it; and `sets`, as `judged` gives them.
+    """
+    job = read_job(options.weights, options.name)
+    fitted = fitted_of(job, options)
+    recipe = fitted.recipe
+    melanoma = recipe.class_names.index(recipe.melanoma_class)
 
     def score(pixels: np.ndarray) -> np.ndarray:
         return np.asarray(fitted.model.predict(pixels, batch_size=64, verbose=0))[:, melanoma]
 
-    sets = judged(fitted.dataset, score, fitted.recipe.melanoma_class, options.most)
-    told = {key: job[key] for key in ("recipe", "changes", "seed", "images_drawn", "seconds")}
-    return {**told, "name": options.name, "hold_out": list(fitted.recipe.hold_out),
-            "device": job["device"], "loss": float(np.mean(job["loss"])), "sets": sets}  # fmt: skip
+    thresholds = _thresholds(fitted.dataset, recipe, score, options.most)
+    course = job.course
+    return {
+        "name": job.name,
+        "command": _command(options),
+        "recipe": recipe.name,
+        "changes": list(job.changes),
+        "hold_out": list(recipe.hold_out),
+        "seed": job.seed,
+        "split_seed": options.split_seed,
+        "preprocessing_version": PREPROCESSING_VERSION,
+        **{name: course[name] for name in ("images_drawn", "seconds", "device", "loss", "jobs")},
+        "most_images_of_a_set": options.most,
+        "operating_points": thresholds,
+        "sets": judged(fitted.dataset, score, recipe.melanoma_class, options.most, thresholds),
+    }
+
+
+def _thresholds(dataset: Dataset, recipe: Recipe, score: Scorer, most: int) -> dict[str, float]:
+    """By the name of the operating point; none where no melanoma validates."""
+    table = dataset.table
+    labels = table["label"].to_numpy().astype(str)
+    parts = [np.empty(0, int)]
+    for source in sorted(table["source"].unique()):
+        validates = (table["source"] == source) & (table["split"] == "validation")
+        rows = np.flatnonzero(validates.to_numpy())
+        parts.append(rows[stratified_rows(labels[rows], most)])
+    drawn = np.sort(np.concatenate(parts))
+    if not (labels[drawn] == recipe.melanoma_class).any():
+        return {}
+    scores = score(np.ascontiguousarray(dataset.pixels[drawn])).astype(float)
+    rows_with_scores: pd.DataFrame = table.iloc[drawn].assign(melanoma_score=scores)
+    points, _ = choose_points(validation_cases(rows_with_scores, recipe), "", "", TARGETS)
+    return {point.name: point.threshold for point in points}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -112,20 +156,21 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DATA")
     parser.add_argument("--cache", type=Path, metavar="FOLDER")
     parser.add_argument("--output", type=Path, metavar="ARTIFACT")
+    parser.add_argument(
+        "--held-out-run", type=Path, action="append", default=[], metavar="PATH",
+        help="an artifact of this recipe and seed that left a source out, or a file of lines of "
+        "--trial, whose figures go on the card; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--trial", action="store_true", help="judge by source; no artifact")
     parser.add_argument("--split-seed", type=int, default=17, metavar="N", help="of `pack`")
-    parser.add_argument("--most", type=int, default=1000, metavar="N", help="images of a set")
+    parser.add_argument(
+        "--most", type=int, default=MOST_IMAGES, metavar="N",
+        help="images of a set that a trial looks at (%(default)s)",
+    )  # fmt: skip
     options = parser.parse_args(words)
-
-    def made() -> str:
-        if options.trial:
-            return json.dumps(trial_of(options))
-        folder = new_folder(options.output)
-        fitted, job = fitted_of(options)
-        artifact = export(fitted, options.data, folder, job.get("command", ""))
-        return json.dumps({"artifact": str(artifact.folder)})
-
-    return answer(made)
+    if options.trial:
+        return answer(lambda: json.dumps(trial_of(options)))
+    return answer(lambda: json.dumps({"artifact": str(artifact_of(options))}))
 
 
 if __name__ == "__main__":

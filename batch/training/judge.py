@@ -2,16 +2,10 @@
 
 A set that was seen in training says little, another split of the same source more, and a source
 that was never trained on most; each is named for what it is.
-
-A model that was trained on every source has no stranger left to judge it. Runs of the same recipe
-that left a source out (`held_out_runs`) stand for that; their figures belong beside the shipped
-model's, and are not its own.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,71 +13,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batch.core.errors import UsageError
 from batch.core.records import OperatingPoint
 from batch.evaluation.evaluate import class_measures, melanoma_measures
+from batch.evaluation.measures import at_threshold
 from batch.model.classifier import KerasClassifier
-from batch.model.manifest import read_manifest
 from batch.training import datasets
 from batch.training.datasets import Dataset
 from batch.training.fit import Fitted
+from batch.training.held_out_runs import HELD_OUT, OWN_SPLITS
 from batch.training.recipes import Recipe
+from batch.training.sampling import MOST_IMAGES, stratified_rows
+from batch.training.source_points import Cases
 from batch.training.splits import group_ids, perceptual_hashes
-
-HELD_OUT = ", held out"
-
-
-def held_out_runs(recipe: Recipe, seed: int, folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """What sibling artifacts measured on the sources that they had not seen.
-
-    Returns:
-        for each folder: command, held_out (sources), model_sha256, preprocessing_version, and
-        metrics (set to melanoma measures), held-out sets only.
-
-    Raises:
-        UsageError: not an artifact of this recipe and seed with a source held out.
-        ArtifactRefused: the manifest breaks its contract.
-    """
-    return [_run(recipe, seed, folder) for folder in folders]
-
-
-def _run(recipe: Recipe, seed: int, folder: Path) -> dict[str, Any]:
-    manifest = read_manifest(folder)
-    facts = manifest.provenance
-    wanted = dataclasses.asdict(dataclasses.replace(recipe, hold_out=()))
-    del wanted["description"]
-    wanted = json.loads(json.dumps({**wanted, "seed": seed}))
-    found = {**facts.get("recipe", {}), "hold_out": [], "seed": facts.get("seed")}
-    if different := sorted(name for name in wanted if found.get(name) != wanted[name]):
-        raise UsageError(
-            f"--held-out-run: {folder} was made by another recipe or seed (different: "
-            f"{', '.join(different)}); allowed: artifacts of the same `train {recipe.name} "
-            f"--seed {seed}` with --hold-out."
-        )
-    metrics = {
-        name: measures["melanoma"]
-        for name, measures in facts["metrics"].items()
-        if name.endswith(HELD_OUT)
-    }
-    if not metrics:
-        raise UsageError(
-            f"--held-out-run: {folder} was trained on every source; allowed: artifacts of "
-            f"`train {recipe.name} --hold-out SOURCE`."
-        )
-    return {
-        "command": facts["command"],
-        "held_out": facts["data"]["held_out"],
-        "model_sha256": manifest.model_sha256,
-        "preprocessing_version": manifest.input.preprocessing_version,
-        "metrics": metrics,
-    }
-
-
-OWN_SPLITS = ("train", "validation", "test")
-
-
-AUC_FOR_UNSEEN_SOURCES = 0.8
-"""Below this lower bound of the 95 % interval the artifact carries a caution."""
 
 
 def with_scores(dataset: Dataset, classifier: KerasClassifier) -> pd.DataFrame:
@@ -103,16 +44,20 @@ def measure(
     rows: pd.DataFrame,
     classifier: KerasClassifier,
     data: Path,
-    point: OperatingPoint,
+    points: Sequence[OperatingPoint],
 ) -> dict[str, Any]:
     """Measures by set.
 
     Args:
-        rows: the training data's table with scores (`with_scores`).
+        rows: the training data's table, or what was drawn of it, with scores (`with_scores`).
+        points: the first is the default.
     """
     metrics: dict[str, Any] = {}
+    whole = {name: len(part) for name, part in own_sets(fitted.dataset.table, fitted.recipe)}
     for name, part in own_sets(rows, fitted.recipe):
-        metrics[name] = {"melanoma": _melanoma(part, part["group"], fitted.recipe, point)}
+        metrics[name] = {"melanoma": _melanoma(part, part["group"], fitted.recipe, points)}
+        if len(part) < whole[name]:
+            metrics[name]["melanoma"]["drawn_of"] = whole[name]
         named = part[part["label"].isin(fitted.recipe.class_names)]  # no coarse label has a class
         metrics[name]["classes"] = class_measures(
             named["label"].to_numpy(),
@@ -127,7 +72,7 @@ def measure(
             strangers, groups = unseen(fitted.dataset, other)
             part = with_scores(strangers, classifier)
             metrics[f"{name} without isic9"] = {
-                "melanoma": _melanoma(part, groups, fitted.recipe, point)
+                "melanoma": _melanoma(part, groups, fitted.recipe, points)
             }
     return metrics
 
@@ -148,26 +93,49 @@ def own_sets(rows: pd.DataFrame, recipe: Recipe) -> Iterator[tuple[str, pd.DataF
         yield f"{source}{HELD_OUT}", held_out[held_out["source"] == source]
 
 
-def _melanoma(part: pd.DataFrame, groups: Any, recipe: Recipe, point: OperatingPoint) -> Any:
+def _melanoma(
+    part: pd.DataFrame, groups: Any, recipe: Recipe, points: Sequence[OperatingPoint]
+) -> dict[str, Any]:
     is_melanoma = (part["label"] == recipe.melanoma_class).to_numpy()
     scores = part["melanoma_score"].to_numpy()
-    return melanoma_measures(is_melanoma, scores, np.asarray(groups), point.threshold)
+    found = melanoma_measures(is_melanoma, scores, np.asarray(groups), points[0].threshold)
+    if len(points) > 1:
+        found["at_points"] = {
+            point.name: at_threshold(is_melanoma, scores, point.threshold) for point in points
+        }
+    return found
 
 
-def caution(metrics: dict[str, Any]) -> str:
-    """What must be said with every score when melanoma is not ranked well on unseen sources."""
-    weak = [
-        f"{found['melanoma']['melanoma_auc']:.2f} on {name}"
-        for name, found in metrics.items()
-        if name not in OWN_SPLITS
-        and not name.startswith("test, ")
-        and (found["melanoma"]["melanoma_auc_interval"] or (1,))[0] < AUC_FOR_UNSEEN_SOURCES
-    ]
-    if not weak:
-        return ""
-    return (
-        f"On images from outside its training set this model ranks melanoma poorly (AUC "
-        f"{', '.join(weak)}; 0.5 is chance). It is a reference, not fit to guide review."
+def judging_part(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """The images whose scores an artifact needs.
+
+    Of recipes over described sources, which have many images: all that validate, test or are held
+    out, and of those that trained a draw, stratified by label.
+    """
+    if recipe.data != "described":
+        return dataset
+    split = dataset.table["split"].to_numpy()
+    trained = np.flatnonzero(split == "train")
+    labels = dataset.table["label"].to_numpy()[trained].astype(str)
+    held_out = (split == "held_out") & dataset.table["source"].isin(recipe.hold_out).to_numpy()
+    judging = np.flatnonzero(np.isin(split, ("validation", "test")) | held_out)
+    rows = np.sort(np.concatenate([judging, trained[stratified_rows(labels, MOST_IMAGES)]]))
+    table = dataset.table.iloc[rows].reset_index(drop=True)
+    return Dataset(table, np.ascontiguousarray(dataset.pixels[rows]), dataset.report)
+
+
+def validation_cases(rows: pd.DataFrame, recipe: Recipe) -> Cases:
+    """What chooses a threshold that holds at every source.
+
+    Args:
+        rows: columns split, source, image, label and melanoma_score.
+    """
+    part = rows[rows["split"] == "validation"]
+    return Cases(
+        (part["label"] == recipe.melanoma_class).to_numpy(),
+        part["melanoma_score"].to_numpy(float),
+        part["source"].to_numpy(str),
+        ~part.duplicated("image").to_numpy(),
     )
 
 

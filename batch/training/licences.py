@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
 
 from batch.model.manifest import Licence, ModelManifest
 from batch.training.descriptions import bundled_licences
@@ -47,6 +50,29 @@ def _terms(source: str, report: Mapping[str, object]) -> tuple[str, bool]:
     return words, non_commercial or _NON_COMMERCIAL.search(words) is not None
 
 
+def not_stated(table: pd.DataFrame, report: Mapping[str, object]) -> dict[str, dict[str, float]]:
+    """Images without a stated licence, by source, of those that a model learned from.
+
+    Where the words for a source say of a part that its licence is not stated, an image counts
+    unless its own row has one.
+
+    Args:
+        table: an image a row: source, and `licence` where the sources' lists have one. report: see
+            `licence_words`.
+
+    Returns:
+        source to `images` and `share` (of all rows, 0..1); sources without such images are absent.
+    """
+    own = table["licence"] if "licence" in table else pd.Series(None, table.index, dtype=object)
+    blank = own.isna() | (own.astype(str).str.strip() == "")
+    found = {}
+    for source, words in licence_words(table["source"].unique(), report).items():
+        images = int((blank & (table["source"] == source)).sum())
+        if images and NOT_STATED in words.lower():
+            found[source] = {"images": images, "share": images / len(table)}
+    return found
+
+
 def of_sources(sources: Iterable[str], report: Mapping[str, object] | None = None) -> Licence:
     """The licence of weights that were learned from these sources: the narrowest of theirs.
 
@@ -80,8 +106,14 @@ def licence_of(manifest: ModelManifest) -> Licence | None:
     return of_sources(sources, data.get("cleaning", {})) if sources else None
 
 
-def licence_section(licence: Licence | None) -> list[str]:
-    """Lines of a model card."""
+def licence_section(
+    licence: Licence | None, unstated: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[str]:
+    """Lines of a model card.
+
+    Args:
+        unstated: what `not_stated` found, where it was asked.
+    """
     found = licence or Licence(NOT_STATED, None, {})
     if found.non_commercial:
         terms = f"The weights are for **non-commercial** use only: {found.weights}."
@@ -96,4 +128,25 @@ def licence_section(licence: Licence | None) -> list[str]:
         f"{terms} The program's Apache-2.0 does not cover them.",
         "",
         *(["They were learned from images of", "", *learned, ""] if learned else []),
+        *_unstated_lines(unstated),
     ]
+
+
+def _unstated_lines(unstated: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
+    if not unstated:
+        return []
+    share = sum(one["share"] for one in unstated.values())
+    images = sum(one["images"] for one in unstated.values())
+    return [
+        f"For {images} of the images that trained ({_percent(share)}) no licence is stated:",
+        "",
+        *(
+            f"- {source}: {one['images']} images, {_percent(one['share'])} of all that trained"
+            for source, one in sorted(unstated.items(), key=lambda pair: -pair[1]["share"])
+        ),
+        "",
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

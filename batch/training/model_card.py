@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from batch.core.records import OperatingPoint
 from batch.model.manifest import ModelManifest
+from batch.training.card_tables import (
+    alerts_section,
+    left_out_section,
+    operating_points_section,
+    other_sets_section,
+    own_tests_section,
+)
 from batch.training.licences import licence_section
 
 REMEASURED = "remeasured"
@@ -29,19 +35,6 @@ _TRAINED = "Every figure below was measured by this command, on the file that is
 _MEASURED_AGAIN = (
     "The weights come from the first command, under preprocessing version {before}; every figure "
     "below was\nmeasured by the second, under version {now}, on the file that is shipped"
-)
-
-_SOURCE_CAVEAT = (
-    "In isic9 the melanomas come largely from other clinics than most of the other classes, so a",
-    "part of the AUC on its own splits can be recognising the clinic. The sets `without isic9` are",
-    "the better guess for an archive that this model has not seen, and the threshold that was",
-    "chosen on isic9 need not keep its sensitivity there: compare the columns.",
-)
-
-_HELD_OUT_CAVEAT = (
-    "The sources differ in clinics, cameras and how they were scaled. A source that was held out",
-    "is the better guess for an archive that this model has not seen; the threshold was chosen on",
-    "other sources and need not keep its sensitivity there: compare the columns, and calibrate.",
 )
 
 _WHY_LOWER = """## Why these figures are lower than those usually reported
@@ -71,14 +64,16 @@ def model_card(manifest: ModelManifest) -> str:
                 measured=_measured(manifest),
                 command="\n".join([facts["command"], *again]),
             ),
-            _operating_points(manifest.operating_points),
-            _melanoma_table(facts["metrics"], _is_isic9(manifest)),
-            *_siblings(facts.get("held_out_runs", []), manifest.input.preprocessing_version),
+            left_out_section(facts, manifest.input.preprocessing_version),
+            own_tests_section(facts["metrics"]),
+            operating_points_section(manifest.operating_points, facts.get("points_by_source", {})),
+            *alerts_section(facts.get("expected_alerts", {})),
+            other_sets_section(facts["metrics"], _is_isic9(manifest)),
             _class_table(facts["metrics"]["test"]["classes"]),
             *_why_lower(manifest),
             _data(facts),
             _limits(),
-            *licence_section(manifest.licence),
+            *licence_section(manifest.licence, facts["data"].get("licence_not_stated")),
         ]
     )
 
@@ -125,93 +120,6 @@ def _empty_classes(manifest: ModelManifest) -> str:
     )
 
 
-def _operating_points(points: tuple[OperatingPoint, ...]) -> str:
-    lines = ["## Operating points", ""]
-    for point in points:
-        provisional = (
-            f" **Provisional**: {point.melanomas} melanomas are too few for a narrow interval."
-            if point.provisional
-            else ""
-        )
-        lines += [
-            f"`{point.name}`: alert at a melanoma score of {point.threshold:.4f} or more, the "
-            f"highest threshold with a sensitivity of at least {point.target_sensitivity:g} on "
-            f"{point.validation_set} ({point.melanomas} melanomas, {point.others} others): "
-            f"sensitivity {_rate(point.sensitivity, point.sensitivity_interval)}, specificity "
-            f"{_rate(point.specificity, point.specificity_interval)}.{provisional}",
-            "",
-        ]
-    return "\n".join(lines)
-
-
-def _melanoma_table(metrics: dict[str, Any], is_isic9: bool) -> str:
-    lines = [
-        "## Melanoma against the rest, at the default operating point",
-        "",
-        "95 % intervals: bootstrap by lesion for the AUC, exact binomial for the rates. `test`",
-        "chose nothing; sets `without isic9`, or `held out`, share no image, lesion or",
-        "near-duplicate with what was trained on.",
-        "",
-        *_COLUMNS,
-        *(_melanoma_row(name, measures["melanoma"]) for name, measures in metrics.items()),
-    ]
-    return "\n".join([*lines, "", *(_SOURCE_CAVEAT if is_isic9 else _HELD_OUT_CAVEAT), ""])
-
-
-_COLUMNS = (
-    "| set | images | melanomas | AUC | sensitivity | specificity | sensitivity at specificity 0.8 "
-    "| calibration error |",
-    "|---|---|---|---|---|---|---|---|",
-)
-
-
-def _melanoma_row(name: str, found: dict[str, Any]) -> str:
-    at, fixed = found["at_operating_point"], found.get("sensitivity_at_specificity", {})
-    error = found.get("expected_calibration_error")
-    return (
-        f"| {name} | {found['images']} | {found['melanomas']} "
-        f"| {_rate(found['melanoma_auc'], found['melanoma_auc_interval'])} "
-        f"| {_rate(at['sensitivity'], at['sensitivity_interval'])} "
-        f"| {_rate(at['specificity'], at['specificity_interval'])} "
-        f"| {_rate(fixed.get('sensitivity'), fixed.get('interval'))} "
-        f"| {'n/a' if error is None else f'{error:.3f}'} |"
-    )
-
-
-def _siblings(runs: list[dict[str, Any]], preprocessing: str) -> list[str]:
-    """What the same recipe does on a source that it has not seen: other weights, said so."""
-    if not runs:
-        return []
-    rows = [_melanoma_row(name, found) for run in runs for name, found in run["metrics"].items()]
-    commands = [
-        f"`{run['command']}` (model.keras {run['model_sha256'][:12]}{_other(run, preprocessing)})"
-        for run in runs
-    ]
-    return [
-        "\n".join(
-            [
-                "## The same recipe on sources that it never saw",
-                "",
-                "The shipped model was trained on every source, so none is left to judge it. These",
-                "are other weights: the same recipe and seed, trained without the named source and",
-                "without any copy or lesion of it elsewhere, each at its own operating point. An",
-                "archive of your own is best compared with these rows.",
-                "",
-                *_COLUMNS,
-                *rows,
-                "",
-                *(f"- {command}" for command in commands),
-                "",
-            ]
-        )
-    ]
-
-
-def _other(run: dict[str, Any], preprocessing: str) -> str:
-    version = run.get("preprocessing_version", preprocessing)
-    return "" if version == preprocessing else f", measured under preprocessing version {version}"
-
-
 def _class_table(classes: dict[str, Any]) -> str:
     lines = [
         "## By class, test split",
@@ -241,13 +149,38 @@ def _data(facts: dict[str, Any]) -> str:
             f"- Sources: {', '.join(data['sources'])}. No image is shipped.",
             f"- Cleaning: {cleaning}.",
             f"- Split ({data['split_rule']}): {images} images. `split.csv` names each.",
-            f"- Recipe `{facts['recipe']['name']}`, seed {facts['seed']}, {facts['epochs_run']} "
-            f"epochs, best {facts['best_epoch']} by validation loss; `history.csv` has each.",
+            f"- Recipe `{facts['recipe']['name']}`, seed {facts['seed']}, {_course(facts)}",
             "- Versions: "
             + ", ".join(f"{name} {number}" for name, number in versions.items())
             + ".",
             "",
         ]
+    )
+
+
+def _course(facts: dict[str, Any]) -> str:
+    course = facts.get("course")
+    if course is None:
+        return (
+            f"{facts['epochs_run']} epochs, best {facts['best_epoch']} by validation loss; "
+            "`history.csv` has each."
+        )
+    means, began = course["averaged_from"], course["began_from"]
+    before = course["images_that_trained_before"]
+    start = (
+        f" It began from the weights of {', '.join(began)}, whose images are counted, too. "
+        f"{before} images that trained those, and were kept from the last course, judge nothing."
+        if began
+        else ""
+    )
+    trained = f"{len(means)} courses ({', '.join(means)})" if means else "a course"
+    changes = ", ".join(f"`{change}`" for change in course["changes"])
+    return (
+        f"{f'with {changes}' if changes else 'unchanged'}: "
+        f"{'the mean of the weights of ' if means else ''}"
+        f"{trained} of `batch.training.torch_course`, {course['images_drawn']:,} images drawn in "
+        f"{course['seconds'] / 60:.0f} minutes on {course['device']} (PyTorch {course['torch']}); "
+        f"`course` of the manifest's provenance has what was asked of each.{start}"
     )
 
 
@@ -272,9 +205,3 @@ def _limits() -> str:
             "",
         ]
     )
-
-
-def _rate(value: float | None, interval: tuple[float, float] | None) -> str:
-    if value is None or interval is None:
-        return "n/a"
-    return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"

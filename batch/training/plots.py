@@ -32,6 +32,8 @@ def draw(
     """Write the pictures.
 
     Args:
+        history: an epoch's losses each, or those of a course without epochs; may be empty, then
+            there is no picture of it.
         sets: by name, tables with columns label, melanoma_score, predicted_class; those without a
             melanoma or without anything else are left out of the curves. The confusion is of the
             last set that has more than two classes.
@@ -42,7 +44,8 @@ def draw(
         for name, part in sets.items()
         if (part["label"] == melanoma_class).any() and (part["label"] != melanoma_class).any()
     }
-    _loss(history, folder / "loss.png")
+    if history:
+        _loss(history, folder / "loss.png")
     for name, display in (("roc", RocCurveDisplay), ("precision_recall", PrecisionRecallDisplay)):
         _curves(usable, melanoma_class, display, folder / f"{name}.png")
     _reliability(usable, melanoma_class, folder / "reliability.png")
@@ -52,8 +55,9 @@ def draw(
 
 
 def _loss(history: list[dict[str, float]], path: Path) -> None:
-    figure, axes = _figure("epoch", "loss")
-    for name in ("loss", "val_loss"):
+    has_epochs = "val_loss" in history[0]
+    figure, axes = _figure("epoch" if has_epochs else "part of the course", "loss")
+    for name in ("loss", "val_loss") if has_epochs else ("loss",):
         axes.plot(range(1, len(history) + 1), [row[name] for row in history], label=name)
     _save(figure, axes, path)
 

@@ -30,7 +30,7 @@ from batch.training.datasets import Dataset
 from batch.training.export import judge
 from batch.training.fit import Fitted, load
 from batch.training.model_card import REMEASURED
-from batch.training.recipes import Recipe, find_recipe
+from batch.training.recipes import Recipe, find_recipe, with_changes
 
 COMMAND = "python -m batch.training.remeasure ARTIFACT --data DATA --output FOLDER"
 _IMAGE = ["source", "image", "content_sha256"]
@@ -51,7 +51,10 @@ def remeasure(folder: Path, data: Path, output: Path) -> ModelArtifact:
     dataset = _placed(load(recipe, data), _table(folder, "split.csv"))
     history = _table(folder, "history.csv").set_index("epoch").to_dict("records")
     rounds = [{str(name): float(value) for name, value in row.items()} for row in history]
-    fitted = Fitted(recipe, facts["seed"], model, dataset, rounds, facts["best_epoch"])
+    fitted = Fitted(
+        recipe, facts["seed"], model, dataset, rounds, facts["best_epoch"],
+        facts.get("split_seed"), facts.get("course"),
+    )  # fmt: skip
     version = old.manifest.input.preprocessing_version
     new = {
         "command": facts["command"],
@@ -77,7 +80,10 @@ def _recipe(manifest: ModelManifest) -> Recipe:
             f"remeasure: {manifest.model_id} {manifest.model_version} was not made by `train`; "
             "wrap or calibrate it again instead."
         )
-    recipe = find_recipe(facts["recipe"]["name"], facts["recipe"]["hold_out"])
+    recipe = with_changes(
+        find_recipe(facts["recipe"]["name"], facts["recipe"]["hold_out"]),
+        facts.get("course", {}).get("changes", ()),
+    )
     wanted = json.loads(json.dumps(_comparable(recipe)))
     if different := sorted(name for name in wanted if facts["recipe"].get(name) != wanted[name]):
         raise UsageError(

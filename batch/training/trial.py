@@ -22,6 +22,7 @@ from batch.training.answers import answer
 from batch.training.by_source import judged
 from batch.training.fit import Fitted, fit
 from batch.training.recipes import RECIPES, find_recipe, with_changes
+from batch.training.sampling import MOST_IMAGES
 
 RESULT = "trial.json"
 
@@ -45,6 +46,7 @@ def result(fitted: Fitted, changes: Sequence[str], most: int) -> dict[str, Any]:
         "seconds": round(sum(row.get("seconds", 0.0) for row in fitted.history)),
         "loss": last["loss"],
         "val_loss": last["val_loss"],
+        "most_images_of_a_set": most,
         "sets": judged(fitted.dataset, score, recipe.melanoma_class, most),
     }
 
@@ -91,7 +93,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="PART.FIELD=VALUE")
     parser.add_argument("--seed", type=int, default=17, metavar="N")
     parser.add_argument("--epochs", type=int, metavar="N")
-    parser.add_argument("--most", type=int, default=1000, metavar="N", help="images of a set")
+    parser.add_argument(
+        "--most", type=int, default=MOST_IMAGES, metavar="N", help="images of a set (%(default)s)"
+    )
     options = parser.parse_args(words)
     return answer(lambda: json.dumps(run(options)))
 

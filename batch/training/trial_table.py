@@ -35,7 +35,7 @@ def trials_table(found: Sequence[dict[str, Any]]) -> str:
             ", ".join(one["hold_out"]) or "–",
             f"{one['images_drawn']:,}",
             f"{one['seconds'] / 60:.0f}",
-            f"{one['loss']:.3f}",
+            _number(one["loss"]),
         ]
         rows.append(cells + [_cell(one["sets"].get(name)) for name in sets])
     return _markdown(rows)
@@ -47,8 +47,14 @@ def shortcuts_table(one: dict[str, Any]) -> str:
     for name, found in one["sets"].items():
         tests = [_number(found["shortcuts"][key]["auc"]) for key in _SHORTCUTS]
         auc = _number(found["melanoma_auc"])
-        rows.append([name, str(found["images"]), str(found["melanomas"]), auc, *tests])
+        images = drawn(found["images"], found.get("drawn_of"))
+        rows.append([name, images, str(found["melanomas"]), auc, *tests])
     return _markdown(rows)
+
+
+def drawn(images: int, of: int | None) -> str:
+    """How many images were looked at, and of how many where they are a part of the set."""
+    return f"{images} of {of}" if of is not None and of > images else str(images)
 
 
 def _cell(found: dict[str, Any] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batch.training.calibration_caution import AUC_THAT_GUIDES, caution
-from batch.training.judge import AUC_FOR_UNSEEN_SOURCES
+from batch.training.source_caution import AUC_FOR_UNSEEN_SOURCES
 
 FORMER = "AUC 0.74 on ham10000. It is a reference, not fit to guide review."
 

@@ -17,7 +17,16 @@ from batch.model.manifest import (
     scoring_fingerprint,
     write_manifest,
 )
-from batch.training.licences import LICENCES, as_stated, licence_of, licence_section, of_sources
+from batch.training.descriptions import bundled_licences
+from batch.training.licences import (
+    LICENCES,
+    NOT_STATED,
+    as_stated,
+    licence_of,
+    licence_section,
+    not_stated,
+    of_sources,
+)
 from tests.support.archives import REPOSITORY
 
 MANIFEST = dataclasses.replace(
@@ -139,6 +148,42 @@ def test_the_card_names_terms_and_sources():
     assert "for **non-commercial** use only: CC-BY-NC-4.0." in text
     assert f"- ham10000: {LICENCES['ham10000'][0]}" in text
     assert "not stated" in "\n".join(licence_section(None))
+
+
+def test_every_source_that_lite2_learns_from_is_named_with_its_words():
+    found = of_sources(bundled_licences())
+    assert set(found.training_data) == {
+        "acral", "bcn_84px", "ham10000", "isic2017", "isic9", "kaggle_melanoma", "milk10k"
+    }  # fmt: skip
+    assert NOT_STATED not in found.training_data.values()
+    assert (found.weights, found.non_commercial) == ("CC-BY-NC-4.0", True)
+
+
+ROWS = pd.DataFrame(
+    [("kaggle_melanoma", None)] * 3 + [("kaggle_melanoma", " ")] + [("kaggle_melanoma", "CC-BY-NC")]
+    + [("ham10000", None)] * 4 + [("nobody knows", "")],
+    columns=["source", "licence"],
+)  # fmt: skip
+
+
+def test_images_without_a_licence_are_counted_where_their_source_does_not_say_it_of_all():
+    assert not_stated(ROWS, {}) == {
+        "kaggle_melanoma": {"images": 4, "share": 0.4},
+        "nobody knows": {"images": 1, "share": 0.1},
+    }
+    told = {"nobody knows": {"licence": "CC0"}}
+    assert list(not_stated(ROWS, told)) == ["kaggle_melanoma"]
+    without = not_stated(ROWS.drop(columns="licence"), told)
+    assert without == {"kaggle_melanoma": {"images": 5, "share": 0.5}}
+    assert not_stated(ROWS[ROWS["source"] == "ham10000"], {}) == {}
+
+
+def test_the_card_lists_what_is_not_stated_by_share():
+    lines = licence_section(NON_COMMERCIAL, not_stated(ROWS, {}))
+    assert "For 5 of the images that trained (50.0 %) no licence is stated:" in lines
+    at = lines.index("- kaggle_melanoma: 4 images, 40.0 % of all that trained")
+    assert lines[at + 1] == "- nobody knows: 1 images, 10.0 % of all that trained"
+    assert licence_section(NON_COMMERCIAL, {}) == licence_section(NON_COMMERCIAL)
 
 
 @pytest.mark.parametrize("model_id", bundled_model_ids())

@@ -108,6 +108,27 @@ def test_measures_and_shortcuts_of_a_score_that_reads_the_surround():
     assert tests["at_one_sharpness"]["auc"] == pytest.approx(1 - 0.5 / 12)
 
 
+def test_of_a_large_set_a_part_is_judged_and_the_set_s_size_said():
+    """Forty images of a set, thirty of them melanomas: a draw of twelve has nine."""
+    pixels = np.stack([lesion_image(seed, 180, 180) for seed in range(44)]).astype(np.uint8)
+    label = ["melanoma"] * 30 + ["nevus"] * 10 + ["melanoma", "nevus"] * 2
+    table = pd.DataFrame({"label": label, "group": range(44), "judges": True})
+    table["source"] = ["a"] * 40 + ["b"] * 4
+    table["split"] = "test"
+    seen = []
+
+    def score(images):
+        seen.append(len(images))
+        return np.linspace(0, 1, len(images))
+
+    found = by_source.judged(Dataset(table, pixels, {}), score, "melanoma", 12, {"p": 0.5})
+    large, whole = found["test, a"], found["test, b"]
+    assert (large["images"], large["melanomas"], large["drawn_of"]) == (12, 9, 40)
+    assert (whole["images"], whole["melanomas"], whole["drawn_of"]) == (4, 2, 4)
+    assert max(seen) == 12
+    assert large["at_points"]["p"]["true_positive"] + large["at_points"]["p"]["false_positive"] == 6
+
+
 @pytest.fixture
 def small(monkeypatch):
     """The recipe with a network and a course that take seconds."""
@@ -151,7 +172,10 @@ def test_an_artifact_is_judged_on_what_it_did_not_learn(
     found = json.loads(capsys.readouterr().out)
     split = pd.read_csv(artifact / "split.csv")
     tests = split[(split["source"] == "isic2017") & (split["split"] == "test")]
-    assert found["sets"]["isic2017, held out"]["images"] == len(tests)
+    judging = found["sets"]["isic2017, held out"]
+    assert (judging["images"], judging["drawn_of"]) == (len(tests), len(tests))
+    assert list(judging["at_points"]) == ["sensitivity-0.95", "sensitivity-0.9"]
+    assert found["most_images_of_a_set"] == 2000
     (artifact / "split.csv").unlink()
     assert by_source.main([str(artifact), "--data", str(judged_and_not)]) == ExitCode.USAGE
     assert "has no split.csv" in capsys.readouterr().err
@@ -161,6 +185,7 @@ def test_tables_have_a_row_a_trial_and_a_column_a_set(tmp_path, capsys):
     auc = {"melanomas": 3, "others": 4, "auc": 0.75, "interval": [0.5, 0.9]}
     measures = {
         "images": 7,
+        "drawn_of": 90,
         "melanomas": 3,
         "melanoma_auc": 0.8125,
         "sensitivity_at_specificity": 0.5,
@@ -180,5 +205,5 @@ def test_tables_have_a_row_a_trial_and_a_column_a_set(tmp_path, capsys):
     assert lines[2] == "| `r`, seed 1 | a | 16,000 | 2 | 0.500 | 0.812 (0.500) | – |"
     assert lines[3].startswith("| `r` `network.smooth=false`, seed 1 |")
     assert trial_table.main([*folders, "--shortcuts"]) == 0
-    assert "| a, held out | 7 | 3 | 0.812 | n/a | 0.750 |" in capsys.readouterr().out
+    assert "| a, held out | 7 of 90 | 3 | 0.812 | n/a | 0.750 |" in capsys.readouterr().out
     assert trial_table.main([str(tmp_path / "none")]) == ExitCode.USAGE
