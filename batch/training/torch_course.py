@@ -3,9 +3,13 @@
 PACK is what `python -m batch.training.pack` wrote. FILE is a JSON list of jobs, each
 {"name", "recipe", "changes": ["network.frozen=0", …], "hold_out": "milk10k,acral" or "", "seed",
 "images", "batch", "shares": {source: share}, "keep": true where the weights are wanted, "average":
-[names of jobs whose weights are averaged instead of training]}. Every job leaves a line in
-OUTPUT/results.jsonl, and with "keep" its weights as OUTPUT/NAME.*.npz, which
-`python -m batch.training.from_torch` makes an artifact or a trial of.
+[names of jobs whose weights are averaged instead of training], "start": {"folder", "name"} of kept
+weights to go on from instead of ImageNet's}. Every job leaves a line in OUTPUT/results.jsonl, and
+with "keep" its weights as OUTPUT/NAME.*.npz, which `python -m batch.training.from_torch` makes an
+artifact or a trial of.
+
+With --checkpoint-seconds N a job leaves OUTPUT/NAME.checkpoint.pt every N seconds, and the same
+command goes on from there. It draws the images that it would have drawn, and changes them anew.
 """
 
 from __future__ import annotations
@@ -71,7 +75,37 @@ def _decoded(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def train(job: dict[str, Any], packed: Packed, imagenet: dict[str, Path]) -> dict[str, Any]:
+@dataclass
+class Checkpoint:
+    """State of a job, written every so many seconds. file: of the state. every: seconds."""
+
+    file: Path
+    every: float
+    written_at: float = 0.0
+
+    def read(self, job: dict[str, Any]) -> dict[str, Any] | None:
+        """The state that this very job left; None where there is none, or of another job."""
+        if not self.file.exists():
+            return None
+        state = torch.load(self.file, weights_only=True)
+        return dict(state) if state["job"] == json.dumps(job, sort_keys=True) else None
+
+    def write(self, job: dict[str, Any], state: dict[str, Any]) -> None:
+        """Replace the file when its time has come."""
+        if time.perf_counter() - self.written_at < self.every:
+            return
+        part = self.file.with_suffix(".part")
+        torch.save({"job": json.dumps(job, sort_keys=True), **state}, part)
+        part.replace(self.file)
+        self.written_at = time.perf_counter()
+
+
+def train(
+    job: dict[str, Any],
+    packed: Packed,
+    imagenet: dict[str, Path],
+    checkpoint: Checkpoint | None = None,
+) -> dict[str, Any]:
     """Train one job.
 
     Returns:
@@ -83,7 +117,10 @@ def train(job: dict[str, Any], packed: Packed, imagenet: dict[str, Path]) -> dic
         raise TypeError(f"{recipe.name}: its course is not long, or its change is no disguise")
     device = packed.pixels.device
     torch.manual_seed(job["seed"])
-    model = network_of(recipe, imagenet).to(device, memory_format=torch.channels_last)
+    model = network_of(recipe, imagenet)
+    if start := job.get("start"):
+        model.load_arrays(kept_arrays(Path(start["folder"]), start["name"]))
+    model = model.to(device, memory_format=torch.channels_last)
     averaged = copy.deepcopy(model).eval()
     rows = packed.rows
     split = rows[f"split {job['hold_out']}" if job.get("hold_out") else "split"]
@@ -104,9 +141,17 @@ def train(job: dict[str, Any], packed: Packed, imagenet: dict[str, Path]) -> dic
     sides = job.get("sides") or [[0.0, 128], [0.5, 180]]
     batches = itertools.islice(draws(weights, course, job["seed"], 0), steps)
     drawn = torch.from_numpy(np.stack([at[one] for one in batches])).to(device)
-    started, losses = time.perf_counter(), []
+    started, losses, first, before = time.perf_counter(), [], 0, 0.0
+    state = checkpoint.read(job) if checkpoint else None
+    if state is not None:
+        model.load_state_dict(state["model"])
+        averaged.load_state_dict(state["averaged"])
+        optimizer.load_state_dict(state["optimizer"])
+        first, before = int(state["step"]), float(state["seconds"])
+        losses = list(state["losses"])
+        torch.manual_seed(job["seed"] + first)
     model.train()
-    for step in range(steps):
+    for step in range(first, steps):
         rate = _rate(step, steps, course)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -131,8 +176,14 @@ def train(job: dict[str, Any], packed: Packed, imagenet: dict[str, Path]) -> dic
         optimizer.step()
         _average(averaged, model, min(course.average, (step + 1) / (step + 10)))
         if step % 20 == 0:
-            losses.append(loss.detach())
-    seconds = time.perf_counter() - started
+            losses.append(loss.detach().cpu())
+        if checkpoint:
+            checkpoint.write(job, {
+                "step": step + 1, "seconds": before + time.perf_counter() - started,
+                "model": model.state_dict(), "averaged": averaged.state_dict(),
+                "optimizer": optimizer.state_dict(), "losses": losses,
+            })  # fmt: skip
+    seconds = before + time.perf_counter() - started
     return {
         "model": averaged, "recipe": recipe, "seconds": round(seconds, 1),
         "images_drawn": steps * batch,
@@ -223,6 +274,15 @@ def keep(model: LiteNetwork, output: Path, name: str, dtype: Any) -> None:
         np.savez(output / f"{name}.{number}.npz", **part)  # type: ignore[arg-type]
 
 
+def kept_arrays(folder: Path, name: str) -> dict[str, np.ndarray]:
+    """What `keep` wrote: all weights by name, float32."""
+    found: dict[str, np.ndarray] = {}
+    for file in sorted(folder.glob(f"{name}.[0-9]*.npz")):
+        with np.load(file) as arrays:
+            found |= {key: arrays[key].astype(np.float32) for key in arrays.files}
+    return found
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the jobs one after the other."""
     parser = argparse.ArgumentParser(prog="python -m batch.training.torch_course")
@@ -234,6 +294,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=16, metavar="N", help="that decode")
     parser.add_argument("--until", type=float, default=math.inf, metavar="SECONDS",
                         help="start no job after so many seconds")  # fmt: skip
+    parser.add_argument("--checkpoint-seconds", type=float, metavar="N",
+                        help="keep a job's state every so many seconds, to go on from")  # fmt: skip
     options = parser.parse_args(words)
     started = time.perf_counter()
     torch.backends.cudnn.benchmark = False
@@ -251,7 +313,11 @@ def main(words: Sequence[str] | None = None) -> int:
             recipe = with_changes(find_recipe(job["recipe"]), job.get("changes", ()))
             facts: dict[str, Any] = {"recipe": recipe, "model": mean_of([models[n] for n in names])}
         else:
-            facts = train(job, packed, imagenet)
+            checkpoint = None
+            if options.checkpoint_seconds:
+                file = options.output / f"{job['name']}.checkpoint.pt"
+                checkpoint = Checkpoint(file, options.checkpoint_seconds)
+            facts = train(job, packed, imagenet, checkpoint)
         model, recipe = facts.pop("model"), facts.pop("recipe")
         models[job["name"]] = model
         sets = judged(model, recipe, packed, job.get("hold_out", ""))

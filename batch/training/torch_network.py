@@ -130,6 +130,17 @@ class LiteNetwork(nn.Module):
         kept = {k: v for k, v in own.items() if k.startswith("_fc.") or "num_batches" in k}
         self.load_state_dict({**state, **kept})
 
+    def load_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Set all weights, the classifier's too, from what `arrays` gave.
+
+        Raises:
+            RuntimeError: an array is missing, or of another shape.
+        """
+        own = self.state_dict()
+        kept = {name: own[name] for name in own if "num_batches" in name}
+        given = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+        self.load_state_dict({**given, **kept})
+
     def freeze(self, blocks: int) -> None:
         """The stem and so many blocks are not trained, nor their normalisations; 0: all are."""
         self._frozen = [self._conv_stem, self._bn0, *self._blocks[:blocks]] if blocks else []
