@@ -1,1 +1,1 @@
-"""core"""
+"""Types and rules that all rooms use: records, errors, rules, privacy, configuration."""

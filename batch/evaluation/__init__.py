@@ -1,1 +1,1 @@
-"""evaluation"""
+"""Compares labels with scores: `evaluate`, and the checks that `calibrate` shares."""

@@ -1,1 +1,1 @@
-"""images"""
+"""From a file's bytes to the model's input: formats, DICOM, colours, preprocessing, sandbox."""

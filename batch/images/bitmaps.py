@@ -1,8 +1,7 @@
-"""What a bitmap (BMP) says of its own layout, checked before Pillow opens it.
+"""Checks the layout of a bitmap (BMP) before Pillow opens it.
 
-Pillow begins to draw wherever the header says, and stops when the rows are full. Source:
-Microsoft's BITMAPFILEHEADER, BITMAPCOREHEADER, BITMAPINFOHEADER and BITMAPV5HEADER. Pure
-functions on bytes.
+Pillow reads pixels from wherever the header says, and stops when the rows are full. Sources:
+Microsoft's BITMAPFILEHEADER, BITMAPCOREHEADER, BITMAPINFOHEADER and BITMAPV5HEADER.
 """
 
 from __future__ import annotations
@@ -13,18 +12,18 @@ _FILE_HEADER = 14
 _CORE_HEADER, _INFO_HEADER, _V5_HEADER = 12, 40, 124
 _UNCOMPRESSED, _BIT_FIELDS, _BIT_FIELDS_WITH_ALPHA = 0, 3, 6
 _MASK_BYTES = {_BIT_FIELDS: 12, _BIT_FIELDS_WITH_ALPHA: 16}
-"""Compression to the bytes of the masks that stand behind a BITMAPINFOHEADER."""
+"""Compression to the bytes of the masks after a BITMAPINFOHEADER."""
 _MOST_INDEXED_BITS = 8
 _LOOSE_BYTES = 8
-"""Bytes that a writer may leave behind the rows."""
+"""Bytes that a writer may leave after the rows."""
 
 
 def check_layout(data: bytes) -> None:
-    """Refuse a bitmap whose pixels do not lie where, or as, its header says.
+    """Refuse a bitmap whose pixels are not where its header says, or are too many.
 
     Raises:
-        ImageFailure: DECODE_FAILED when they begin within header, masks or colour table;
-            HEADER_CONTRADICTS_PIXELS when the file holds more than rows and columns need.
+        ImageFailure: DECODE_FAILED if they begin within header, masks or colour table;
+            HEADER_CONTRADICTS_PIXELS if the file holds more than rows and columns need.
     """
     start, header_size = _unsigned(data, 10, 4), _unsigned(data, 14, 4)
     if header_size == _CORE_HEADER:
@@ -52,7 +51,7 @@ def check_layout(data: bytes) -> None:
 
 
 def _check_surplus(surplus: int, rows: int, stride: int) -> None:
-    """Refuse a whole row too many, or whole words too many in every row."""
+    """Refuse an additional row, or additional words in every row."""
     if surplus <= _LOOSE_BYTES or not rows or not stride:
         return
     if surplus >= stride or surplus % (4 * rows) == 0:
@@ -60,7 +59,7 @@ def _check_surplus(surplus: int, rows: int, stride: int) -> None:
 
 
 def _pixels_end(data: bytes, header_size: int) -> int:
-    """Where the pixels may end: at a colour profile behind them, or with the file."""
+    """Where the pixels may end: at a colour profile after them, or at the end of the file."""
     if header_size == _V5_HEADER and _unsigned(data, 126, 4):
         profile = _FILE_HEADER + _unsigned(data, 126, 4)
         if _FILE_HEADER + header_size < profile < len(data):

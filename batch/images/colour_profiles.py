@@ -1,12 +1,12 @@
-"""Embedded colour profiles: what a profile is worth, and the conversion to sRGB that it gives.
+"""Converts colours to sRGB by embedded colour profiles.
 
-The models were trained on pictures without a profile, which means sRGB. A profile of another space
-is applied with LittleCMS (through Pillow) to the model's input. One that is sRGB itself, by its
-digest or by what it does, is passed over. One that cannot be used is told by a flag, and the
-picture is taken as sRGB.
+The models were trained on images without a profile, which means sRGB. A profile of another space is
+applied with LittleCMS (through Pillow) to the model's input. A profile that is sRGB itself, by its
+digest or by its effect, is ignored. If a profile cannot be used, the record gets a flag and the
+image is taken as sRGB.
 
-LittleCMS is native code. A profile that this process has not seen is therefore tried in a watched
-process first; only one that was understood there and changes colours is built here.
+LittleCMS is native code. So a profile that this process has not seen is first tried in a watched
+process. It is used here only if it worked there and changes colours.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from batch.images.sandbox import call_in_sandbox, is_in_sandbox
 APPLIED, BROKEN, NOT_APPLIED = "icc_applied", "icc_broken", "icc_not_applied"
 
 INCOMPLETE = b""
-"""Stands for a profile that a file announces and does not hold."""
+"""Stands for a profile that a file announces but does not hold completely."""
 
 PROFILE_BYTES = 4 * 1024**2
-"""Profiles of displays have up to 20 kB; of scanners and printers, with tables, up to 2 MB."""
+"""A larger profile is not applied. Those of displays have up to 20 kB, those of scanners and
+printers, with tables, up to 2 MB."""
 
 SAME_COLOURS = 2
-"""Grey levels by which a conversion may change the probe and still be none. The variants of sRGB
-that are in use differ from LittleCMS's own by one at most, Rec. 709 by 16."""
+"""A conversion that changes the probe by at most so many grey levels counts as none. The variants
+of sRGB in use differ from LittleCMS's own by one at most, Rec. 709 by 16."""
 
 WELL_KNOWN_SRGB = frozenset(
     {
@@ -52,7 +53,7 @@ WELL_KNOWN_SRGB = frozenset(
         "72c1355ac9fa7c7e626e1faa30bd4ef89e57a3d039df249f9ca3f0aed98b3c58",
     }
 )
-"""SHA-256 of profiles that need no trial. Any other variant of sRGB is known by what it does."""
+"""SHA-256 of profiles that need no trial. Other variants of sRGB are recognised by their effect."""
 
 _HEADER_BYTES, _COUNT_BYTES, _TAG_BYTES = 128, 4, 12
 _CLASSES = frozenset({b"scnr", b"mntr", b"prtr", b"spac"})
@@ -66,9 +67,10 @@ _CACHED = 32
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """What becomes of an image's colours. flag: for its record; None when there is nothing to say.
+    """The conversion of an image's colours.
 
-    transform: LittleCMS's, usable by several threads at once; None when nothing is converted.
+    flag: for its record, or None.
+    transform: of LittleCMS, usable by several threads at once; None if nothing is converted.
     """
 
     flag: str | None = None
@@ -76,11 +78,11 @@ class Conversion:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flag as records have it."""
+        """The flag in the form of records."""
         return () if self.flag is None else (self.flag,)
 
     def convert(self, pixels: np.ndarray) -> np.ndarray:
-        """(h, w, 3) uint8 RGB to the same in sRGB; the very array when nothing is converted."""
+        """Convert pixels, (h, w, 3), uint8, to sRGB; the same array if nothing is converted."""
         if self.transform is None:
             return pixels
         return np.asarray(self.transform.apply(Image.fromarray(pixels)))
@@ -93,11 +95,13 @@ _lock = threading.Lock()
 
 
 def conversion_to_srgb(profile: bytes | None, limits: Limits, mode: str = "RGB") -> Conversion:
-    """What an image with this profile needs.
+    """The conversion for an image with this profile.
 
     Args:
-        profile: as it is embedded; None without one, `INCOMPLETE` where parts of it are missing.
-        limits: of the watched process. mode: Pillow's, of the pixels: RGB or CMYK.
+        profile: as embedded; None without one, `INCOMPLETE` if parts of it are missing.
+        limits: of the watched process.
+        mode: Pillow's mode of the pixels, RGB or CMYK.
+
 
     Raises:
         ImageFailure: DECODER_TIMED_OUT or DECODER_CRASHED in the trial of the profile.
@@ -109,9 +113,9 @@ def conversion_to_srgb(profile: bytes | None, limits: Limits, mode: str = "RGB")
     if key[0] in WELL_KNOWN_SRGB and mode == "RGB":
         return UNCHANGED
     with _lock:
-        if known := _cache.get(key):
+        if cached := _cache.get(key):
             _cache.move_to_end(key)
-            return known
+            return cached
     conversion = _new_conversion(profile, limits, mode)
     with _lock:
         _cache[key] = conversion
@@ -121,18 +125,19 @@ def conversion_to_srgb(profile: bytes | None, limits: Limits, mode: str = "RGB")
 
 
 def examine(profile: bytes, mode: str) -> str | None:
-    """Try a profile: the flag that it deserves, None for sRGB; public because the watched process
-    finds it by name.
+    """Try a profile, and return its flag, or None for sRGB.
+
+    The watched process calls it by its name, so it is public.
     """
     try:
         transform = _transform(profile, mode)
         probe = _probe(mode)
-        found = np.asarray(transform.apply(Image.fromarray(probe, mode)))[0].astype(int)
-    except Exception:  # Pillow raises several kinds for what LittleCMS refuses
+        converted = np.asarray(transform.apply(Image.fromarray(probe, mode)))[0].astype(int)
+    except Exception:  # Pillow raises errors of several types if LittleCMS refuses a profile
         return BROKEN
-    if mode == "RGB" and np.abs(found - probe[0]).max() <= SAME_COLOURS:
+    if mode == "RGB" and np.abs(converted - probe[0]).max() <= SAME_COLOURS:
         return None
-    return APPLIED if _keeps_greys_in_order(found[:256]) else BROKEN
+    return APPLIED if _keeps_greys_in_order(converted[:256]) else BROKEN
 
 
 def _new_conversion(profile: bytes, limits: Limits, mode: str) -> Conversion:
@@ -146,7 +151,7 @@ def _new_conversion(profile: bytes, limits: Limits, mode: str) -> Conversion:
 
 
 def _fault_of_header(profile: bytes, mode: str) -> str | None:
-    """The flag for a profile that is not to be tried (ICC.1, 7.2 and 7.3); None when it is."""
+    """The flag of a profile with a bad header (ICC.1, 7.2 and 7.3); None if it can be tried."""
     if len(profile) > PROFILE_BYTES:
         return NOT_APPLIED
     count = int.from_bytes(profile[_HEADER_BYTES : _HEADER_BYTES + _COUNT_BYTES], "big")
@@ -156,7 +161,7 @@ def _fault_of_header(profile: bytes, mode: str) -> str | None:
         return BROKEN
     for at in range(_HEADER_BYTES + _COUNT_BYTES, tags_end, _TAG_BYTES):
         start, size = (int.from_bytes(profile[i : i + 4], "big") for i in (at + 4, at + 8))
-        if start + size > end:  # LittleCMS would pass over such a tag in silence
+        if start + size > end:  # LittleCMS would ignore such a tag
             return BROKEN
     is_usable = (
         profile[8] <= _NEWEST_VERSION
@@ -168,8 +173,10 @@ def _fault_of_header(profile: bytes, mode: str) -> str | None:
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
-    """Relative colorimetric: the colours as they were measured, white as white. A perceptual table
-    would add the taste of the profile's maker. Black point compensation keeps dark colours apart.
+    """Make a transform with relative colorimetric intent and black point compensation.
+
+    It keeps colours as measured and white as white; a perceptual table would add the choices of
+    the profile's maker. Black point compensation keeps dark colours different.
     """
     return ImageCms.ImageCmsTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(_without_floating_elements(profile))),
@@ -177,14 +184,16 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
         mode,
         "RGB",
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        # without its cache of one pixel, a transform may be used by several threads
+        # without its cache of one pixel, several threads can use a transform
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE,
     )
 
 
 def _without_floating_elements(profile: bytes) -> bytes:
-    """Elements of floating-point steps stand beside tables or matrices that say the same (ICC.1,
-    8.2), and LittleCMS would prefer them: 70 kB of them keep it busy for seconds, 1 MB for minutes.
+    """Remove floating-point elements from a profile.
+
+    Tables or matrices beside them say the same (ICC.1, 8.2), but LittleCMS would prefer the
+    elements, and 70 kB of them keep it busy for seconds, 1 MB for minutes.
     """
     renamed = bytearray(profile)
     count = int.from_bytes(profile[_HEADER_BYTES : _HEADER_BYTES + _COUNT_BYTES], "big")
@@ -196,7 +205,7 @@ def _without_floating_elements(profile: bytes) -> bytes:
 
 
 def _probe(mode: str) -> np.ndarray:
-    """(1, n, channels) uint8: 256 greys from dark to light; of RGB also ramps and a grid."""
+    """Test colours, (1, n, channels), uint8: 256 greys from dark to light; for RGB also others."""
     ramp = np.arange(256, dtype=np.uint8)
     if mode == "CMYK":
         return np.stack([*[np.zeros_like(ramp)] * 3, ramp[::-1]], axis=1)[np.newaxis]
@@ -207,9 +216,9 @@ def _probe(mode: str) -> np.ndarray:
 
 
 def _keeps_greys_in_order(greys: np.ndarray) -> bool:
-    """Whether converted greys, (256, 3) from dark to light, still are greys from dark to light.
+    """Whether converted greys, (256, 3), still go from dark to light.
 
-    A damaged curve may send all to black, or bright to dark, and LittleCMS does not mind.
+    A damaged curve may make everything black, or exchange bright and dark, without an error.
     """
     brightness = greys.mean(axis=1)
     rises = np.diff(brightness).min() >= -_MOST_FALL

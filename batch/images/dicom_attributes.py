@@ -1,7 +1,6 @@
-"""DICOM attributes as text and numbers, tolerant of what real headers hold. Knows no library.
+"""Reads DICOM attributes as text and numbers. A malformed value is None; the image is not lost.
 
-A dataset here is anything with pydicom's `get(keyword)`. A malformed value costs itself, never the
-image: reading it may raise whatever its parser raises, and gives None.
+A dataset here is anything with pydicom's `get(keyword)`.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from batch.core.errors import FailureReason, ImageFailure, Stage
 _LEAP_SECOND = 60
 
 
-# what an attribute may hold by its value representation (PS3.5 6.2); anything else is free text,
-# in which people write names, and stays in the file
+# what an attribute may hold by its value representation (PS3.5 6.2); other values are free text,
+# in which people write names, and are not read
 _UID = re.compile(r"[0-9.]{1,64}")
 
 
@@ -33,7 +32,7 @@ _CODE_STRING = re.compile(r"[A-Z0-9_ ]{1,16}")
 _SIDE = re.compile(r"[RLUB]")
 
 
-# as ACR-NEMA wrote them, which DICOM still asks readers to take (PS3.5 6.2, DA and TM)
+# the forms of ACR-NEMA, which DICOM still asks readers to accept (PS3.5 6.2, DA and TM)
 _DOTTED_DATE = re.compile(r"\d{4}\.\d\d\.\d\d")
 
 
@@ -44,13 +43,13 @@ _DATETIME = re.compile(r"^(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:\.(\d{1,6
 
 
 def text(dataset: Any, keyword: str) -> str | None:
-    """A value as text; None when absent, empty, or not readable."""
+    """A value as text; None if it is absent, empty or unreadable."""
     try:
         value = dataset.get(keyword)
-        found = "" if value is None else str(value).strip().strip("\x00")
-    except Exception:  # the parsers of values raise many kinds
+        words = "" if value is None else str(value).strip().strip("\x00")
+    except Exception:  # parsers of values raise errors of many types
         return None
-    return found or None
+    return words or None
 
 
 def texts(dataset: Any, keyword: str) -> tuple[str, ...]:
@@ -58,7 +57,7 @@ def texts(dataset: Any, keyword: str) -> tuple[str, ...]:
     try:
         value = dataset.get(keyword)
         values = [] if value is None else [value] if isinstance(value, str) else list(value)
-        return tuple(found for item in values if (found := str(item).strip()))
+        return tuple(word for item in values if (word := str(item).strip()))
     except Exception:
         return ()
 
@@ -67,7 +66,7 @@ def number(dataset: Any, keyword: str, default: int | None = None) -> int:
     """A value as a whole number.
 
     Raises:
-        ImageFailure: DICOM_INVALID when it is none, or absent without a default.
+        ImageFailure: DICOM_INVALID if it is no number, or absent without a default.
     """
     try:
         value = dataset.get(keyword)
@@ -81,7 +80,7 @@ def number(dataset: Any, keyword: str, default: int | None = None) -> int:
 
 
 def record_attributes(dataset: Any, sop_class_uid: str | None) -> dict[str, str | None]:
-    """What a record may carry, before the privacy policy: keyword arguments and identifiers."""
+    """Attributes for a record, before the privacy policy is applied."""
     return {
         "study_instance_uid": _matching(_UID, text(dataset, "StudyInstanceUID")),
         "series_instance_uid": _matching(_UID, text(dataset, "SeriesInstanceUID")),
@@ -103,7 +102,7 @@ def record_attributes(dataset: Any, sop_class_uid: str | None) -> dict[str, str 
 
 
 def selection_values(dataset: Any, sop_class_uid: str | None) -> dict[str, tuple[str, ...]]:
-    """What include and exclude rules compare."""
+    """Values that include and exclude rules compare."""
     return {
         "sop_class_uid": (sop_class_uid,) if sop_class_uid else (),
         "modality": texts(dataset, "Modality"),
@@ -174,7 +173,7 @@ def _invalid(detail: str) -> ImageFailure:
     return ImageFailure(Stage.IDENTIFY, FailureReason.DICOM_INVALID, detail)
 
 
-# PS3.5 6.2: of the default character repertoire, or in a character set; each of those holds ASCII
+# PS3.5 6.2: in the default character repertoire or a character set, all of which contain ASCII
 _STRINGS = frozenset({"CS", "DA", "DT", "TM", "UI", "LO", "SH"})
 
 
@@ -185,17 +184,18 @@ _PADDING = " \0"
 
 
 class PlainValues:
-    """What `dicom_attributes` reads from: `get(keyword)` as a dataset has it."""
+    """Values of a dataset by keyword, read without pydicom's conversion where possible."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
 
     def get(self, keyword: str) -> Any:
-        """The value: str, int, a list of PlainValues for the items of a sequence, or whatever
-        pydicom makes of it; None when absent.
+        """The value: str, int, a list of PlainValues for a sequence, or as pydicom converts it.
+
+        It is None if the attribute is absent.
 
         Raises:
-            Exception: of many kinds, for a value that pydicom cannot convert.
+            Exception: of many types, if pydicom cannot convert the value.
         """
         tag = _tag(keyword)
         element = self._dataset.get_item(tag)
@@ -214,13 +214,13 @@ class PlainValues:
 
 
 def _is_plain(value: bytes) -> bool:
-    """One value in ASCII; a change of character set is told in ASCII, too (ISO 2022)."""
+    """Whether bytes are one value in ASCII, without a change of character set (ISO 2022)."""
     return value.isascii() and b"\\" not in value and _ESCAPE not in value
 
 
 @cache
 def _tag(keyword: str) -> BaseTag:
-    found = tag_for_keyword(keyword)
-    if found is None:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
         raise KeyError(keyword)  # a mistake of ours, not the file's
-    return Tag(found)
+    return Tag(tag)

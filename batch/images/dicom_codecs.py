@@ -1,8 +1,8 @@
-"""The decoders of compressed DICOM frames, but for lossy JPEG: each is one library's.
+"""Decodes compressed DICOM frames, except lossy JPEG, with a library for each codec.
 
-The only importer of pylibjpeg-openjpeg, pylibjpeg-rle and pyjpegls. They are called
-directly: what pydicom puts between asks the object's header for what the stream itself knows, and
-headers are wrong there (Planar Configuration, Bits Stored, offset tables).
+The libraries are called directly and not through pydicom. pydicom would take facts from the
+object's header that the stream itself knows, and headers are often wrong (Planar Configuration,
+Bits Stored, offset tables).
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ _RLE_ORDER = "<"
 
 @dataclass(frozen=True, eq=False)
 class DecodedFrame:
-    """samples: (h, w) or (h, w, components), unsigned, as the stream has them. precision: bits of
-    a sample, by the stream.
+    """A decoded frame.
+
+    samples: (h, w) or (h, w, components), unsigned, as in the stream.
+    precision: bits of a sample, by the stream.
     """
 
     samples: np.ndarray
@@ -34,18 +36,19 @@ class DecodedFrame:
 
 
 def decode_jpeg_lossless(frame: bytes) -> DecodedFrame:
-    """Lossless JPEG, strictly: 8 bits by libjpeg-turbo, which refuses what is missing or invalid.
+    """Decode lossless JPEG, and refuse missing, invalid or additional data.
 
-    What it cannot decode (more bits, other than three components) is decoded by two libraries that
-    raise for nothing, and fill up what is missing in different ways. None notices that there is too
-    much; then the last codes have no effect. A change within a code is still an image.
+    Frames of 8 bits and three components are decoded by libjpeg-turbo, which notices missing and
+    invalid data. Others are decoded by two libraries that report no errors but fill missing data in
+    different ways, and the results are compared. No library notices additional data; they show by
+    last codes without effect. A changed code alone is not noticed.
 
     Raises:
         ImageFailure: DECODE_FAILED.
     """
     header = jpeg_headers.read_header(frame)
     stream_headers.require_end(frame, "jpeg lossless")
-    # as raw samples: what they mean is for the object's header to say
+    # decode raw samples, because the object's header says what they mean
     frame = jpeg_headers.state_colour(frame, header, jpeg_headers.StreamColour.RGB)
     is_common = header.precision == 8 and len(header.component_ids) == 3
 
@@ -65,12 +68,12 @@ def decode_jpeg_lossless(frame: bytes) -> DecodedFrame:
 def _decoded_again(frame: bytes) -> np.ndarray:
     try:
         return np.asarray(imagecodecs.ljpeg_decode(frame))
-    except RuntimeError:  # it takes the last codes of some sound streams for missing
+    except RuntimeError:  # it reports the last codes of some good streams as missing
         return np.asarray(imagecodecs.jpegsof3_decode(frame))
 
 
 def decode_jpeg_ls(frame: bytes) -> DecodedFrame:
-    """JPEG-LS, of any interleave mode."""
+    """Decode JPEG-LS of any interleave mode."""
     buffer, info = jpeg_ls.decode_pixel_data(frame)
     precision, components = info["bits_per_sample"], info["components"]
     samples = np.frombuffer(buffer, np.uint8 if precision <= 8 else "<u2")
@@ -85,27 +88,27 @@ def decode_jpeg_ls(frame: bytes) -> DecodedFrame:
 
 
 def decode_jpeg_2000(frame: bytes) -> DecodedFrame:
-    """JPEG 2000 or HTJ2K, raw or in a JP2 file; its own colour transform is undone."""
+    """Decode JPEG 2000 or HTJ2K, raw or in a JP2 file, and undo its own colour transform."""
     precision = stream_headers.jpeg_2000_header(frame).precision
     samples = openjpeg.decode(frame)
-    if samples.dtype.kind == "i":  # the same bits, as pydicom and others take them
+    if samples.dtype.kind == "i":  # take the same bits as unsigned, as pydicom and others do
         mask = np.array(2**precision - 1, samples.dtype.str.replace("i", "u"))
         samples = samples.view(mask.dtype) & mask
     return DecodedFrame(samples, precision)
 
 
 def decode_rle(frame: bytes, rows: int, columns: int, samples: int, allocated: int) -> DecodedFrame:
-    """DICOM's RLE: always one plane after the other, whatever Planar Configuration says.
+    """Decode DICOM's RLE, which always has one plane after the other, for any Planar Configuration.
 
     Raises:
-        ImageFailure: HEADER_CONTRADICTS_PIXELS for another number of segments.
+        ImageFailure: HEADER_CONTRADICTS_PIXELS for a wrong number of segments.
     """
-    needed, found = samples * allocated // 8, int.from_bytes(frame[:4], "little")
-    if found != needed:
+    needed, segments = samples * allocated // 8, int.from_bytes(frame[:4], "little")
+    if segments != needed:
         raise ImageFailure(
             Stage.DECODE,
             FailureReason.HEADER_CONTRADICTS_PIXELS,
-            f"{found} segments in the RLE data; the header needs {needed}",
+            f"{segments} segments in the RLE data; the header needs {needed}",
         )
     decoded = decode_rle_segments(
         frame, version=2, rows=rows, columns=columns, bits_allocated=allocated, byteorder=_RLE_ORDER
@@ -115,7 +118,7 @@ def decode_rle(frame: bytes, rows: int, columns: int, samples: int, allocated: i
 
 
 def decode_jpeg_xl(frame: bytes) -> DecodedFrame:
-    """JPEG XL; the stream knows its own colours, XYB included."""
+    """Decode JPEG XL; the stream knows its own colour space, also XYB."""
     samples = imagecodecs.jpegxl_decode(frame)
     precision = stream_headers.jpeg_xl_header(frame).precision
     return DecodedFrame(samples, precision)
@@ -124,18 +127,22 @@ def decode_jpeg_xl(frame: bytes) -> DecodedFrame:
 def _end_has_effect(
     frame: bytes, samples: np.ndarray, decode: Callable[[bytes], np.ndarray]
 ) -> bool:
-    """Whether other bits in the last byte that is code for certain give other samples; the very
-    last one may be padding. One change alone may be an invalid code, which is read as no change.
+    """Whether a change in the last byte of code changes the samples.
+
+    The very last byte may be padding, so the byte before it is changed. Several changes are tried,
+    because one may be an invalid code without effect.
 
     Args:
-        samples: what the stream gives.
+        frame: the stream.
+        samples: that it gives.
+        decode: decodes a stream.
     """
     scan = jpeg_headers.read_header(frame).segments[-1][2]
     at = len(frame[: frame.rindex(b"\xff\xd9")].rstrip(b"\xff")) - 2
     while at > scan and (frame[at] == 0xFF or frame[at - 1] == 0xFF):  # stuffed, or a marker
         at -= 1
     if at <= scan:
-        return True  # too short to tell
+        return True  # too short for this test
     for other in {frame[at] ^ bits for bits in (0x55, 0xAA, 0x0F, 0xF0)} - {0xFF}:
         try:
             changed = decode(frame[:at] + bytes([other]) + frame[at + 1 :])

@@ -1,8 +1,8 @@
-"""Which fragments of encapsulated pixel data hold which frame. Pure functions on bytes.
+"""Assigns the fragments of encapsulated pixel data to frames.
 
-What the fragments hold decides, not the offset tables beside them: real files have tables of zeros,
-in the wrong order, or beyond the data, and a decoder that believes them gives one frame the pixels
-of another. Source: PS3.5 A.4 (fragments, Basic Offset Table), PS3.3 C.7.6.3.1.8 (Extended Offset
+The content of the fragments decides, not the offset tables. Real files have tables that hold zeros,
+are in the wrong order, or point beyond the data; a decoder that uses them gives a frame the pixels
+of another. Sources: PS3.5 A.4 (fragments, Basic Offset Table), PS3.3 C.7.6.3.1.8 (Extended Offset
 Table), PS3.5 G.5 (RLE header).
 """
 
@@ -34,10 +34,11 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Items:
-    """The items of encapsulated pixel data, the Basic Offset Table included.
+    """The items of encapsulated pixel data, with the Basic Offset Table.
 
-    spans: (start, end) of each one's content. end: where something else begins. is_cut: the last
-    item is shorter than it says.
+    spans: (start, end) of the content of each item.
+    end: where the items end.
+    is_cut: whether the last item is shorter than it says.
     """
 
     spans: tuple[Span, ...]
@@ -47,9 +48,13 @@ class Items:
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """data: the encapsulated value. spans: of each frame that is there, its fragments' contents.
-    has_surplus: there are more frames than declared. doubtful: the last fragment, when it is
-    incomplete, or something else than a fragment stands behind it.
+    """The frames of encapsulated pixel data.
+
+    data: the encapsulated value.
+    spans: of each frame, the contents of its fragments.
+    declared: number of frames by the header.
+    has_surplus: whether there are more frames than declared.
+    doubtful: the last fragment, if it is incomplete or followed by something else; else None.
     """
 
     data: bytes
@@ -59,11 +64,11 @@ class Frames:
     doubtful: Span | None
 
     def stream(self, index: int) -> bytes:
-        """The stream of one frame, by number from 0.
+        """The stream of a frame. index: from 0.
 
         Raises:
-            ImageFailure: HEADER_CONTRADICTS_PIXELS when it is not there, DECODE_FAILED when its
-                end is not.
+            ImageFailure: HEADER_CONTRADICTS_PIXELS if the frame is missing, DECODE_FAILED if its
+                end is.
         """
         if index >= len(self.spans):
             raise contradiction(
@@ -79,9 +84,9 @@ class Frames:
 
 
 def walk_items(data: bytes, position: int = 0) -> Items:
-    """Walk from item to item; a missing delimiter ends the walk as well as a present one.
+    """Walk from item to item up to the delimiter, or to the end if that is missing.
 
-    A fragment of odd length may be followed by a byte that no length counts.
+    After a fragment of odd length there may be a byte that no length counts.
     """
     spans: list[Span] = []
     is_cut = False
@@ -99,16 +104,18 @@ def walk_items(data: bytes, position: int = 0) -> Items:
 
 
 def split_frames(data: bytes, declared: int, extended_offsets: bytes = b"") -> Frames:
-    """Tell frames apart: one fragment each where the numbers are equal and no fragment goes on with
-    the one before it, else by where streams begin
-    and end, else by an offset table that nothing contradicts.
+    """Assign fragments to frames.
+
+    Each frame has one fragment if the numbers are equal and no fragment continues another. Else the
+    beginnings and ends of streams decide, else an offset table that nothing contradicts.
 
     Args:
-        data: the value of Pixel Data, from the Basic Offset Table on. declared: Number of Frames.
+        data: the value of Pixel Data, from the Basic Offset Table on.
+        declared: Number of Frames.
         extended_offsets: the value of Extended Offset Table, 8 bytes a frame.
 
     Raises:
-        ImageFailure: HEADER_CONTRADICTS_PIXELS when nothing tells them apart.
+        ImageFailure: HEADER_CONTRADICTS_PIXELS if the frames cannot be separated.
     """
     items = walk_items(data)
     if not items.spans:
@@ -135,12 +142,12 @@ def split_frames(data: bytes, declared: int, extended_offsets: bytes = b"") -> F
 def _firsts(
     data: bytes, fragments: Sequence[Span], declared: int, tables: Sequence[Sequence[int]]
 ) -> list[int] | None:
-    """The numbers of the fragments that begin a frame; None when that cannot be told."""
+    """Numbers of the fragments that begin a frame; None if that is not clear."""
     kinds = [_kind(data, span) for span in fragments]
     if len(fragments) == declared and _is_one_each(data, fragments, kinds):
         return list(range(declared))
     kind = kinds[0] if kinds else None
-    by_start = [n for n, found in enumerate(kinds) if found is not None and found == kind]
+    by_start = [n for n, one_kind in enumerate(kinds) if one_kind is not None and one_kind == kind]
     by_both = [
         n for n in by_start if n == 0 or kind not in _HAVE_END or _ends(data, fragments[n - 1])
     ]
@@ -164,11 +171,11 @@ def _firsts(
 def _is_one_each(
     data: bytes, fragments: Sequence[Span], kinds: Sequence[tuple[bytes, ...] | None]
 ) -> bool:
-    """Whether as many fragments as frames are one for each: none goes on with the one before it.
+    """Whether each fragment is a frame, if there are as many: none continues the one before it.
 
-    A fragment that begins no stream has a damaged start where the one before it is complete.
+    A fragment that begins no stream, after a complete one, is a frame with a damaged start.
     """
-    kind = next((found for found in kinds if found is not None), None)
+    kind = next((fragment_kind for fragment_kind in kinds if fragment_kind is not None), None)
     return kind is None or all(
         kinds[n] == kind or start == end or _ends(data, fragments[n - 1])
         for n, (start, end) in enumerate(fragments)
@@ -177,7 +184,7 @@ def _is_one_each(
 
 
 def _by_table(fragments: Sequence[Span], table: Sequence[int]) -> list[int]:
-    """What an offset table says, in fragment numbers; nothing where it does not fit them."""
+    """The entries of an offset table as fragment numbers; empty if it does not fit them."""
     if not fragments:
         return []
     origin = fragments[0][0]
@@ -188,14 +195,14 @@ def _by_table(fragments: Sequence[Span], table: Sequence[int]) -> list[int]:
 
 
 def _are_whole(data: bytes, fragments: Sequence[Span], firsts: Sequence[int]) -> bool:
-    """Whether no stream ends before its last fragment: else a frame without a start hides there."""
+    """Whether no stream ends before its last fragment; else a frame without a start follows."""
     borders = {*firsts, len(fragments)}
     inner = (n for n in range(len(fragments)) if n + 1 not in borders)
     return not any(_ends(data, fragments[n]) for n in inner)
 
 
 def _kind(data: bytes, span: Span) -> tuple[bytes, ...] | None:
-    """The kind of stream that begins there, by its possible beginnings; None where none does."""
+    """The kind of stream that begins in a span, as its possible beginnings; None if none does."""
     start, end = span
     for kind in (_JPEG, _JPEG_2000, _JPEG_XL):
         if data.startswith(kind, start, end):
@@ -204,13 +211,13 @@ def _kind(data: bytes, span: Span) -> tuple[bytes, ...] | None:
 
 
 def _ends(data: bytes, span: Span) -> bool:
-    """Whether the end marker of the JPEG family stands at the end, but for padding."""
+    """Whether a span ends with the end marker of the JPEG family, and perhaps padding."""
     start, end = span
     return data[max(start, end - _PADDING_SEEN) : end].rstrip(b"\0").endswith(_JPEG_END)
 
 
 def _is_rle_header(header: bytes) -> bool:
-    """The number of segments and their offsets: ascending from 64, and zeros after them."""
+    """Whether bytes are an RLE header: a number of segments, offsets that ascend from 64, zeros."""
     if len(header) < _RLE_HEADER:
         return False
     count, *offsets = (int.from_bytes(header[at : at + 4], "little") for at in range(0, 64, 4))

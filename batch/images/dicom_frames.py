@@ -1,4 +1,4 @@
-"""One frame of a DICOM object to RGB. The decoder of each transfer syntax is fixed here."""
+"""Decodes a frame of a DICOM object to RGB, with a fixed decoder for each transfer syntax."""
 
 from __future__ import annotations
 
@@ -40,13 +40,17 @@ Frame = tuple[np.ndarray, tuple[str, ...]]
 def decode_frame(
     image: DicomImage, index: int, limits: Limits, at_least: int | None = None
 ) -> Frame:
-    """Decode one frame to RGB.
+    """Decode a frame to RGB.
 
     Args:
-        index: from 0. at_least: see `raster.decode`; only JPEG makes use of it.
+        image: the object.
+        index: from 0.
+        limits: of size and memory.
+        at_least: as in `raster.decode`; used for JPEG only.
 
     Returns:
-        (h, w, 3) uint8, and the flags that decoding added.
+        pixels, (h, w, 3), uint8, and flags of the decoding.
+
 
     Raises:
         ImageFailure: stage DECODE.
@@ -74,10 +78,10 @@ def decode_frame(
 
 
 def frame_profile(image: DicomImage, index: int) -> tuple[bytes | None, tuple[str, ...]]:
-    """The colour profile of a frame, or None; and a flag for want of one.
+    """The colour profile of a frame, or None, and a flag if one is missing.
 
-    The object's header has the word. A JPEG that was wrapped as it was brings its own profile: it
-    counts where the header has none and does not say SRGB.
+    The object's header decides. The profile inside a JPEG counts if the header has none and does
+    not state SRGB.
     """
     profile, flags = embedded_profiles.of_dicom(image.values, index)
     codec = CODECS.get(image.transfer_syntax_uid)
@@ -122,7 +126,7 @@ def _decode(
 
 
 def _codec_of_stream(codec: Codec, frame: bytes) -> Codec:
-    """Lossy JPEG under a syntax of lossless JPEG is what its frame header says."""
+    """The codec by the stream: under a syntax of lossless JPEG there may be lossy JPEG."""
     if codec != Codec.JPEG_LOSSLESS:
         return codec
     process = jpeg_headers.read_header(frame).process
@@ -134,7 +138,7 @@ def _codec_of_stream(codec: Codec, frame: bytes) -> Codec:
 
 
 def _check_colour(image: DicomImage, codec: Codec | None, photometric: str) -> None:
-    # a missing number is not taken for grey when the interpretation names three
+    # without SamplesPerPixel, an interpretation of three colours means three samples
     is_three = photometric in _THREE or (photometric == _XYB and codec == Codec.JPEG_XL)
     samples = number(image.values, "SamplesPerPixel", default=3 if is_three else 1)
     if samples == 1 and (photometric in _GREY or not photometric):
@@ -158,10 +162,10 @@ def _refuse_lossy_palette(photometric: str) -> None:
 
 
 def _check_grey(image: DicomImage, codec: Codec | None) -> None:
-    """Say greyscale only where the first stream does not say otherwise."""
+    """Refuse a greyscale object; it is a contradiction if its first stream has three components."""
     components = 1
     if codec not in (None, Codec.NATIVE, Codec.RLE, Codec.JPEG_XL):
-        with suppress(Exception):  # nothing that could be read says otherwise
+        with suppress(Exception):  # an unreadable stream contradicts nothing
             frame = image.encapsulated.stream(0)
             if codec == Codec.JPEG_2000:
                 components = stream_headers.jpeg_2000_header(frame).components
@@ -185,19 +189,19 @@ def _native(image: DicomImage, index: int, photometric: str) -> Frame:
 def _jpeg(
     image: DicomImage, frame: bytes, photometric: str, limits: Limits, at_least: int | None
 ) -> Frame:
-    """Lossy JPEG of 8 bits; no decoder was found that gets 12-bit colour right."""
+    """Decode lossy JPEG of 8 bits; no decoder was found that is correct for 12-bit colour."""
     header = jpeg_headers.read_header(frame)
     _check_same_size(image, header.rows, header.columns)
     try:
         jpeg_support.require_supported(frame, header)
-    except ImageFailure as failure:  # a kind of stream that no file has, but a transfer syntax
+    except ImageFailure as failure:  # in DICOM the transfer syntax is unsupported, not the file
         raise _failure(FailureReason.UNSUPPORTED_TRANSFER_SYNTAX, failure.detail) from failure
     decoded = raster.decode(frame, FileFormat.JPEG, limits, at_least, photometric)
     return decoded.pixels, decoded.flags
 
 
 def _check_stream(image: DicomImage, codec: Codec, frame: bytes, photometric: str) -> str:
-    """Compare the stream's header with the object's; the photometric interpretation to apply."""
+    """Compare the stream's header with the object's, and return the interpretation to apply."""
     if codec in (Codec.JPEG_LOSSLESS, Codec.JPEG_LS):
         header = jpeg_headers.read_header(frame)
         _check_same_size(image, header.rows, header.columns)
@@ -240,7 +244,7 @@ def _colours(
     photometric: str,
     is_stream: bool = False,
 ) -> Frame:
-    """Samples as they were stored to RGB. precision, is_stream: see `stored_values`."""
+    """Convert stored samples to RGB. precision, is_stream: as in `stored_values`."""
     size = (image.rows, image.columns)
     if samples.shape != (size if photometric == _PALETTE else (*size, 3)):
         raise contradiction(f"decoded to {samples.shape}: not as declared")
@@ -257,7 +261,7 @@ def _colours(
 
 
 def _to_rgb(pixels: np.ndarray, photometric: str) -> np.ndarray:
-    """(h, w, 3) uint8 to RGB: YBR is converted here and nowhere else."""
+    """Convert pixels, (h, w, 3), uint8, to RGB; only this function converts YBR."""
     if photometric in _YBR:
         return np.asarray(convert_color_space(pixels, "YBR_FULL", _RGB))
     return pixels

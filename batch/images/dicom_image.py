@@ -1,4 +1,4 @@
-"""DICOM objects: identity, what is to be scored, and what decoding needs of them."""
+"""Identifies DICOM objects, and decides which are scored."""
 
 from __future__ import annotations
 
@@ -24,8 +24,14 @@ from batch.images.dicom_parse import ParsedObject, parse
 
 @dataclass(frozen=True, eq=False)
 class DicomImage:
-    """A DICOM object that is an image. values: of the dataset. attributes: what the privacy policy
-    lets through.
+    """A DICOM object that is an image.
+
+    dataset: as parsed.
+    values: of the dataset.
+    transfer_syntax_uid: of the pixel data.
+    frames, rows, columns: by the header.
+    attributes: as the privacy policy allows them.
+    flags: of the object, sorted.
     """
 
     dataset: Dataset
@@ -39,10 +45,10 @@ class DicomImage:
 
     @cached_property
     def encapsulated(self) -> Frames:
-        """The frames of compressed pixel data, told apart once for all of them.
+        """The frames of compressed pixel data.
 
         Raises:
-            ImageFailure: stage DECODE; nothing tells them apart.
+            ImageFailure: stage DECODE; the frames cannot be separated.
         """
         table = self.dataset.get("ExtendedOffsetTable")
         offsets = table if isinstance(table, bytes) else b""
@@ -50,11 +56,11 @@ class DicomImage:
 
 
 def identify(data: bytes, rules: ReadingRules, has_preamble: bool = True) -> DicomImage:
-    """Parse an object and decide whether its frames are to be scored; decodes nothing.
+    """Parse an object and decide whether its frames are scored, without decoding.
 
     Raises:
-        NotAnImage: a non-image for us. ImageFailure: goes to a person, with what the object tells
-            of lesion and patient.
+        NotAnImage: the object is not scored. ImageFailure: a person must look at it; the failure
+            has the attributes of lesion and patient.
     """
     parsed = parse(data, rules.limits, has_preamble)
     values = PlainValues(parsed.dataset)
@@ -63,22 +69,22 @@ def identify(data: bytes, rules: ReadingRules, has_preamble: bool = True) -> Dic
         _check_kind(parsed, values, sop_class)
         rules.selection.check(selection_values(values, sop_class))
         return describe(parsed, rules)
-    except NotAnImage as stated:
+    except NotAnImage as non_image:
         if not parsed.is_followed:
             raise
         failure = _failure(FailureReason.DICOM_INVALID, "a second object behind a non-image")
         failure.attributes = _attributes(values, sop_class, rules)
-        raise failure from stated
+        raise failure from non_image
     except ImageFailure as failure:
         failure.attributes = _attributes(values, sop_class, rules)
         raise
 
 
 def describe(parsed: ParsedObject, rules: ReadingRules) -> DicomImage:
-    """What decoding and the record need of an object, whatever its kind.
+    """Read what decoding and the record need, for an object of any kind.
 
     Raises:
-        ImageFailure: a size or number that is missing, absurd or too large.
+        ImageFailure: a size or number is missing, impossible or too large.
     """
     dataset = parsed.dataset
     values = PlainValues(dataset)
@@ -103,7 +109,7 @@ def describe(parsed: ParsedObject, rules: ReadingRules) -> DicomImage:
 
 
 def _bare_syntax(dataset: Dataset) -> str:
-    """The transfer syntax of a dataset without file meta, as it was parsed."""
+    """The transfer syntax with which a dataset without file meta was parsed."""
     implicit, little = dataset.original_encoding
     if little is False:
         return objects.EXPLICIT_VR_BIG_ENDIAN
@@ -125,7 +131,7 @@ def _check_kind(parsed: ParsedObject, values: PlainValues, sop_class: str | None
     name = objects.class_name(sop_class) or UID_dictionary.get(sop_class or "", (None,))[0]
     has_pixels = "Rows" in dataset or "PixelData" in dataset
     is_plausible = objects.is_plausible_class(sop_class, name is not None)
-    # a private object that was cut off may have had pixels
+    # a private object that is cut off may have had pixels
     is_whole = is_plausible and (name is not None or not parsed.is_cut_off)
     is_whole = is_whole and (
         "DirectoryRecordSequence" in dataset

@@ -1,6 +1,6 @@
-"""Which DICOM objects are dermoscopy for us, and how their pixels are stored. Pure rules on UIDs.
+"""Rules on UIDs: which DICOM objects are scored, and how their pixels are stored.
 
-Source: PS3.4 B.5 (storage SOP classes); Supplement 221 (Dermoscopic Photography Image Storage);
+Sources: PS3.4 B.5 (storage SOP classes); Supplement 221 (Dermoscopic Photography Image Storage);
 PS3.5 annex A (transfer syntaxes).
 """
 
@@ -24,7 +24,7 @@ _SCORED = frozenset(
         VL_PHOTOGRAPHIC,
         SECONDARY_CAPTURE,
         MULTI_FRAME_TRUE_COLOR_SECONDARY_CAPTURE,
-        # grey by definition: go on to be stated as not in colour
+        # grey by definition; they end as unscored, because they have no colour
         _STORAGE + "7.1",
         _STORAGE + "7.2",
         _STORAGE + "7.3",
@@ -37,7 +37,7 @@ _NEWER_CLASSES = {
     _STORAGE + "601.3": "Thermography Image Storage",
     _STORAGE + "601.4": "Thermography Multi-frame Image Storage",
 }
-"""Storage classes that came into the standard after pydicom's dictionary was made."""
+"""Storage classes that are newer than pydicom's dictionary."""
 
 IMPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
@@ -85,7 +85,7 @@ CODECS: dict[str, Codec] = {
     "1.2.840.10008.1.2.4.112": Codec.JPEG_XL,
     "1.2.840.10008.1.2.5": Codec.RLE,
 }
-"""Every transfer syntax that is read; the decoder of each is fixed in `dicom_frames`."""
+"""Every transfer syntax that is read; `dicom_frames` has the decoders."""
 
 LOSSY_TRANSFER_SYNTAXES = frozenset(
     {
@@ -97,11 +97,11 @@ LOSSY_TRANSFER_SYNTAXES = frozenset(
         "1.2.840.10008.1.2.4.81",
     }
 )
-"""Always lossy; the others say so in Lossy Image Compression (0028,2110)."""
+"""Syntaxes that are always lossy; for others Lossy Image Compression (0028,2110) says it."""
 
 
 class ObjectKind(StrEnum):
-    """What we do with a DICOM object."""
+    """What happens to a DICOM object."""
 
     SCORE = "score"
     NON_IMAGE = "non_image"
@@ -111,18 +111,18 @@ class ObjectKind(StrEnum):
 def object_kind(
     sop_class_uid: str | None, is_standard: bool, has_pixels: bool, is_whole: bool
 ) -> ObjectKind:
-    """Decide what to do with an object.
+    """Decide what happens to an object.
+
+    An object with pixels and an unknown class goes to a person, and so does an incomplete object.
+    A standard object of another kind (ultrasound, CT, microscopy, video) is a non-image, and so is
+    a complete object without pixels.
 
     Args:
-        sop_class_uid: None when the object has none.
-        is_standard: the UID stands in the standard's dictionary.
-        has_pixels: the object has an image matrix (Rows and Columns) or pixel data.
-        is_whole: its class is plausible, and it names its study and series or is a directory of
-            others; what was damaged or cut off may have lost its pixels.
-
-    An object with pixels that nobody can name goes to a person, and so does a fragment; a standard
-    object of another kind (ultrasound, CT, microscopy, video) and a whole object without pixels,
-    standard or not, are stated as non-images.
+        sop_class_uid: None if the object has none.
+        is_standard: whether the UID is in the standard's dictionary.
+        has_pixels: whether the object has Rows or pixel data.
+        is_whole: whether its class is plausible, and it names its study and series or is a
+            directory of others; an incomplete object may have lost its pixels.
     """
     if sop_class_uid in _SCORED:
         return ObjectKind.SCORE
@@ -131,10 +131,10 @@ def object_kind(
 
 
 def is_plausible_class(sop_class_uid: str | None, is_standard: bool) -> bool:
-    """Whether a SOP class can be meant: the standard's own, or a well-formed UID of somebody else.
+    """Whether a SOP class is possible: of the standard, or a well-formed UID of somebody else.
 
-    What stands below the standard's root and not in its dictionary was damaged (or is newer than
-    this program), and an object without pixels must not be passed over for it.
+    A UID below the standard's root that is not in its dictionary is damaged, or newer than this
+    program; such an object must not become a non-image.
     """
     if is_standard:
         return True
@@ -148,5 +148,5 @@ def class_name(sop_class_uid: str | None) -> str | None:
 
 
 def kind_flags(sop_class_uid: str | None) -> set[str]:
-    """Flags by SOP class: only Dermoscopic Photography promises dermoscopy."""
+    """Flags by SOP class; only Dermoscopic Photography is certainly dermoscopy."""
     return set() if sop_class_uid == DERMOSCOPIC_PHOTOGRAPHY else {"not_dermoscopic_sop_class"}

@@ -1,4 +1,4 @@
-"""Uncompressed pixel data of a DICOM object: its size against the header's, and one frame of it."""
+"""Uncompressed pixel data of a DICOM object: checks its size, and decodes a frame."""
 
 from __future__ import annotations
 
@@ -20,17 +20,22 @@ _FOR_DECODING = ("PixelData", "Rows", "Columns", "NumberOfFrames", "BitsAllocate
 
 @dataclass(frozen=True)
 class NativeSize:
-    """frame_bits: of one frame, by the header. found: bytes of pixel data. frames: declared."""
+    """Sizes of uncompressed pixel data.
+
+    frame_bits: bits of a frame, by the header.
+    found: bytes of the pixel data.
+    frames: number of frames, by the header.
+    """
 
     frame_bits: int
     found: int
     frames: int
 
     def whole_frames(self) -> int | None:
-        """How many frames the pixel data holds; None when no whole number of them fills it.
+        """Number of frames in the pixel data; None if no whole number of them fills it.
 
-        One byte of padding may follow (PS3.5 8.1.1). Anything else is an image of another width,
-        depth or kind than the header says: its rows would come out sheared.
+        A byte of padding may follow (PS3.5 8.1.1). Other sizes mean another width, depth or kind of
+        image than the header says, whose rows would be shifted.
         """
         for frames in (self.frames, self.found * 8 // max(1, self.frame_bits)):
             if frames and 0 <= self.found - -(-frames * self.frame_bits // 8) <= 1:
@@ -44,7 +49,8 @@ def check_size(
     """Compare the length of the pixel data with the header.
 
     Returns:
-        whether there are whole frames beyond those declared.
+        whether there are more frames than declared.
+
 
     Raises:
         ImageFailure: HEADER_CONTRADICTS_PIXELS.
@@ -67,22 +73,23 @@ def check_size(
 
 
 def samples_per_pixel(values: PlainValues, photometric: str) -> int:
-    """As the header says, or as the photometric interpretation needs where it says nothing.
+    """Samples per pixel by the header, else by the photometric interpretation.
 
     Args:
-        photometric: PALETTE COLOR or one of three colours.
+        values: of the dataset.
+        photometric: PALETTE COLOR, or an interpretation with three colours.
     """
     return number(values, "SamplesPerPixel", default=1 if photometric == _PALETTE else 3)
 
 
 def decode_native(dataset: Dataset, values: PlainValues, syntax: str, index: int) -> np.ndarray:
-    """One frame: (h, w) or (h, w, samples), of the type that Bits Allocated and Pixel
-    Representation say; shared chroma is given to both pixels, and no colour is converted.
+    """Decode a frame: (h, w) or (h, w, samples), with the type of the header.
 
-    What the header leaves out has its usual meaning: samples by pixel, all bits in use, unsigned.
+    Shared chroma is given to both pixels; colours are not converted. Missing attributes have their
+    usual values: samples by pixel, all bits in use, unsigned.
     """
-    # else pydicom keeps the lowest Bits Stored bits, without regard to High Bit; `dicom_samples`
-    # cuts the sample out of the whole word
+    # pydicom would keep the lowest Bits Stored bits, without regard to High Bit; `dicom_samples`
+    # takes the sample from the whole word
     whole_words = {"correct_unused_bits": False}
     pixels, _ = get_decoder(UID(syntax)).as_array(
         _completed(dataset, values),
@@ -95,7 +102,7 @@ def decode_native(dataset: Dataset, values: PlainValues, syntax: str, index: int
 
 
 def _completed(dataset: Dataset, values: PlainValues) -> Dataset:
-    """The dataset, or one of what decoding needs; the one that was read is left as it is."""
+    """The dataset, or a new one with all that decoding needs."""
     photometric = text(values, "PhotometricInterpretation") or ""
     bits = sample_bits(values)
     needed = {

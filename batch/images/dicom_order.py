@@ -1,8 +1,8 @@
-"""The elements of a DICOM object in their order: where it ends, and what stands behind it.
+"""Reads the elements of a DICOM object in their order, up to the end of the object.
 
-pydicom reads on to the end of the file, and lets what it finds there replace what stood before; and
-it gives up an object whose encapsulated pixel data has no delimiter. So what is out of order is
-read here, step by step.
+pydicom reads to the end of the file, and elements found there replace earlier ones. It also gives
+up an object whose encapsulated pixel data has no delimiter. So files that are out of order are read
+here, step by step.
 """
 
 from __future__ import annotations
@@ -44,13 +44,16 @@ _OF_THE_PIXELS = frozenset(
         _PIXEL_DATA,
     }
 )
-"""With two values of one of these, nothing tells which is right."""
+"""If one of these has two values, it is unknown which is right."""
 
 
 @dataclass(frozen=True, eq=False)
 class ParsedObject:
-    """dataset: with `file_meta`. is_followed: another object stands behind it in the file, and is
-    not read. is_cut_off: the file ends within an element.
+    """A parsed object.
+
+    dataset: with `file_meta`.
+    is_followed: whether another object follows it in the file, which is not read.
+    is_cut_off: whether the file ends within an element.
     """
 
     dataset: Dataset
@@ -59,15 +62,16 @@ class ParsedObject:
 
 
 class _Order:
-    """Stops pydicom before encapsulated pixel data, and before a tag that is not above the last:
-    there another object begins, or padding.
+    """Stops pydicom before encapsulated pixel data, and before a tag that is not above the last.
+
+    Such a tag begins another object, or padding.
     """
 
     def __init__(self, last: int = -1) -> None:
         self.last, self.stopped, self._calls = last, False, 0
 
     def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
-        # pydicom may ask for the first tag twice, to tell explicit from implicit VR
+        # pydicom may ask for the first tag twice, to decide between explicit and implicit VR
         is_asked_again = self._calls == 1 and tag == self.last
         self._calls += 1
         self.stopped = (tag <= self.last and not is_asked_again) or (
@@ -80,11 +84,14 @@ class _Order:
 
 @dataclass(frozen=True)
 class DicomSource:
-    """Where a dataset is read from.
+    """The source of a dataset.
 
-    start: of the dataset, None when not known. meta: the file meta, parsed; None leaves all to
-    pydicom. implicit, little: the encoding, with file meta. is_followed: there is more in the file
-    than in the stream.
+    stream: holds it.
+    has_preamble: whether the file has a preamble.
+    start: offset of the dataset; None if unknown.
+    meta: parsed file meta; None if pydicom should read it.
+    implicit, little: the encoding, if there is file meta.
+    is_followed: whether the file holds an object after the stream.
     """
 
     stream: io.BytesIO
@@ -96,9 +103,9 @@ class DicomSource:
     is_followed: bool = False
 
     def read(self, stop_when: _Order | None = None) -> Dataset:
-        """The dataset, with its file meta; the stream is left where reading stopped.
+        """Read the dataset with its file meta; the stream stays where reading stopped.
 
-        Nothing is in it when the file ends within something whose length it does not tell.
+        The dataset is empty if the file ends within an element of undefined length.
         """
         self.stream.seek(self.start or 0)
         if self.meta is not None:
@@ -114,7 +121,7 @@ class DicomSource:
         return dataset
 
     def read_until_cut(self, stop_when: _Order) -> Dataset:
-        """The elements in front of such an end."""
+        """Read the elements before such an end."""
         self.stream.seek(self.start or 0)
         dataset = Dataset()
         dataset.set_original_encoding(self.implicit, self.little)
@@ -127,17 +134,19 @@ class DicomSource:
                 dataset[element.tag] = element
         except RecursionError:
             raise
-        except Exception:  # of whatever was reading when the file ended
+        except Exception:  # any error of a parser at the end of the file
             return dataset
         return dataset
 
 
 def is_in_order(dataset: Dataset, start: int | None) -> bool:
-    """Whether there are elements, each in its place: what follows out of turn is not this object's,
-    and pydicom lets it replace what stood before.
+    """Whether there are elements, and all are in ascending order.
+
+    Elements out of order do not belong to this object, but replace earlier ones in pydicom.
 
     Args:
-        start: where the first one begins; None when that is not known.
+        dataset: as parsed.
+        start: offset of the first element; None if unknown.
     """
     places = [
         (tag, element.value_tell if isinstance(element, RawDataElement) else element.file_tell or 0)
@@ -150,11 +159,13 @@ def is_in_order(dataset: Dataset, start: int | None) -> bool:
 
 
 def check_repeated(elements: Iterable[DataElement | RawDataElement], data: io.BytesIO) -> None:
-    """Refuse an element of the pixels that stands twice in a row with different values: pydicom
-    keeps the last one. The other one leaves a gap, which is all that is looked for in most files.
+    """Refuse an element on the pixels that occurs twice in a row with different values.
+
+    pydicom keeps the last one. The other leaves a gap between elements, and only gaps are examined.
 
     Args:
-        elements: in their order. data: what they were read from.
+        elements: in their order.
+        data: from which they were read.
 
     Raises:
         ImageFailure: DICOM_INVALID.
@@ -173,8 +184,9 @@ def check_repeated(elements: Iterable[DataElement | RawDataElement], data: io.By
 
 
 def _end_of_sequence(before: DataElement, after: RawDataElement, stream: io.BytesIO) -> int:
-    """Where a sequence of undefined length ends; it is read again only where its delimiter does not
-    stand before the next element.
+    """Where a sequence of undefined length ends.
+
+    It is read again only if its delimiter is not just before the next element.
     """
     for header in (8, _LONGEST_HEADER):
         stream.seek(max(0, after.value_tell - header - 8))
@@ -186,7 +198,12 @@ def _end_of_sequence(before: DataElement, after: RawDataElement, stream: io.Byte
 
 
 def _compare(data: bytes, last: RawDataElement) -> None:
-    """Args: data: from the first of the repeated elements on. last: the one that was kept."""
+    """Refuse repeated elements with different values.
+
+    Args:
+        data: from the first of the repeated elements on.
+        last: the one that was kept.
+    """
     stream = io.BytesIO(data)
     for element in data_element_generator(stream, last.is_implicit_VR, last.is_little_endian):
         if element.tag != last.tag:
@@ -202,8 +219,11 @@ def _repeated() -> ImageFailure:
 
 
 def read_in_order(source: DicomSource) -> ParsedObject:
-    """The dataset again: encapsulated pixel data by its items, whether or not a delimiter ends
-    them, nothing out of turn, and of a file that is cut off what stands before the cut.
+    """Read the dataset again, step by step.
+
+    Encapsulated pixel data is read by its items, with or without a delimiter. Elements out of order
+    are added only if the dataset lacks them. Of a file that is cut off everything before the cut is
+    read.
     """
     order = _Order()
     dataset = source.read(order)
@@ -233,19 +253,21 @@ def read_in_order(source: DicomSource) -> ParsedObject:
 
 
 def _take_the_rest(dataset: Dataset, rest: bytes, implicit: bool, little: bool) -> bool:
-    """Elements out of turn that the dataset lacks: some writers do not sort. True: there is another
-    object instead.
+    """Add elements out of order that the dataset lacks, since some writers do not sort.
+
+    Returns:
+        True if they belong to another object; then nothing is added.
     """
     if not rest.strip(b"\0"):
         return False
     if holds_an_object(rest):
         return True
     stream = io.BytesIO(rest)
-    found = _more(stream, implicit, little, None)
-    if any(element.tag in dataset and element.tag in _OF_AN_OBJECT for element in found):
+    elements = _more(stream, implicit, little, None)
+    if any(element.tag in dataset and element.tag in _OF_AN_OBJECT for element in elements):
         return True
-    check_repeated(found, stream)
-    for element in found:
+    check_repeated(elements, stream)
+    for element in elements:
         if element.tag not in dataset:
             dataset[element.tag] = element
             continue
@@ -258,17 +280,17 @@ def _take_the_rest(dataset: Dataset, rest: bytes, implicit: bool, little: bool) 
 def _more(
     stream: io.BytesIO, implicit: bool, little: bool, order: _Order | None
 ) -> list[DataElement | RawDataElement]:
-    """Elements behind those that were read; nothing where they cannot be parsed."""
+    """Elements after those that were read; none if they cannot be parsed."""
     try:
         return list(read_dataset(stream, implicit, little, stop_when=order).values())
     except RecursionError:
         raise
-    except Exception:  # what follows an object must not cost it
+    except Exception:  # bytes after an object must not make it unreadable
         return []
 
 
 def holds_an_object(data: bytes) -> bool:
-    """Whether a Part 10 file stands in there."""
+    """Whether bytes contain a Part 10 file."""
     return _PART_10 in data
 
 

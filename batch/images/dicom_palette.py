@@ -1,9 +1,9 @@
-"""Palettes of DICOM: lookup tables to colours.
+"""Looks up the colours of DICOM palettes.
 
-Source: PS3.3 C.7.6.3.1.5 and C.7.6.3.1.6 (descriptors, tables), C.7.9.2 (segmented tables). A
-descriptor is: number of entries, 0 for 65536; first stored value that is mapped; bits of an entry.
-Real tables of 8 bits come packed, one to a byte, or one to a 16-bit word, and tables of 16 bits are
-found that hold values of 8.
+Sources: PS3.3 C.7.6.3.1.5 and C.7.6.3.1.6 (descriptors, tables), C.7.9.2 (segmented tables). A
+descriptor has three numbers: entries (0 means 65536), the first stored value that is mapped, and
+bits of an entry. In real files, tables of 8 bits have an entry in each byte or in each 16-bit word,
+and some tables of 16 bits hold values of 8 bits.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ _DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
 
 
 def colours(values: np.ndarray, bits: int, dataset: Dataset) -> np.ndarray:
-    """Look the colours up; 16-bit entries keep their upper eight bits.
+    """Look up colours; 16-bit entries keep their upper eight bits.
 
-    A value below the first one mapped has the first entry, one above the last has the last.
+    A value below the first mapped value gets the first entry, one above the last gets the last.
 
     Args:
-        values: (h, w) unsigned, as they are stored. bits: of each. dataset: with the tables.
+        values: (h, w), unsigned, as stored.
+        bits: of a value.
+        dataset: with the tables.
 
     Returns:
         (h, w, 3) uint8.
 
     Raises:
-        ImageFailure: DECODE_FAILED without tables, HEADER_CONTRADICTS_PIXELS when a table does not
-            have the entries that its descriptor promises.
+        ImageFailure: DECODE_FAILED without tables, HEADER_CONTRADICTS_PIXELS if a table does not
+            have the number of entries of its descriptor.
     """
     if bits > _MOST_BITS:
         raise ImageFailure(
@@ -49,21 +51,21 @@ def colours(values: np.ndarray, bits: int, dataset: Dataset) -> np.ndarray:
         for name, (count, _, width) in zip(_COLOURS, descriptors, strict=True)
     ]
     shift = _shift(tables, max(width for _, _, width in descriptors))
-    meant = np.arange(1 << bits)
+    value_of_word = np.arange(1 << bits)
     if is_signed:
-        meant[len(meant) // 2 :] -= len(meant)
-    found = np.empty((*values.shape, len(_COLOURS)), np.uint8)
+        value_of_word[len(value_of_word) // 2 :] -= len(value_of_word)
+    pixels = np.empty((*values.shape, len(_COLOURS)), np.uint8)
     for channel, (table, (count, first, _)) in enumerate(zip(tables, descriptors, strict=True)):
         eight = (table >> shift).astype(np.uint8)
-        found[..., channel] = eight[np.clip(meant - first, 0, count - 1)][values]
-    return found
+        pixels[..., channel] = eight[np.clip(value_of_word - first, 0, count - 1)][values]
+    return pixels
 
 
 def _shift(tables: list[np.ndarray], bits: int) -> int:
-    """How many low bits to leave away, the same number for all three tables.
+    """How many low bits to drop, the same number for all three tables.
 
-    Entries that never exceed 8 bits are of 8 bits, whatever the descriptor says: as 16-bit ones
-    they would all be black.
+    Entries that all fit into 8 bits are 8-bit entries, whatever the descriptor says; as 16-bit
+    entries they would all be black.
     """
     largest = max(int(table.max()) for table in tables)
     if largest <= _EIGHT_BITS:
@@ -72,13 +74,13 @@ def _shift(tables: list[np.ndarray], bits: int) -> int:
 
 
 def _descriptor(dataset: Dataset, name: str, is_signed: bool) -> tuple[int, int, int]:
-    """Number of entries, first value mapped, bits of an entry. is_signed: the pixels are."""
+    """Number of entries, first mapped value, bits of an entry. is_signed: as the pixels are."""
     value = dataset.get(f"{name}PaletteColorLookupTableDescriptor")
     try:
         count, first, bits = (int(part) for part in value)
     except (TypeError, ValueError) as error:
         raise _without_tables() from error
-    # the first number is never signed, the second one is where the pixels are (PS3.3 C.7.6.3.1.5)
+    # the first number is unsigned, the second has the sign of the pixels (PS3.3 C.7.6.3.1.5)
     first %= _MOST_ENTRIES
     if is_signed and first >= _MOST_ENTRIES // 2:
         first -= _MOST_ENTRIES
@@ -86,7 +88,7 @@ def _descriptor(dataset: Dataset, name: str, is_signed: bool) -> tuple[int, int,
 
 
 def _entries(dataset: Dataset, name: str, count: int, bits: int) -> np.ndarray:
-    """(count,) uint16: the entries of one table."""
+    """The entries of a table, (count,), uint16."""
     words = _raw(dataset, f"{name}PaletteColorLookupTableData")
     if words is not None:
         if len(words.bytes) == 2 * count:
@@ -106,10 +108,12 @@ def _entries(dataset: Dataset, name: str, count: int, bits: int) -> np.ndarray:
 
 
 def _expanded(units: list[int], width: int, count: int) -> list[int] | None:
-    """The entries of a segmented table; None when it does not give just `count` of them.
+    """The entries of a segmented table; None if it does not give exactly `count` of them.
 
     Args:
+        units: of the table.
         width: bytes of a unit.
+        count: number of entries.
     """
     table: list[int] = []
     position = 0
@@ -122,13 +126,13 @@ def _expanded(units: list[int], width: int, count: int) -> list[int] | None:
 
 
 def _segment(units: list[int], position: int, width: int, table: list[int]) -> int | None:
-    """Append one segment's entries; where the next one begins, or None for what is no segment."""
+    """Append the entries of a segment, and return the start of the next; None if it is invalid."""
     opcode, length = units[position : position + 2] or (None, 0)
     position += 2
     if opcode == _DISCRETE:
-        found = units[position : position + length]
-        table.extend(found)
-        return position + length if len(found) == length > 0 else None
+        entries = units[position : position + length]
+        table.extend(entries)
+        return position + length if len(entries) == length > 0 else None
     if opcode == _LINEAR and table and position < len(units) and length:
         start, end = table[-1], units[position]
         steps = np.linspace(start, end, length + 1)[1:]
@@ -157,7 +161,7 @@ class _Raw:
         return np.frombuffer(self.bytes, self._order, len(self.bytes) // 2).astype(np.uint16)
 
     def as_bytes(self) -> np.ndarray:
-        """(n,) uint16, one entry to a byte: the first one is the low byte of its word."""
+        """(n,) uint16, an entry for each byte; the first is the low byte of its word."""
         words = self.as_words().astype("<u2")
         last = np.frombuffer(self.bytes[2 * len(words) :], np.uint8)
         return np.concatenate([words.view(np.uint8), last]).astype(np.uint16)

@@ -1,7 +1,7 @@
-"""DICOM Part 10 files and bare datasets: bytes to a dataset, within bounds.
+"""Parses DICOM Part 10 files and bare datasets, within limits.
 
-Everything pydicom says (warnings, exceptions) may quote patient data: its warnings and log lines
-are dropped here, and its exceptions become reasons of ours.
+Messages of pydicom may quote patient data. So its warnings and log lines are dropped, and its
+exceptions become reasons of ours.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PREAMBLE_BYTES = 132
 _FILE_META_GROUP = 2
 _UNDEFINED = 0xFFFFFFFF
 _BYTES_OF_A_LEVEL = 16
-"""An item's header and that of the sequence in it, at the least (PS3.5 7.5)."""
+"""Least bytes of a level of nesting: the headers of an item and of a sequence in it (PS3.5 7.5)."""
 
 
 def parse(data: bytes, limits: Limits, has_preamble: bool = True) -> ParsedObject:
@@ -60,7 +60,7 @@ def parse(data: bytes, limits: Limits, has_preamble: bool = True) -> ParsedObjec
         raise
     except RecursionError as error:
         raise _failure(FailureReason.NESTED_TOO_DEEP, "") from error
-    except Exception as error:  # pydicom's parsers raise whatever struct and codecs raise
+    except Exception as error:  # pydicom's parsers raise any error of struct and codecs
         raise _failure(FailureReason.DICOM_INVALID, type(error).__name__) from error
     if depth > limits.nesting:
         raise _failure(FailureReason.NESTED_TOO_DEEP, f"allowed: {limits.nesting} levels")
@@ -68,8 +68,10 @@ def parse(data: bytes, limits: Limits, has_preamble: bool = True) -> ParsedObjec
 
 
 def _source(data: bytes, limits: Limits, has_preamble: bool) -> DicomSource:
-    """A file with file meta, as nearly all have it, is read without what pydicom tries for the
-    others; a deflated dataset is inflated under our bound.
+    """The source of the dataset.
+
+    A file with file meta, as nearly all are, is read without pydicom's attempts for other files. A
+    deflated dataset is inflated within the limit.
     """
     start = _PREAMBLE_BYTES if has_preamble else 0
     stream = io.BytesIO(data)
@@ -101,7 +103,7 @@ def _source(data: bytes, limits: Limits, has_preamble: bool) -> DicomSource:
 
 
 def _inflated(deflated: bytes, limits: Limits) -> tuple[bytes, bytes]:
-    """The dataset, and what stands behind the deflated stream."""
+    """The inflated dataset, and the bytes after the deflated stream."""
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = inflate.decompress(deflated, limits.inflated_bytes)
     if inflate.unconsumed_tail:
@@ -117,8 +119,9 @@ def _is_cut_off(dataset: Dataset) -> bool:
 
 
 def _depth(dataset: Dataset, limit: int) -> int:
-    """Levels of sequences, counted no further than one beyond the limit; without recursion. What is
-    too short to hold as many levels as are left is not parsed for it.
+    """Levels of sequences, up to one above the limit, counted without recursion.
+
+    A sequence that is too short for the remaining levels is not parsed.
     """
     depth, level = 0, [dataset]
     while level and depth <= limit:
@@ -133,7 +136,7 @@ def _depth(dataset: Dataset, limit: int) -> int:
 
 
 def _may_hold(element: DataElement | RawDataElement, levels: int) -> bool:
-    """Whether a sequence, parsed or not, may hold more than so many levels, itself included."""
+    """Whether a sequence may hold more than so many levels, counting itself."""
     if not isinstance(element, RawDataElement) or element.value is None:
         return True
     return len(element.value) >= levels * _BYTES_OF_A_LEVEL

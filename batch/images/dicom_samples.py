@@ -1,7 +1,7 @@
-"""Samples as they are stored to eight bits. Pure functions on arrays.
+"""Converts stored samples of DICOM to eight bits.
 
-Source: PS3.5 8.1.1 (Bits Allocated, Bits Stored, High Bit): a sample is `stored` bits that end at
-bit `high`; what lies beside them is not the image's.
+Source: PS3.5 8.1.1 (Bits Allocated, Bits Stored, High Bit). A sample has `stored` bits, of which
+`high` is the highest; the other bits of the word do not belong to the image.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from batch.images.samples import to_eight_bits
 _LEAST, _MOST, _BY_TABLE = 8, 32, 16
 _LINES_SEEN = 256
 _ROUGH = 1 / 8
-"""Mean step between neighbours, as a part of the full scale, that no photograph reaches."""
+"""Mean step between neighbours, as a share of the full scale, that no photograph reaches."""
 _FEW = 1 / 500
-"""Share of the steps; below it nothing can be told from them."""
+"""A smaller share of the steps is not significant."""
 
 
 @dataclass(frozen=True)
 class SampleBits:
-    """Where in its word a sample lies. high: number of its highest bit, from 0."""
+    """The bits of a sample in its word. high: number of its highest bit, from 0."""
 
     allocated: int
     stored: int
@@ -34,15 +34,15 @@ class SampleBits:
 
 
 def sample_bits(values: Any) -> SampleBits:
-    """Read it from a dataset's values.
+    """Read the bits of samples from a dataset's values.
 
     Raises:
-        ImageFailure: HEADER_CONTRADICTS_PIXELS when no word can hold such a sample.
+        ImageFailure: HEADER_CONTRADICTS_PIXELS if no word can hold such a sample.
     """
     allocated = number(values, "BitsAllocated", default=8)
     stored = number(values, "BitsStored", default=allocated)
     high = number(values, "HighBit", default=stored - 1)
-    if stored == allocated:  # there is one way only, whatever High Bit says
+    if stored == allocated:  # then High Bit has only one possible value
         high = stored - 1
     if not 1 <= stored <= high + 1 <= allocated:
         raise contradiction(f"{stored} bits stored, high bit {high}, {allocated} bits allocated")
@@ -52,19 +52,22 @@ def sample_bits(values: Any) -> SampleBits:
 def stored_values(
     samples: np.ndarray, precision: int, bits: SampleBits, is_stream: bool = False
 ) -> tuple[np.ndarray, int]:
-    """Cut out what is stored.
+    """Take the stored bits from the words.
 
-    An encoder either keeps the whole word (dcmtk does by default) or hands over the values alone.
-    What it did is told by the precision: a stream that reaches beyond the high bit holds the word.
-    Where the picture goes on above the high bit, Bits Stored is wrong: a stream knows its own
-    precision, and of other data nothing tells the scale.
+    An encoder writes either the whole word (dcmtk does by default) or the values only. The
+    precision shows which: if it is above the high bit, the stream holds words. If the image
+    continues above the high bit, Bits Stored is wrong; then a stream's own precision counts, and
+    for other data the scale is unknown.
 
     Args:
-        samples: unsigned. precision: bits that a sample has in the stream; of uncompressed data
-            and RLE, Bits Allocated. is_stream: the precision is the stream's own word.
+        samples: unsigned.
+        precision: bits of a sample in the stream; for uncompressed data and RLE, Bits Allocated.
+        bits: by the header.
+        is_stream: whether the precision comes from the stream.
 
     Returns:
-        the values, same shape, and the bits of their full scale.
+        the values, in the same shape, and the bits of their full scale.
+
 
     Raises:
         ImageFailure: HEADER_CONTRADICTS_PIXELS.
@@ -88,26 +91,27 @@ def stored_values(
 
 
 def _goes_on_above(values: np.ndarray, stored: int) -> bool:
-    """Whether the bits above the stored ones are the picture's, and not an overlay's.
+    """Whether the bits above the stored ones belong to the image, and not to an overlay.
 
-    A picture that is wider than its header says is even in the whole word, and jumps or is noise in
-    its lower bits. A picture with overlays beside it is even in its own bits. Palette numbers are
-    even in neither, and are not judged.
+    If the image has more bits than its header says, whole words change smoothly, and their lower
+    bits jump or are noise. If there are overlays, the lower bits change smoothly. Palette numbers
+    do neither and are not tested.
 
     Args:
-        values: (h, w, samples), unsigned, shifted to bit 0, with what stands above.
+        values: (h, w, samples), unsigned, shifted to bit 0, with all higher bits.
+        stored: number of stored bits.
     """
     if values.ndim != 3:
         return False
     whole, low = _steps(values), _steps(values & np.array(2**stored - 1, values.dtype))
-    if not low.any():  # all that there is stands above
+    if not low.any():  # the image is in the higher bits only
         return bool(whole.any())
     width = int(values.max()).bit_length()
     roughness = float(low.mean()) / 2**stored
     if roughness > _ROUGH and float(whole.mean()) / 2**width < roughness / 2:
         return True
     jumps = low > 2 ** (stored - 1)
-    carried = np.count_nonzero(jumps & (whole < 2 ** (stored - 1)))  # the bits above make up for it
+    carried = np.count_nonzero(jumps & (whole < 2 ** (stored - 1)))  # smooth with the higher bits
     return bool(carried > _FEW * low.size and 2 * carried > np.count_nonzero(jumps))
 
 
@@ -120,13 +124,15 @@ def _steps(values: np.ndarray) -> np.ndarray:
 
 
 def eight_bits(values: np.ndarray, full: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Scale by the full range of the bits, never by what occurs in this image.
+    """Scale to 8 bits by the full range of the bits, not by the range of this image.
 
     Args:
         values: unsigned, 0 to 2**full - 1.
+        full: bits of the full scale.
 
     Returns:
         uint8 of the same shape, and the flags.
+
 
     Raises:
         ImageFailure: UNSUPPORTED_PHOTOMETRIC_INTERPRETATION for fewer than 8 or more than 32 bits.

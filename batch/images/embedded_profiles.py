@@ -1,9 +1,8 @@
-"""Where files keep their colour profiles, and which say by other means that they are not sRGB.
+"""Finds embedded colour profiles, and other statements that colours are not sRGB.
 
-Pure functions on bytes and headers. JPEG: APP2 segments (ICC.1 annex B.4). PNG: iCCP, unless cICP
-overrides it (PNG 3rd edition, 11.3.2). TIFF: tag 34675. WebP: chunk ICCP. BMP: version 5. DICOM:
-ICC Profile (0028,2000), at the top or in an optical path. GIF's application extension, which next
-to no program writes, is not read.
+JPEG: APP2 segments (ICC.1 annex B.4). PNG: iCCP, unless cICP overrides it (PNG 3rd edition,
+11.3.2). TIFF: tag 34675. WebP: chunk ICCP. BMP: version 5. DICOM: ICC Profile (0028,2000), at the
+top or in an optical path. GIF's application extension, which almost no program writes, is not read.
 """
 
 from __future__ import annotations
@@ -38,17 +37,19 @@ SRGB = "SRGB"
 
 
 Embedded = tuple[bytes | None, tuple[str, ...]]
-"""A profile, and a flag where there is none and something else says that colours are not sRGB.
+"""A profile and flags.
 
-The profile is None where there is none; `INCOMPLETE` where parts of it are missing.
+The profile is None if there is none, and `INCOMPLETE` if parts of it are missing. There is a flag
+if there is no profile and something else says that the colours are not sRGB.
 """
 
 
 def of_jpeg(data: bytes, segments: tuple[tuple[int, int, int], ...]) -> Embedded:
-    """Of a JPEG stream; the profile is put together in the order of its parts.
+    """The profile of a JPEG stream, joined from its parts.
 
     Args:
-        segments: (marker, start, end) of the header, as `jpeg.read_header` has them.
+        data: the stream.
+        segments: (marker, start, end) of the header, as in `jpeg_headers.read_header`.
     """
     parts: dict[int, bytes] = {}
     totals: set[int] = set()
@@ -69,46 +70,48 @@ def of_jpeg(data: bytes, segments: tuple[tuple[int, int, int], ...]) -> Embedded
     return b"".join(parts[number] for number in sorted(parts)) if is_whole else INCOMPLETE, ()
 
 
-def of_raster(data: bytes, file_format: FileFormat, found: object, exif: object) -> Embedded:
-    """Of any other plain file but PNG.
+def of_raster(data: bytes, file_format: FileFormat, profile: object, exif: object) -> Embedded:
+    """The profile of a BMP, WebP, GIF or TIFF file.
 
     Args:
-        found: the profile as the reader of the format has it; None where it has none, or found
-            that it is damaged. exif: as the reader has it, bytes or None.
+        data: the file.
+        file_format: of the file.
+        profile: as the reader of the format gives it; None if there is none, or it is damaged.
+        exif: as the reader gives it, bytes or None.
     """
     if file_format == FileFormat.BMP:
         return _of_bitmap(data)
-    if found is not None:
-        return found if isinstance(found, bytes) else INCOMPLETE, ()
+    if profile is not None:
+        return profile if isinstance(profile, bytes) else INCOMPLETE, ()
     return None, (IGNORED,) if _is_adobe_rgb(exif) else ()
 
 
-def of_png(found: bytes | None, chunks: Mapping[bytes, bytes]) -> Embedded:
-    """Of a PNG, whose own chunks about colours count before Exif.
+def of_png(profile: bytes | None, chunks: Mapping[bytes, bytes]) -> Embedded:
+    """The profile of a PNG, whose own chunks about colours count before Exif.
 
     Args:
-        found: the iCCP chunk's profile, empty where it is damaged; None without one. chunks: name
-            to content of cICP, sRGB, gAMA and cHRM.
+        profile: of the iCCP chunk, empty if it is damaged; None without one.
+        chunks: name to content of cICP, sRGB, gAMA and cHRM.
     """
     if chunks.get(b"cICP", b"")[:2] == _SRGB_CODE_POINTS:
         return None, ()
-    if found is not None:
-        return found or INCOMPLETE, ()
+    if profile is not None:
+        return profile or INCOMPLETE, ()
     return None, (IGNORED,) if _is_other_png(chunks) else ()
 
 
 def of_dicom(values: PlainValues, index: int) -> Embedded:
-    """Of one frame, by the header of a DICOM object. index: from 0."""
+    """The profile of a frame, by the header of a DICOM object. index: from 0."""
     profile = _profile_element(values)
     if profile is None:
         profile = _of_optical_paths(values, index)
-    stated = text(values, "ColorSpace")  # (0028,2002) may stand without a profile
+    stated = text(values, "ColorSpace")  # (0028,2002) may occur without a profile
     is_other = profile is None and stated not in (None, SRGB)
     return profile, (IGNORED,) if is_other else ()
 
 
 def _of_bitmap(data: bytes) -> Embedded:
-    """BITMAPV5HEADER: where the profile starts, counted from that header, and its size."""
+    """The profile of a bitmap with a BITMAPV5HEADER, which has its offset and size."""
     if int.from_bytes(data[_BMP_INFO : _BMP_INFO + 4], "little") != _BMP_V5_BYTES:
         return None, ()
     space = data[_BMP_SPACE : _BMP_SPACE + 4]
@@ -126,7 +129,7 @@ def _is_adobe_rgb(exif: object) -> bool:
 
 
 def _is_other_png(chunks: Mapping[bytes, bytes]) -> bool:
-    """cICP, else sRGB, else gAMA and cHRM: in the order in which the standard asks them."""
+    """Whether cICP, else sRGB, else gAMA and cHRM state other colours; in the standard's order."""
     if b"cICP" in chunks:
         return chunks[b"cICP"][:2] != _SRGB_CODE_POINTS
     if b"sRGB" in chunks:
@@ -134,22 +137,22 @@ def _is_other_png(chunks: Mapping[bytes, bytes]) -> bool:
     stated = ((b"gAMA", _SRGB_GAMMA), (b"cHRM", _SRGB_CHROMATICITIES))
     return any(
         abs(value - expected) > _ALIKE
-        for name, wanted in stated
-        for value, expected in zip(_fractions(chunks.get(name, b"")), wanted, strict=False)
+        for name, expected_values in stated
+        for value, expected in zip(_fractions(chunks.get(name, b"")), expected_values, strict=False)
     )
 
 
 def _fractions(content: bytes) -> list[float]:
-    """32-bit numbers, in units of 1/100,000 as PNG has them."""
+    """32-bit numbers in units of 1/100,000, as in PNG."""
     whole = range(0, len(content) - 3, 4)
     return [int.from_bytes(content[at : at + 4], "big") / 100_000 for at in whole]
 
 
 def _profile_element(values: PlainValues) -> bytes | None:
-    """ICC Profile (0028,2000); an element without a value tells nothing."""
+    """ICC Profile (0028,2000), or None if it is absent or empty."""
     try:
         value = values.get("ICCProfile")
-    except Exception:  # the parsers of values raise many kinds
+    except Exception:  # parsers of values raise errors of many types
         return INCOMPLETE
     if not value:
         return None
@@ -157,23 +160,23 @@ def _profile_element(values: PlainValues) -> bytes | None:
 
 
 def _of_optical_paths(values: PlainValues, index: int) -> bytes | None:
-    """The profile of the path through which the light of a frame came."""
+    """The profile of the optical path of a frame."""
     paths = _items(values, "OpticalPathSequence")
-    found = {_profile_element(path) for path in paths}
-    if len(found) > 1:
+    profiles = {_profile_element(path) for path in paths}
+    if len(profiles) > 1:
         name = _optical_path(values, index)
         chosen = [path for path in paths if name and text(path, "OpticalPathIdentifier") == name]
-        found = {_profile_element(path) for path in chosen}
-        return found.pop() if len(found) == 1 else INCOMPLETE
-    return found.pop() if found else None
+        profiles = {_profile_element(path) for path in chosen}
+        return profiles.pop() if len(profiles) == 1 else INCOMPLETE
+    return profiles.pop() if profiles else None
 
 
 def _items(values: PlainValues, keyword: str) -> list[PlainValues]:
     try:
-        found = values.get(keyword)
-    except Exception:  # the parsers of values raise many kinds
+        items = values.get(keyword)
+    except Exception:  # parsers of values raise errors of many types
         return []
-    return found if isinstance(found, list) else []
+    return items if isinstance(items, list) else []
 
 
 def _optical_path(values: PlainValues, index: int) -> str | None:

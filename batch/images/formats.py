@@ -1,7 +1,7 @@
-"""What a file is, by its first bytes; and whether its name claims that it is an image.
+"""Recognises a file by its first bytes, and decides whether its name claims an image.
 
-Pure functions on bytes and names. Signatures: each format's own specification; DICOM PS3.10
-section 7.1 for the preamble.
+Sources of the signatures: each format's own specification; DICOM PS3.10 section 7.1 for the
+preamble.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ HEAD_BYTES = 4096
 
 
 class FileFormat(StrEnum):
-    """Content kinds; the image formats that can be decoded, and what must be told apart."""
+    """Kinds of content: image formats that can be decoded, and others that must be recognised."""
 
     JPEG = "jpeg"
     PNG = "png"
@@ -54,7 +54,7 @@ _CAMERA_RAW = (
 
 
 _CAMERA_RAW_IN_TIFF = (b"CR", b"IIII", b"MMMM")
-"""Canon CR2 and Phase One IIQ, at offset 8; `tiff_directory` finds what says it in its fields."""
+"""Canon CR2 and Phase One IIQ, at offset 8; `tiff_directory` recognises other camera raw."""
 
 
 _SIGNATURES: tuple[tuple[bytes, FileFormat], ...] = (
@@ -92,7 +92,7 @@ _SIGNATURES: tuple[tuple[bytes, FileFormat], ...] = (
 
 
 _STRAY_JPEG = re.compile(rb"\xff\xd8[^\xff]{1,64}\xff+[\xc0-\xc4\xdb\xdd\xe0-\xef\xfe]")
-"""A JPEG with stray bytes before its first segment, which libjpeg passes over."""
+"""A JPEG with stray bytes before its first segment, which libjpeg skips."""
 
 
 _STILL_BRANDS = frozenset(
@@ -163,10 +163,10 @@ CAMERA_RAW_EXTENSIONS = frozenset(
 
 
 def sniff(head: bytes) -> FileFormat:
-    """Tell what a file is from its first bytes.
+    """Recognise a file by its first bytes.
 
     Args:
-        head: the first `HEAD_BYTES` bytes, or the whole file when it is shorter.
+        head: the first `HEAD_BYTES` bytes, or the whole file if it is shorter.
     """
     if head[128:132] == b"DICM":
         return FileFormat.DICOM
@@ -190,10 +190,10 @@ def sniff(head: bytes) -> FileFormat:
 
 
 def name_claims_image(path: str) -> bool:
-    """Whether a file name promises an image, so that other content must be seen by a person.
+    """Whether a file name claims an image, so that a person must look at other content.
 
-    True for the usual extensions, and for names without any (or with a number in its place): so
-    DICOM exports are named. Hidden files (leading dot) claim nothing.
+    True for the usual extensions, and for names without an extension or with a number as extension,
+    as in DICOM exports. Hidden files (with a leading dot) claim nothing.
     """
     if path.rsplit("/", 1)[-1].startswith("."):
         return False
@@ -203,26 +203,26 @@ def name_claims_image(path: str) -> bool:
 
 
 def name_claims_camera_raw(path: str) -> bool:
-    """Whether a file name promises a sensor's data."""
+    """Whether a file name claims camera raw."""
     return _extension(path) in CAMERA_RAW_EXTENSIONS
 
 
 def _extension(path: str) -> str:
-    """In small letters, with its dot; empty where there is none, or where the name begins so."""
+    """The extension in lower case, with its dot; empty if there is none."""
     name = path.rsplit("/", 1)[-1]
     dot = name.rfind(".")
     return name[dot:].lower() if dot > 0 else ""
 
 
 def _is_bitmap(head: bytes) -> bool:
-    """`BM` alone begins many a text; a bitmap's header size is one of a few (12 to 124 bytes)."""
+    """Whether bytes begin a bitmap: `BM`, and one of the known header sizes (12 to 124 bytes)."""
     return head[:2] == b"BM" and head[14:18] in {
         size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124)
     }
 
 
 def _starts_like_a_dataset(head: bytes) -> bool:
-    """Group 0002 or 0008 in either byte order, with a plausible element number (PS3.5)."""
+    """Whether bytes begin with group 0002 or 0008, in any byte order, and a plausible element."""
     if len(head) < 8:
         return False
     for order in ("little", "big"):
@@ -234,7 +234,7 @@ def _starts_like_a_dataset(head: bytes) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    """UTF-8 without control characters other than white space; a cut last character is fine."""
+    """Whether bytes are UTF-8 text without control characters; the last character may be cut."""
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -275,19 +275,19 @@ _NAMES = frozenset(
         "lost+found",
     }
 )
-"""In lower case: a share may show another case than the system wrote."""
+"""Folders of operating systems and storage, in lower case, since a share may change the case."""
 
 
 _BEGINNINGS = (".trash-",)
-"""With the number of a user behind."""
+"""A user's number follows."""
 
 
 def is_in_system_folder(path: str) -> bool:
-    """Whether a file lies, at any depth, in such a folder.
+    """Whether a file is in a folder of the operating system or the storage, at any depth.
 
     Args:
-        path: relative to the archive, `/` between parts; a trailing `/` makes it a folder. The
-            archive's own name is no part of it: who names such a folder as archive means it.
+        path: relative to the archive, `/` between parts; a folder ends in `/`. The archive itself
+            may be such a folder.
     """
     *folders, _ = path.split("/")
     return any(name in _NAMES or name.startswith(_BEGINNINGS) for name in map(str.lower, folders))

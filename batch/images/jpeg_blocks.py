@@ -1,7 +1,7 @@
-"""One block of coded data at a time: Huffman codes, and what they say is to be read.
+"""Reads the blocks of a JPEG's coded data, without keeping coefficients.
 
-Sequential and progressive (ITU-T T.81 annexes F and G). Nothing is kept but where the reading
-stands and, for the scans that refine, which coefficients an earlier scan has set.
+Sequential and progressive Huffman coding (ITU-T T.81 annexes F and G). Only the position is kept
+and, for refining scans, which coefficients an earlier scan has set.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _PEEK = 16
 """Bits of the longest Huffman code."""
 
 Table = list[int]
-"""What the next 16 bits begin with: (length of the code << 8) | symbol; 0 where no code does."""
+"""For each value of the next 16 bits: (length of the code << 8) | symbol; 0 if no code fits."""
 
 
 class DamagedError(Exception):
-    """The coded data does not hold what the headers promise."""
+    """The coded data does not match the headers."""
 
 
 @dataclass
 class Bits:
-    """Coded data without its stuffed zeros, and how far it was read, in bits."""
+    """Coded data without stuffed zeros. position: bits read so far."""
 
     octets: bytes
     position: int = 0
 
     def code(self, table: Table) -> int:
-        """Read one code; its symbol."""
+        """Read a code and return its symbol."""
         at = self.position
         word = int.from_bytes(self.octets[at >> 3 : (at >> 3) + 3].ljust(3, b"\x00"), "big")
         entry = table[(word >> (8 - (at & 7))) & 0xFFFF]
@@ -49,14 +49,14 @@ class Bits:
         return (word >> (32 - (at & 7) - count)) & ((1 << count) - 1)
 
     def skip(self, count: int) -> None:
-        """Pass over bits whose value decides a pixel and nothing else."""
+        """Skip bits whose value decides only a pixel."""
         self.position += count
 
     def end(self) -> None:
-        """Nothing but the rest of a byte may be left.
+        """Make sure that all bytes were read.
 
         Raises:
-            DamagedError: bytes are, or more were read than there are.
+            DamagedError: bytes are left, or more were read than there are.
         """
         if ceil(self.position / 8) != len(self.octets):
             raise DamagedError
@@ -87,20 +87,21 @@ def tables_of(payload: bytes) -> dict[int, Table]:
 
 
 Reader = Callable[[bytearray, int], None]
-"""Reads one block; told the component's coefficients and where those of the block begin."""
+"""Reads a block; gets the component's coefficients, and the index of the block's first one."""
 
 
 def block_reader(
     process: int, dc: Table | None, ac: Table | None, parameters: bytes
 ) -> Callable[[Bits], Reader]:
-    """What reads the blocks of one component in a scan, anew after every restart marker.
+    """Make the reader of a component's blocks in a scan; a new one is used after each restart.
 
     Args:
-        process: the frame header's marker. dc, ac: the component's tables. parameters: the last
-            three bytes of the scan's header.
+        process: marker of the frame header.
+        dc, ac: the component's tables.
+        parameters: the last three bytes of the scan's header.
 
     Raises:
-        DamagedError: a table is missing, or the scan is none of a progressive picture.
+        DamagedError: a table is missing, or the parameters are invalid.
     """
     first, last, approximation = parameters
     refining = approximation >> 4 > 0

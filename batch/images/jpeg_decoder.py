@@ -1,9 +1,9 @@
-"""Strict JPEG decoding. The only importer of simplejpeg.
+"""Decodes JPEG strictly.
 
-libjpeg treats damaged entropy-coded data as a warning and fills the rest with grey; Pillow passes
-that on in silence. Here every warning about the data is a failure; a stream that fails is tried
-again without what is only a fault of its headers. On sound files the pixels are Pillow's to the
-bit: both are libjpeg-turbo with the accurate inverse DCT (tests compare them).
+For damaged coded data libjpeg only warns and fills the rest with grey, and Pillow ignores the
+warning. Here every warning about the data is a failure. A stream that fails is tried again without
+faults of its headers. For good files the pixels are exactly Pillow's: both use libjpeg-turbo with
+the accurate inverse DCT.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ def decode_rgb(
     """Decode a JPEG of three components whose sampling TurboJPEG knows.
 
     Args:
-        data: a stream that says its colour, see `jpeg.state_colour`. at_least: when given, decode
-            at the smallest of 1/8, 1/4 and 1/2 scale that keeps both sides at least that long.
+        data: a stream that says its colour, see `jpeg_headers.state_colour`.
+        header: of the stream.
+        at_least: when given, decode at the smallest of 1/8, 1/4 and 1/2 scale that
+            keeps both sides at least that long.
         eighths: when given, decode at so many eighths of the size, 1 to 8, instead.
 
     Returns:
-        (h, w, 3) uint8, RGB. h and w are rounded up where the scale does not divide a side: the
-        last line then stands for fewer lines of the image, and holds some of the encoder's padding.
+        (h, w, 3) uint8, RGB. h and w are rounded up if the scale does not divide a side; the last
+        line then covers fewer lines of the image, and some of the encoder's padding.
 
     Raises:
         ImageFailure: DECODE_FAILED for truncated or damaged data.
@@ -52,12 +54,13 @@ def decode_rgb(
 
 
 def whole_stream(data: bytes, header: JpegHeader) -> bytes:
-    """The stream, when nothing of it is missing or damaged, for a decoder that would not notice.
+    """Check a stream for a decoder that would not notice missing or damaged data.
 
-    For CMYK, and for samplings that TurboJPEG does not know.
+    It is used for CMYK, and for samplings that TurboJPEG does not know.
 
     Returns:
-        data, or the form of it that libjpeg reads without a warning.
+        data, or a form of it that libjpeg reads without a warning.
+
 
     Raises:
         ImageFailure: DECODE_FAILED.
@@ -103,7 +106,8 @@ def _first_that_passes(
 
 
 def decode_components(data: bytes, components: int) -> np.ndarray:
-    """Decode a JPEG of one or four components, which are taken as they are stored.
+    """Decode a JPEG of one or four components, without a conversion of colours.
+
 
     Returns:
         (h, w, components) uint8.

@@ -1,12 +1,10 @@
-"""Whether the coded data of a JPEG is whole: read code by code, without making pixels.
+"""Checks that the coded data of a JPEG is complete, code by code, without making pixels.
 
-simplejpeg is strict, and reads the usual samplings only; Pillow reads all, and fills with grey
-what is missing. So a JPEG of unusual sampling is read here first. What libjpeg warns of in the data
-is a failure: a code that is in no table, a marker before the last block, bytes left over after it,
-a restart marker out of turn. Huffman coding, sequential and progressive (ITU-T T.81 annexes F, G).
-
-A stream may change its tables between scans, and a refining scan needs to know which coefficients
-the scans before it have set; nothing else is kept.
+simplejpeg is strict but reads only the usual samplings; Pillow reads all but fills missing data
+with grey. So a JPEG of unusual sampling is checked here first. Everything in the data of which
+libjpeg would warn is a failure: a code in no table, a marker before the last block, bytes left
+after it, a restart marker out of order. Coding: Huffman, sequential and progressive (ITU-T T.81
+annexes F, G). Only the tables are kept, and for refining scans which coefficients are set.
 """
 
 from __future__ import annotations
@@ -25,10 +23,12 @@ _RESTART = re.compile(rb"(?<!\xff)\xff+([\xd0-\xd7])")
 
 @dataclass(frozen=True)
 class _Part:
-    """One component. blocks: (a row, rows) of it that a scan of its own codes.
+    """A component of the picture.
 
-    is_set: of a progressive picture a byte a coefficient, 1 where a scan made it other than 0; in
-    rows of row_length blocks, as many as the MCUs of an interleaved scan fill.
+    width, height: its sampling factors.
+    blocks: (in a row, rows), coded by a scan of this component alone.
+    row_length: blocks in a row of is_set, as the MCUs of an interleaved scan fill them.
+    is_set: for a progressive picture a byte for each coefficient, 1 if a scan has set it.
     """
 
     width: int
@@ -40,7 +40,7 @@ class _Part:
 
 @dataclass
 class _Stream:
-    """What the segments so far have said. tables: by (class, id) as DHT numbers them."""
+    """The state of a stream after some segments. tables: by the number in DHT, class and id."""
 
     header: JpegHeader
     parts: list[_Part]
@@ -52,7 +52,7 @@ def check_whole(data: bytes) -> None:
     """Read the coded data of a JPEG with Huffman coding to its end.
 
     Raises:
-        DamagedError: something is missing, left over or in no table.
+        DamagedError: data is missing or left over, or a code is in no table.
     """
     header = read_header(data)
     if not all(1 <= factor <= 4 for factors in header.sampling for factor in factors):
@@ -128,7 +128,7 @@ def _check_scan(stream: _Stream, payload: bytes, coded: bytes) -> None:
 
 
 def _mcus(header: JpegHeader) -> tuple[int, int]:
-    """MCUs of an interleaved scan: (a row, rows)."""
+    """MCUs of an interleaved scan: (in a row, rows)."""
     widest = max(h for h, _ in header.sampling)
     highest = max(v for _, v in header.sampling)
     return ceil(header.columns / (8 * widest)), ceil(header.rows / (8 * highest))

@@ -1,8 +1,8 @@
-"""The few JPEG headers that decide size and colour. Pure functions on bytes, no decoding.
+"""Reads the JPEG headers that decide size and colour.
 
-Source: ITU-T T.81 annex B (markers), Adobe TN 5116 (APP14), JFIF 1.02. A decoder has to guess
-whether three components are RGB or YCbCr; libjpeg's guess is wrong for some DICOM objects, so we
-decide (`stream_colour`) and, where libjpeg would decide otherwise, say so in the stream.
+Sources: ITU-T T.81 annex B (markers), Adobe TN 5116 (APP14), JFIF 1.02. A decoder has to guess
+whether three components are RGB or YCbCr, and libjpeg guesses wrong for some DICOM objects. So
+`stream_colour` decides, and `state_colour` writes the decision into the stream.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from batch.core.errors import FailureReason, ImageFailure, Stage
 
 SOI, EOI, SOS, APP0, APP2, APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE2, 0xEE
 ICC_NAME = b"ICC_PROFILE\x00"
-"""Begins an APP2 segment that holds a colour profile, or a chunk of one."""
+"""Beginning of an APP2 segment with a colour profile, or a chunk of one."""
 DHP = 0xDE
-"""Begins a hierarchical picture, before its first frame."""
+"""Marker of a hierarchical picture, before its first frame."""
 SEQUENTIAL, PROGRESSIVE, LOSSLESS = frozenset({0xC0, 0xC1}), 0xC2, 0xC3
 START_OF_FRAME = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}  # last: JPEG-LS
 _SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
-"""A marker that begins a segment, or the image, or ends it; not so fill bytes, stuffed zeros, TEM,
-restart markers and the reserved ones, which may stand anywhere."""
+"""A marker that begins a segment, or begins or ends the image. Fill bytes, stuffed zeros, TEM,
+restart markers and reserved markers do not count, since they may be anywhere."""
 _RGB_IDS = (0x52, 0x47, 0x42)
 _JFIF_BYTES, _ADOBE_BYTES = 14, 12
-"""Shortest payload that libjpeg takes for a JFIF or an Adobe marker."""
+"""Shortest payload that libjpeg accepts as a JFIF or Adobe marker."""
 
 
 class StreamColour(StrEnum):
@@ -40,12 +40,16 @@ class StreamColour(StrEnum):
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """What a JPEG says before its first scan.
+    """The headers of a JPEG before its first scan.
 
-    component_ids: one a component. sampling: (horizontal, vertical) factors, one a component.
-    adobe_transform: of APP14, None without that marker. segments: (marker, start, end) offsets.
-    process: the frame header's marker; a hierarchical picture has DHP's. scan_components: in the
-    first scan, 0 without one.
+    rows, columns, precision: of the frame header; precision in bits.
+    component_ids: of each component.
+    sampling: (horizontal, vertical) factors of each component.
+    has_jfif: whether there is a JFIF marker.
+    adobe_transform: of APP14; None without this marker.
+    segments: (marker, start, end) of each segment.
+    process: marker of the frame header; DHP for a hierarchical picture.
+    scan_components: number of components in the first scan; 0 without one.
     """
 
     rows: int
@@ -69,7 +73,7 @@ def read_header(data: bytes) -> JpegHeader:
     """Walk the markers up to the first scan.
 
     Raises:
-        ImageFailure: DECODE_FAILED when there is no frame header before a scan or the end.
+        ImageFailure: DECODE_FAILED if there is no frame header before a scan or the end.
     """
     has_jfif, adobe, frame, process, scan_components = False, None, None, 0, 0
     segments = []
@@ -105,20 +109,21 @@ def read_header(data: bytes) -> JpegHeader:
 def stream_colour(
     header: JpegHeader, photometric_interpretation: str | None
 ) -> tuple[StreamColour, bool]:
-    """Decide what three components mean.
+    """Decide what the components of a stream mean.
 
-    A plain file is what libjpeg takes it for, as every viewer does: JFIF before Adobe's marker,
-    and that before the component ids. Within DICOM the ids R, G, B come first, unless a marker and
-    the header's Photometric Interpretation both speak against them; and the header's word counts
-    for a stream that has no mark and no subsampled chroma. Correct on all colour test files of
-    pydicom with transfer syntax .50.
+    For a photograph libjpeg's rule counts, as in every viewer: JFIF first, then Adobe's marker,
+    then the component ids. Inside DICOM the ids R, G, B come first, unless a marker and the
+    header's Photometric Interpretation both contradict them. For a stream without marks and without
+    subsampled chroma the header counts. This is correct for all colour test files of pydicom with
+    transfer syntax .50.
 
     Args:
-        photometric_interpretation: None for a plain file.
+        header: of the stream.
+        photometric_interpretation: of the DICOM header; None for a photograph.
 
     Returns:
-        the colour, and whether it is ambiguous: RGB only by the DICOM header's word, or the
-        stream's own marks contradict each other.
+        the colour, and whether it is ambiguous: only the DICOM header says RGB, or the stream's own
+        marks contradict each other.
     """
     count = len(header.component_ids)
     if count != 3:
@@ -136,7 +141,7 @@ def stream_colour(
 
 
 def _marks(header: JpegHeader) -> set[StreamColour]:
-    """What each mark of the stream says of its colour, by itself."""
+    """The colours that the marks of a stream state."""
     marks = set()
     if header.has_jfif:
         marks.add(StreamColour.YCBCR)
@@ -148,9 +153,10 @@ def _marks(header: JpegHeader) -> set[StreamColour]:
 
 
 def state_colour(data: bytes, header: JpegHeader, colour: StreamColour) -> bytes:
-    """Make libjpeg decode three components as `colour`; the stream unchanged where it would.
+    """Make libjpeg decode three components as `colour`.
 
-    Replaces the JFIF and Adobe markers by an Adobe marker with the right transform.
+    If libjpeg would not do so, the JFIF and Adobe markers are replaced by an Adobe marker with the
+    right transform; else the stream is unchanged.
     """
     if len(header.component_ids) != 3 or colour == _libjpeg_guess(header):
         return data
@@ -162,7 +168,7 @@ def state_colour(data: bytes, header: JpegHeader, colour: StreamColour) -> bytes
 
 
 def colour_marker(header: JpegHeader, colour: StreamColour) -> bytes:
-    """The Adobe marker that states a colour; for four components the transform that is there."""
+    """The Adobe marker that states a colour; four components keep their transform."""
     if colour == StreamColour.FOUR:
         if header.adobe_transform is None:
             return b""  # CMYK
@@ -173,7 +179,7 @@ def colour_marker(header: JpegHeader, colour: StreamColour) -> bytes:
 
 
 def _libjpeg_guess(header: JpegHeader) -> StreamColour:
-    """Libjpeg's own choice for three components (jdapimin.c, default_decompress_parms)."""
+    """The choice of libjpeg for three components (jdapimin.c, default_decompress_parms)."""
     if header.has_jfif:
         return StreamColour.YCBCR
     if header.adobe_transform is not None:
@@ -186,15 +192,16 @@ def _libjpeg_guess(header: JpegHeader) -> StreamColour:
 def walk(data: bytes, position: int | None = None) -> Iterator[tuple[int, int, int]]:
     """Yield (marker, start, end) of every segment up to a scan's header or the end of the image.
 
-    Stray bytes between segments are passed over, as libjpeg does (jdmarker.c, next_marker).
+    Stray bytes between segments are skipped, as in libjpeg (jdmarker.c, next_marker).
 
     Args:
-        position: where to begin; at the start of a stream when not given.
+        data: a stream.
+        position: where to begin; None for the start of the stream.
     """
     if position is None:
         position = 2 if data[:2] == b"\xff\xd8" else len(data)
-    while found := _SEGMENT.search(data, position):
-        start, marker = found.start(), data[found.start() + 1]
+    while match := _SEGMENT.search(data, position):
+        start, marker = match.start(), data[match.start() + 1]
         if marker == SOI or (marker != EOI and start + 4 > len(data)):
             return
         length = 0 if marker == EOI else int.from_bytes(data[start + 2 : start + 4], "big")

@@ -1,10 +1,9 @@
-"""A stream written anew without what libjpeg warns of although no pixel depends on it.
+"""Rewrites a stream without faults of which libjpeg warns but on which no pixel depends.
 
-libjpeg's warnings are what tells damage, and some of them are about headers only: cameras and
-programs write an unknown JFIF revision, a colour profile of which chunks are missing, scan
-parameters that a sequential scan does not use, stray bytes between segments, padding before a
-marker. Nothing that decides a pixel is touched, so a stream whose coded data is damaged fails in
-every form. Only a stream that failed as it is comes here.
+Warnings of libjpeg show damage, but some are about headers only: an unknown JFIF revision, missing
+chunks of a colour profile, scan parameters that a sequential scan does not use, stray bytes between
+segments, padding before a marker. Nothing that decides a pixel is changed, so a stream with damaged
+coded data fails in every form. Only a stream that has failed is rewritten.
 """
 
 from __future__ import annotations
@@ -27,21 +26,22 @@ from batch.images.jpeg_scans import scans
 _DECIDING = START_OF_FRAME | {0xC4, 0xDB, 0xDD}
 """Frame headers, Huffman tables, quantisation tables, restart interval."""
 _WHOLE_BLOCK = b"\x00\x3f\x00"
-"""All coefficients, at once: the only scan parameters that a sequential JPEG can mean."""
+"""All coefficients at once: the only scan parameters that are possible in a sequential JPEG."""
 
 _ZEROS = re.compile(rb"(?:(?<![\xff\x00])|(?<=\xff\x00))\x00+(?=\xff+[\xd0-\xd7]|\Z)")
-"""Zeros after the last code of a restart interval or a scan; never the zero that T.81 stuffs after
-a byte 0xFF of data."""
+"""Zeros after the last code of a restart interval or a scan, without the zero that T.81 stuffs
+after a byte 0xFF of data."""
 _RUN = 16
-"""Bytes of another value are padding only as a run of one value: what is left over of damaged data
-looks like data."""
+"""Least length of padding with another byte than zero. It must be a run of one value, which the
+rest of damaged data is not."""
 
 
 def forms(data: bytes) -> Iterator[bytes]:
-    """The stream as it is, with clean headers, and without padding too; each if it differs.
+    """The stream as it is, then with clean headers, then also without padding, if these differ.
 
     Args:
-        data: a stream of three or four components that says its colour, see `jpeg.state_colour`.
+        data: a stream of three or four components that states its colour, see
+            `jpeg_headers.state_colour`.
     """
     yield data
     header = read_header(data)
@@ -54,10 +54,10 @@ def forms(data: bytes) -> Iterator[bytes]:
 
 
 def readable(data: bytes) -> Iterator[bytes]:
-    """The stream, and what to open in its place when a header segment stops the reader of metadata.
+    """The stream, and simpler forms for a reader of metadata that fails on a header segment.
 
-    First without the segments that point to other pictures of the file, then without any that
-    decides no pixel. For metadata only.
+    The second form lacks segments that point to other pictures of the file; the third has only
+    segments that decide pixels.
     """
     yield data
     header = read_header(data)
@@ -71,7 +71,7 @@ def readable(data: bytes) -> Iterator[bytes]:
 
 
 def _rewritten(data: bytes, header: JpegHeader, padded: bool) -> bytes:
-    """Headers that decide pixels, then the scans and what is between them."""
+    """The headers that decide pixels, and then the scans and the segments between them."""
     colour, _ = stream_colour(header, None)
     parts = [b"\xff\xd8", colour_marker(header, colour)]
     parts += [data[start:end] for marker, start, end in header.segments if marker in _DECIDING]

@@ -1,7 +1,7 @@
-"""Which JPEGs are read, and which of them simplejpeg reads. Pure rules on headers.
+"""Rules on JPEG headers: which kinds are read, and which of them simplejpeg reads.
 
-What is refused here is refused by its kind, before anything is decoded: no decoder at hand reads
-it, or none that would notice damage, or its colours would come out wrong.
+A kind is refused before decoding if no available decoder reads it or would notice damage, or if its
+colours would be wrong.
 """
 
 from __future__ import annotations
@@ -23,35 +23,37 @@ from batch.images.refusals import contradiction, greyscale, unsupported
 _READ = SEQUENTIAL | {PROGRESSIVE, LOSSLESS}
 _KINDS = {
     **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF, DHP), "hierarchical JPEG"),
-    # libjpeg tells of no damage in it: a stream that was cut is filled up with grey
+    # libjpeg reports no damage here: it fills a stream that was cut with grey
     **dict.fromkeys((0xC9, 0xCA), "JPEG with arithmetic coding"),
     0xCB: "lossless JPEG with arithmetic coding",
     0xF7: "JPEG-LS",
 }
 _ICC_HEAD = len(ICC_NAME) + 2
-"""Then come the number of the chunk and how many there are."""
+"""After the name come the number of the chunk and the number of chunks."""
 _XYB = "XYB".encode("utf-16-be")
-"""How libjxl's profiles of its own colour space describe themselves."""
+"""Part of the description in profiles that libjxl writes for its own colour space."""
 
 _LUMA_OF_TURBOJPEG = frozenset({(1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (1, 4)})
 _ALIKE_BLOCKS = 3
-"""TurboJPEG takes components of one size for 4:4:4 when they have at most so many blocks each."""
+"""TurboJPEG reads components of equal size as 4:4:4 if each has at most so many blocks."""
 
 
 def settle_colour(
     data: bytes, header: JpegHeader, photometric_interpretation: str | None
 ) -> tuple[bytes, set[str]]:
-    """Make the stream say its colour to libjpeg; refuse what has none or is not read.
+    """Make the stream state its colour; refuse a stream without colour or of an unsupported kind.
 
     Args:
-        photometric_interpretation: of the DICOM header around it; None for a plain file.
+        data: the stream.
+        header: of the stream.
+        photometric_interpretation: of the DICOM header; None for a photograph.
 
     Returns:
-        the stream, and the flags that its colour deserves.
+        the stream, and flags on its colour.
 
     Raises:
         ImageFailure: UNSUPPORTED_FORMAT; NOT_COLOUR for one component; HEADER_CONTRADICTS_PIXELS
-            for four within DICOM, where only three are told of.
+            for four components inside DICOM.
     """
     require_supported(data, header)
     colour, is_ambiguous = stream_colour(header, photometric_interpretation)
@@ -89,13 +91,13 @@ def require_supported(data: bytes, header: JpegHeader) -> None:
 
 
 def _is_rgb(header: JpegHeader) -> bool:
-    """What libjpeg reads of lossless JPEG: it converts no colours there. One component is grey."""
+    """Whether libjpeg reads this lossless JPEG, in which it converts no colours."""
     colour, _ = stream_colour(header, None)
     return colour in (StreamColour.RGB, StreamColour.GREY) and not header.subsampled
 
 
 def icc_profile(data: bytes, header: JpegHeader) -> bytes:
-    """What the header holds of a colour profile, in the order of its chunks; all or a part."""
+    """The chunks of a colour profile in the header, joined in order; some may be missing."""
     chunks = [
         data[start + 4 : end]
         for marker, start, end in header.segments
@@ -105,10 +107,10 @@ def icc_profile(data: bytes, header: JpegHeader) -> bytes:
 
 
 def is_read_by_turbojpeg(sampling: tuple[tuple[int, int], ...]) -> bool:
-    """Whether TurboJPEG has a name for the sampling (turbojpeg.c, getSubsamp); others it refuses.
+    """Whether TurboJPEG reads this sampling (turbojpeg.c, getSubsamp); it refuses others.
 
     Args:
-        sampling: (horizontal, vertical) factors of three components, or of four.
+        sampling: (horizontal, vertical) factors of three or four components.
     """
     first, *others = sampling
     if len(set(sampling)) == 1 and first[0] * first[1] <= _ALIKE_BLOCKS:

@@ -1,9 +1,8 @@
-"""A PNG to colours and alpha. Only what makes the picture reaches the decoder.
+"""Decodes a PNG to colours and alpha; only chunks that make the picture reach the decoder.
 
-Sources: PNG third edition (W3C) sections 5, 11 and 13. A damaged or huge text, profile or other
-ancillary chunk says nothing against the pixels, which have checksums of their own; and a decoder
-that reads none of them cannot stumble over one. libpng (`raster_codecs`) refuses data that end
-early.
+Sources: PNG third edition (W3C) sections 5, 11 and 13. A damaged or huge ancillary chunk, such as a
+text or a profile, does not make the pixels wrong, which have checksums of their own; so these
+chunks are kept from the decoder. libpng (`raster_codecs`) refuses data that end early.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from batch.images.samples import to_eight_bits
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _GREY_WITH_ALPHA = 0, 4
 _ANCILLARY = 0x20
-"""The bit that makes a chunk name's first letter small: a reader need not know it."""
+"""The bit for a lower-case first letter of a chunk's name: readers may ignore such a chunk."""
 _COLOUR_CHUNKS = (b"cICP", b"sRGB", b"gAMA", b"cHRM")
 _MOST_PROFILE_BYTES = 16 << 20
 _SAMPLES = {2: 3, 3: 1, 6: 4}
@@ -30,17 +29,20 @@ _SAMPLES = {2: 3, 3: 1, 6: 4}
 _ONE_PASS = ((0, 0, 1, 1),)
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
           (0, 1, 1, 2))  # fmt: skip
-"""Of each pass: its first column and row, and its steps."""
+"""For each pass its first column and row, and its steps."""
 _INFLATED_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class PngImage:
-    """colours: (h, w, 3) uint8, RGB. alpha: (h, w) uint8, or None.
+    """A decoded PNG.
 
-    exif: of the eXIf chunk, empty without one. icc_profile: None without one, empty where it
-    cannot be inflated. colour_chunks: name to content of the chunks that say by other means what
-    the colours are. flags: words of README.
+    colours: (h, w, 3) uint8, RGB.
+    alpha: (h, w) uint8, or None.
+    flags: see README.
+    exif: of the eXIf chunk; empty without one.
+    icc_profile: None without one; empty if it cannot be inflated.
+    colour_chunks: name to content of other chunks about colours.
     """
 
     colours: np.ndarray
@@ -52,12 +54,12 @@ class PngImage:
 
 
 def decode(data: bytes, limits: Limits) -> PngImage:
-    """Decode a PNG; of an animation the picture that every reader shows.
+    """Decode a PNG; for an animation, the picture that every reader shows.
 
     Raises:
-        ImageFailure: NOT_COLOUR, UNSUPPORTED_FORMAT for a dialect, DECODE_FAILED for damage to what
-            makes the picture, HEADER_CONTRADICTS_PIXELS when the data are of a larger picture,
-            or what `Limits.check_size` says.
+        ImageFailure: NOT_COLOUR; UNSUPPORTED_FORMAT for unknown critical chunks; DECODE_FAILED for
+            damage that affects the picture; HEADER_CONTRADICTS_PIXELS for data of a larger picture;
+            or as in `Limits.check_size`.
     """
     header, drawn, stream, others = _sorted_chunks(data)
     columns, rows = (int.from_bytes(header[at : at + 4], "big") for at in (0, 4))
@@ -81,10 +83,10 @@ def decode(data: bytes, limits: Limits) -> PngImage:
 
 
 def filtered_bytes(header: bytes) -> int:
-    """Bytes of all rows, each with its filter's byte, before they are deflated.
+    """Bytes of all rows before compression, each with the byte of its filter.
 
     Args:
-        header: payload of IHDR; of a colour type that is not grey.
+        header: payload of IHDR, with a colour type that is not grey.
     """
     columns, rows = (int.from_bytes(header[at : at + 4], "big") for at in (0, 4))
     bits = header[8] * _SAMPLES.get(header[9], 4)
@@ -97,23 +99,23 @@ def filtered_bytes(header: bytes) -> int:
 
 
 def _checked_stream(stream: bytes, needed: int) -> bytes:
-    """The zlib stream of all IDAT chunks, without what lies behind its end.
+    """The zlib stream of all IDAT chunks, without bytes after its end.
 
     Raises:
-        ImageFailure: HEADER_CONTRADICTS_PIXELS when it gives more bytes than are needed; libpng
-            draws what fits. It tells itself when there are fewer.
+        ImageFailure: HEADER_CONTRADICTS_PIXELS if it gives more bytes than needed, which libpng
+            would ignore. libpng itself reports missing bytes.
     """
     inflater = zlib.decompressobj()
-    found, rest = 0, stream
+    total, rest = 0, stream
     try:
-        while not inflater.eof and found <= needed:
+        while not inflater.eof and total <= needed:
             part = inflater.decompress(rest, _INFLATED_AT_ONCE)
-            found, rest = found + len(part), inflater.unconsumed_tail
+            total, rest = total + len(part), inflater.unconsumed_tail
             if not part:
                 break
     except zlib.error:
         return stream
-    if found > needed:
+    if total > needed:
         raise contradiction("PNG: holds more than its rows and columns")
     return stream[: len(stream) - len(inflater.unused_data)]
 
@@ -123,23 +125,24 @@ def _samples(header: bytes, drawn: bytes, stream: bytes) -> np.ndarray:
     whole = _SIGNATURE + _chunk(b"IHDR", header) + drawn + data + _chunk(b"IEND", b"")
     try:
         return raster_codecs.decode_png(whole)
-    except Exception as error:  # whatever libpng says, without its words
+    except Exception as error:  # any error of libpng, without its message
         raise damaged("PNG: the data end early, or are damaged") from error
 
 
 def _sorted_chunks(data: bytes) -> tuple[bytes, bytes, bytes, dict[bytes, bytes]]:
-    """IHDR's payload, the chunks drawn as they stand, the data of IDAT, and others by name."""
+    """The payload of IHDR, PLTE and tRNS as they are, the data of IDAT, and others by name."""
     header = None
     drawn: dict[bytes, list[bytes]] = {name: [] for name in (b"PLTE", b"tRNS", b"IDAT")}
     others: dict[bytes, bytes] = {}
     for name, start, end in _chunks(data):
-        whole = zlib.crc32(data[start + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
+        checksum = int.from_bytes(data[end - 4 : end], "big")
+        is_intact = zlib.crc32(data[start + 4 : end - 4]) == checksum
         if name[0] & _ANCILLARY:
-            if not whole and name == b"iCCP":
-                others.setdefault(name, b"")  # there was a profile, and nobody can read it
-            if not whole:
-                continue  # as libpng does it
-        elif not whole:
+            if not is_intact and name == b"iCCP":
+                others.setdefault(name, b"")  # there is a profile, but it cannot be read
+            if not is_intact:
+                continue  # as libpng does
+        elif not is_intact:
             raise damaged("PNG: wrong checksum")
         if name == b"IHDR":
             if header is not None:
@@ -148,7 +151,7 @@ def _sorted_chunks(data: bytes) -> tuple[bytes, bytes, bytes, dict[bytes, bytes]
         elif name in drawn and not (name == b"tRNS" and drawn[name]):
             drawn[name].append(data[start:end])
         elif name in (b"iCCP", b"eXIf", b"acTL") or (
-            name in _COLOUR_CHUNKS and not drawn[b"IDAT"]  # of no effect behind the pixels
+            name in _COLOUR_CHUNKS and not drawn[b"IDAT"]  # without effect after the pixels
         ):
             others.setdefault(name, data[start + 8 : end - 4])
         elif not name[0] & _ANCILLARY:
@@ -160,10 +163,7 @@ def _sorted_chunks(data: bytes) -> tuple[bytes, bytes, bytes, dict[bytes, bytes]
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """(name, start, end) of every chunk up to the end marker, or to where the file is cut.
-
-    A chunk that is not there in full is not given: where it held data, they end early.
-    """
+    """(name, start, end) of every complete chunk up to the end marker or the end of the file."""
     at = len(_SIGNATURE)
     while at + 12 <= len(data):
         name = data[at + 4 : at + 8]
@@ -180,7 +180,7 @@ def _chunk(name: bytes, payload: bytes) -> bytes:
 
 
 def _profile(payload: bytes) -> bytes:
-    """The profile of an iCCP chunk: a name, a zero, the method's zero, and a zlib stream."""
+    """The profile of an iCCP chunk, which has a name, a zero, the method, and a zlib stream."""
     inflater = zlib.decompressobj()
     try:
         profile = inflater.decompress(payload[payload.index(b"\x00") + 2 :], _MOST_PROFILE_BYTES)

@@ -1,9 +1,9 @@
-"""RGB to the model's input: the one function that training, evaluation and scoring share.
+"""Makes the model's input from RGB pixels; training, evaluation and scoring share this function.
 
-Rule `squash-bilinear-antialias`: both sides to 180 pixels whatever the aspect ratio (as the ISIC
-sets of this field are distributed), bilinear with antialiasing, no cropping. What an embedded
-profile calls other than sRGB is then converted to sRGB; nothing else changes a colour.
-EXIF orientation is not applied, because the training images were not turned either.
+Rule `squash-bilinear-antialias`: both sides become 180 pixels, for any aspect ratio (as in the ISIC
+sets), bilinear with antialiasing, without cropping. Colours of another space than sRGB are then
+converted by the embedded profile; nothing else changes a colour. EXIF orientation is not applied,
+because the training images were not turned either.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _own = threading.local()
 
 
 def resize(pixels: np.ndarray, height: int, width: int, box: Box | None = None) -> np.ndarray:
-    """Resize (h, w, 3) uint8 to (height, width, 3) uint8; the aspect ratio is not kept.
+    """Resize pixels, (h, w, 3), uint8, to (height, width, 3) without keeping the aspect ratio.
 
     Args:
-        box: left, top, right, bottom of what is resized, in pixels; None for all of it.
+        box: left, top, right, bottom of the part to resize, in pixels; None for all.
 
     Returns:
-        read-only; or `pixels` themselves where nothing is to be done.
+        a read-only array, or `pixels` themselves if there is nothing to do.
     """
     rows, columns = pixels.shape[:2]
     left, top, right, bottom = box or (0, 0, columns, rows)
@@ -62,7 +62,7 @@ def resize(pixels: np.ndarray, height: int, width: int, box: Box | None = None) 
 
 
 def _resizer() -> Resizer:
-    """One a thread: two threads would wait for each other at its lock."""
+    """A resizer for each thread, since threads would wait for each other at its lock."""
     if not hasattr(_own, "resizer"):
         _own.resizer = Resizer()
     return _own.resizer
@@ -72,10 +72,10 @@ SCALES = (1, 2, 4, 8)
 
 
 def scale_of(pixels: np.ndarray, rows: int, columns: int) -> int:
-    """At which part of its size an image of rows by columns was decoded to (h, w, 3) pixels.
+    """The scale, 1, 2, 4 or 8, at which an image of rows by columns was decoded to these pixels.
 
     Raises:
-        ValueError: at none that libjpeg gives.
+        ValueError: the size fits no scale of libjpeg.
     """
     for scale in SCALES:
         if pixels.shape[:2] == (-(-rows // scale), -(-columns // scale)):
@@ -86,12 +86,13 @@ def scale_of(pixels: np.ndarray, rows: int, columns: int) -> int:
 def resize_reduced(
     pixels: np.ndarray, rows: int, columns: int, height: int, width: int
 ) -> np.ndarray:
-    """Resize like `resizing.resize`, as the whole image would have been.
+    """Resize pixels of reduced scale such that the result is as for the full image.
 
     Args:
-        pixels: (h, w, 3) uint8. rows, columns: of the image that they were decoded from.
-        height, width: at most h / 2 and w / 2 where a fraction of a line is left, so that only
-            the last line of the result sees it.
+        pixels: (h, w, 3) uint8.
+        rows, columns: of the full image.
+        height, width: at most h / 2 and w / 2 if the scale does not divide rows or columns, so that
+            only the last line of the result is affected.
 
     Returns:
         (height, width, 3) uint8.
@@ -112,7 +113,7 @@ def resize_reduced(
 
 
 def _resize_line(line: np.ndarray, scale: int, total: int, target: int) -> np.ndarray:
-    """(n, 3) pixels that stand for `total` of the image to (target, 3)."""
+    """Resize a line, (n, 3), that covers `total` pixels of the image, to (target, 3)."""
     resized = resize(line[np.newaxis], 1, target, (0, 0, total / scale, 1))[0]
     if total % scale:
         resized = resized.copy()
@@ -121,9 +122,9 @@ def _resize_line(line: np.ndarray, scale: int, total: int, target: int) -> np.nd
 
 
 def _last(lines: np.ndarray, scale: int, total: int, target: int) -> np.ndarray:
-    """The last of `target` lines made of (n, …) lines, which stand for `total` of the image.
+    """The last of `target` lines made of lines, (n, …), that cover `total` lines of the image.
 
-    The bilinear kernel of the whole image, summed over the lines that each decoded one stands for.
+    The bilinear kernel of the full image is summed over the lines that each decoded line covers.
     """
     shrink = total / target
     centre = total - shrink / 2
@@ -144,13 +145,13 @@ RESIZE_RULE = "squash-bilinear-antialias"
 
 
 PREPROCESSING_VERSION = "4"
-"""Raised whenever the same file would give other pixels; part of every manifest and row."""
+"""Changes whenever the same file would give other pixels; part of every manifest and row."""
 
 
 DECODE_AT_LEAST = 5 * HEIGHT // 2
-"""A JPEG may be decoded at reduced scale, down to two and a half times the target: the final resize
-then still averages, and the scores stay within the bound that the tests state. Twice the target
-would be a little cheaper, and breaks it."""
+"""A JPEG may be decoded at reduced scale, down to two and a half times the target. The final resize
+then still averages, and the scores stay within the bound that the tests state. With twice the
+target, which is a little cheaper, they do not."""
 
 
 def preprocess(
@@ -159,18 +160,19 @@ def preprocess(
     columns: int | None = None,
     colours: Conversion = UNCHANGED,
 ) -> np.ndarray:
-    """Bring an image to the model's input.
+    """Make the model's input of an image.
 
     Args:
-        pixels: (h, w, 3) uint8, RGB. rows, columns: of the image that they were decoded from, when
-            that may have been at reduced scale; without them they are the whole image.
-        colours: what the image's profile asks for.
+        pixels: (h, w, 3) uint8, RGB.
+        rows, columns: of the full image, if the pixels may have a reduced scale; None if they are
+            the full image.
+        colours: the conversion of the image's profile.
 
     Returns:
         (180, 180, 3) uint8, sRGB, contiguous.
 
     Raises:
-        ImageFailure: MODEL_INPUT_INVALID when shape or dtype is another.
+        ImageFailure: MODEL_INPUT_INVALID for another shape or dtype.
     """
     if pixels.ndim != 3 or pixels.shape[2] != CHANNELS or pixels.dtype != np.uint8:
         raise ImageFailure(
@@ -185,7 +187,7 @@ def preprocess(
 
 
 def mean_colour(pixels: np.ndarray) -> tuple[float, float, float]:
-    """What later nights compare brightness and colour by: the mean of each channel.
+    """The mean of each channel, by which nights compare brightness and colour.
 
     Args:
         pixels: (h, w, 3) uint8, RGB: the model's input.
@@ -193,8 +195,8 @@ def mean_colour(pixels: np.ndarray) -> tuple[float, float, float]:
     Returns:
         red, green, blue, 0..255, to a tenth of a grey level.
     """
-    # rows first: summing an image at once would widen every byte (27 against 480 microseconds)
+    # rows first: summing an image at once is slower (480 against 27 microseconds)
     sums = pixels.sum(axis=0, dtype=np.uint32).sum(axis=0, dtype=np.uint64)
     count = pixels.shape[0] * pixels.shape[1]
-    red, green, blue = (round(float(each) / count, 1) for each in sums)
+    red, green, blue = (round(float(channel_sum) / count, 1) for channel_sum in sums)
     return red, green, blue

@@ -1,9 +1,8 @@
-"""JPEG, PNG, TIFF, BMP, WebP, GIF to RGB pixels; what Pillow reads for a score is read here.
+"""Decodes JPEG, PNG, TIFF, BMP, WebP and GIF to RGB pixels.
 
-JPEGs are decoded or checked by `jpeg_decoder`, PNGs are decoded by `png`, TIFFs by `tiff`: Pillow
-fills with grey or black what is missing there. It reads the rest, and never sees
-LOAD_TRUNCATED_IMAGES. Its own pixel limit is replaced by ours, which is checked from the header
-before anything is decoded.
+Modules of this room decode or check JPEG, PNG and TIFF, because Pillow fills missing data with grey
+or black. Pillow reads the other formats, without LOAD_TRUNCATED_IMAGES. Its limit of pixels is
+replaced by ours, which is checked by the header before decoding.
 """
 
 from __future__ import annotations
@@ -53,17 +52,19 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What each EXIF orientation asks for."""
+"""EXIF orientation to the operation that makes an image upright."""
 _WEBP_CHUNKS_SEEN = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class RasterImage:
-    """A decoded image. pixels: (h, w, 3) uint8, RGB; rows, columns: of the source.
+    """A decoded image.
 
-    h and w are smaller than rows and columns where a JPEG was decoded at reduced scale.
-    orientation: EXIF's, 1..8, not applied. icc_profile: the embedded colour profile that the pixels
-    are still to be converted by, or None.
+    pixels: (h, w, 3) uint8, RGB; smaller than the source if a JPEG was decoded at reduced scale.
+    rows, columns: of the source.
+    flags: sorted.
+    orientation: of EXIF, 1..8, not applied.
+    icc_profile: embedded colour profile that is still to be applied, or None.
     """
 
     pixels: np.ndarray
@@ -85,15 +86,17 @@ def decode(
     """Decode the first frame of a raster file to RGB.
 
     Args:
-        data: the whole file. file_format: as recognised from its content.
-        at_least: when given, a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as both
-            sides keep at least this many pixels (libjpeg's scaled inverse DCT).
-        photometric_interpretation: of the DICOM header around a JPEG; None for a plain file.
-        eighths: when given, a JPEG may be decoded at so many eighths of its size instead.
+        data: the whole file.
+        file_format: by content.
+        limits: of size and memory.
+        at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 scale (libjpeg's scaled inverse DCT) if
+            both sides keep at least so many pixels; None for full scale.
+        photometric_interpretation: of the DICOM header around a JPEG; None for a photograph.
+        eighths: a JPEG may be decoded at so many eighths of its size instead.
 
     Raises:
-        ImageFailure: the size is refused, the format or its kind is not read, the image has no
-            colour, or decoding failed.
+        ImageFailure: the size is refused, the format or a kind of it is not supported, the image
+            has no colour, or decoding failed.
         DecoderNotStarted: no process could be started to try the profile of a CMYK image.
     """
     try:
@@ -104,15 +107,15 @@ def decode(
         return _opened(data, file_format, limits, at_least, photometric_interpretation, eighths)
     except (ImageFailure, DecoderNotStarted):
         raise
-    except Exception as error:  # Pillow's plugins raise whatever their parsers raise
+    except Exception as error:  # Pillow's plugins raise errors of any type
         raise damaged(f"{file_format.value}: {type(error).__name__}") from error
 
 
 def check_before_opening(data: bytes, file_format: FileFormat, limits: Limits) -> None:
-    """Check what Pillow's own opening would already take memory for.
+    """Check sizes for which Pillow would allocate memory when it opens a file.
 
     Raises:
-        ImageFailure: DECODE_FAILED, HEADER_CONTRADICTS_PIXELS, or what `Limits.check_size` says.
+        ImageFailure: DECODE_FAILED, HEADER_CONTRADICTS_PIXELS, or as in `Limits.check_size`.
     """
     if file_format == FileFormat.WEBP:
         limits.check_size(*stream_headers.webp_size(data[:64]))
@@ -127,7 +130,7 @@ def _png_image(data: bytes, limits: Limits) -> RasterImage:
     if decoded.alpha is not None:
         colours = on_white(colours, decoded.alpha, flags)
     exif = Image.Exif()
-    with contextlib.suppress(Exception):  # what it says of itself is no part of the picture
+    with contextlib.suppress(Exception):  # damaged metadata do not affect the picture
         exif.load(decoded.exif)
     return _image(colours, flags, _orientation(exif), profile)
 
@@ -146,20 +149,20 @@ def _tiff_image(data: bytes, limits: Limits) -> RasterImage:
 
 def _image(
     pixels: np.ndarray,
-    found: Iterable[str],
+    decoding_flags: Iterable[str],
     orientation: int,
     icc_profile: bytes | None,
     size: tuple[int, int] | None = None,
 ) -> RasterImage:
-    """An image with the flags that every format has. size: (rows, columns) of the source."""
+    """Make an image with the flags common to all formats. size: (rows, columns) of the source."""
     rows, columns = size or pixels.shape[:2]
-    flags = set(found)
+    flags = set(decoding_flags)
     if orientation not in (0, 1):
         flags.add("exif_orientation_ignored")
-    if "cmyk_converted" in flags:  # it was about inks, and had its say
+    if "cmyk_converted" in flags:  # the profile was for inks, and has been applied
         icc_profile = None
-    settled = orientation if orientation in UPRIGHT else 1
-    return RasterImage(pixels, rows, columns, tuple(sorted(flags)), settled, icc_profile)
+    known_orientation = orientation if orientation in UPRIGHT else 1
+    return RasterImage(pixels, rows, columns, tuple(sorted(flags)), known_orientation, icc_profile)
 
 
 def _opened(
@@ -170,14 +173,14 @@ def _opened(
     photometric_interpretation: str | None,
     eighths: int | None,
 ) -> RasterImage:
-    """What Pillow opens."""
+    """Decode a file that Pillow opens."""
     flags: set[str] = set()
     header, profile = None, None
     if file_format == FileFormat.JPEG:
         header = jpeg_headers.read_header(data)
         profile, colour_flags = embedded_profiles.of_jpeg(data, header.segments)
-        data, found = jpeg_support.settle_colour(data, header, photometric_interpretation)
-        flags |= found
+        data, new_flags = jpeg_support.settle_colour(data, header, photometric_interpretation)
+        flags |= new_flags
     with _opened_by_pillow(data, file_format) as image:
         columns, rows = image.size
         limits.check_size(rows, columns)
@@ -194,17 +197,17 @@ def _opened(
             image.load()
             pixels = to_rgb(image, flags, limits)
             rows, columns = pixels.shape[:2]
-    if photometric_interpretation is None:  # else the DICOM header has the word
+    if photometric_interpretation is None:  # inside DICOM the object's header decides
         flags.update(colour_flags)
     return _image(pixels, flags, orientation, profile, (rows, columns))
 
 
 def _opened_by_pillow(data: bytes, file_format: FileFormat) -> Image.Image:
-    """Pillow's view of a file, for its metadata; a JPEG's without a segment that stops Pillow.
+    """Open a file with Pillow, for its metadata; a JPEG without segments on which Pillow fails.
 
     Raises:
-        ImageFailure: DECODE_FAILED for a JPEG in none of the forms that may help. Of other formats
-            whatever Pillow raises.
+        ImageFailure: DECODE_FAILED for a JPEG whose headers cannot be read. For other formats, any
+            error of Pillow.
     """
     names = _PILLOW_NAMES[file_format]
     if file_format != FileFormat.JPEG:
@@ -214,7 +217,7 @@ def _opened_by_pillow(data: bytes, file_format: FileFormat) -> Image.Image:
             image = Image.open(io.BytesIO(stream), formats=names)
             image.getexif()
             return image
-        except Exception:  # whatever a plugin's parsers raise
+        except Exception:  # errors of any type of a plugin's parser
             continue
     raise damaged("jpeg: headers not readable")
 
@@ -233,24 +236,24 @@ def _jpeg_pixels(
         return jpeg_decoder.decode_rgb(data, header, at_least, eighths)
     whole = jpeg_decoder.whole_stream(data, header)
     with Image.open(io.BytesIO(whole), formats=("JPEG",)) as image:
-        image.info["icc_profile"] = icc_profile  # a stream that was rewritten has none
+        image.info["icc_profile"] = icc_profile  # a rewritten stream has none
         return to_rgb(image, flags, limits)
 
 
 def _orientation_of(image: Image.Image) -> int:
     try:
         return _orientation(image.getexif())
-    except Exception:  # damaged metadata, whatever the parser raises: no part of the picture
+    except Exception:  # damaged metadata do not affect the picture
         return 1
 
 
 def _orientation(exif: Image.Exif) -> int:
-    found = exif.get(EXIF_ORIENTATION, 1)
-    return found if isinstance(found, int) else 1
+    orientation = exif.get(EXIF_ORIENTATION, 1)
+    return orientation if isinstance(orientation, int) else 1
 
 
 def _header_flags(image: Image.Image, file_format: FileFormat, data: bytes) -> set[str]:
-    """What the reader of a score should know of its source; README lists the words."""
+    """Flags on the source of an image; see README."""
     flags = set()
     if getattr(image, "n_frames", 1) > 1:
         flags.add("first_of_many")

@@ -1,4 +1,4 @@
-"""What Pillow opened to RGB: palettes, transparency and inks. Says by flags what was done."""
+"""Converts images opened by Pillow to RGB: palettes, transparency and inks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ _ALPHA_MODES = frozenset({"RGBA", "RGBa", "PA"})
 
 
 def to_rgb(image: Image.Image, flags: set[str], limits: Limits) -> np.ndarray:
-    """An opened image of any mode to (h, w, 3) uint8, RGB.
+    """Convert an opened image of any mode to (h, w, 3), uint8, RGB.
 
     Args:
-        image: its `info["icc_profile"]` is applied where its colours are inks, and only there.
-        flags: words of README are added.
+        image: its `info["icc_profile"]` is applied only if its colours are inks.
+        flags: gets flags of README.
+        limits: of the watched process.
 
     Raises:
-        ImageFailure: NOT_COLOUR, WHOLLY_TRANSPARENT, or of the trial of a profile of inks.
+        ImageFailure: NOT_COLOUR, WHOLLY_TRANSPARENT, or an error in the trial of a profile.
         DecoderNotStarted: no process could be started for that trial.
     """
     if image.mode in _GREY_MODES:
@@ -30,7 +31,7 @@ def to_rgb(image: Image.Image, flags: set[str], limits: Limits) -> np.ndarray:
     if image.mode in _ALPHA_MODES or (image.mode in ("P", "RGB") and "transparency" in image.info):
         rgba = np.asarray(image.convert("RGBA"))
         colours, alpha = rgba[..., :3], rgba[..., 3]
-        if image.format == "BMP" and not alpha.any():  # many a bitmap leaves the fourth byte at 0
+        if image.format == "BMP" and not alpha.any():  # many bitmaps leave the fourth byte at 0
             return np.ascontiguousarray(colours)
         return on_white(colours, alpha, flags)
     if image.mode == "CMYK":
@@ -41,10 +42,12 @@ def to_rgb(image: Image.Image, flags: set[str], limits: Limits) -> np.ndarray:
 def on_white(
     colours: np.ndarray, alpha: np.ndarray, flags: set[str], premultiplied: bool = False
 ) -> np.ndarray:
-    """(h, w, 3) uint8 colours over white, as far as the (h, w) uint8 alpha lets it through.
+    """Lay colours, (h, w, 3), uint8, over white by alpha, (h, w), uint8.
 
     Args:
-        flags: `alpha_composited` is added where something shines through.
+        flags: gets `alpha_composited` if white is visible.
+        premultiplied: whether the colours were multiplied by alpha already.
+
 
     Raises:
         ImageFailure: WHOLLY_TRANSPARENT.
@@ -56,7 +59,7 @@ def on_white(
 
 
 def _inks_to_rgb(image: Image.Image, flags: set[str], limits: Limits) -> Image.Image:
-    """CMYK by its own profile, at full size; without a usable one by Pillow's plain formula."""
+    """Convert CMYK by its own profile, at full size; without a usable one by Pillow's formula."""
     flags.add("cmyk_converted")
     conversion = conversion_to_srgb(image.info.get("icc_profile"), limits, "CMYK")
     flags.update(conversion.flags)

@@ -1,4 +1,4 @@
-"""Samples of any depth to bytes, by what the depth can hold; never by the picture's own range."""
+"""Converts samples of any depth to bytes, by the full range of the depth."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ _OPAQUE = 255
 
 
 def over_white(colours: np.ndarray, alpha: np.ndarray, premultiplied: bool = False) -> np.ndarray:
-    """Lay a picture on white.
+    """Lay a picture over white.
 
     Args:
-        colours: (h, w, 3) uint8, RGB. alpha: (h, w) uint8, 255 is opaque.
-        premultiplied: the colours were multiplied by alpha already.
+        colours: (h, w, 3) uint8, RGB.
+        alpha: (h, w) uint8, 255 is opaque.
+        premultiplied: whether the colours were multiplied by alpha already.
 
     Returns:
         (h, w, 3) uint8.
 
     Raises:
-        ImageFailure: WHOLLY_TRANSPARENT when alpha is 0 everywhere: white would be scored.
+        ImageFailure: WHOLLY_TRANSPARENT if alpha is 0 everywhere, so that only white would be left.
     """
     if not alpha.any():
         raise ImageFailure(
@@ -40,7 +41,7 @@ def over_white(colours: np.ndarray, alpha: np.ndarray, premultiplied: bool = Fal
         )
     laid = np.empty_like(colours)
     white = (_OPAQUE - alpha).astype(np.uint16) * (1 if premultiplied else _OPAQUE)
-    for channel in range(colours.shape[2]):  # one at a time: twice the width of each is enough
+    for channel in range(colours.shape[2]):  # one at a time, to save memory
         if premultiplied:
             laid[..., channel] = np.minimum(colours[..., channel] + white, _OPAQUE)
         else:
@@ -50,5 +51,5 @@ def over_white(colours: np.ndarray, alpha: np.ndarray, premultiplied: bool = Fal
 
 
 def is_opaque(alpha: np.ndarray) -> bool:
-    """Whether nothing shines through: (h, w) uint8."""
+    """Whether alpha, (h, w), uint8, is opaque everywhere."""
     return bool((alpha == _OPAQUE).all())

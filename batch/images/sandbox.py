@@ -1,11 +1,10 @@
-"""Decoding in a watched process: a decoder that hangs or crashes costs one file, not the night.
+"""Decodes files in watched processes, so that a decoder that hangs or crashes costs only one file.
 
-A watched process is started when it is first needed, kept for the files that follow, bounded in
-memory (RLIMIT_AS) and killed when it takes longer than allowed; the next file gets a new one. It
-imports no TensorFlow and no Beam. It ends by itself when this process does.
+A watched process is started when it is first needed and kept for further files. Its memory is
+limited (RLIMIT_AS), and it is killed when it takes longer than allowed; the next file gets a new
+one. It imports neither TensorFlow nor Beam, and it ends when this process ends.
 
-A process that cannot be started, or ends before it has said that it is ready, is this machine's
-fault: no file is blamed for it.
+If a process cannot be started, or ends before it is ready, the machine is at fault and not a file.
 """
 
 from __future__ import annotations
@@ -39,19 +38,19 @@ _CONTEXT = multiprocessing.get_context("spawn")  # a fork of a threaded process 
 
 
 READY_SECONDS = 120.0
-"""From the start of a process until it has imported its decoders; a slow network disk is slow."""
+"""Longest time for a process to import its decoders, which may be slow from a network disk."""
 
 
 PATIENCE, PAUSE_SECONDS = 3, 10.0
-"""After so many failed starts in a row none is tried for a while: each may wait long and leave a
-dead process behind."""
+"""After so many failed starts in a row, no start is tried for a while, since each may take long and
+leave a dead process."""
 
 
 class _Worker:
-    """One watched process and the pipe to it.
+    """A watched process and the pipe to it.
 
     Raises:
-        DecoderNotStarted: there is no process.
+        DecoderNotStarted: the process cannot be started.
     """
 
     def __init__(self, memory_bytes: int) -> None:
@@ -63,7 +62,7 @@ class _Worker:
                 target=_serve, args=(theirs, memory_bytes), name="decoder", daemon=True
             )
             self._process.start()
-        except Exception as error:  # a library that cannot be loaded any more, too
+        except Exception as error:  # also a library that can no longer be loaded
             for end in ends:
                 end.close()
             why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""
@@ -72,10 +71,10 @@ class _Worker:
         theirs.close()
 
     def make_ready(self, function: Callable[..., Any]) -> None:
-        """Have the process import what a function needs, before any file is handed over.
+        """Let the process import what a function needs, before it gets a file.
 
         Raises:
-            DecoderNotStarted: it cannot; the worker is dead then.
+            DecoderNotStarted: the process failed and has been killed.
         """
         if function in self._ready_for:
             return
@@ -95,10 +94,10 @@ class _Worker:
         self._ready_for.add(function)
 
     def call(self, function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Any:
-        """The function's value there.
+        """Call the function in the process and return its value; its errors are raised here.
 
         Raises:
-            ImageFailure: DECODER_TIMED_OUT or DECODER_CRASHED; the worker is dead then.
+            ImageFailure: DECODER_TIMED_OUT or DECODER_CRASHED; the process has been killed.
         """
         try:
             self._pipe.send((function, arguments))
@@ -120,7 +119,7 @@ class _Worker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it is there still: somebody may have killed it while it had nothing to do."""
+        """Whether the process still lives; somebody may have killed it while it was idle."""
         return self._process.is_alive()
 
     def kill(self) -> None:
@@ -135,7 +134,7 @@ _STARTED: set[_Worker] = set()
 
 @atexit.register
 def _kill_all() -> None:
-    """Before multiprocessing, which would ask them with a signal that they ignore, and wait."""
+    """Kill all processes at exit; multiprocessing would wait, since they ignore its signal."""
     for worker in list(_STARTED):
         worker.kill()
 
@@ -144,17 +143,17 @@ _IDLE: queue.LifoQueue[tuple[int, _Worker]] = queue.LifoQueue()
 
 
 class _Starts:
-    """Starts processes, and leaves off for a while when that keeps failing."""
+    """Starts processes, and pauses after repeated failures."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._failed, self._not_before, self._why = 0, 0.0, ""
 
     def start(self, memory_bytes: int, function: Callable[..., Any]) -> _Worker:
-        """A process that is ready.
+        """Start a process and make it ready for a function.
 
         Raises:
-            DecoderNotStarted: there is none.
+            DecoderNotStarted: it failed, or starts are paused.
         """
         with self._lock:
             if self._failed >= PATIENCE and time.monotonic() < self._not_before:
@@ -178,13 +177,19 @@ _STARTS = _Starts()
 def call_in_sandbox(
     function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float, memory_bytes: int
 ) -> Any:
-    """Call a module-level function in a watched process; what it raises is raised here.
+    """Call a module-level function in a watched process; its errors are raised here.
 
-    Threads that call at once get a process each; the one used last is used again first.
+    Each thread that calls at the same time gets a process of its own.
+
+    Args:
+        function: public, since the process finds it by its name.
+        arguments: of the function.
+        seconds: allowed for the call.
+        memory_bytes: limit of the process.
 
     Raises:
-        ImageFailure: DECODER_TIMED_OUT, DECODER_CRASHED. DecoderNotStarted: no process could be
-            had; that says nothing of the arguments.
+        ImageFailure: DECODER_TIMED_OUT, DECODER_CRASHED.
+        DecoderNotStarted: there is no process, which is not due to the arguments.
     """
     worker = _ready_worker(memory_bytes, function, seconds)
     try:
@@ -199,13 +204,13 @@ def call_in_sandbox(
 
 
 def is_in_sandbox() -> bool:
-    """Whether this is a watched process itself: being daemonic, it can start none."""
+    """Whether this process is a watched process; it is daemonic, and cannot start others."""
     return multiprocessing.current_process().daemon
 
 
 def _ready_worker(memory_bytes: int, function: Callable[..., Any], seconds: float) -> _Worker:
     while (worker := _idle_worker(memory_bytes)) is not None:
-        with suppress(DecoderNotStarted):  # it is dead; a new one tells why
+        with suppress(DecoderNotStarted):  # it is dead; starting a new one gives the reason
             worker.make_ready(function)
             return worker
     try:
@@ -213,7 +218,7 @@ def _ready_worker(memory_bytes: int, function: Callable[..., Any], seconds: floa
     except DecoderNotStarted:
         if not _STARTED:
             raise
-        # where the machine allows fewer processes than threads want, they take turns
+        # if the machine allows fewer processes than there are threads, threads take turns
         worker = _idle_worker(memory_bytes, seconds)
         if worker is None:
             raise
@@ -222,7 +227,7 @@ def _ready_worker(memory_bytes: int, function: Callable[..., Any], seconds: floa
 
 
 def _idle_worker(memory_bytes: int, seconds: float = 0.0) -> _Worker | None:
-    """A process that has nothing to do, within so many seconds."""
+    """An idle process, or None after so many seconds."""
     while True:
         try:
             bound, worker = _IDLE.get(timeout=seconds) if seconds else _IDLE.get_nowait()
@@ -234,11 +239,11 @@ def _idle_worker(memory_bytes: int, seconds: float = 0.0) -> _Worker | None:
 
 
 def _serve(pipe: Connection, memory_bytes: int) -> None:
-    """The watched process: one call after the other until the other end closes.
+    """Run in the watched process: handle one call after the other until the pipe closes.
 
-    A function without arguments is only to be imported, which receiving it does.
+    A function without arguments is only imported, which receiving it does.
     """
-    for kind in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the parent decides
+    for kind in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the parent decides
         signal.signal(kind, signal.SIG_IGN)
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"  # numpy, imported below the limit, reserves memory for each thread
@@ -254,7 +259,7 @@ def _serve(pipe: Connection, memory_bytes: int) -> None:
         try:
             function, arguments = pickle.loads(received)
             answer = (False, None if arguments is None else function(*arguments))
-        except Exception as error:  # handed to the caller
+        except Exception as error:  # the caller raises it
             answer = (True, error)
         del received
         try:
@@ -264,12 +269,12 @@ def _serve(pipe: Connection, memory_bytes: int) -> None:
 
 
 MAX_SCANS = 64
-"""Ordinary progressive JPEGs have about ten scans; thousands of them keep a decoder busy for
-minutes, each scan passing over the whole image."""
+"""Usual progressive JPEGs have about ten scans. Thousands of scans keep a decoder busy for minutes,
+since each goes over the whole image."""
 
 
 MAX_STREAMS = 64
-"""Of one file, whose scans are counted one by one."""
+"""Most streams of a file whose scans are counted."""
 
 
 MAX_PIXELS_HERE = 50_000_000
@@ -282,15 +287,15 @@ _CHUNK = 1 << 20
 
 
 _HEADERS = 1 << 17
-"""Bytes that hold the headers of a stream, unless a large profile stands in them."""
+"""Bytes that hold the headers of a stream, unless there is a large profile in them."""
 
 
 _STREAM = re.compile(rb"(?:\A|\xfe\xff\x00\xe0.{4})\xff\xd8", re.DOTALL)
-"""Where a JPEG begins: with the file, or with an item of encapsulated pixel data (PS3.5 A.4)."""
+"""Start of a JPEG, in a file or in an item of encapsulated pixel data (PS3.5 A.4)."""
 
 
 def raster_needs_sandbox(data: bytes, file_format: FileFormat) -> bool:
-    """Whether a plain file is decoded in the watched process."""
+    """Whether a photograph is decoded in the watched process."""
     if file_format == FileFormat.JPEG:
         return has_many_scans(data) or has_unusual_sampling(data)
     if file_format == FileFormat.PNG:
@@ -309,25 +314,25 @@ def object_needs_sandbox(codec: Codec | None, pixel_data: bytes, rows: int, colu
 
 
 def has_many_scans(data: bytes) -> bool:
-    """Whether a stream in a plain file, or in the items of pixel data, has more scans than honest.
+    """Whether a JPEG stream, in a file or in items of pixel data, has more than `MAX_SCANS` scans.
 
-    Counted well only where a quick look finds enough: segments and what follows the image may hold
-    anything that looks like a scan or like the start of another stream.
+    They are counted exactly only if a quick count is too high, since segments and bytes after the
+    image may look like scans or like further streams.
     """
     if _count_scans(data) <= MAX_SCANS:
         return False
-    starts = [found.end() - 2 for found in _STREAM.finditer(data)]
+    starts = [match.end() - 2 for match in _STREAM.finditer(data)]
     if len(starts) > MAX_STREAMS:
         return True
     return any(count_scans(data, start) > MAX_SCANS for start in starts)
 
 
 def has_unusual_sampling(data: bytes) -> bool:
-    """Whether the first stream is read code by code, slowly, before it is decoded."""
-    found = _STREAM.search(data)
-    if found is None:
+    """Whether the first stream has a sampling for which it is slowly checked code by code."""
+    match = _STREAM.search(data)
+    if match is None:
         return False
-    start = found.end() - 2
+    start = match.end() - 2
     try:
         sampling = jpeg_headers.read_header(
             data[start : start + _HEADERS] if start else data
@@ -338,7 +343,7 @@ def has_unusual_sampling(data: bytes) -> bool:
 
 
 def _count_scans(data: bytes) -> int:
-    """`data.count` would take four times as long, and keep every other thread waiting."""
+    """Quick count of scan markers; `data.count` takes four times as long and blocks all threads."""
     scans = 0
     for start in range(0, len(data) - 1, _CHUNK):
         octets = np.frombuffer(data, np.uint8, min(_CHUNK + 1, len(data) - start), start)

@@ -1,4 +1,4 @@
-"""Headers and ends of compressed frames: size and colour before decoding. Pure functions on bytes.
+"""Reads headers and ends of compressed frames: size and colour before decoding.
 
 Sources: ISO/IEC 15444-1 annex A (SIZ, COD), ISO/IEC 14495-1 (JPEG-LS shares JPEG's frame header),
 ISO/IEC 18181-1 (JPEG XL size header).
@@ -32,7 +32,7 @@ class Jpeg2000Header:
 class JpegXlHeader:
     """Size and bits of a JPEG XL codestream.
 
-    precision: bits of a sample; 0 where they are floating point numbers.
+    precision: bits of a sample; 0 for floating-point numbers.
     """
 
     rows: int
@@ -41,9 +41,9 @@ class JpegXlHeader:
 
 
 def require_end(frame: bytes, name: str) -> None:
-    """Refuse a lossless JPEG without its end marker: imagecodecs fills up what is missing.
+    """Refuse a lossless JPEG without its end marker, because imagecodecs fills missing data.
 
-    openjpeg, CharLS and the RLE decoder raise by themselves for a truncated stream.
+    openjpeg, CharLS and the RLE decoder themselves refuse a truncated stream.
 
     Raises:
         ImageFailure: DECODE_FAILED.
@@ -53,10 +53,10 @@ def require_end(frame: bytes, name: str) -> None:
 
 
 def jpeg_2000_header(frame: bytes) -> Jpeg2000Header:
-    """Read SIZ and COD of a raw codestream, or of one in a JP2 file.
+    """Read SIZ and COD of a codestream, raw or in a JP2 file.
 
     Raises:
-        ImageFailure: DECODE_FAILED when there is none.
+        ImageFailure: DECODE_FAILED if there is none.
     """
     start = frame.find(b"\xff\x4f\xff\x51")
     siz = frame[start + 4 : start + 4 + 39]
@@ -83,12 +83,11 @@ def jpeg_2000_header(frame: bytes) -> Jpeg2000Header:
 
 
 def jpeg_xl_header(frame: bytes) -> JpegXlHeader:
-    """Read SizeHeader and the bit depth of a raw JPEG XL codestream, or of the first one in a
-    container.
+    """Read size and bit depth of a JPEG XL codestream, raw or the first in a container.
 
     Raises:
-        ImageFailure: DECODE_FAILED when there is none; UNSUPPORTED_TRANSFER_SYNTAX for an
-            animation or a preview in front of it.
+        ImageFailure: DECODE_FAILED if there is none; UNSUPPORTED_TRANSFER_SYNTAX for an animation
+            or a preview before it.
     """
     start = 0 if frame[:2] == b"\xff\x0a" else frame.find(b"\xff\x0a", 12)
     if start < 0 or len(frame) < start + 12:
@@ -142,7 +141,7 @@ def _jxl_size(bits: _Bits) -> tuple[int, int]:
 
 
 def webp_size(head: bytes) -> tuple[int, int]:
-    """(rows, columns) of a WebP file: its decoder takes memory for the canvas when it is opened.
+    """(rows, columns) of a WebP file, whose decoder allocates memory when the file is opened.
 
     Raises:
         ImageFailure: DECODE_FAILED for an unknown first chunk.

@@ -1,8 +1,8 @@
-"""A TIFF's first full page to colours, or a reason why not. Pure functions on bytes.
+"""Decodes the first full page of a TIFF.
 
-Own code, where Pillow was at work before: it shuffles 16-bit planes, and it fills strips that are
-missing or cut with black and says nothing. tifffile fills, too; the tests compare with it. What
-libtiff and Pillow could not read either is said to be unsupported, not damaged.
+This is our own code, because Pillow mixes up 16-bit planes, and Pillow and tifffile fill missing or
+cut strips with black without an error. Pages that libtiff and Pillow cannot read either are
+reported as unsupported, not as damaged.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ _INKS_ARE_CMYK = 1
 
 @dataclass(frozen=True, eq=False)
 class TiffImage:
-    """colours: (h, w, 3) uint8, RGB, or (h, w, 4), CMYK; unturned. alpha: (h, w) uint8, or None.
+    """A decoded page.
 
-    premultiplied: whether the colours were multiplied by alpha. orientation: as the page says, 1..8
-    or nonsense. icc_profile: None without one. flags: words of README.
+    colours: (h, w, 3) uint8, RGB, or (h, w, 4), CMYK, as stored.
+    alpha: (h, w) uint8, or None.
+    premultiplied: whether the colours were multiplied by alpha.
+    flags: see README.
+    orientation: as the page says, 1..8 or another number.
+    icc_profile: None without one.
     """
 
     colours: np.ndarray
@@ -46,8 +50,7 @@ def decode(data: bytes, limits: Limits) -> TiffImage:
     """Decode the first page that is neither a smaller copy nor a mask.
 
     Raises:
-        ImageFailure: UNSUPPORTED_FORMAT, NOT_COLOUR, DECODE_FAILED, or what `Limits.check_size`
-            says.
+        ImageFailure: UNSUPPORTED_FORMAT, NOT_COLOUR, DECODE_FAILED, or as in `Limits.check_size`.
     """
     page = main_directory(data)
     layout, photometric = _layout(page, limits)
@@ -75,12 +78,12 @@ def decode(data: bytes, limits: Limits) -> TiffImage:
 
 
 def _layout(page: Directory, limits: Limits) -> tuple[Layout, int]:
-    """How the samples lie, and what they are; refuses what is not read here."""
+    """The layout of the samples and the photometric interpretation; refuses unsupported pages."""
     rows, columns = page.number(tags.ROWS, 0), page.number(tags.COLUMNS, 0)
     photometric = page.number(tags.PHOTOMETRIC, -1)
     compression = page.number(tags.COMPRESSION, 1)
     old_ycbcr = compression == OLD_JPEG and photometric == YCBCR
-    samples = page.number(tags.SAMPLES, 3 if old_ycbcr else 1)  # its writers left that out
+    samples = page.number(tags.SAMPLES, 3 if old_ycbcr else 1)  # writers of this kind omit it
     depths = page.numbers(tags.BITS)[: max(samples, 1)]
     bits = int(depths[0]) if len(depths) else 1
     limits.check_size(rows, columns, max(1, samples) * max(1, -(-bits // 8)))
@@ -151,16 +154,16 @@ def _check_colours(page: Directory, photometric: int, samples: int) -> None:
 
 
 def _subsampling(page: Directory, photometric: int, compression: int) -> tuple[int, int]:
-    if photometric != YCBCR or compression in (JPEG, OLD_JPEG):  # a JPEG says it itself
+    if photometric != YCBCR or compression in (JPEG, OLD_JPEG):  # a JPEG states its own sampling
         return 1, 1
-    found = tuple(page.numbers(tags.YCBCR_SUBSAMPLING).tolist()) or (2, 2)
-    if len(found) != 2 or not set(found) <= {1, 2, 4}:
+    factors = tuple(page.numbers(tags.YCBCR_SUBSAMPLING).tolist()) or (2, 2)
+    if len(factors) != 2 or not set(factors) <= {1, 2, 4}:
         raise damaged("TIFF: impossible chroma subsampling")
-    return found[0], found[1]
+    return factors[0], factors[1]
 
 
 def _old_jpeg(page: Directory, layout: Layout) -> np.ndarray:
-    """JPEG as TIFF 6.0 had it, where the file holds one whole stream; libtiff guesses at others."""
+    """Decode the old kind of JPEG in TIFF 6.0, if the file holds one whole stream."""
     start, size = page.number(tags.JPEG_STREAM, 0), page.number(tags.JPEG_STREAM_BYTES, 0)
     if not start:
         offsets, counts = page.numbers(tags.STRIP_OFFSETS), page.numbers(tags.STRIP_BYTES)

@@ -1,4 +1,4 @@
-"""A TIFF page's samples to colours and alpha. Pure functions on arrays.
+"""Converts samples of a TIFF page to colours and alpha.
 
 Source: TIFF 6.0 sections 4 to 6, 18 (associated alpha) and 20 to 21 (YCbCr).
 """
@@ -16,7 +16,7 @@ from batch.images.tiff_segments import JPEG, OLD_JPEG
 
 RGB, PALETTE, CMYK, YCBCR = 2, 3, 5, 6
 COLOURS = {RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3}
-"""Photometric interpretations that are read, and how many samples a colour has."""
+"""Photometric interpretations that are supported, and the number of samples of a colour."""
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _PREMULTIPLIED = {_ASSOCIATED: True, _UNASSOCIATED: False}
 _REC_601 = (0.299, 0.587, 0.114)
@@ -27,16 +27,19 @@ _EIGHT = 255
 def to_colours(
     page: Directory, layout: Layout, photometric: int, samples: np.ndarray
 ) -> np.ndarray:
-    """What the colour samples mean.
+    """Convert colour samples.
 
     Args:
-        samples: (h, w, n) uint8, or uint16 above 8 bits; of YCbCr in JPEG they are RGB already.
+        page: of the samples.
+        layout: of the page.
+        photometric: interpretation, one of `COLOURS`.
+        samples: (h, w, n) uint8, or uint16 above 8 bits; YCbCr in JPEG is RGB already.
 
     Returns:
-        (h, w, 3) uint8, RGB; of CMYK the inks, (h, w, 4), 255 is all ink.
+        (h, w, 3) uint8, RGB; for CMYK the inks, (h, w, 4), where 255 is full ink.
 
     Raises:
-        ImageFailure: DECODE_FAILED for a colour map or coefficients that cannot be.
+        ImageFailure: DECODE_FAILED for an impossible colour map or impossible coefficients.
     """
     if photometric == PALETTE:
         return _looked_up(page, layout.bits, samples[..., 0])
@@ -48,9 +51,9 @@ def to_colours(
 
 
 def _looked_up(page: Directory, bits: int, indices: np.ndarray) -> np.ndarray:
-    """Through the colour map: 16-bit entries keep their upper 8 bits, as other readers do it.
+    """Look up colours in the colour map; 16-bit entries keep their upper 8 bits, as elsewhere.
 
-    Some writers put 0..255 there; then no entry has an upper half, and they are taken as they are.
+    Some writers use entries of 0..255; these are taken as they are.
     """
     entries = page.numbers(tags.COLOUR_MAP)
     if len(entries) < 3 << bits:
@@ -62,7 +65,7 @@ def _looked_up(page: Directory, bits: int, indices: np.ndarray) -> np.ndarray:
 
 
 def _from_ycbcr(page: Directory, samples: np.ndarray) -> np.ndarray:
-    """TIFF 6.0 section 21, with the page's coefficients and range."""
+    """Convert YCbCr by TIFF 6.0 section 21, with the page's coefficients and range."""
     red, green, blue = _three(page.ratios(tags.YCBCR_COEFFICIENTS), _REC_601)
     low_high = page.ratios(tags.REFERENCE_BLACK_WHITE)
     low_high = low_high if len(low_high) == 6 else _FULL_RANGE
@@ -80,17 +83,17 @@ def _from_ycbcr(page: Directory, samples: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(np.stack([r, g, b], -1), 0, _EIGHT)).astype(np.uint8)
 
 
-def _three(found: tuple[float, ...], default: tuple[float, ...]) -> tuple[float, ...]:
-    return found if len(found) == 3 else default
+def _three(numbers: tuple[float, ...], default: tuple[float, ...]) -> tuple[float, ...]:
+    return numbers if len(numbers) == 3 else default
 
 
 def alpha_of(
     page: Directory, layout: Layout, samples: np.ndarray, colours: int
 ) -> tuple[np.ndarray | None, bool]:
-    """((h, w) uint8 or None, premultiplied): the first extra sample, where it is said to be alpha.
+    """Alpha, (h, w), uint8, or None, and whether colours are premultiplied.
 
-    A fourth sample of which nothing is said is taken as alpha, as Pillow does it, unless it is 0
-    everywhere: then it is padding.
+    Alpha is the first extra sample, if the page says so. A fourth sample without a statement is
+    taken as alpha, as in Pillow, unless it is 0 everywhere; then it is padding.
     """
     if samples.shape[2] == colours:
         return None, False

@@ -1,7 +1,7 @@
-"""TIFF's directories: which fields a file has, and which of its pages is the picture.
+"""Reads the directories of a TIFF, and chooses the page that is the picture.
 
-Sources: TIFF 6.0 section 2; BigTIFF's design by Aware Systems; TIFF/EP and DNG for camera raw. Pure
-functions on bytes; nothing is decoded, and only the fields that are asked for are read.
+Sources: TIFF 6.0 section 2; BigTIFF's design by Aware Systems; TIFF/EP and DNG for camera raw.
+Nothing is decoded, and fields are read only when they are needed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _INTEGERS = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4"} | {
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4} | {
     10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8
 }  # fmt: skip
-"""Field types: how whole numbers are read, and bytes of a value."""
+"""For each type of field: how whole numbers are read, and the bytes of a value."""
 _RATIONAL = 5
 _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
@@ -39,15 +39,18 @@ _RAW_COMPRESSIONS = frozenset({32767, 32769, 32770, 34713, 65000, 65535})
 _MOST_DIRECTORIES = 256
 _MAKE = 271
 _MOST_PREVIEW_PIXELS = 1000
-"""A side of a camera's picture is longer."""
+"""Longest side of a preview; a camera's picture is larger."""
 
 
 @dataclass(frozen=True, eq=False)
 class Directory:
-    """One image file directory.
+    """An image file directory.
 
-    order: `<` or `>`. fields: tag to (type, count, offset of the values). start, end: its own bytes
-    in the file. next_offset: of the next directory; 0 after the last.
+    data: the file.
+    order: byte order, `<` or `>`.
+    fields: tag to (type, count, offset of the values).
+    start, end: of its own bytes in the file.
+    next_offset: of the next directory; 0 after the last.
     """
 
     data: bytes
@@ -61,25 +64,25 @@ class Directory:
         return tag in self.fields
 
     def numbers(self, tag: int) -> np.ndarray:
-        """(n,) int64; empty without the field, or where it holds no whole numbers.
+        """The values of a field, (n,), int64; empty without the field or without whole numbers.
 
         Raises:
-            ImageFailure: DECODE_FAILED when the values lie beyond the file.
+            ImageFailure: DECODE_FAILED if the values are beyond the end of the file.
         """
         kind, count, start = self.fields.get(tag, (0, 0, 0))
         if kind not in _INTEGERS:
             return np.empty(0, np.int64)
         self._check(start, count * _SIZES[kind])
-        found = np.frombuffer(self.data, self.order + _INTEGERS[kind], count, start)
-        return found.astype(np.int64)
+        values = np.frombuffer(self.data, self.order + _INTEGERS[kind], count, start)
+        return values.astype(np.int64)
 
     def number(self, tag: int, default: int) -> int:
         """The first value of a field."""
-        found = self.numbers(tag)
-        return int(found[0]) if len(found) else default
+        values = self.numbers(tag)
+        return int(values[0]) if len(values) else default
 
     def ratios(self, tag: int) -> tuple[float, ...]:
-        """Values of a RATIONAL field; empty without one, or with a zero below a line."""
+        """Values of a RATIONAL field; empty without one, or with a zero as denominator."""
         kind, count, start = self.fields.get(tag, (0, 0, 0))
         if kind != _RATIONAL:
             return tuple(float(value) for value in self.numbers(tag))
@@ -103,14 +106,14 @@ class Directory:
 
     @property
     def is_part(self) -> bool:
-        """Whether it says itself that it is a smaller copy or a mask of another page."""
+        """Whether it says that it is a smaller copy or a mask of another page."""
         if self.number(SUBFILE_TYPE, 0) & (_REDUCED | _MASK):
             return True
         return self.number(OLD_SUBFILE_TYPE, 1) == _OLD_REDUCED
 
     @property
     def is_camera_raw(self) -> bool:
-        """Whether its pixels, or the file's, are a sensor's."""
+        """Whether its pixels, or those of the file, are camera raw."""
         return (
             self.number(PHOTOMETRIC, 0) in _RAW_PHOTOMETRICS
             or self.number(COMPRESSION, 1) in _RAW_COMPRESSIONS
@@ -119,18 +122,18 @@ class Directory:
 
     @property
     def pixels(self) -> int:
-        """Its size, as it says."""
+        """Its number of pixels, as it says."""
         return self.number(ROWS, 0) * self.number(COLUMNS, 0)
 
 
 def main_directory(data: bytes) -> Directory:
-    """The first page that is a picture in full: neither a smaller copy nor a mask.
+    """The first page that is a full picture: neither a smaller copy nor a mask.
 
-    A page larger than its parent makes the parent a preview: so most camera raw is built. Smaller
-    pages below (pyramids) and pages of any size behind (documents) change nothing.
+    A page with a larger page below it is a preview, as in most camera raw. Smaller pages below
+    (pyramids) and further pages (documents) change nothing.
 
     Raises:
-        ImageFailure: UNSUPPORTED_FORMAT for camera raw, or when only previews are left.
+        ImageFailure: UNSUPPORTED_FORMAT for camera raw, or if there are only previews;
             DECODE_FAILED without a first directory.
     """
     chain = list(_chain(data))
@@ -146,12 +149,12 @@ def main_directory(data: bytes) -> Directory:
 
 
 def refuse_preview(data: bytes) -> None:
-    """Refuse a TIFF of a camera, under a name of camera raw, whose page is small: a preview.
+    """Refuse a small page in a TIFF of a camera with a name of camera raw, since it is a preview.
 
-    Where its maker hid the sensor's data, no field tells of them.
+    Some makers hide the sensor's data such that no field shows them.
 
     Raises:
-        ImageFailure: UNSUPPORTED_FORMAT, or what `main_directory` says.
+        ImageFailure: UNSUPPORTED_FORMAT, or as in `main_directory`.
     """
     page = main_directory(data)
     if _MAKE in page and max(page.number(ROWS, 0), page.number(COLUMNS, 0)) < _MOST_PREVIEW_PIXELS:
@@ -159,18 +162,18 @@ def refuse_preview(data: bytes) -> None:
 
 
 def _chain(data: bytes) -> Iterator[Directory]:
-    """The pages. What is damaged behind the first ends the chain: earlier pages do not need it."""
+    """The pages, up to a damaged directory, which earlier pages do not need."""
     order = "<" if data[:2] == b"II" else ">"
     big = _unsigned(data, order, 2, 2) == 43
     offset = _unsigned(data, order, 8, 8) if big else _unsigned(data, order, 4, 4)
-    found = _parse(data, order, big, offset)
-    if found is None:
+    directory = _parse(data, order, big, offset)
+    if directory is None:
         raise damaged("TIFF without a directory")
     seen: set[int] = set()
-    while found is not None and found.start not in seen and len(seen) < _MOST_DIRECTORIES:
-        seen.add(found.start)
-        yield found
-        found = _parse(data, order, big, found.next_offset)
+    while directory is not None and directory.start not in seen and len(seen) < _MOST_DIRECTORIES:
+        seen.add(directory.start)
+        yield directory
+        directory = _parse(data, order, big, directory.next_offset)
 
 
 def _children(page: Directory) -> Iterator[Directory]:
@@ -181,13 +184,13 @@ def _children(page: Directory) -> Iterator[Directory]:
     except ImageFailure:
         return
     for offset in offsets:
-        found = _parse(page.data, page.order, big, offset)
-        if found is not None:
-            yield found
+        directory = _parse(page.data, page.order, big, offset)
+        if directory is not None:
+            yield directory
 
 
 def _parse(data: bytes, order: str, big: bool, start: int) -> Directory | None:
-    """The directory at an offset, or None where none can be. A tag's first field counts."""
+    """The directory at an offset, or None if there is none. The first field of a tag counts."""
     count_size, entry_size, value_size = (8, 20, 8) if big else (2, 12, 4)
     count = _unsigned(data, order, start, count_size)
     end = start + count_size + count * entry_size
@@ -209,7 +212,7 @@ def _parse(data: bytes, order: str, big: bool, start: int) -> Directory | None:
 
 
 def _settled(directory: Directory) -> Directory:
-    """Read what decides over pages, so that the properties cannot fail later."""
+    """Read the fields that decide on pages, so that the properties cannot fail later."""
     for tag in (SUBFILE_TYPE, OLD_SUBFILE_TYPE, ROWS, COLUMNS, PHOTOMETRIC, COMPRESSION):
         directory.numbers(tag)
     return directory

@@ -1,7 +1,7 @@
-"""Where a TIFF page's strips or tiles lie, and that every one of them can be there.
+"""Finds the strips or tiles of a TIFF page, and checks that all of them are in the file.
 
-Libraries fill what is missing with black, or with whatever lies at the offset, and say nothing; so
-the table is checked in full before anything is decoded. Source: TIFF 6.0 sections 3 and 15.
+Libraries fill missing ones with black, or with other bytes of the file, without an error. So the
+whole table is checked before decoding. Source: TIFF 6.0 sections 3 and 15.
 """
 
 from __future__ import annotations
@@ -15,21 +15,26 @@ from batch.images.refusals import contradiction, damaged
 from batch.images.tiff_directory import Directory
 
 RAW, SEPARATE = 1, 2
-"""A compression, and a planar configuration."""
+"""A value of Compression, and one of PlanarConfiguration."""
 _HEADER_BYTES = 8
 _LOOSE_BYTES = 8
 _LARGEST_BLOCK = 512
-"""Bytes that a writer may leave behind a part's rows, and to which it may fill them up."""
+"""Bytes that a writer may leave after the rows of a part, and size of a block that it may fill."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a page's samples lie in its strips or tiles.
+    """The layout of a page's samples in strips or tiles, which are called parts.
 
-    samples: of a pixel. bits: of a sample. separate: one plane a sample. part_rows, part_columns:
-    of a strip or tile; the last strip is shorter, the last tile is not. subsampling: pixels that
-    share chroma, horizontally and vertically, of uncompressed YCbCr. rgb_stream: whether a JPEG's
-    three components are RGB by the page's word.
+    rows, columns: of the page.
+    samples: of a pixel.
+    bits: of a sample.
+    separate: whether each sample has a plane of its own.
+    tiled: whether parts are tiles.
+    part_rows, part_columns: of a part; the last strip may be shorter, a tile may not.
+    compression, predictor, fill_order: of the parts.
+    subsampling: pixels that share chroma, horizontally and vertically, in uncompressed YCbCr.
+    rgb_stream: whether the page says that the three components of a JPEG are RGB.
     """
 
     rows: int
@@ -48,50 +53,51 @@ class Layout:
 
     @property
     def part_samples(self) -> int:
-        """Samples of a pixel in one strip or tile."""
+        """Samples of a pixel in a part."""
         return 1 if self.separate else self.samples
 
     @property
     def parts_a_plane(self) -> tuple[int, int]:
-        """Strips or tiles: down, across."""
+        """Parts of a plane: down, across."""
         return -(-self.rows // self.part_rows), -(-self.columns // self.part_columns)
 
     def part_bytes(self, rows: int) -> int:
-        """Bytes of so many rows of a strip or tile, uncompressed."""
+        """Bytes of so many rows of a part, uncompressed."""
         if self.subsampling != (1, 1):
             wide, high = self.subsampling
             return -(-rows // high) * -(-self.part_columns // wide) * (wide * high + 2)
         return rows * -(-self.part_columns * self.part_samples * self.bits // 8)
 
-    def check_surplus(self, found: int, loose: int = _LOOSE_BYTES) -> None:
-        """Refuse a strip or tile of so many bytes, uncompressed, when they are of another picture.
+    def check_surplus(self, size: int, loose: int = _LOOSE_BYTES) -> None:
+        """Refuse a part whose size means another width or height.
 
-        The last strip may be as long as the others. What fills a block of 2 to 512 bytes may be
-        left behind the rows, unless it makes every row longer by whole pixels: a width that is too
-        small shears the picture.
+        The last strip may be as long as the others. Bytes that fill a block of 2 to 512 bytes may
+        follow the rows, unless they are whole pixels for every row; then the width is too small,
+        which would shift the rows.
 
         Args:
-            loose: bytes that are no matter where they are no whole pixels of every row.
+            size: bytes of the part, uncompressed.
+            loose: additional bytes that are allowed if they are no whole pixels for every row.
 
         Raises:
             ImageFailure: HEADER_CONTRADICTS_PIXELS.
         """
-        surplus = found - self.part_bytes(self.part_rows)
+        surplus = size - self.part_bytes(self.part_rows)
         if surplus <= _LOOSE_BYTES:
             return
         pixels_of_a_column = self.part_rows * max(1, self.part_samples * self.bits // 8)
-        block = min(found & -found, _LARGEST_BLOCK)
+        block = min(size & -size, _LARGEST_BLOCK)
         too_much = surplus > loose and surplus >= min(block, self.part_bytes(1))
         if too_much or surplus % pixels_of_a_column == 0:
             raise contradiction("TIFF: a strip or tile holds more than its rows and columns")
 
 
 def checked_table(page: Directory, layout: Layout, needed: int) -> tuple[list[int], list[int]]:
-    """Offsets and byte counts of all strips or tiles, each of them in the file.
+    """Offsets and byte counts of all parts, each of them in the file.
 
     Raises:
-        ImageFailure: DECODE_FAILED when one of them cannot be, HEADER_CONTRADICTS_PIXELS when there
-            are more, or they hold more than the picture.
+        ImageFailure: DECODE_FAILED if a part is impossible, HEADER_CONTRADICTS_PIXELS if there are
+            too many parts, or they hold more than the picture.
     """
     offsets, counts = _listed(page, layout)
     if len(offsets) < needed:
@@ -114,7 +120,7 @@ def checked_table(page: Directory, layout: Layout, needed: int) -> tuple[list[in
     by_place = np.lexsort((ends, offsets))
     starts, stops = offsets[by_place], ends[by_place]
     overlaps = starts[1:] < stops[:-1]
-    if layout.tiled and layout.compression != RAW:  # blank tiles of large pictures may be one
+    if layout.tiled and layout.compression != RAW:  # blank tiles of large pictures may share data
         overlaps &= (starts[1:] != starts[:-1]) | (stops[1:] != stops[:-1])
     if overlaps.any():
         raise damaged("TIFF: strips or tiles lie over each other")
@@ -122,9 +128,9 @@ def checked_table(page: Directory, layout: Layout, needed: int) -> tuple[list[in
 
 
 def _listed(page: Directory, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets and byte counts as they stand; some writers keep those of tiles as those of strips.
+    """Offsets and byte counts as in the file; some writers store those of tiles as of strips.
 
-    A page without byte counts has none here: libtiff computes those of uncompressed pages, too.
+    They may be missing; libtiff computes byte counts of uncompressed pages, too.
     """
     if layout.tiled and tags.TILE_OFFSETS in page:
         return page.numbers(tags.TILE_OFFSETS), page.numbers(tags.TILE_BYTES)
@@ -132,7 +138,7 @@ def _listed(page: Directory, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _raw_sizes(layout: Layout, needed: int) -> np.ndarray:
-    """(needed,) int64: bytes of every strip or tile that is not compressed."""
+    """Bytes of every uncompressed part, (needed,), int64."""
     down, across = layout.parts_a_plane
     plane = np.full(down * across, layout.part_bytes(layout.part_rows))
     if not layout.tiled:
@@ -141,20 +147,23 @@ def _raw_sizes(layout: Layout, needed: int) -> np.ndarray:
 
 
 def implied_strip_rows(page: Directory, a_row: int, rows: int, planes: int) -> int:
-    """Rows of a strip where the page does not say them, by the bytes of uncompressed strips.
+    """Rows of an uncompressed strip, by its bytes, if the page does not state them.
 
     Args:
-        a_row: bytes of a row in one strip. rows: of the page. planes: 1, or one a sample.
+        page: of the strips.
+        a_row: bytes of a row in a strip.
+        rows: of the page.
+        planes: 1, or one for each sample.
 
     Returns:
-        rows of all strips but the last of a plane; those of the page where the byte counts do not
-        settle it: one strip is what TIFF 6.0 says then.
+        rows of all strips except the last of a plane. If the byte counts do not fit, the rows of
+        the page, because TIFF 6.0 then has one strip.
     """
     counts = page.numbers(tags.STRIP_BYTES)
     strips, rest = divmod(len(counts), planes)
     if rest or strips < 2 or counts[0] < a_row or counts[0] % a_row:
         return rows
-    found = int(counts[0]) // a_row
-    last = rows - (strips - 1) * found
-    wanted = ([found * a_row] * (strips - 1) + [last * a_row]) * planes
-    return found if 0 < last <= found and counts.tolist() == wanted else rows
+    strip_rows = int(counts[0]) // a_row
+    last = rows - (strips - 1) * strip_rows
+    expected = ([strip_rows * a_row] * (strips - 1) + [last * a_row]) * planes
+    return strip_rows if 0 < last <= strip_rows and counts.tolist() == expected else rows

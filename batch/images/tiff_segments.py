@@ -1,4 +1,4 @@
-"""The strips or tiles of a TIFF page to samples: each gives all its bytes, or the page fails.
+"""Decodes the strips or tiles of a TIFF page to samples; an incomplete one fails the page.
 
 Sources: TIFF 6.0 sections 9 to 15 and 21, technical note 2 (JPEG) and supplement 2 (deflate).
 """
@@ -23,18 +23,18 @@ _ADOBE_DEFLATE, _LZMA, _ZSTD = 32946, 34925, 50000
 _HORIZONTAL = 2
 _LOWEST_BIT_FIRST = 2
 _LARGEST_BLOCK_ROWS = 16
-"""Rows of a JPEG's block: some writers count them in full."""
+"""Rows of a JPEG's block; some writers fill the last block."""
 _RUN = 128
 """Bytes by which a run of PackBits may reach beyond the last row."""
 _REVERSED = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
 
 
 def read_samples(page: Directory, layout: Layout) -> np.ndarray:
-    """Every sample of a page: (rows, columns, samples) uint8, or uint16 above 8 bits.
+    """All samples of a page, (rows, columns, samples), uint8, or uint16 above 8 bits.
 
     Raises:
-        ImageFailure: DECODE_FAILED for a strip or tile that is missing, cut or damaged;
-            HEADER_CONTRADICTS_PIXELS for one that holds more than its rows and columns;
+        ImageFailure: DECODE_FAILED if a strip or tile is missing, cut or damaged;
+            HEADER_CONTRADICTS_PIXELS if it holds more than its rows and columns;
             UNSUPPORTED_FORMAT for an encoding without a decoder here.
     """
     down, across = layout.parts_a_plane
@@ -52,17 +52,17 @@ def read_samples(page: Directory, layout: Layout) -> np.ndarray:
         rows = min(layout.part_rows, layout.rows - top)
         columns = min(layout.part_columns, layout.columns - left)
         encoded_rows = layout.part_rows if layout.tiled else rows
-        found = decode(page.data[offset : offset + count], encoded_rows)
+        decoded = decode(page.data[offset : offset + count], encoded_rows)
         target = pixels[top : top + rows, left : left + columns]
         if layout.separate:
-            target[..., plane] = found[:rows, :columns, 0]
+            target[..., plane] = decoded[:rows, :columns, 0]
         else:
-            target[...] = found[:rows, :columns]
+            target[...] = decoded[:rows, :columns]
     return pixels
 
 
 def _decoder(layout: Layout, order: str, tables: bytes) -> Callable[[bytes, int], np.ndarray]:
-    """The function from a part's bytes and rows to its (rows, columns, samples)."""
+    """A function that turns bytes and rows of a part into samples, (rows, columns, samples)."""
     if layout.compression == JPEG:
         return lambda data, rows: decode_jpeg(_with_tables(data, tables), layout, rows)
     if layout.compression not in _EXPANDED:
@@ -90,7 +90,7 @@ def _decoder(layout: Layout, order: str, tables: bytes) -> Callable[[bytes, int]
 
 
 def _numbers(octets: bytes, layout: Layout, order: str) -> np.ndarray:
-    """(n,) uint8 or uint16: every sample of a part."""
+    """All samples of a part, (n,), uint8 or uint16."""
     if layout.bits == 8:
         return np.frombuffer(octets, np.uint8)
     if layout.bits == 16:
@@ -100,7 +100,7 @@ def _numbers(octets: bytes, layout: Layout, order: str) -> np.ndarray:
 
 
 def _spread_chroma(octets: bytes, layout: Layout, rows: int) -> np.ndarray:
-    """YCbCr in units of some luminance samples and one of each chroma (TIFF 6.0 section 21)."""
+    """Spread YCbCr from units of several luminance samples and one of each chroma (section 21)."""
     wide, high = layout.subsampling
     down, across = -(-rows // high), -(-layout.part_columns // wide)
     units = np.frombuffer(octets, np.uint8).reshape(down, across, wide * high + 2)
@@ -112,14 +112,14 @@ def _spread_chroma(octets: bytes, layout: Layout, rows: int) -> np.ndarray:
 
 
 def _whole(expand: Callable[[bytes, int], bytes], data: bytes, layout: Layout, rows: int) -> bytes:
-    """So many rows of a part; it is expanded a little further, to see whether they are all."""
+    """Expand so many rows of a part, and a little more, to notice additional data."""
     size = layout.part_bytes(rows)
     most = layout.part_bytes(layout.part_rows) + layout.part_bytes(1) + 2 * _RUN
     try:
         octets = expand(data, most)
     except ImageFailure:
         raise
-    except Exception as error:  # whatever a codec raises, without its words
+    except Exception as error:  # any error of a codec, without its message
         raise damaged("TIFF: a strip or tile is damaged") from error
     if len(octets) < size:
         raise damaged("TIFF: a strip or tile is too short")
@@ -131,11 +131,11 @@ def _whole(expand: Callable[[bytes, int], bytes], data: bytes, layout: Layout, r
 
 
 def decode_jpeg(stream: bytes, layout: Layout, rows: int) -> np.ndarray:
-    """A JPEG of a page or a part of it: (rows, columns, samples) uint8; YCbCr as RGB.
+    """Decode a JPEG of a page or part: (rows, columns, samples), uint8; YCbCr becomes RGB.
 
     Raises:
-        ImageFailure: DECODE_FAILED when it is damaged or of another size; HEADER_CONTRADICTS_PIXELS
-            with rows beyond the page; UNSUPPORTED_FORMAT for 12 bits.
+        ImageFailure: DECODE_FAILED if it is damaged or has another size; HEADER_CONTRADICTS_PIXELS
+            for additional rows; UNSUPPORTED_FORMAT for 12 bits.
     """
     header = jpeg_headers.read_header(stream)
     if header.precision != 8:
@@ -154,12 +154,12 @@ def decode_jpeg(stream: bytes, layout: Layout, rows: int) -> np.ndarray:
 
 
 def _with_tables(data: bytes, tables: bytes) -> bytes:
-    """An abbreviated stream made whole: between the markers of start and end, tables first."""
+    """A complete stream, made of an abbreviated one and its tables."""
     return data[:2] + tables[2:].removesuffix(b"\xff\xd9") + data[2:]
 
 
 def _inflate(data: bytes, size: int) -> bytes:
-    """A zlib stream: at most `size` bytes; where it gives fewer, it must come to its end."""
+    """Inflate a zlib stream: at most `size` bytes; with fewer it must reach its end."""
     inflater = zlib.decompressobj()
     octets = inflater.decompress(data, size)
     if len(octets) < size and not inflater.eof:
@@ -168,7 +168,7 @@ def _inflate(data: bytes, size: int) -> bytes:
 
 
 def _decompress_xz(data: bytes, size: int) -> bytes:
-    """An xz stream, like a zlib stream."""
+    """Decompress an xz stream, with the rules of `_inflate`."""
     decompressor = lzma.LZMADecompressor(memlimit=1 << 28)
     octets = decompressor.decompress(data, size)
     if len(octets) < size and not decompressor.eof:
@@ -192,4 +192,4 @@ _EXPANDED: dict[int, Callable[[bytes, int], bytes]] = {
     _ZSTD: raster_codecs.decode_zstd,
 }
 DECODED = frozenset({*_EXPANDED, OLD_JPEG, JPEG})
-"""Compressions that can be read."""
+"""Compressions that can be decoded."""

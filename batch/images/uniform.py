@@ -1,12 +1,12 @@
-"""Pictures that hold next to nothing: one colour, or filler, black or white over most of them.
+"""Finds images that show almost nothing: one colour, or filler, black or white over most of them.
 
-They come from damage that no decoder told (missing strips, a cut stream, samples scaled wrongly),
-or are pages of a document; a model gives them a score like any other. A pure rule on the model's
-input. Its bounds lie beyond real pictures: `python -m tests.tools.uniform FOLDER` counts in a
-folder.
+They come from damage that no decoder noticed (missing strips, a cut stream, wrong scaling), or are
+pages of a document; but the model would score them like others. The rule looks at the model's
+input. Its bounds are outside the range of real images: `python -m tests.tools.uniform FOLDER`
+counts the images of a folder that it finds.
 
-A dermatoscope's dark surround covers up to two thirds of a picture, and is no damage: it leaves
-the corners of what was seen dark, because the tube is round.
+A dermatoscope's dark surround covers up to two thirds of an image and is no damage. It is
+recognised by its dark corners, because the tube is round.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from batch.core.errors import FailureReason, ImageFailure, Stage
 NEARLY_UNIFORM = "nearly_uniform"
 
 _COARSE, _STEP = 9, 3
-"""Of every ninth row and column 400 pixels are looked at, which tells ordinary pictures in a
-fraction of the time; of the others every third: 60 by 60."""
+"""A coarse look at every ninth row and column, 400 pixels, settles ordinary images in a fraction of
+the time; of the others every third row and column is examined, 60 by 60."""
 _MARGIN = 0.1
-"""By which the coarse look may be mistaken in a share."""
+"""Error that the coarse look may have in a share."""
 _FILLED = 0.45
-"""Share of exactly one colour; half of a picture, less what the resize blends. Real pictures have
-up to 0.42, but for dark surrounds."""
+"""Share of exactly one colour: half of an image, less what the resize blends. Real images have up
+to 0.42, apart from dark surrounds."""
 _DARK, _MOSTLY_DARK = 24, 0.6
 _WHITE, _MOSTLY_WHITE = 240, 0.9
-"""Skin lit too brightly is white over up to 0.83."""
+"""Overexposed skin is white over up to 0.83."""
 _LIT, _LEAST_LIT = 50, 0.01
 _LEAST_SPREAD = 4.0
-"""Standard deviation, in grey levels: real pictures have 6 and more in some channel."""
+"""Standard deviation in grey levels; real images have 6 or more in some channel."""
 _NARROW = 48
-"""Range of the coarse look in which so small a deviation is looked for."""
+"""The deviation is examined only if the range of the coarse look is at most this."""
 
 _LEAST_SIDE, _ROUND, _DARK_CORNER, _DARK_LINES = 6, 1.1, 0.75, 5
 
 
 def uniformity_flags(pixels: np.ndarray) -> tuple[str, ...]:
-    """The flag of a picture that holds next to nothing.
+    """The flag of an image that shows almost nothing, or none.
 
     Args:
         pixels: (180, 180, 3) uint8, RGB: the model's input.
 
     Raises:
-        ImageFailure: ONE_COLOUR when every pixel is the same.
+        ImageFailure: ONE_COLOUR if all pixels are equal.
     """
     coarse = _planes(pixels[_COARSE // 2 :: _COARSE, _COARSE // 2 :: _COARSE])
     if not _may_be_uniform(coarse):
@@ -56,12 +56,12 @@ def uniformity_flags(pixels: np.ndarray) -> tuple[str, ...]:
 
 
 def _planes(pixels: np.ndarray) -> np.ndarray:
-    """(h, w, 3) to (3, h, w): several times faster to look at."""
+    """Pixels, (h, w, 3), as planes, (3, h, w), which are several times faster to examine."""
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def _may_be_uniform(coarse: np.ndarray) -> bool:
-    """The rule below with wider bounds, of (3, n, n) uint8."""
+    """The rule of `_is_nearly_uniform` with wider bounds, for planes (3, n, n), uint8."""
     lightest = np.sort(coarse.max(axis=0), axis=None)
     darkest = np.sort(coarse.min(axis=0), axis=None)
     count = len(lightest)
@@ -75,7 +75,7 @@ def _may_be_uniform(coarse: np.ndarray) -> bool:
 
 
 def _is_nearly_uniform(seen: np.ndarray) -> bool:
-    """Of (3, n, n) uint8."""
+    """Whether planes, (3, n, n), uint8, are nearly uniform."""
     lightest, darkest = seen.max(axis=0), seen.min(axis=0)
     if seen.std(axis=(1, 2)).max() < _LEAST_SPREAD:
         return True
@@ -94,23 +94,24 @@ def _share(mask: np.ndarray) -> float:
 
 
 def _most_common(planes: np.ndarray) -> np.ndarray:
-    """(n, n) bool: where (3, n, n) uint8 has the colour that covers a third of it or more.
+    """Where planes, (3, n, n), uint8, have the colour that covers a third or more: (n, n) bool.
 
-    In order, such a colour stands at a third or at two thirds; where none does, any colour.
+    In sorted order such a colour is at a third or at two thirds. Without one, any colour is taken.
     """
     red, green, blue = planes.astype(np.uint32)
     packed = (red << 16) | (green << 8) | blue
     in_order = np.sort(packed, axis=None)
     third = len(in_order) // 3
-    one, other = (packed == in_order[at] for at in (third, 2 * third))
-    return one if np.count_nonzero(one) >= np.count_nonzero(other) else other
+    at_third, at_two_thirds = (packed == in_order[at] for at in (third, 2 * third))
+    is_third_larger = np.count_nonzero(at_third) >= np.count_nonzero(at_two_thirds)
+    return at_third if is_third_larger else at_two_thirds
 
 
 def _is_surround(dark: np.ndarray) -> bool:
-    """Whether what is not dark in (n, n) bool is round: all four corners of its box are dark, and
-    no more than a few lines through it are dark from end to end.
+    """Whether the part that is not dark, (n, n), bool, is round.
 
-    Of a round picture whose lower half is missing, the lower corners are not dark.
+    Then all four corners of its box are dark, and at most a few lines through it are completely
+    dark. If the lower half of a round image is missing, the lower corners are not dark.
     """
     rows, columns = (np.flatnonzero((~dark).sum(axis=axis) > 1) for axis in (1, 0))
     if min(len(rows), len(columns)) < _LEAST_SIDE:

@@ -1,1 +1,1 @@
-"""pipeline"""
+"""The Beam pipeline, and the files that driver and workers exchange."""

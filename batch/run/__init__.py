@@ -1,1 +1,1 @@
-"""run"""
+"""One run of `score`, from plan to publication."""

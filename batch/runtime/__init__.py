@@ -1,1 +1,1 @@
-"""runtime"""
+"""What belongs to the whole process: threads, signals, terminal and logs."""

@@ -360,7 +360,9 @@ def test_without_a_manifest_the_melanoma_class_is_the_one_with_its_score(tmp_pat
 def test_a_melanoma_class_that_cannot_be_told_is_asked_for(tmp_path, labels):
     found = [named("m1", (("malignant", 0.5), ("benign", 0.5)), 0.5)]
     reports = write_night(tmp_path / "binary", found)
-    with pytest.raises(UsageError, match="cannot be told from 1 images; give the model"):
+    with pytest.raises(
+        UsageError, match="1 images do not show which of .* is melanoma; give the model"
+    ):
         evaluate_predictions(reports, labels({"image": ["m1"], "label": ["malignant"]}))
 
 

@@ -88,5 +88,5 @@ def test_a_class_without_a_code_is_refused():
 
 
 def test_two_images_of_one_name_are_refused():
-    with pytest.raises(UsageError, match="'a' is one"):
+    with pytest.raises(UsageError, match="e.g. 'a'"):
         isic_csv(["a", "b", "a"], [{"melanoma": 1.0}] * 3)

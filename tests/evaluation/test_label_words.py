@@ -114,7 +114,7 @@ def test_what_the_caller_states(mapping, word, meaning):
         (["MM=melanom"], "found 'melanom' after '='; allowed: the model's classes, 'actinic"),
         (["MM=True"], "found 'True' after '='"),
         (["MM=nan"], "found 'nan' after '='"),
-        (["MM=melanoma", "mm=nevus"], "said to be 'melanoma' and 'nevus'"),
+        (["MM=melanoma", "mm=nevus"], "given as 'melanoma' and as 'nevus'"),
     ],
 )
 def test_a_statement_that_says_nothing_is_refused(mappings, message):

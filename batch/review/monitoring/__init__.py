@@ -1,1 +1,1 @@
-"""monitoring"""
+"""Compares a night with the nights before, and with the reference of its model."""

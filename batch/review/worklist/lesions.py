@@ -33,11 +33,11 @@ FLAGS = {
     "mixed_models": "its images were scored by several models, which do not compare",
     "copies": "the same image lies in several files; it counts once, with its highest score",
     "several_patients": "its images name several patients",
-    "shared_tracking_uid": "its tracking UID is borne by several patients, who are kept apart",
+    "shared_tracking_uid": "several patients have its tracking UID; each has a lesion of its own",
     "mark_without_effect": "a mark is older than every image of it, and closes nothing",
-    "image_added": "it has an image that it had not the night before",
-    "image_gone": "it had an image the night before that is not there any more",
-    "image_replaced": "an image of it is another than the night before, at the same place",
+    "image_added": "it has an image that it did not have the night before",
+    "image_gone": "an image that it had the night before is gone",
+    "image_replaced": "an image at the same path is another than the night before",
 }
 """Flags of a lesion, which come in addition to the flags of its images."""
 
