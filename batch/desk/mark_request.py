@@ -13,7 +13,7 @@ from batch.review.page.content import DECISIONS
 from batch.review.worklist.marks import REOPEN
 from batch.review.worklist.status import RISE
 
-ALLOWED = (*(value for value, _ in DECISIONS), REOPEN)
+ALLOWED = (*DECISIONS, REOPEN)
 _MOST_KEY = 4096
 
 
