@@ -94,7 +94,7 @@ def _on_the_desk(policy: str, script: str) -> str:
         ("connect-src", "'self'"),
         ("img-src", "'self'"),
     ):
-        there = [each for each in rules.get(name, []) if each != "'none'"]
+        there = [each for each in rules.get(name, []) if each not in ("'none'", "file:")]
         rules[name] = list(dict.fromkeys([*there, source]))
     rules["frame-ancestors"] = ["'none'"]
     return "; ".join(" ".join([name, *sources]) for name, sources in rules.items())

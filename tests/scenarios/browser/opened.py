@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-ENTER, ESCAPE, TAB, SPACE = "\ue007", "\ue00c", "\ue004", " "
+ENTER, ESCAPE, TAB = "\ue007", "\ue00c", "\ue004"
+SHIFT, CONTROL = "\ue008", "\ue009"
 LEFT, UP, RIGHT, DOWN = "\ue012", "\ue013", "\ue014", "\ue015"
 _LISTED = "[...document.querySelectorAll('.card[data-key], .row[data-key]')]"
 _SETTLED = "const done = arguments[0]; setTimeout(() => requestAnimationFrame(() => done()), 0)"
@@ -76,14 +77,15 @@ class OpenedPage:
 
     def style(self, selector: str, name: str) -> str:
         return self.run(
-            f"return getComputedStyle(document.querySelector({json.dumps(selector)}))[arguments[0]]",
+            "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]",
+            selector,
             name,
         )
 
     def box(self, selector: str) -> dict[str, float]:
         """Where an element is on the screen: left, top, right, bottom, width, height."""
         return self.run(
-            f"return document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()"
+            "return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", selector
         )
 
     @property

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from batch.review.page.content import shown
-from tests.scenarios.browser.opened import ESCAPE
+from tests.scenarios.browser.opened import CONTROL, ESCAPE
 from tests.support import worklists
 
 ELEMENTS = "script, style, link, base, iframe, object, embed, b[onload], img[onerror], svg[onload]"
@@ -104,8 +104,8 @@ def test_no_word_runs_on_a_printed_sheet(opened, hostile, place):
         elif place == "a patient":
             page.go("#patients")
             page.go(page.attributes(".pcard", "href")[number])
-        page.run("window.printed = false; document.dispatchEvent("
-                 "new KeyboardEvent('keydown', { key: 'p', ctrlKey: true, bubbles: true }))")  # fmt: skip
+        page.run("window.printed = false")
+        page.press_with(CONTROL, "p")
         page.wait("return window.printed")
         assert len(page.text("#print")) > 100
         guard.holds()

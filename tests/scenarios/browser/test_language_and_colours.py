@@ -19,7 +19,9 @@ for (const node of (function* (walker) { while (walker.nextNode()) yield walker.
 }
 for (const each of document.querySelectorAll("[aria-label], [title], [placeholder]")) {
   if (!each.checkVisibility() || each.closest(skipped)) continue;
-  for (const name of ["aria-label", "title", "placeholder"]) words.add(each.getAttribute(name) ?? "");
+  for (const name of ["aria-label", "title", "placeholder"]) {
+    words.add(each.getAttribute(name) ?? "");
+  }
 }
 for (const each of document.querySelectorAll("select")) {
   if (each.checkVisibility()) [...each.options].forEach((option) => words.add(option.text));
@@ -34,7 +36,8 @@ _SOURCE = "".join(
 )
 _PLAIN = """
 return Object.fromEntries(Object.entries(TEXT).map(([name, all]) => [name, Object.fromEntries(
-  [...Object.entries(all), ...Object.entries(all.facts)].filter(([, text]) => typeof text === "string"))]));
+  [...Object.entries(all), ...Object.entries(all.facts)]
+    .filter(([, text]) => typeof text === "string"))]));
 """
 _NAMES = """
 const names = (all, before) => Object.entries(all).flatMap(([name, value]) =>

@@ -1,4 +1,4 @@
-"""On paper: a lesion, a patient or the list; caution, model, "Unverified" and number on each page."""
+"""On paper: a lesion, a patient or the list; caution, model and number on each page."""
 
 from __future__ import annotations
 
@@ -62,8 +62,10 @@ def test_the_list_on_paper_holds_every_open_lesion_once(page, fifty, tmp_path):
     still_open = fifty.lesions[fifty.lesions["status"] != "reviewed"]
     for key in still_open["lesion_key"]:
         assert whole.count(key.rsplit("/")[-1] + " ") == 1, key
-    for part in ("A reference, not fit to guide review.", "Tonight’s work", "No usable score",
-                 "Beyond tonight’s work", "Of 100 alerts about 52", "Call back Follow up"):  # fmt: skip
+    for part in (
+        "A reference, not fit to guide review.", "Tonight’s work", "No usable score",
+        "Beyond tonight’s work", "Of 100 alerts about 52", "Call back Follow up",
+    ):  # fmt: skip
         assert part in whole
     assert 5 <= len(pages) <= 11
 
@@ -92,8 +94,10 @@ def test_a_lesion_on_paper_holds_picture_score_reasons_and_lines_to_fill(page, f
     pages = printed(page, tmp_path)
     check_frame(pages)
     assert len(pages) == 1
-    for part in ("patient-0000 · Back, left · lesion-00000", "Alert · +3.9 · taken 1 Jan 2026 · Rank 1",
-                 "carries the score", "Comment dark rim", "Diagnosis", "Date, initials"):  # fmt: skip
+    for part in (
+        "patient-0000 · Back, left · lesion-00000", "Alert · +3.9 · taken 1 Jan 2026 · Rank 1",
+        "carries the score", "Comment dark rim", "Diagnosis", "Date, initials",
+    ):  # fmt: skip
         assert part in pages[0]
 
 

@@ -6,11 +6,10 @@ import math
 
 import pytest
 
-from tests.scenarios.browser.opened import DOWN, LEFT, RIGHT
+from tests.scenarios.browser.opened import DOWN, LEFT, RIGHT, SHIFT
 from tests.support import worklists
 from tests.support.changed_worklists import coloured, pictures_of, with_dates
 
-SHIFT = "\ue008"
 COLOURS = {"sha256:0": coloured("red"), "sha256:1": coloured("lime"), "sha256:2": coloured("blue")}
 LOADED = (
     "const all = [...document.querySelectorAll('#stage .mv img')];"
