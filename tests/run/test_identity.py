@@ -133,5 +133,5 @@ def test_a_change_stands_at_the_top_of_the_page():
     worklist = worklists.worklist(3)
     facts_changed = replace(worklist.facts, changed=facts_of(run).changed)
     html = render(replace(worklist, facts=facts_changed))
-    at_top = html.index('Changed.</b> It &lt;b&gt;changed&lt;/b&gt;.')
+    at_top = html.index("Changed.</b> It &lt;b&gt;changed&lt;/b&gt;.")
     assert at_top < html.index('id="gallery-view"')

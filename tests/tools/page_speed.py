@@ -33,7 +33,8 @@ const took = async (act) => {
   await frame();  // what the first one drew is on the screen
   return performance.now() - begun;
 };
-const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+const press = (key) => document.body.dispatchEvent(
+  new KeyboardEvent("keydown", { key, bubbles: true }));
 const set = (name, value, kind) => {
   const field = document.getElementById(name);
   field.value = value;

@@ -175,9 +175,7 @@ def _lesion(
     }
 
 
-def _image(
-    row: Mapping[str, Any], classes: list[str], pictures: PagePictures
-) -> dict[str, Any]:
+def _image(row: Mapping[str, Any], classes: list[str], pictures: PagePictures) -> dict[str, Any]:
     scores = row["class_scores"] or {}
     return {
         "id": row["image_id"],
