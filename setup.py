@@ -127,7 +127,8 @@ setup(
         "model_artifacts": ["LICENSE", "*/*", "*/golden/*", "*/plots/*"],
     },
     install_requires=REQUIRES,
-    extras_require={"train": TRAIN, "train-gpu": TRAIN_GPU, "s3": S3, "desk": DESK, "test": TEST},
+    extras_require={"train": TRAIN, "train-gpu": TRAIN_GPU, "s3": S3, "desk": DESK,
+        "serve": DESK,  # as the command is called "test": TEST},
     entry_points={
         "console_scripts": [
             "melanoma-batch = batch.cli:main",
