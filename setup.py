@@ -127,8 +127,14 @@ setup(
         "model_artifacts": ["LICENSE", "*/*", "*/golden/*", "*/plots/*"],
     },
     install_requires=REQUIRES,
-    extras_require={"train": TRAIN, "train-gpu": TRAIN_GPU, "s3": S3, "desk": DESK,
-        "serve": DESK,  # as the command is called "test": TEST},
+    extras_require={
+        "train": TRAIN,
+        "train-gpu": TRAIN_GPU,
+        "s3": S3,
+        "desk": DESK,
+        "serve": DESK,  # the same, by the name of the command
+        "test": TEST,
+    },
     entry_points={
         "console_scripts": [
             "melanoma-batch = batch.cli:main",
