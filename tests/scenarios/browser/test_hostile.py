@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
 
 import pytest
 
@@ -102,8 +103,8 @@ def test_no_word_runs_on_a_printed_sheet(opened, hostile, place):
         if place == "a lesion":
             page.open_lesion(f"{word}#{number}")
         elif place == "a patient":
-            page.go("#patients")
-            page.go(page.attributes(".pcard", "href")[number])
+            page.go(f"#patient={quote(f'PATTERN:{word}', safe='')}")
+            assert page.is_seen("#patient-view")
         page.run("window.printed = false")
         page.press_with(CONTROL, "p")
         page.wait("return window.printed")

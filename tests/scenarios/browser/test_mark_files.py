@@ -26,6 +26,9 @@ def test_an_export_is_imported_in_another_browser(opened, fifty, tmp_path):
     file = tmp_path / "reviewed.csv"
     file.write_bytes(page.exported())
     assert page.text("#message").startswith("Exported ")
+    page.run("document.getElementById('message').hidden = true")
+    page.press("e")
+    assert page.is_seen("#message")
     page.run("localStorage.clear()")
     other = opened(fifty)
     assert other.chip("reviewed") == 3
