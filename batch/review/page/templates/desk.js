@@ -10,6 +10,20 @@ function sendMark(key, mark) {
   document.dispatchEvent(new CustomEvent("desk:mark", { detail: { key, decision, reviewer, diagnosis, comment } }));
 }
 
+const heard = new Set(); // keys of lesions whose marks came since the page was drawn
+let heardFrame = 0;
+
+// Marks come one by one, hundreds of them when the page is opened: they are drawn together.
+function drawHeard(keys) {
+  keys.forEach((key) => heard.add(key));
+  cancelAnimationFrame(heardFrame);
+  heardFrame = requestAnimationFrame(() => {
+    refresh();
+    if (heard.has(view.lesion)) drawLesion();
+    heard.clear();
+  });
+}
+
 function hearTheDesk() {
   document.addEventListener("desk:marks", (event) => {
     event.preventDefault(); // tells the desk that this page listens
@@ -23,8 +37,7 @@ function hearTheDesk() {
       byId("reviewer").value = reviewer;
       byId("reviewer").readOnly = true;
     }
-    refresh();
-    if (event.detail.marks.some(([key]) => key === view.lesion)) drawLesion();
+    drawHeard(event.detail.marks.map(([key]) => key));
   });
   document.addEventListener("desk:say", (event) => tell(event.detail.text, event.detail.wrong));
   document.addEventListener("desk:open", (event) => {
