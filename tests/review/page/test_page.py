@@ -121,7 +121,7 @@ def test_an_unusual_night_is_said_at_the_top_in_one_sentence_or_two(worklist):
     text = _Parsed(render(worklist, report(figures(3, **ANOTHER_CAMERA), EARLIER))).text
     assert "Unusual night. Brightness (0 to 255), share of red, share of blue," in text
     assert "Look at cameras, export and model before relying on tonight's list." in text
-    assert "3 unreadable. Unusual." in text
+    assert "Night report unusual" in " ".join(text.split())
     one = report(figures(3, **ANOTHER_CAMERA), EARLIER)
     one = dataclasses.replace(
         one, drift=tuple(dataclasses.replace(e, unusual=not n) for n, e in enumerate(one.drift))
@@ -129,7 +129,7 @@ def test_an_unusual_night_is_said_at_the_top_in_one_sentence_or_two(worklist):
     assert f"Unusual night. {one.drift[0].sentence}" in _Parsed(render(worklist, one)).text
     usual = _Parsed(render(worklist, report(figures(3), EARLIER))).text
     assert "Unusual night" not in usual
-    assert "3 unreadable. As in the nights before." in usual
+    assert "Night report as in the nights before" in " ".join(usual.split())
 
 
 def test_the_policy_names_the_very_script_and_style_and_forbids_the_rest(worklist):

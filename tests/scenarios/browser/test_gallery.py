@@ -126,6 +126,20 @@ def test_an_empty_list_says_no_more_than_that(opened):
     assert page.complaints() == []
 
 
+def test_a_list_whose_lesions_all_have_marks_says_so_and_clears_nobody(opened, fifty):
+    page = opened(only(worklists.worklist(1), "alert"))
+    page.fill("#reviewer", "KS")
+    page.open_lesion(page.all_keys()[0])
+    page.press("1")
+    page.reload()
+    page.press(ESCAPE)
+    told = page.text("#all-done")
+    assert "Every lesion of this list has a mark" in told
+    assert "512 lesions scored below the band" in told
+    page.click("[data-filter=reviewed]")
+    assert page.count(".card") == 1
+
+
 def test_nothing_found_is_said_and_clears_nobody(opened, fifty):
     page = opened(fifty)
     page.fill("#search", "no such words")

@@ -40,19 +40,22 @@ def hear(page, marks, **more) -> None:
 
 
 def test_500_marks_are_drawn_together(on_a_desk):
-    """Each by itself took 29 ms with 5,000 lesions."""
+    """Drawn one by one they would keep a reader with 5,000 lesions waiting for seconds."""
     worklist = worklists.worklist(5000)
     page = on_a_desk(worklist)
     keys = list(worklist.lesions["lesion_key"][:500])
     closed = set(worklist.lesions[worklist.lesions["status"] == "reviewed"]["lesion_key"])
-    begun = page.run("return performance.now()")
+    page.run(
+        "window.drawn = 0; new MutationObserver(() => { window.drawn += 1; })"
+        ".observe(document.getElementById('chips'), { childList: true })"
+    )
     page.run(
         "for (const [key, mark] of arguments[0]) document.dispatchEvent(new CustomEvent("
         "'desk:marks', { cancelable: true, detail: { marks: [[key, mark]] } }))",
         [[key, MARK] for key in keys],
     )
     page.settle()
-    assert page.run("return performance.now()") - begun < 5000
+    assert page.run("return window.drawn") == 1
     assert page.chip("reviewed") == len(closed | set(keys))
 
 
@@ -68,6 +71,16 @@ def test_a_mark_of_another_is_shown_where_the_lesion_is_open_and_typing_goes_on(
     assert page.focused == "comment"
     hear(page, [[key, None]])
     assert page.count(".decided") == 0
+
+
+def test_a_lesion_that_another_marks_meanwhile_keeps_its_place(on_a_desk, fifty):
+    page = on_a_desk(fifty)
+    first, second = fifty.lesions["lesion_key"][:2]
+    now = page.run("return new Date().toISOString()")
+    hear(page, [[first, MARK], [second, {**MARK, "reviewed_at": now}]])
+    assert first not in page.all_keys()  # it was marked before the page was opened
+    assert page.all_keys()[0] == second
+    assert "Follow up" in page.text(".card .marked")
 
 
 def test_a_mark_is_sent_and_not_kept_in_the_browser(on_a_desk, fifty):

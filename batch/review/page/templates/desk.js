@@ -10,6 +10,7 @@ function sendMark(key, mark) {
   document.dispatchEvent(new CustomEvent("desk:mark", { detail: { key, decision, reviewer, diagnosis, comment } }));
 }
 
+const openedAt = Date.now() - 60_000; // clocks differ by a little
 const heard = new Set(); // keys of lesions whose marks came since the page was drawn
 let heardFrame = 0;
 
@@ -30,7 +31,10 @@ function hearTheDesk() {
     for (const [key, told] of event.detail.marks) {
       const mark = soundMark(told);
       if (mark === null) marks.delete(key);
-      else marks.set(key, mark);
+      else {
+        marks.set(key, mark);
+        if (when(mark) > openedAt) fresh.add(key); // nothing moves under the hand of who looks
+      }
     }
     const { reviewer } = event.detail;
     if (reviewer) {

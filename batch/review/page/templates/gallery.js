@@ -45,6 +45,7 @@ function filterName(name) {
 }
 
 function nothingFound() {
+  if (isPlain()) return element("div", { class: "empty", id: "all-done" }, icon("lens"), element("h2", {}, t("allDone")), element("p", {}, t("allDoneMore", data.below)));
   return element("div", { class: "empty" }, icon("lens"), element("h2", {}, t("nothing")), element("p", {}, t("nothingMore")),
     element("button", { type: "button", class: "btn", onclick: showAll }, t("showAll")));
 }

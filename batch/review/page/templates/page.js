@@ -56,9 +56,14 @@ function drawChips() {
 const DRAW = { gallery: drawGallery, list: drawList, patients: drawPatients, patient: drawPatient };
 let stale = true; // the view behind an open lesion is older than what is known
 
+// How many marks of this browser wait to be exported; a desk keeps none waiting.
+function countMarks() {
+  const here = [...marks.keys()].filter((key) => byKey.has(key)).length;
+  byId("mark-count").textContent = desk || !here ? "" : ` ${count(here)}`;
+}
+
 function refresh() {
-  const open = marks.size ? ` ${count([...marks.keys()].filter((key) => byKey.has(key)).length)}` : "";
-  byId("mark-count").textContent = desk ? "" : open;
+  countMarks();
   if (view.lesion !== null) { stale = true; choose(); return; }
   stale = false;
   const focused = document.activeElement?.id;

@@ -113,4 +113,5 @@ setTheme(THEMES.includes(chosenTheme) ? chosenTheme : "");
 setLanguage(stored(SETTINGS + "language") ?? data.language ?? browserLanguage());
 loadMarks();
 if (desk) hearTheDesk();
+countMarks();
 go();
