@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from batch.review.worklist.archive_index import ArchiveIndex
-from batch.review.worklist.contract import ReviewFacts, ReviewWorklist, Tier
+from batch.review.worklist.contract import ReviewFacts, ReviewWorklist
 from batch.review.worklist.frames import (
     image_frame,
     lesion_frame,
@@ -32,14 +32,10 @@ from batch.review.worklist.mark_assignment import MarkAssignment, assign_marks
 from batch.review.worklist.marks import Mark, Marks
 from batch.review.worklist.previous_list import LesionLinks, PreviousList, link_lesions
 from batch.review.worklist.tiers import (
-    TIERS,
     among_patients,
     distinct_images,
     lesion_scores,
 )
-
-_BELOW = TIERS.index(Tier.BELOW)
-
 
 GROUPING_COLUMNS = (
     "image_id", "path", "lesion_id", "study_instance_uid", "patient_pseudonym", "patient_id",
