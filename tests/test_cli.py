@@ -55,7 +55,7 @@ def test_run_json_holds_the_equation_and_where_the_scores_come_from(scored):
     assert equation.pop("files_found") == sum(equation.values()) == 23
     assert {name: count for name, count in equation.items() if count} == EXPECTED_STATES
     assert run["frames"] == {"found": 22, "predictions": 18, "unscored": 4, "new_unscored": 4}
-    assert run["model"]["model_id"] == "dermoscopy-lite0"
+    assert run["model"]["model_id"] == "dermoscopy-lite2"
     assert run["model"]["operating_point"]["sensitivity"] > 0
     assert run["options"]["max_unscored_rate"] == 0.2
     assert run["versions"]["tensorflow"]

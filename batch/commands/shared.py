@@ -12,7 +12,7 @@ from batch.commands.settings import CONFIG, PREFIX, Command, Options, use_file
 from batch.commands.value_types import FILE, PLACE, TEXT
 
 PROGRAM = "melanoma-batch"
-DEFAULT_MODEL = "dermoscopy-lite0"
+DEFAULT_MODEL = "dermoscopy-lite2"
 Handler = Callable[[Options, Sequence[str]], int]
 """Takes the options and the words after `--`; gives the exit code."""
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
