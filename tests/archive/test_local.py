@@ -134,7 +134,7 @@ def test_what_takes_a_files_place_between_two_calls_is_not_followed(archive, mon
 
 def test_a_file_without_permission_is_not_readable(archive):
     (archive.root / "a.jpg").chmod(0)
-    for folder in (archive.root, *archive.root.parents[:3]):
+    for folder in (archive.root, *archive.root.parents[:4]):
         folder.chmod(0o755)
     with as_nobody():
         assert reason(archive, where(archive)) == FailureReason.NOT_READABLE
@@ -174,7 +174,7 @@ def test_another_folder_in_the_archives_place_is_not_it(archive):
 def test_an_archive_that_can_no_longer_be_listed_is_lost(archive):
     root_id = archive.root_id()
     archive.root.chmod(0)
-    for folder in archive.root.parents[:3]:
+    for folder in archive.root.parents[:4]:
         folder.chmod(0o755)
     with as_nobody(), pytest.raises(ArchiveLost, match="went away during the run .Permission"):
         archive.check_same(root_id)

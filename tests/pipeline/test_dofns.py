@@ -40,7 +40,7 @@ def collected(results, shards: int):
 def test_every_result_arrives_once_and_a_file_in_one_shard(paths, frames, shards, together):
     sent = [result for path in paths for result in results_of(path, frames)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dofns, "RESULTS_TOGETHER", together)
+        patch.setattr(dofns, "RESULTS_A_BATCH", together)
         found = list(collected(sent, shards))
     arrived = [result for _, results in found for result in results.items]
     assert Counter(map(repr, arrived)) == Counter(map(repr, sent))

@@ -16,6 +16,7 @@ from batch.reports.schema import TABLES
 from batch.review.inputs import WORKLIST, read_remembered
 from batch.review.outputs import as_csv, for_page, table_files
 from batch.review.page.content import page_data
+from batch.review.page.pictures import NO_PICTURES
 from batch.review.worklist.contract import LESION_COLUMNS
 from batch.review.worklist.frames import records
 from batch.review.worklist.marks import parse_csv
@@ -156,7 +157,7 @@ def test_marks_of_lesions_that_the_page_leaves_out_are_exported_all_the_same():
     keys = list(mornings.night(images).lesions["lesion_key"])
     said = {keys[1]: "benign", keys[2]: "excise"}
     marks = [mark(1.3, lesion_key=key, decision=word) for key, word in said.items()]
-    data = page_data(for_page(mornings.night(images, marks=marks), most=1), {}, {})
+    data = page_data(for_page(mornings.night(images, marks=marks), most=1), NO_PICTURES)
     assert [lesion["key"] for lesion in data["lesions"]] == [keys[0]]
     kept = {each["key"]: each["decision"] for each in data["kept_marks"]}
     assert kept == said

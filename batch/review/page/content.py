@@ -117,7 +117,6 @@ def page_data(worklist: ReviewWorklist, pictures: PagePictures) -> dict[str, Any
         "caution": facts.caution,
         "of_100_alerts": melanomas_of_100_alerts(point),
         "missed_of_100": round(100 * (1 - point.sensitivity)),
-        "pictures_at": pictures.prefix,
         "lesions": [
             _lesion(row, images.get(row["lesion_key"], []), unread.get(row["lesion_key"], []))
             for row in listed
@@ -215,7 +214,8 @@ def _picture(pictures: PagePictures, image_id: str) -> dict[str, Any] | None:
         is_ours = _PICTURE_NAME.fullmatch(found.name) and _PREFIX.fullmatch(pictures.prefix)
     if not is_ours:
         raise ValueError("a picture with another name or place than ours, or with no data: URI")
-    return {"name": found.name, "uri": found.uri, "width": found.width, "height": found.height}
+    source = found.uri or pictures.prefix + found.name
+    return {"source": source, "width": found.width, "height": found.height}
 
 
 def _mark(row: Mapping[str, Any]) -> dict[str, Any]:

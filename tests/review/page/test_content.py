@@ -128,7 +128,7 @@ def test_a_picture_travels_with_its_size_and_only_of_listed_images(worklist):
     html = render(worklist, None, made)
     assert html.count(PIXEL) == 1
     images = {image["id"]: image for each in of_page(html)["lesions"] for image in each["images"]}
-    assert images[first]["picture"] == {"name": "", "uri": PIXEL, "width": 4, "height": 3}
+    assert images[first]["picture"] == {"source": PIXEL, "width": 4, "height": 3}
     assert (images[first]["attention"], images[first]["withheld"]) == ([[1.0]], False)
     assert (images[second]["picture"], images[second]["withheld"]) == (None, True)
 
@@ -157,8 +157,7 @@ def test_a_picture_within_the_page_is_a_jpeg_or_png_or_refused(worklist, uri):
 def test_a_file_is_named_by_its_way_from_the_page(worklist, prefix):
     found = {worklist.images["image_id"][0]: PagePicture(NAME, "", 4, 3)}
     data = page_data(worklist, PagePictures(prefix, found, {}, frozenset()))
-    assert data["pictures_at"] == prefix
-    assert data["lesions"][0]["images"][0]["picture"]["name"] == NAME
+    assert data["lesions"][0]["images"][0]["picture"]["source"] == prefix + NAME
 
 
 @pytest.mark.parametrize(

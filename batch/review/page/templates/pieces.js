@@ -38,7 +38,10 @@ function tierMark(lesion) {
 
 // The address of an image's picture; null where there is none.
 function pictureSource(image) {
-  if (image.picture) return image.picture.uri || (desk ? `/pictures/${image.picture.name}` : data.pictures_at + image.picture.name);
+  if (image.picture) {
+    const { source } = image.picture;
+    return desk && !source.startsWith("data:") ? `/pictures/${source.split("/").at(-1)}` : source;
+  }
   return originalOf(image, 1600);
 }
 
