@@ -40,15 +40,16 @@ def test_a_complete_night_exits_with_0(scored):
 
 def test_the_night_has_the_published_layout(scored):
     latest = scored[1] / "latest"
+    run = json.loads((latest / "run.json").read_text())
+    pictures = ["pictures"] if run["review"]["pictures"]["shown"] else []
     assert sorted(path.name for path in latest.iterdir()) == [
-        "_SUCCESS", "alerts.parquet", "current", "files", "pictures", "predictions",
+        "_SUCCESS", "alerts.parquet", "current", "files", *pictures, "predictions",
         "review_worklist.csv", "review_worklist.html", "review_worklist.parquet", "run.json",
         "unscored",
     ]  # fmt: skip
     assert os.readlink(latest).startswith("runs/")
-    assert sorted(path.name for path in scored[1].iterdir()) == [
-        ".lock", "latest", "logs", "pictures", "runs",
-    ]  # fmt: skip
+    names = sorted(path.name for path in scored[1].iterdir())
+    assert names == [".lock", "latest", "logs", *pictures, "runs"]
 
 
 def test_run_json_holds_the_equation_and_where_the_scores_come_from(scored):
