@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from markupsafe import Markup
 from batch.core.times import local, minute, offset_minutes, zero_offset, zone
 from batch.review.monitoring.charts import checked_svg
 from batch.review.worklist.contract import MARK_COLUMNS, ReviewWorklist, Status, Tier
+from batch.review.worklist.status import RISE
 
 if TYPE_CHECKING:
     from batch.core.records import OperatingPoint
@@ -116,7 +118,8 @@ def page_data(worklist: ReviewWorklist, pictures: PagePictures) -> dict[str, Any
         "below": facts.archive.get("below", 0),
         "caution": facts.caution,
         "of_100_alerts": melanomas_of_100_alerts(point),
-        "missed_of_100": round(100 * (1 - point.sensitivity)),
+        "missed_of_100": math.ceil(round(100 * (1 - point.sensitivity), 6)),
+        "rise": RISE,
         "lesions": [
             _lesion(row, images.get(row["lesion_key"], []), unread.get(row["lesion_key"], []))
             for row in listed
@@ -185,6 +188,7 @@ def _image(row: Mapping[str, Any], classes: list[str], pictures: PagePictures) -
         "predicted": row["predicted_class"],
         "classes": [_rounded(scores.get(name), 4) for name in classes] if scores else None,
         "taken": row["acquisition_datetime"],
+        "model": row["model_version"],
         "scored_at": local(row["scored_at"]),
         "arrival": row.get("arrival"),
         "earlier": [

@@ -32,8 +32,8 @@ _SCRIPTS = (
 )  # fmt: skip
 _FONT = "inter-latin.woff2"
 _ON_PAPER = {
-    "en": "Review priority, not a diagnosis. No alert never means free of disease.",
-    "de": "Reihenfolge zur Durchsicht, keine Diagnose. Kein Hinweis heißt nie: frei von Krankheit.",
+    "en": "Review priority, not a diagnosis. No alert does not mean cleared.",
+    "de": "Reihenfolge zur Durchsicht, keine Diagnose. Kein Hinweis bedeutet nicht: unbedenklich.",
 }
 """What stands at the foot of every printed page, by language; `caution` of the texts is shorter."""
 

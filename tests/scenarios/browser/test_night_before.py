@@ -100,7 +100,7 @@ def test_an_unusual_night_stands_above_the_list_and_links_to_the_report(opened, 
     assert page.run("return document.activeElement.parentElement.id") == "report"
     page = opened(fifty, report(figures(3), NIGHTS_BEFORE))
     assert page.count("#unusual-night") == 0
-    assert "as in the nights before" in page.text("#report summary")
+    assert "nothing unusual" in page.text("#report summary")
 
 
 def test_where_it_was_measured_is_one_click_away(opened, fifty):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from urllib.parse import quote
 
 import pytest
@@ -62,7 +63,7 @@ def test_patients_stand_by_their_highest_lesion_each_once(opened, apart):
     named = apart.lesions["patient_key"].dropna().drop_duplicates()
     assert page.text("#patients-view h2") == f"{len(named)} patients"
     assert page.texts(".pcard h3")[:3] == ["p-1", "p-10", "patient-0003"]
-    assert "2 lesions · 2 alerts · stands out" in page.text(".pcard p")
+    assert "2 lesions · 2 open alerts · stands out" in page.text(".pcard p")
     assert not page.is_seen("#chips")
     page.click(".pcard:nth-child(2)")
     assert page.text("#patient-view h2") == "p-10"
@@ -133,3 +134,13 @@ def test_what_stands_out_and_what_was_decided_is_said(opened, apart):
     first, second = page.texts("#patient-view [data-key] .l")
     assert "No action now" in first
     assert "Stands out among this patient’s 5 lesions" in second
+
+
+def test_an_archive_without_patients_says_so_and_calls_nothing_done(opened):
+    worklist = worklists.worklist(20)
+    lesions = worklist.lesions.assign(patient_key=None, patient_id=None)
+    page = opened(dataclasses.replace(worklist, lesions=lesions))
+    page.go("#patients")
+    assert "No lesion here names a patient" in page.text("#no-patients")
+    assert page.count("#all-done") == 0
+    assert "20 lesions name no patient" in page.text("#patients-flow .sec")

@@ -13,9 +13,9 @@ from tests.scenarios.browser.opened import ESCAPE
 from tests.support import worklists
 from tests.support.changed_worklists import changed
 
-CAUTION = "Review priority, not a diagnosis. No alert never means free of disease."
+CAUTION = "Review priority, not a diagnosis. No alert does not mean cleared."
 GERMAN_CAUTION = (
-    "Reihenfolge zur Durchsicht, keine Diagnose. Kein Hinweis heißt nie: frei von Krankheit."
+    "Reihenfolge zur Durchsicht, keine Diagnose. Kein Hinweis bedeutet nicht: unbedenklich."
 )
 A4 = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": True}
 

@@ -191,6 +191,7 @@ function exportMarks() {
   const link = element("a", { href: URL.createObjectURL(file), download: "reviewed.csv" });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  store(EXPORTED, String(Date.now()));
   tell(t("exported", known.size));
 }
 
@@ -204,6 +205,7 @@ async function importMarks(file) {
       if (known !== null && newer(known, mark) === known) continue;
       keepMark(key, mark);
       taken += 1;
+      store(EXPORTED, String(Date.now())); // they stand in a file that a night may read
     }
     const older = found.length - taken;
     tell(

@@ -11,7 +11,9 @@ function markNote(lesion) {
 }
 
 function field(lesion, name, most, multiline) {
-  const known = drafts.get(lesion.key)?.[name] ?? review(lesion).mark?.[name] ?? "";
+  const { mark } = review(lesion);
+  const isOwn = mark !== null && mark.reviewer === byId("reviewer").value.trim();
+  const known = drafts.get(lesion.key)?.[name] ?? (isOwn ? mark[name] : "") ?? "";
   const made = element(multiline ? "textarea" : "input", { id: name, maxlength: String(most), autocomplete: "off", placeholder: t(`${name}Hint`),
     oninput: (event) => drafts.set(lesion.key, { ...drafts.get(lesion.key), [name]: event.target.value }) });
   made.value = known;
@@ -28,8 +30,8 @@ function decisionBlock(lesion) {
     field(lesion, "comment", 2000, true), field(lesion, "diagnosis", 200, false),
     element("div", { class: "then" }, element("label", {}, element("input", { type: "checkbox", id: "advance", checked: advances(),
       onchange: (event) => store(SETTINGS + "advance", event.target.checked ? "yes" : "no") }), t("thenNext")),
-    own || closed ? element("button", { type: "button", class: "btn quiet", id: "unmark", onclick: () => markLesion(null) }, icon("undo"), t("takeBack"), element("kbd", {}, "0"))
-      : name ? element("span", { class: "as" }, t("asWho", name)) : null));
+    name && !byId("reviewer").readOnly ? element("button", { type: "button", class: "btn quiet as", id: "as", onclick: () => askWho(null, null) }, t("asWho", name)) : null,
+    own || closed ? element("button", { type: "button", class: "btn quiet", id: "unmark", onclick: () => markLesion(null) }, icon("undo"), t("takeBack"), element("kbd", {}, "0")) : null));
 }
 
 const advances = () => stored(SETTINGS + "advance") !== "no";
@@ -42,11 +44,14 @@ function markLesion(decision, key = view.lesion) {
   if (!lesion) return;
   if (desk?.read_only) { tell(t("readOnly"), true); return; }
   const reviewer = byId("reviewer").value.trim();
-  if (!reviewer && (decision !== null || lesion.mark?.closes || desk)) { askWho(decision); return; }
-  // what the run has read is taken back by a mark of its own
-  const given = decision === null && lesion.mark?.closes ? REOPEN : decision;
+  // what a run has read, or may read in a file, is taken back by a mark of its own
+  const own = marks.get(key) ?? null;
+  const isElsewhere = lesion.mark?.closes || (own !== null && Number(stored(EXPORTED) ?? 0) >= when(own));
+  if (!reviewer && (decision !== null || isElsewhere || desk)) { askWho(decision, key); return; }
+  const given = decision === null && isElsewhere ? REOPEN : decision;
   const typed = drafts.get(key) ?? {};
-  const before = review(lesion).mark;
+  const last = review(lesion).mark;
+  const before = last?.reviewer === reviewer ? last : null; // nobody says another's words
   keepMark(key, given === null ? null : {
     decision: given, reviewer, reviewed_at: localIso(Date.now()), score: lesion.score, image_count: lesion.image_count,
     diagnosis: typed.diagnosis ?? before?.diagnosis ?? "", comment: typed.comment ?? before?.comment ?? "",
@@ -55,7 +60,7 @@ function markLesion(decision, key = view.lesion) {
   if (decision === null) fresh.delete(key); else fresh.add(key);
   lastMarked = decision === null ? null : key;
   const told = decision === null ? t("takenBack", who(lesion)) : t("markedNow", who(lesion), t(decision));
-  tell(told, false, decision === null ? null : () => markLesion(null, key));
+  tell(keeps || desk ? told : `${told}. ${t("keepsNothing")}`, !keeps && !desk, decision === null ? null : () => markLesion(null, key));
   refresh();
   if (decision !== null && key === view.lesion && advances() && stepTo(1)) return;
   if (view.lesion !== null) { drawLesion(); byId("lesion-title").focus({ preventScroll: true }); }
@@ -69,9 +74,10 @@ function takeBack(lesion) {
 }
 
 // The name first; what was decided is kept when it has been given.
-function askWho(decision) {
+function askWho(decision, key) {
   const dialog = byId("who");
   dialog.dataset.decision = decision ?? "";
+  dialog.dataset.key = key ?? "";
   byId("who-name").value = "";
   dialog.showModal();
   byId("who-name").focus();

@@ -38,6 +38,7 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (typing()) return;
+  if (event.repeat && /^[0-4]$/.test(event.key)) return; // a key that is held marks one lesion
   if (event.key in ARROWS) { arrow(event, lesion); return; }
   if (event.key === " " && lesion && stage.mode === "fade" && !document.activeElement?.matches("button:not([data-tool=fade]), a, summary")) {
     event.preventDefault();

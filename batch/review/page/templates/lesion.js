@@ -78,8 +78,9 @@ function drawLesion() {
 }
 
 function stepTo(by) {
-  const next = orderOfVisit[orderOfVisit.indexOf(view.lesion) + by];
-  if (next === undefined) { say(t("lastLesion")); return false; }
+  const at = orderOfVisit.indexOf(view.lesion);
+  const next = at < 0 ? undefined : orderOfVisit[at + by];
+  if (next === undefined) { say(t(by < 0 ? "firstLesion" : "lastLesion")); return false; }
   location.hash = lesionHash(byKey.get(next));
   return true;
 }

@@ -55,5 +55,10 @@ function drawList() {
   const entries = entriesOf(choose(), (group) => group.map((lesion) => (
     { kind: "row", lesions: [lesion], make: () => listRow(lesion) })), head);
   for (const entry of entries) if (["empty", "none"].includes(entry.kind)) entry.make = flat(entry.make);
+  entries.forEach((entry, at) => {
+    const { make } = entry;
+    entry.make = () => { const made = make(); made.setAttribute("aria-rowindex", String(at + 2)); return made; };
+  });
+  byId("table").setAttribute("aria-rowcount", String(entries.length + 1));
   listFlow.show(entries);
 }

@@ -3,17 +3,18 @@
 
 const PREFIX = `melanoma-batch/mark/${data.archive}/`;
 const SETTINGS = "melanoma-batch/settings/";
-const ROUNDED = 1e-5; // a spreadsheet saves the digits that it shows
+const EXPORTED = `melanoma-batch/exported/${data.archive}`; // when marks last went into a file
 const REOPEN = "reopen"; // the decision that takes an earlier mark back
 const memory = new Map(); // where the browser keeps nothing
 let keeps = true;
 
 function stored(key) {
+  if (memory.has(key)) return memory.get(key);
   try {
     return localStorage.getItem(key);
   } catch {
     keeps = false;
-    return memory.get(key) ?? null;
+    return null;
   }
 }
 
@@ -32,7 +33,8 @@ function store(key, value) {
 
 function storedKeys() {
   try {
-    return [...Array(localStorage.length).keys()].map((at) => localStorage.key(at));
+    const kept = [...Array(localStorage.length).keys()].map((at) => localStorage.key(at));
+    return [...new Set([...kept, ...memory.keys()])];
   } catch {
     return [...memory.keys()];
   }
@@ -109,24 +111,36 @@ function newer(one, other) {
   return when(other) > when(one) ? other : one;
 }
 
+// The run's mark with diagnosis and comment, which a night passes over, where this browser made it.
+function withWords(run, own) {
+  if (run === null || own === null || when(run) !== when(own)) return run;
+  return { ...run, diagnosis: own.diagnosis, comment: own.comment };
+}
+
+// Whether a mark of this browser has not seen what the lesion is now; why, a key of `reopenedBy`.
+function unseen(mark, lesion) {
+  if (mark.score !== null && lesion.score !== null && lesion.score > mark.score + data.rise) return "score";
+  if (mark.image_count !== null && lesion.image_count > mark.image_count) return "image";
+  if (mark.image_count !== null && mark.score === null && lesion.score !== null) return "read";
+  return when(mark) < Date.parse(data.night) && is("newImage", lesion) ? "image" : "";
+}
+
 // What is known of a lesion's review. mark: the newest, or null. closed: it still holds. why: it
 // holds no longer, a key of `reopenedBy`. own: it was made in this browser.
 function review(lesion) {
   const own = marks.get(lesion.key) ?? null;
-  const mark = newer(lesion.mark, own);
+  const run = withWords(lesion.mark, own);
+  const mark = newer(run, own);
   const state = { mark, own: mark !== null && mark === own, closed: false, why: "" };
   if (mark === null) return state;
   if (mark.decision.toLowerCase() === REOPEN) {
     state.why = "back";
-  } else if (mark === lesion.mark) {
+  } else if (mark === run) {
     state.closed = mark.closes;
     if (!state.closed) state.why = "run";
-  } else if (mark.score !== null && lesion.score !== null && lesion.score > mark.score + ROUNDED) {
-    state.why = "score";
-  } else if (mark.image_count !== null && lesion.image_count > mark.image_count) {
-    state.why = "image";
   } else {
-    state.closed = true;
+    state.why = unseen(mark, lesion);
+    state.closed = !state.why;
   }
   return state;
 }
@@ -136,6 +150,6 @@ function review(lesion) {
 function allMarks() {
   const all = new Map(data.kept_marks.map(({ key, ...mark }) => [key, mark]));
   for (const lesion of lesions) if (lesion.mark !== null) all.set(lesion.key, lesion.mark);
-  for (const [key, mark] of marks) all.set(key, newer(all.get(key) ?? null, mark));
+  for (const [key, mark] of marks) all.set(key, newer(withWords(all.get(key) ?? null, mark), mark));
   return all;
 }

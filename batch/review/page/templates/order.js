@@ -41,7 +41,7 @@ function movement(lesion) {
   const dated = scoredImages(lesion).filter((image) => image.taken);
   const last = dated.at(-1);
   const before = last && dated.filter((image) => image.taken.slice(0, 10) < last.taken.slice(0, 10)
-    && image.threshold === last.threshold).at(-1);
+    && image.threshold === last.threshold && image.model === last.model).at(-1);
   if (before) {
     const [now, then] = [last, before].map((image) => distance(image.score, image.threshold));
     return { by: now - then, before: then, now, since: day(before.taken) };

@@ -86,7 +86,8 @@ function asked() {
 }
 
 function go() {
-  if (location.hash === "#report") { openReport(); return; }
+  const toReport = location.hash === "#report";
+  if (toReport && !stale) { openReport(); return; }
   const wanted = asked();
   if (wanted.lesion !== undefined) {
     const lesion = byKey.get(wanted.lesion);
@@ -113,7 +114,7 @@ function go() {
   leftLesion = view.lesion;
   const moved = view.route !== wanted.route || view.patient !== (wanted.patient ?? null);
   Object.assign(view, { lesion: null, route: wanted.route, patient: wanted.patient ?? null });
-  backHash = location.hash || "#gallery";
+  backHash = toReport ? "#gallery" : location.hash || "#gallery";
   byId("lesion").hidden = true;
   byId("app").inert = false;
   document.documentElement.classList.remove("with-lesion");
@@ -126,6 +127,7 @@ function go() {
     if (card) card.focus();
     else focusOn(byKey.get(leftLesion));
   } else if (moved) window.scrollTo(0, 0);
+  if (toReport) openReport();
 }
 
 function openReport(event) {

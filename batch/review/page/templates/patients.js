@@ -9,17 +9,18 @@ const HALF = "M100 10C112 10 120 19 120 32C120 44 115 53 109 58L110 72C116 79 13
   + "C126 418 134 424 132 429C129 434 112 434 111 427C110 416 113 410 112 402C110 382 108 366 109 348C110 318 108 276 100 238Z";
 // Site to view (f, b), distance from the middle towards the side, and height, on that figure.
 const PLACES = [
+  [/palms?\/soles?|oral\/genital/, null], [/sole|plantar/, "f", 22, 424], [/palm|hand|finger|thumb/, "f", 82, 244],
   [/scalp/, "b", 7, 22], [/forehead/, "f", 0, 20], [/ear\b/, "f", 20, 36], [/nose|lip|oral|mouth|chin|face/, "f", 3, 40], [/cheek/, "f", 10, 40],
   [/head|neck/, "f", 5, 62], [/shoulder/, "b", 42, 94], [/lower back|lumbar|buttock|gluteal/, "b", 16, 186], [/posterior torso|back/, "b", 20, 124],
   [/breast|chest|thorax/, "f", 22, 116], [/abdomen|belly|groin|genital|pubic/, "f", 14, 180], [/lateral torso|flank/, "f", 36, 158], [/anterior torso|torso|trunk/, "f", 18, 150],
-  [/palm|sole/, "f", 80, 246], [/hand|finger|thumb/, "f", 82, 244], [/wrist|forearm|lower arm/, "f", 70, 204], [/elbow/, "f", 62, 170], [/arm|upper extremity|axilla/, "f", 56, 138],
+  [/wrist|forearm|lower arm/, "f", 70, 204], [/elbow/, "f", 62, 170], [/arm|upper extremity|axilla/, "f", 56, 138],
   [/foot|toe|ankle|heel|plantar/, "f", 22, 424], [/knee/, "f", 25, 322], [/calf/, "b", 24, 356], [/lower leg|shin/, "f", 24, 362], [/hip/, "f", 34, 226], [/thigh|leg|lower extremity/, "f", 26, 282],
 ];
 const WIDE = 206; // of one figure with its margin
 
 function spot(lesion) {
   const found = PLACES.find(([pattern]) => pattern.test((lesion.site ?? "").toLowerCase()));
-  if (!found) return null;
+  if (!found || found[1] === null) return null;
   const [, facing, out, height] = found;
   const side = SIDES[(lesion.side ?? "").toLowerCase()];
   const towards = (side === "left" ? 1 : side === "right" ? -1 : 0) * (facing === "b" ? -1 : 1); // seen from the front, left is right
@@ -74,13 +75,18 @@ function patientCard(key, group) {
       element("div", { class: "th" }, faces.map((image) => picture(image, "", { loading: "lazy" })))));
 }
 
+function noPatients() {
+  return element("div", { class: "empty", id: "no-patients" }, icon("person"), element("h2", {}, t("noPatients")), element("p", {}, t("noPatientsMore")));
+}
+
 function drawPatients() {
   const box = byId("patients-flow");
   const groups = [...byPatient].filter(([, group]) => isShownPatient(group));
+  const unknown = lesions.filter((lesion) => lesion.patient === null).length;
   const wide = Math.max(1, Math.floor(((box.clientWidth || window.innerWidth) + GAP) / (420 + GAP)));
   const entries = [{ kind: "head", make: () => element("div", { class: "sec" },
-    element("h2", {}, t("patientsCount", count(groups.length))), element("p", {}, t("byHighest"))) }];
-  if (!groups.length) entries.push({ kind: "none", make: nothingFound });
+    element("h2", {}, t("patientsCount", count(groups.length))), element("p", {}, [t("byHighest"), unknown ? t("withoutPatient", unknown) : ""].filter(Boolean).join(" · "))) }];
+  if (!groups.length) entries.push({ kind: "none", make: byPatient.size ? nothingFound : noPatients });
   for (let at = 0; at < groups.length; at += wide) {
     const part = groups.slice(at, at + wide);
     entries.push({ kind: "cards", make: () => element("div", { class: "grid plist", style: { "grid-template-columns": `repeat(${wide}, minmax(0, 1fr))` } },

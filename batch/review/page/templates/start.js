@@ -72,12 +72,13 @@ byId("who-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const name = byId("who-name").value.trim();
   if (!name) return;
-  const { decision } = byId("who").dataset;
+  const { decision, key } = byId("who").dataset;
   byId("reviewer").value = name;
   store(SETTINGS + "reviewer", name);
   byId("who").close();
   tell("");
-  markLesion(decision || null);
+  if (key) markLesion(decision || null, key);
+  else drawLesion();
 });
 byId("who-cancel").addEventListener("click", () => byId("who").close());
 byId("language").addEventListener("click", () => {
