@@ -322,3 +322,26 @@ def test_the_name_s_owner_is_the_lesion_that_was_marked(opened, fifty):
     page.press(*"KS")
     page.press(ENTER)
     assert [row["lesion_key"] for row in page.exported_rows() if row["reviewer"] == "KS"] == [first]
+
+
+def test_words_typed_after_the_decision_join_it_and_drafts_outlive_a_reload(page, fifty):
+    first, second = fifty.lesions["lesion_key"][:2]
+    page.press("1", "k")
+    page.fill("#comment", "later")
+    page.press(ESCAPE)
+    page.press("j")
+    page.fill("#diagnosis", "a draft")
+    page.press(ESCAPE)
+    page.reload()
+    page.open_lesion(second)
+    assert page.find("#diagnosis").get_attribute("value") == "a draft"
+    rows = {row["lesion_key"]: row for row in page.exported_rows()}
+    assert (rows[first]["decision"], rows[first]["comment"]) == ("call_back", "later")
+    assert second not in rows or rows[second]["diagnosis"] == ""
+
+
+def test_an_address_of_what_is_not_listed_says_so(opened, fifty):
+    page = opened(fifty)
+    page.go("#lesion=nobody")
+    assert "not on this night’s list" in page.text("#message")
+    assert page.opened is None

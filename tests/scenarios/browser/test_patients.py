@@ -63,7 +63,7 @@ def test_patients_stand_by_their_highest_lesion_each_once(opened, apart):
     named = apart.lesions["patient_key"].dropna().drop_duplicates()
     assert page.text("#patients-view h2") == f"{len(named)} patients"
     assert page.texts(".pcard h3")[:3] == ["p-1", "p-10", "patient-0003"]
-    assert "2 lesions · 2 open alerts · stands out" in page.text(".pcard p")
+    assert "2 of 5 lesions listed · 2 open alerts · stands out" in page.text(".pcard p")
     assert not page.is_seen("#chips")
     page.click(".pcard:nth-child(2)")
     assert page.text("#patient-view h2") == "p-10"

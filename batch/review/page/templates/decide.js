@@ -15,7 +15,7 @@ function field(lesion, name, most, multiline) {
   const isOwn = mark !== null && mark.reviewer === byId("reviewer").value.trim();
   const known = drafts.get(lesion.key)?.[name] ?? (isOwn ? mark[name] : "") ?? "";
   const made = element(multiline ? "textarea" : "input", { id: name, maxlength: String(most), autocomplete: "off", placeholder: t(`${name}Hint`),
-    oninput: (event) => drafts.set(lesion.key, { ...drafts.get(lesion.key), [name]: event.target.value }) });
+    oninput: (event) => keepDraft(lesion.key, { ...drafts.get(lesion.key), [name]: event.target.value }), onchange: () => amend(lesion) });
   made.value = known;
   return element("div", { class: "fld" }, element("label", { for: name }, t(name), element("small", {}, multiline ? element("kbd", {}, "M") : t("diagnosisMore"))), made);
 }
@@ -56,7 +56,7 @@ function markLesion(decision, key = view.lesion) {
     decision: given, reviewer, reviewed_at: localIso(Date.now()), score: lesion.score, image_count: lesion.image_count,
     diagnosis: typed.diagnosis ?? before?.diagnosis ?? "", comment: typed.comment ?? before?.comment ?? "",
   });
-  drafts.delete(key);
+  keepDraft(key, null);
   if (decision === null) fresh.delete(key); else fresh.add(key);
   lastMarked = decision === null ? null : key;
   const told = decision === null ? t("takenBack", who(lesion)) : t("markedNow", who(lesion), t(decision));
@@ -64,6 +64,16 @@ function markLesion(decision, key = view.lesion) {
   refresh();
   if (decision !== null && key === view.lesion && advances() && stepTo(1)) return;
   if (view.lesion !== null) { drawLesion(); byId("lesion-title").focus({ preventScroll: true }); }
+}
+
+// Words that are typed after the decision join it when the field is left.
+function amend(lesion) {
+  const { mark, own, closed } = review(lesion);
+  const typed = drafts.get(lesion.key);
+  if (!typed || !own || !closed || desk?.read_only || mark.reviewer !== byId("reviewer").value.trim()) return;
+  keepMark(lesion.key, { ...mark, reviewed_at: localIso(Date.now()), diagnosis: typed.diagnosis ?? mark.diagnosis, comment: typed.comment ?? mark.comment });
+  keepDraft(lesion.key, null);
+  tell(t("wordsKept", who(lesion)));
 }
 
 // Take back the mark of the open lesion, or the last one where it has none that holds.

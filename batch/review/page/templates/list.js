@@ -36,7 +36,7 @@ function listRow(lesion) {
     label: lesion.patient_label ? end : "",
     tier: [tierMark(lesion), lesion.is_outlier ? element("small", {}, t("standsOutShort")) : null],
     score: scale(lesion),
-    change: moved ? signed(moved.by) : "–",
+    change: !moved ? "–" : Math.abs(moved.by) < 0.05 ? decimals(0, 1) : signed(moved.by),
     images: [String(lesion.image_count), lesion.unreadable_count ? element("small", {}, `${lesion.unreadable_count} ${t("unreadable")}`) : null],
     date: lesion.acquired ? day(lesion.acquired) : "–",
     mark: closed ? [decisionWord(mark), element("small", {}, shown(mark.reviewer))]

@@ -61,6 +61,21 @@ function soundMark(found) {
 
 const marks = new Map(); // lesion key to mark, of this browser
 const drafts = new Map(); // lesion key to diagnosis and comment that are typed and not marked yet
+const DRAFTS = `melanoma-batch/draft/${data.archive}/`; // they outlive a reload
+
+function keepDraft(key, draft) {
+  if (draft === null) drafts.delete(key); else drafts.set(key, draft);
+  store(DRAFTS + key, draft === null ? null : JSON.stringify(draft));
+}
+
+function loadDrafts() {
+  for (const key of storedKeys().filter((each) => each.startsWith(DRAFTS))) {
+    try {
+      const { diagnosis, comment } = JSON.parse(stored(key));
+      drafts.set(key.slice(DRAFTS.length), { diagnosis, comment });
+    } catch { /* nothing that this page wrote */ }
+  }
+}
 
 function readMark(key) {
   try {

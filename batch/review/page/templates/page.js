@@ -82,6 +82,7 @@ function asked() {
   const more = new URLSearchParams(hash.split("&").slice(1).join("&"));
   if (name === "lesion" && byKey.has(key)) return { lesion: key, image: more.get("image"), mode: more.get("mode") };
   if (name === "patient" && byPatient.has(key)) return { route: "patient", patient: key };
+  if (["lesion", "patient"].includes(name)) tell(t("notListed"), true);
   return { route: VIEWS.includes(name) ? name : "gallery" };
 }
 

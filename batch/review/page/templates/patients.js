@@ -62,6 +62,12 @@ function bodyMap(group, small = false) {
     figure(0, front), figure(WIDE, back), dots);
 }
 
+// Listed lesions of a person, and of how many with a score where more are known.
+function howMany(group) {
+  const known = Math.max(...group.map((lesion) => lesion.lesions_of_patient ?? 0));
+  return known > group.length ? t("listedOf", group.length, known) : t("lesions", group.length);
+}
+
 const patientTitle = (group) => shown(group[0].patient_label);
 const isShownPatient = (group) => !view.text.trim() || group.some(matchesText);
 
@@ -70,7 +76,7 @@ function patientCard(key, group) {
   const alerts = group.filter((lesion) => lesion.tier === "alert" && !review(lesion).closed).length;
   return element("a", { class: "pcard", href: patientHash(key) }, bodyMap(group, true),
     element("div", {}, element("h3", {}, patientTitle(group)),
-      element("p", {}, `${t("lesions", group.length)} · ${t("alertsCount", alerts)}`,
+      element("p", {}, `${howMany(group)} · ${t("alertsCount", alerts)}`,
         group.some((lesion) => lesion.is_outlier) ? element("b", {}, ` · ${t("standsOutShort")}`) : null),
       element("div", { class: "th" }, faces.map((image) => picture(image, "", { loading: "lazy" })))));
 }
@@ -141,7 +147,7 @@ function drawPatient() {
   const unplaced = group.filter((lesion) => spot(lesion) === null);
   byId("patient-view").replaceChildren(
     element("div", { class: "phead" }, element("a", { class: "btn icon", href: "#patients", "aria-label": t("back") }, icon("left")),
-      element("div", {}, element("h2", {}, patientTitle(group)), element("p", {}, [t("lesions", group.length), days.size ? t("visits", days.size) : ""].filter(Boolean).join(" · "),
+      element("div", {}, element("h2", {}, patientTitle(group)), element("p", {}, [howMany(group), days.size ? t("visits", days.size) : ""].filter(Boolean).join(" · "),
         odd ? element("b", {}, ` · ${shown(odd.label)} ${t("standsOutShort")}`) : null)),
       element("span", { class: "grow" }), beside(-1, true), beside(1, false),
       element("button", { type: "button", class: "btn quiet icon", "aria-label": t("print"), onclick: printSheet }, icon("print"))),

@@ -60,7 +60,7 @@ function picture(image, alt, attributes = {}) {
 function missing(lesion) {
   const unread = !lesion.images.length && lesion.unread.length > 0;
   const words = unread ? reasonWords(lesion) : lesion.images.length ? pictureWords(carrier(lesion) ?? lesion.images[0]) : t("noPictureLeft");
-  return element("div", { class: "nopic" }, icon("broken"), element("b", {}, unread ? t("unreadable") : t("noPicture")), element("span", {}, words));
+  return element("div", { class: "nopic" }, icon("broken"), element("b", {}, unread ? t("unreadable") : t("noPicture")), " ", element("span", {}, words));
 }
 
 const reasonWords = (lesion) => [...new Set(lesion.unread.map((file) => shown(file.reason).replaceAll("_", " ")))].join(", ");

@@ -16,10 +16,10 @@ function printedPicture(image, words) {
   return picture(image, words, { decoding: "sync" });
 }
 
-function printedRow(lesion) {
+function printedRow(lesion, number = null) {
   const image = face(lesion);
   const { mark } = review(lesion);
-  const rank = isRanked(lesion) && wasOpen(lesion) ? `${lesion.rank}. ` : "";
+  const rank = number !== null ? `${number}. ` : isRanked(lesion) && wasOpen(lesion) ? `${lesion.rank}. ` : "";
   return element("article", { class: "pr" }, image ? printedPicture(image, "") : element("div", { class: "ph" }, missing(lesion)),
     element("div", {}, element("h2", {}, rank + who(lesion), tierMark(lesion)), scale(lesion), element("p", {}, why(lesion).join(" ")),
       lesion.acquired ? element("p", {}, t("takenOn", day(lesion.acquired))) : null, boxesToTick(lesion), lineFor(t("comment"), mark?.comment ?? "")));
@@ -41,7 +41,7 @@ function printedLesion(lesion) {
 function printedPatient(key) {
   const group = byPatient.get(key);
   return [element("h1", {}, patientTitle(group)), element("p", { class: "sub" }, `${t("lesions", group.length)}. ${t("caution")}`),
-    element("div", { class: "printed-map" }, bodyMap(group)), group.map(printedRow)];
+    element("div", { class: "printed-map" }, bodyMap(group)), group.map((lesion, at) => printedRow(lesion, at + 1))]; // as on the body map
 }
 
 function printedList() {
@@ -49,9 +49,8 @@ function printedList() {
   const first = groups.flatMap((group) => group.lesions).slice(0, MOST_PRINTED);
   const kept = new Set(first);
   const left = listed.length - first.length;
-  return [element("h1", {}, `${t("title")}, ${day(data.night)}`), element("p", { class: "sub" }, data.of_100_alerts === null ? "" : t("ppv", data.of_100_alerts),
-    left > 0 ? ` ${t("found", count(first.length), count(listed.length))}` : ""), element("p", { class: "sub" }, data.caution ? shown(data.caution) : ""),
-  groups.map((group) => [groupHead(group), group.lesions.filter((lesion) => kept.has(lesion)).map(printedRow)])];
+  return [element("h1", {}, `${t("title")}, ${day(data.night)}`), element("p", { class: "sub" }, left > 0 ? ` ${t("found", count(first.length), count(listed.length))}` : ""), element("p", { class: "sub" }, data.caution ? shown(data.caution) : ""),
+  groups.map((group) => [groupHead(group), group.lesions.filter((lesion) => kept.has(lesion)).map((lesion) => printedRow(lesion))])];
 }
 
 function buildSheet() {

@@ -113,6 +113,7 @@ const chosenTheme = stored(SETTINGS + "theme") ?? "";
 setTheme(THEMES.includes(chosenTheme) ? chosenTheme : "");
 setLanguage(stored(SETTINGS + "language") ?? data.language ?? browserLanguage());
 loadMarks();
+loadDrafts();
 if (desk) hearTheDesk();
 countMarks();
 go();
