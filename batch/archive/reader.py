@@ -113,6 +113,8 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
         mean_green=green,
         mean_blue=blue,
         flags=_with_size_flag(flags, decoded.rows, decoded.columns),
+        acquisition_datetime=decoded.taken_at,
+        exif_datetime_original=decoded.taken_at,
     )
     return (ModelInput(record, model_input),)
 

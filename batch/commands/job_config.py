@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from batch.archive.access import check_archive
 from batch.core.config import YOUNG_SECONDS, JobConfig, Listing, Order, ReviewOptions, nanoseconds
@@ -69,6 +70,8 @@ def job_config(
             if options.patient_key_file
             else None
         ),
+        manifests=tuple(_manifest_place(place) for place in _given(options, "manifest")),
+        manifest_map=tuple(_given(options, "map")),
     )
     check_reachable(config)
     return config
@@ -176,6 +179,15 @@ def _reading_rules(options: SimpleNamespace, started_at: datetime) -> ReadingRul
         identifiers=IdentifierPolicy(Identifiers(options.identifiers), key),
         young_after_ns=nanoseconds(started_at) - YOUNG_SECONDS * 10**9,
     )
+
+
+def _manifest_place(place: Place) -> Place:
+    return place if isinstance(place, ObjectUrl) else whole_path("--manifest", place)
+
+
+def _given(options: SimpleNamespace, name: str) -> list[Any]:
+    """The values of an option, without the word `none`, which forgets those of the last run."""
+    return [value for value in getattr(options, name, ()) if str(value).strip().lower() != NO_RULE]
 
 
 def _rules(given: Sequence[str]) -> list[str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from batch.commands.settings import Options
-from batch.core.errors import BatchError
-from batch.core.location import ObjectUrl
+from batch.core.errors import BatchError, UsageError
+from batch.core.location import ObjectUrl, place
 from batch.core.privacy import Identifiers
 
 LATEST, RUN_FILE = "latest", "run.json"
-_LISTS = ("include", "exclude")
+_LISTS = ("include", "exclude", "map")
 
 
 def last_options(options: Options) -> dict[str, Any]:
@@ -33,6 +34,10 @@ def remembered_options(run_options: object) -> dict[str, Any]:
         options["identifiers"] = run_options["identifiers"]
     if isinstance(key := run_options.get("patient_key_file"), str) and key:
         options["patient_key_file"] = Path(key)
+    manifests = run_options.get("manifest")
+    if isinstance(manifests, list) and manifests and all(isinstance(m, str) for m in manifests):
+        with suppress(UsageError):  # a damaged run.json
+            options["manifest"] = tuple(place(word) for word in manifests)
     for name in _LISTS:
         rules = run_options.get(name)
         if isinstance(rules, list) and rules and all(isinstance(rule, str) for rule in rules):

@@ -92,6 +92,7 @@ class JobConfig:
     deadline, max_duration: the words that it was made of. accept_shrunken_archive: most of the
     files may be gone. beam_options: passed to the runner as they are. review: of the worklist.
     listing: who lists the archive. patient_key_file: where the key of `rules` was read from.
+    manifests: tables about the images; manifest_map: `theirs=ours` for their columns.
     """
 
     archive: Place
@@ -117,6 +118,8 @@ class JobConfig:
     reports_url: ObjectUrl | None = None
     listing: Listing = Listing.AUTO
     patient_key_file: Path | None = None
+    manifests: tuple[Place, ...] = ()
+    manifest_map: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check ranges, and that archive and reports lie apart.

@@ -19,6 +19,9 @@ from pathlib import Path
 from batch.core.errors import UsageError
 
 MIN_KEY_BYTES = 32
+LISTED_LESION = "manifest:"
+"""So begins the `lesion_id` of a lesion that a hospital's table names."""
+
 _UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "tracking_uid")
 
 
@@ -66,6 +69,8 @@ class IdentifierPolicy:
         tracking_uid, tracking_id = allowed.pop("tracking_uid"), allowed.pop("tracking_id")
         full = self.level == Identifiers.FULL
         allowed["patient_pseudonym"] = self._pseudonym(attributes)
+        if tracking_id is not None and tracking_id.startswith(LISTED_LESION):
+            tracking_id = None  # only a table may name such a lesion, else two would become one
         allowed["lesion_id"] = tracking_uid or (tracking_id if full else None)
         if not full:
             allowed |= {"patient_id": None, "issuer_of_patient_id": None, "accession_number": None}
@@ -73,13 +78,35 @@ class IdentifierPolicy:
             allowed |= {name: None for name in _UIDS if name in allowed} | {"lesion_id": None}
         return allowed
 
+    def listed_lesion(
+        self, issuer: str | None, patient_id: str | None, lesion: str | None
+    ) -> str | None:
+        """The `lesion_id` of a lesion that a hospital's table names; None if no report may hold it.
+
+        A table's numbers mean something within a patient, so the patient is part of it. With the
+        key, and without full identifiers, it is a pseudonym.
+        """
+        if lesion is None or self.level == Identifiers.NONE:
+            return None
+        parts = [issuer or "", patient_id or "", lesion]
+        if self.level == Identifiers.FULL:
+            named = "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
+            return LISTED_LESION + named
+        digest = self._digest("Lesion", *parts)
+        return None if digest is None else LISTED_LESION + digest
+
     def _pseudonym(self, attributes: Mapping[str, str | None]) -> str | None:
         patient_id = attributes["patient_id"]
-        if self.key is None or patient_id is None:
+        if patient_id is None:
             return None
-        issuer = attributes["issuer_of_patient_id"] or ""
+        return self._digest("PatientID", attributes["issuer_of_patient_id"] or "", patient_id)
+
+    def _digest(self, *words: str) -> str | None:
+        """HMAC-SHA-256 of words in hex; None without a key."""
+        if self.key is None:
+            return None
         # the length before each part keeps ("ab", "c") and ("a", "bc") apart
-        parts = [part.encode() for part in ("PatientID", issuer, patient_id)]
+        parts = [word.encode() for word in words]
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self.key, message, hashlib.sha256).hex()
 

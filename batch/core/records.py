@@ -71,6 +71,7 @@ class ImageRecord:
     mean_red, mean_green, mean_blue: of the model's input, 0..255.
     frame_number: from 1; None for a file with one image.
     flags: what a reader of the score should know, e.g. `lossy`; sorted.
+    exif_datetime_original: of a photograph, ISO 8601; its acquisition_datetime, too.
     """
 
     image_id: str
@@ -90,6 +91,7 @@ class ImageRecord:
     sop_class_uid: str | None = None
     modality: str | None = None
     acquisition_datetime: str | None = None
+    exif_datetime_original: str | None = None
     anatomic_region: str | None = None
     laterality: str | None = None
     lesion_id: str | None = None

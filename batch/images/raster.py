@@ -28,6 +28,7 @@ from batch.images import (
     stream_headers,
     tiff,
 )
+from batch.images.exif import exif_date
 from batch.images.formats import FileFormat
 from batch.images.raster_colours import on_white, to_rgb
 from batch.images.refusals import damaged
@@ -65,6 +66,7 @@ class RasterImage:
     flags: sorted.
     orientation: of EXIF, 1..8, not applied.
     icc_profile: embedded colour profile that is still to be applied, or None.
+    taken_at: EXIF DateTimeOriginal as ISO 8601, or None.
     """
 
     pixels: np.ndarray
@@ -73,6 +75,7 @@ class RasterImage:
     flags: tuple[str, ...]
     orientation: int = 1
     icc_profile: bytes | None = None
+    taken_at: str | None = None
 
 
 def decode(
@@ -132,7 +135,7 @@ def _png_image(data: bytes, limits: Limits) -> RasterImage:
     exif = Image.Exif()
     with contextlib.suppress(Exception):  # damaged metadata do not affect the picture
         exif.load(decoded.exif)
-    return _image(colours, flags, _orientation(exif), profile)
+    return _image(colours, flags, _orientation(exif), profile, taken_at=exif_date(exif))
 
 
 def _tiff_image(data: bytes, limits: Limits) -> RasterImage:
@@ -153,6 +156,7 @@ def _image(
     orientation: int,
     icc_profile: bytes | None,
     size: tuple[int, int] | None = None,
+    taken_at: str | None = None,
 ) -> RasterImage:
     """Make an image with the flags common to all formats. size: (rows, columns) of the source."""
     rows, columns = size or pixels.shape[:2]
@@ -162,7 +166,9 @@ def _image(
     if "cmyk_converted" in flags:  # the profile was for inks, and has been applied
         icc_profile = None
     known_orientation = orientation if orientation in UPRIGHT else 1
-    return RasterImage(pixels, rows, columns, tuple(sorted(flags)), known_orientation, icc_profile)
+    return RasterImage(
+        pixels, rows, columns, tuple(sorted(flags)), known_orientation, icc_profile, taken_at
+    )
 
 
 def _opened(
@@ -185,7 +191,7 @@ def _opened(
         columns, rows = image.size
         limits.check_size(rows, columns)
         flags |= _header_flags(image, file_format, data)
-        orientation = _orientation_of(image)
+        orientation, taken_at = _orientation_of(image), _date_of(image)
         if header is not None:
             if header.process == jpeg_headers.LOSSLESS:
                 flags.discard("lossy")
@@ -199,7 +205,7 @@ def _opened(
             rows, columns = pixels.shape[:2]
     if photometric_interpretation is None:  # inside DICOM the object's header decides
         flags.update(colour_flags)
-    return _image(pixels, flags, orientation, profile, (rows, columns))
+    return _image(pixels, flags, orientation, profile, (rows, columns), taken_at)
 
 
 def _opened_by_pillow(data: bytes, file_format: FileFormat) -> Image.Image:
@@ -245,6 +251,13 @@ def _orientation_of(image: Image.Image) -> int:
         return _orientation(image.getexif())
     except Exception:  # damaged metadata do not affect the picture
         return 1
+
+
+def _date_of(image: Image.Image) -> str | None:
+    try:
+        return exif_date(image.getexif())
+    except Exception:  # damaged metadata do not affect the picture
+        return None
 
 
 def _orientation(exif: Image.Exif) -> int:

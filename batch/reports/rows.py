@@ -17,7 +17,7 @@ from batch.core.records import (
     Unscored,
     is_alert,
 )
-from batch.reports.schema import SCHEMA_VERSION
+from batch.reports.schema import FROM_MANIFEST, MANIFEST_ONLY, SCHEMA_VERSION
 
 Row = dict[str, object]
 
@@ -64,6 +64,7 @@ def prediction_row(prediction: Prediction, facts: RunFacts) -> Row:
     return {
         **record,
         **path_columns(prediction.record.path),
+        **dict.fromkeys(MANIFEST_ONLY),
         "flags": list(prediction.record.flags),
         "class_scores": list(prediction.class_scores),
         "predicted_class": prediction.predicted_class,
@@ -99,6 +100,7 @@ def unscored_row(unscored: Unscored, facts: RunFacts) -> Row:
         "frame_number": unscored.frame_number,
         "content_sha256": unscored.content_sha256,
         **{name: getattr(unscored, name) for name in KEPT_ATTRIBUTES},
+        FROM_MANIFEST: None,
         "stage": unscored.stage.value,
         "reason": unscored.reason.value,
         "detail": unscored.detail,

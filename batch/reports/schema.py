@@ -10,16 +10,24 @@ from dataclasses import dataclass
 
 from batch.core.records import KEPT_ATTRIBUTES
 
-SCHEMA_VERSION = 4
-READABLE_VERSIONS = (2, 3, SCHEMA_VERSION)
+SCHEMA_VERSION = 5
+READABLE_VERSIONS = (2, 3, 4, SCHEMA_VERSION)
 """Versions of nights that can be read; in earlier versions the columns that came later are null."""
 
 _MEANS = ("mean_red", "mean_green", "mean_blue")
+FROM_MANIFEST = "from_manifest"
+"""Column that names the columns of its row which `--manifest` filled."""
+
+MANIFEST_ONLY = ("sex", "age", "fitzpatrick_skin_type", FROM_MANIFEST)
+"""Columns of images that only `--manifest` fills."""
+
+EXIF_DATE = "exif_datetime_original"
+_LISTED = (EXIF_DATE, *MANIFEST_ONLY)
 ADDED_COLUMNS: dict[str, dict[int, tuple[str, ...]]] = {
-    "predictions": {3: _MEANS},
-    "current": {3: _MEANS},
-    "alerts": {3: _MEANS},
-    "unscored": {4: KEPT_ATTRIBUTES},
+    "predictions": {3: _MEANS, 5: _LISTED},
+    "current": {3: _MEANS, 5: _LISTED},
+    "alerts": {3: _MEANS, 5: _LISTED},
+    "unscored": {4: KEPT_ATTRIBUTES, 5: (FROM_MANIFEST,)},
 }
 """For each table, the version and the columns that came with it."""
 
@@ -55,13 +63,20 @@ _FRAME = _may("frame_number", "int32", "1-based frame of a multi-frame object, e
 _MEAN = "mean of the model's input, 0..255, to a tenth; null when scored under schema version 2"
 _RUN = _must("run_id", "string", "the run that published this row first")
 
-_LESION = _may("lesion_id", "string", "TrackingUID, else TrackingID with full identifiers only")
+_LESION = _may(
+    "lesion_id", "string",
+    "TrackingUID, else TrackingID with full identifiers only, else by --manifest",
+)  # fmt: skip
 _PSEUDONYM = _may(
     "patient_pseudonym", "string", "HMAC-SHA-256 of issuer and patient ID, with a key file"
 )
 _PATIENT = (
     _may("patient_id", "string", "DICOM (0010,0020); with full identifiers only"),
     _may("issuer_of_patient_id", "string", "DICOM (0010,0021); with full identifiers only"),
+)
+
+_FROM_MANIFEST = _may(
+    FROM_MANIFEST, "list<string>", "columns of this row that --manifest filled; null: none"
 )
 
 _IMAGE = (
@@ -82,14 +97,19 @@ _IMAGE = (
     _may("sop_class_uid", "string", "DICOM (0008,0016)"),
     _may("modality", "string", "DICOM (0008,0060)"),
     _may("acquisition_datetime", "string", "ISO 8601, as precise as the source; invalid ones null"),
+    _may(EXIF_DATE, "string", "EXIF DateTimeOriginal of a photograph, by the camera's clock"),
     _may("anatomic_region", "string", "AnatomicRegionSequence's meaning, else BodyPartExamined"),
-    _may("laterality", "string", "ImageLaterality, else Laterality"),
+    _may("laterality", "string", "R, L, B or U: ImageLaterality, else Laterality"),
     _LESION,
     _may("manufacturer", "string", "DICOM (0008,0070)"),
     _may("manufacturer_model_name", "string", "DICOM (0008,1090)"),
     _PSEUDONYM,
     *_PATIENT,
     _may("accession_number", "string", "DICOM (0008,0050); with full identifiers only"),
+    _may("sex", "string", "female, male or other, by the manifest; null with identifiers none"),
+    _may("age", "double", "years, by the manifest; 90 stands for more unless identifiers are full"),
+    _may("fitzpatrick_skin_type", "string", "I to VI, as recorded in the manifest, not measured"),
+    _FROM_MANIFEST,
 )
 _SCORE = (
     _must("class_scores", "map<string, double>", "class name to score; they add up to 1"),
@@ -125,6 +145,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
         _LESION,
         _PSEUDONYM,
         *_PATIENT,
+        _FROM_MANIFEST,
         _must("stage", "string", "read, identify, decode or score"),
         _must("reason", "string", "why there is no score; meanings in README"),
         _must("detail", "string", "short, written by the program; never patient data"),

@@ -6,9 +6,10 @@ rows of files that were not read tonight. `predictions` and `alerts` describe to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.archive.manifest_match import Matched
 from batch.core.errors import PendingReason
+from batch.core.privacy import IdentifierPolicy
 from batch.core.records import Alert, FileState, RunFacts
 from batch.reports import parquet
 from batch.reports.ledger import Counts
 from batch.reports.local import Staging
 from batch.reports.rows import fingerprint_columns
+from batch.run.listed_facts import ListedFacts
 from batch.run.memory import keys_of
 from batch.run.plan import Action, Plan
 from batch.run.reuse import Reuse
@@ -220,10 +224,27 @@ class GatheringCounts:
     unscored_again: int
 
 
+ByState = Callable[[Path], ListedFacts]
+"""Gives what the hospital's tables say, once the night's table `files` is written in a folder."""
+
+
+def no_listed_facts(files: Path) -> ListedFacts:
+    """What no table says."""
+    return ListedFacts(Matched(), IdentifierPolicy())
+
+
 def gather_night(
-    staging: Staging, plan: Plan, done: QueueProgress, facts: RunFacts
+    staging: Staging,
+    plan: Plan,
+    done: QueueProgress,
+    facts: RunFacts,
+    listed_facts: ByState = no_listed_facts,
 ) -> GatheringCounts:
-    """Write every table of the night below `staging.night`."""
+    """Write every table of the night below `staging.night`.
+
+    Segments hold what the files say; only here is it filled with what the hospital's tables of
+    tonight say, so that a run that goes on with another one's segments never mixes two tables.
+    """
     staging.night.mkdir()
     undecoded = _undecoded(staging, plan)
     carryover = carry_over(plan, done.files, done.waiting, undecoded)
@@ -247,15 +268,15 @@ def gather_night(
 
     turned: list[pa.Table] = []
     parquet.write_dataset("files", files(), staging.night / "files")
-    parquet.write_dataset("predictions", tonight("predictions"), staging.night / "predictions")
-    parquet.write_dataset(
-        "unscored",
-        _chain(carryover.rows("unscored"), tonight("unscored")),
-        staging.night / "unscored",
-    )
+    listed = listed_facts(staging.night / "files")
+    counted = partial(listed.fill, is_counted=True)  # `current` and `unscored` have each image once
+    predictions = map(listed.fill, tonight("predictions"))
+    parquet.write_dataset("predictions", predictions, staging.night / "predictions")
+    unscored = map(counted, _chain(carryover.rows("unscored"), tonight("unscored")))
+    parquet.write_dataset("unscored", unscored, staging.night / "unscored")
     current = _chain(_current(carryover, reuse, facts, turned), tonight("predictions"))
-    parquet.write_dataset("current", current, staging.night / "current")
-    alerts = [*tonight("alerts"), *turned]
+    parquet.write_dataset("current", map(counted, current), staging.night / "current")
+    alerts = list(map(listed.fill, [*tonight("alerts"), *turned]))
     count = parquet.write_alerts(alerts, staging.night / "alerts.parquet")
     return GatheringCounts(count, sum(len(rows) for rows in turned), unscored_again)
 

@@ -130,6 +130,8 @@ def _options(config: JobConfig) -> dict[str, Any]:
         "identifiers": rules.identifiers.level.value,
         "patient_key_id": rules.identifiers.key_id,
         "patient_key_file": str(config.patient_key_file) if config.patient_key_file else None,
+        "manifest": [str(place) for place in config.manifests],
+        "map": list(config.manifest_map),
         "include": [f"{rule.attribute}={rule.value}" for rule in rules.selection.include],
         "exclude": [f"{rule.attribute}={rule.value}" for rule in rules.selection.exclude],
         "limits": vars(rules.limits),

@@ -24,6 +24,7 @@ from batch.reports.rows import segment_facts
 from batch.review.identity import choose_grouping
 from batch.review.make_review import NightPlace, make_review
 from batch.review.page_pictures import Pictures
+from batch.run.hospital_tables import HospitalTables
 from batch.run.memory import Memory, remember
 from batch.run.merge import QueueProgress, count_night, gather_night
 from batch.run.plan import Plan, check_not_shrunk, make_plan
@@ -101,6 +102,7 @@ def _run_night(
         from batch.pipeline.runner import pipeline_options
 
         pipeline_options(config.beam_options)
+    tables = HospitalTables(config)
     archive = open_archive(config.archive)
     with hold(config.reports, config.reports_url, f"run {config.run_id}") as (reports, lock):
         reports.check_layout()
@@ -119,6 +121,7 @@ def _run_night(
             lister = partial(_list_archive, config, archive, staging)
             listener.phase("listing")
             plan = plan_night(config, settings, reports, lister)
+            tables.check(plan)
             clock.lap("plan")
             logger.info("%d files found, %d to be read", len(plan), len(plan.queue))
             _warn_of_damage(plan)
@@ -130,13 +133,14 @@ def _run_night(
                 done = work(staging, check_unchanged, listener.done, clock.total)
                 clock.lap("segments")
                 listener.phase("gathering")
-                counts = _gather(config, settings, plan, staging, done)
+                counts = _gather(config, settings, plan, staging, done, tables)
                 check_unchanged()
                 clock.lap("reports")
                 stopped = done.waiting if done.files < len(plan.queue) else None
                 manifest = settings.artifact.manifest
                 run = run_json(config, manifest, settings.facts, plan, counts, clock, stopped)
                 identity.into(run)
+                tables.into(run)
                 night = NightPlace(reports, staging.night, run, manifest.provenance, canary)
                 source = None if stopped else _pictures(config, settings, listener, clock)
                 del plan, work  # of a million files: the review needs the room
@@ -246,10 +250,15 @@ def _pictures(
 
 
 def _gather(
-    config: JobConfig, settings: Settings, plan: Plan, staging: Staging, done: QueueProgress
+    config: JobConfig,
+    settings: Settings,
+    plan: Plan,
+    staging: Staging,
+    done: QueueProgress,
+    tables: HospitalTables,
 ) -> Counts:
     """Write the night's tables, count them, and check that the counts add up."""
-    gathered = gather_night(staging, plan, done, settings.facts)
+    gathered = gather_night(staging, plan, done, settings.facts, tables.listed_facts)
     counts = count_night(staging.night, len(plan), config.run_id, gathered)
     check_balance(counts)
     if not counts.images:

@@ -11,6 +11,7 @@ from batch.core.records import FileState, OperatingPoint
 from batch.reports.run_record import printable, record_of, review_of
 from batch.review.identity import identity_lines
 from batch.review.inputs import WORKLIST
+from batch.run.hospital_tables import manifest_lines
 from batch.run.score_run import Night
 
 _MOST_ROWS = 5
@@ -96,6 +97,7 @@ def summary(night: Night) -> str:
         *_worklist(night.run.get("review", {})),
         *marks_lines(night.run.get("review", {})),
         *identity_lines(night.run),
+        *manifest_lines(night.run),
         f"Unscored   {counts.unscored_rows:>8} for a person to look at"
         + (f", {counts.new_unscored} of them new" if counts.unscored_rows else "")
         + _reasons(counts.unscored_reasons),

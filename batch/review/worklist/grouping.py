@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from batch.core.privacy import LISTED_LESION
 from batch.core.records import KEPT_ATTRIBUTES
 from batch.core.text import is_control
 
@@ -51,7 +52,7 @@ def by_id(issuer: str | None, patient_id: str | None) -> str | None:
 
 
 def tracking_key(lesion: str, within: str | None) -> str | None:
-    """The lesion key of a tracking UID or TrackingID.
+    """The lesion key of a tracking UID, of a TrackingID, or of a lesion that a table names.
 
     A tracking UID is unique by itself. A TrackingID such as "1" is unique only within a patient or
     study.
@@ -62,6 +63,8 @@ def tracking_key(lesion: str, within: str | None) -> str | None:
     """
     if _UID.fullmatch(lesion):
         return lesion
+    if lesion.startswith(LISTED_LESION):  # it names the patient, too
+        return "MANIFEST:" + _quoted(lesion.removeprefix(LISTED_LESION))
     return f"TRACKING:{_quoted(within)}/{_quoted(lesion)}" if within else None
 
 
