@@ -88,7 +88,9 @@ class IdentifierPolicy:
         """
         if lesion is None or self.level == Identifiers.NONE:
             return None
-        parts = [issuer or "", patient_id or "", lesion]
+        parts = [lesion]
+        if patient_id is not None:
+            parts = [*([issuer] if issuer else []), patient_id, lesion]
         if self.level == Identifiers.FULL:
             named = "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
             return LISTED_LESION + named

@@ -12,9 +12,21 @@ from batch.archive.manifest_match import Matched
 from batch.archive.manifest_values import Facts
 from batch.core.privacy import IdentifierPolicy, Identifiers
 from batch.reports import parquet, rows
-from batch.reports.schema import FROM_MANIFEST
+from batch.reports.local import LocalReports
+from batch.reports.schema import FROM_MANIFEST, SCHEMA_VERSION
 from batch.run.listed_facts import FILLED, ListedFacts, emptied, published_facts
+from batch.run.merge import QueueProgress, gather_night
 from tests.support.archives import prediction
+from tests.support.stored_nights import (
+    at,
+    dead_run,
+    failed,
+    image,
+    plan_of,
+    reused,
+    rows_of,
+    run_segments,
+)
 from tests.support.stored_nights import facts as run_facts
 
 FULL = IdentifierPolicy(Identifiers.FULL)
@@ -135,6 +147,57 @@ def test_a_tables_date_is_better_than_a_cameras_clock_and_leaves_again():
     assert found["acquisition_datetime"].to_pylist() == ["2025-12-31", "2020-01-01T00:00:00"]
     assert found[FROM_MANIFEST].to_pylist() == [["acquisition_datetime"], ["sex"]]
     assert emptied(found).equals(current)
+
+
+def listed_night(reports, found, tonight, read, **said):
+    """A night with a table; rows of every table by path."""
+    there = LocalReports(reports)
+    plan = plan_of(reports, found, tonight)
+    staging = there.start(tonight.run_id)
+    done, names = run_segments(staging, plan, tonight, read, 1)
+    listed = ListedFacts(Matched(said, {}, len(found)), FULL)
+    gather_night(staging, plan, QueueProgress(done), tonight, lambda files: listed)
+    folder = there.publish(staging, {"schema_version": SCHEMA_VERSION})
+    there.discard_work()
+    tables = {
+        name: rows_of(folder / name)
+        for name in ("predictions", "current", "unscored", "alerts.parquet")
+    }
+    return tables, names, listed
+
+
+def patients(found):
+    return {row["path"]: row["patient_id"] for row in found}
+
+
+def test_a_run_that_goes_on_takes_the_table_of_its_own_start_for_all_rows(tmp_path):
+    results = [image(at("a"), 0.9), image(at("b"), 0.1), failed(at("u"))]
+    dead_run(tmp_path, [results], run_facts(1))
+    found, says = [at(path) for path in "abcu"], Facts("NEW")
+    tables, names, listed = listed_night(
+        tmp_path, found, run_facts(2), lambda where, _: image(where, 0.8), a=says, c=says, u=says
+    )
+    assert names == ("c",)
+    assert patients(tables["current"]) == {"a": "NEW", "b": None, "c": "NEW"}
+    assert patients(tables["predictions"]) == patients(tables["current"])
+    assert patients(tables["alerts.parquet"]) == {"a": "NEW", "c": "NEW"}
+    assert patients(tables["unscored"]) == {"u": "NEW"}
+    assert listed.filled["patient_id"] == 3  # each image once
+
+
+def test_a_copy_has_the_table_of_its_own_path(tmp_path):
+    first = [at("a"), at("b")]
+    listed_night(
+        tmp_path, first, run_facts(1), lambda where, _: image(where, 0.9, content=where.path),
+        a=Facts("P1"), b=Facts("P2"),
+    )  # fmt: skip
+    found = [*first, at("copy"), at("other")]
+    tables, names, _ = listed_night(
+        tmp_path, found, run_facts(2, threshold=0.1), lambda where, known: reused(where, "a"),
+        a=Facts("P3"), copy=Facts("P4"),
+    )  # fmt: skip
+    assert names == ("copy", "other")
+    assert patients(tables["current"]) == {"a": "P3", "b": None, "copy": "P4", "other": None}
 
 
 TEXT = st.sampled_from([None, "x", "y"])

@@ -64,7 +64,8 @@ def tracking_key(lesion: str, within: str | None) -> str | None:
     if _UID.fullmatch(lesion):
         return lesion
     if lesion.startswith(LISTED_LESION):  # it names the patient, too
-        return "MANIFEST:" + _quoted(lesion.removeprefix(LISTED_LESION))
+        parts = lesion.removeprefix(LISTED_LESION).split("/")
+        return "MANIFEST:" + "/".join(_quoted(part) for part in parts)
     return f"TRACKING:{_quoted(within)}/{_quoted(lesion)}" if within else None
 
 
