@@ -150,8 +150,9 @@ class Options(_LenientModel):
     patient_key_id: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    manifest: tuple[str, ...] = ()
 
-    @field_validator("include", "exclude", mode="before")
+    @field_validator("include", "exclude", "manifest", mode="before")
     @classmethod
     def _rules(cls, value: object) -> object:
         return tuple(map(str, value)) if isinstance(value, list) else value

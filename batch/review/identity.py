@@ -33,7 +33,7 @@ class Identity:
     lesion_pattern: None if there is none, or none was given.
     identifiers: level, a value of `Identifiers`.
     patient_key_id: name of the key of the pseudonyms.
-    include, exclude: rules as `attribute=value`.
+    include, exclude: rules as `attribute=value`. manifest: the hospital's tables.
     """
 
     lesion_pattern: str | None = None
@@ -41,6 +41,7 @@ class Identity:
     patient_key_id: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    manifest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def choose_grouping(config: JobConfig, reports: LocalReports) -> GroupingChoice:
         rules.identifiers.key_id,
         tuple(f"{rule.attribute}={rule.value}" for rule in rules.selection.include),
         tuple(f"{rule.attribute}={rule.value}" for rule in rules.selection.exclude),
+        tuple(map(str, config.manifests)),
     )
     last_night, last = last_recorded_identity(reports)
     settled = compare_identities(config.review, now, last_night, last)
@@ -133,8 +135,9 @@ def identity_of(run: Mapping[str, Any]) -> Identity | None:
         return None
     level = Identity.identifiers if options.identifiers is None else options.identifiers
     return Identity(
-        options.lesion_pattern, level, options.patient_key_id, options.include, options.exclude
-    )
+        options.lesion_pattern, level, options.patient_key_id, options.include, options.exclude,
+        options.manifest,
+    )  # fmt: skip
 
 
 def recorded_changes(run: Mapping[str, Any]) -> tuple[str, ...]:
@@ -160,6 +163,7 @@ def _changes(last: Identity, now: Identity) -> Iterator[tuple[str, str]]:
         ("--lesion-pattern", _by(last), _by(now), _OTHER_LESIONS),
         ("--identifiers", last.identifiers, now.identifiers, _OTHER_LEVEL),
         ("--patient-key-file", _key(last), _key(now), _OTHER_PATIENTS),
+        ("--manifest", _tables(last), _tables(now), _OTHER_TABLES),
         ("--include", _rules(last.include), _rules(now.include), _OTHER_OBJECTS),
         ("--exclude", _rules(last.exclude), _rules(now.exclude), _OTHER_OBJECTS),
     ):
@@ -179,6 +183,7 @@ _OTHER_PATIENTS = (
     "Patients have other pseudonyms, or none: outliers, and lesions known within a patient, are "
     "others."
 )
+_OTHER_TABLES = "Images may have other lesions and patients, or none."
 _OTHER_OBJECTS = "DICOM objects are scored that were not, or the other way round."
 
 
@@ -195,6 +200,10 @@ def _by(identity: Identity) -> str:
 
 def _key(identity: Identity) -> str:
     return f"the key {identity.patient_key_id}" if identity.patient_key_id else "no key"
+
+
+def _tables(identity: Identity) -> str:
+    return ", ".join(identity.manifest) or "none"
 
 
 def _rules(rules: tuple[str, ...]) -> str:

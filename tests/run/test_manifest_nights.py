@@ -114,6 +114,7 @@ def test_a_table_comes_changes_and_goes_and_nothing_is_scored_again(nights):
 
     nights.write(ROWS + OTHERS)
     second = nights.night(*everything, "--manifest", str(nights.table), *NAMES)
+    assert list(second["identity"]["changed"]) == ["--manifest"]
     record, current = second["manifest"], nights.rows("current")
     adds_up(record)
     assert second["equation"]["scored"] == second["frames"]["predictions"] == 0
@@ -160,6 +161,7 @@ def test_a_table_comes_changes_and_goes_and_nothing_is_scored_again(nights):
 
     last = nights.night("--manifest", "none", "--map", "none")
     assert "manifest" not in last and last["frames"]["predictions"] == 0
+    assert "none now" in last["identity"]["changed"]["--manifest"]
     columns = [name for name in plain.columns if name != "run_id"]
     pd.testing.assert_frame_equal(nights.rows("current")[columns], plain[columns])
 
