@@ -100,17 +100,17 @@ def _job_parts(name: str) -> tuple[Decorator, ...]:
             option("--patient-key-file", metavar="FILE", type=FILE,
                    help="32 bytes or more, readable by its owner only; gives a pseudonym to each "
                    "patient; remembered"),
+            option("--deadline", metavar="HH:MM", type=TEXT,
+                   help="local time after which no segment ends; the rest waits for the next run"),
+        ),
+        group(
+            "What is read",
             option("--manifest", metavar="FILE", type=PLACE, multiple=True,
                    help="the hospital's table about the images, .csv, .xlsx or .parquet: patient, "
                    "lesion, site, date and more; may be repeated; none: no table; remembered"),
             option("--map", metavar="THEIRS=OURS", type=TEXT, multiple=True,
                    help="a column of a manifest that has another name, e.g. Bildname=image; may be "
                    "repeated; remembered"),
-            option("--deadline", metavar="HH:MM", type=TEXT,
-                   help="local time after which no segment ends; the rest waits for the next run"),
-        ),
-        group(
-            "What is read",
             option("--include", metavar="RULE", type=_RULE, multiple=True,
                    help="score only DICOM objects that match, e.g. modality=DMS; may be repeated; "
                    "none: no rule; remembered"),

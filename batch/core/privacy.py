@@ -19,8 +19,11 @@ from pathlib import Path
 from batch.core.errors import UsageError
 
 MIN_KEY_BYTES = 32
-LISTED_LESION = "manifest:"
-"""So begins the `lesion_id` of a lesion that a hospital's table names."""
+LISTED_LESION = "MANIFEST:"
+"""So begins the `lesion_id` of a lesion that a table of `--manifest` names; it is its key, too."""
+
+_QUOTED = str.maketrans({sign: f"%{ord(sign):02X}" for sign in "%/@"})
+"""Signs that have a meaning in the keys of lesions."""
 
 _UIDS = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "tracking_uid")
 
@@ -92,7 +95,7 @@ class IdentifierPolicy:
         if patient_id is not None:
             parts = [*([issuer] if issuer else []), patient_id, lesion]
         if self.level == Identifiers.FULL:
-            named = "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
+            named = "/".join(part.translate(_QUOTED) for part in parts)
             return LISTED_LESION + named
         digest = self._digest("Lesion", *parts)
         return None if digest is None else LISTED_LESION + digest

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.archive.manifest_file import Manifest, ManifestRow, Source
+from batch.archive.manifest_file import Manifest, ManifestRow, Source, read_manifests
 from batch.archive.manifest_match import MOST_PATTERNS, Fate, check_keys, match_rows
 from batch.archive.manifest_values import Facts
 from batch.core.errors import UsageError
@@ -147,3 +147,33 @@ def test_the_account_adds_up_in_every_order(rows, by_path, without_key, random):
         FILES, ["readme.txt"], "/archive",
     )  # fmt: skip
     assert (again.facts, fates(again)) == (matched.facts, fates(matched))
+
+
+@pytest.mark.parametrize(
+    ("folder", "table", "words"),
+    [
+        ("ham10000", "HAM10000_metadata.csv", {"image", "lesion", "site", "age", "sex"}),
+        ("isic2017", "metadata.csv", {"image", "age", "sex"}),
+    ],
+)
+def test_public_tables_are_read_as_they_are(real_data, folder, table, words):
+    tables = real_data / folder / table
+    if not tables.is_file():
+        pytest.skip(f"no {folder}/{table} in the data folder")
+    files = [
+        file.relative_to(real_data).as_posix()
+        for file in sorted((real_data / folder).rglob("*"))
+        if file.is_file() and file != tables
+    ]
+    read = read_manifests([tables], [])
+    assert set(read.sources[0].columns.values()) == words and not read.not_understood
+    check_keys(read, files, str(real_data))
+    matched = match_rows(read, files, [], str(real_data))
+    assert sum(map(len, matched.fates.values())) == read.sources[0].rows == len(read.rows)
+    named = {row.key: row.facts for row in read.rows}
+    wanted = {file for file in files if file.rsplit("/", 1)[-1].rsplit(".", 1)[0] in named}
+    assert matched.facts.keys() == wanted and wanted
+    assert all(
+        facts == named[file.rsplit("/", 1)[-1].rsplit(".", 1)[0]]
+        for file, facts in matched.facts.items()
+    )

@@ -66,7 +66,7 @@ def test_a_record_becomes_exactly_the_published_columns(table, tmp_path):
     parquet.write_part(table, [SAMPLES[table]()], tmp_path / "a.parquet")
     found = pq.read_table(tmp_path / "a.parquet")
     assert found.schema.equals(parquet.schema(table))
-    assert found.schema.metadata[b"melanoma_batch_schema_version"] == b"4"
+    assert found.schema.metadata[b"melanoma_batch_schema_version"] == b"5"
     assert len(found) == 1
 
 

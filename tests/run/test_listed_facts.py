@@ -57,12 +57,12 @@ def cells(row, *names):
 @pytest.mark.parametrize(
     ("policy", "patient", "has_pseudonym", "lesion", "person"),
     [
-        (FULL, "P1", False, "manifest:H/P1/L1", ("female", 93.0, "II")),
+        (FULL, "P1", False, "MANIFEST:H/P1/L1", ("female", 93.0, "II")),
         (UIDS, None, False, None, ("female", 90.0, "II")),
         (KEYED, None, True, "pseudonym", ("female", 90.0, "II")),
         (NONE, None, False, None, (None, None, None)),
         (replace(NONE, key=b"k" * 32), None, True, None, (None, None, None)),
-        (replace(FULL, key=b"k" * 32), "P1", True, "manifest:H/P1/L1", ("female", 93.0, "II")),
+        (replace(FULL, key=b"k" * 32), "P1", True, "MANIFEST:H/P1/L1", ("female", 93.0, "II")),
     ],
 )
 def test_identity_follows_the_rules_for_dicom(policy, patient, has_pseudonym, lesion, person):
@@ -77,7 +77,7 @@ def test_identity_follows_the_rules_for_dicom(policy, patient, has_pseudonym, le
     assert row["patient_pseudonym"] == own["patient_pseudonym"]
     assert (row["patient_pseudonym"] is not None) == has_pseudonym
     if lesion == "pseudonym":
-        assert row["lesion_id"].startswith("manifest:") and len(row["lesion_id"]) == 9 + 64
+        assert row["lesion_id"].startswith("MANIFEST:") and len(row["lesion_id"]) == 9 + 64
         assert "L1" not in row["lesion_id"] and "P1" not in row["lesion_id"]
     else:
         assert row["lesion_id"] == lesion

@@ -63,9 +63,8 @@ def tracking_key(lesion: str, within: str | None) -> str | None:
     """
     if _UID.fullmatch(lesion):
         return lesion
-    if lesion.startswith(LISTED_LESION):  # it names the patient, too
-        parts = lesion.removeprefix(LISTED_LESION).split("/")
-        return "MANIFEST:" + "/".join(_quoted(part) for part in parts)
+    if lesion.startswith(LISTED_LESION):  # it names the patient, too, where one is known
+        return lesion
     return f"TRACKING:{_quoted(within)}/{_quoted(lesion)}" if within else None
 
 
@@ -149,8 +148,8 @@ class Names:
 class Groups:
     """Lesion and patient of each image.
 
-    shared: (rows,) bool, whether several patients have the image's tracking UID; they are kept
-        apart.
+    shared: (rows,) bool, whether several patients have the image's tracking UID, or its lesion of
+        a table; they are kept apart.
     """
 
     lesion: Names
@@ -185,8 +184,8 @@ def group_images(images: pd.DataFrame, pattern: re.Pattern[str] | None) -> Group
     )
     named = _as_names(images["lesion_id"])
     tracked = _tracking_keys(named, patient, images["study_instance_uid"])
-    is_uid = _rows_with(named, named.words.str.fullmatch(UID))
-    shared = _borne_by_several(named.codes, patient.codes, is_uid)
+    is_unscoped = named.words.str.fullmatch(UID) | named.words.str.startswith(LISTED_LESION)
+    shared = _borne_by_several(named.codes, patient.codes, _rows_with(named, is_unscoped))
     within_patient = _map_rows(
         shared, [tracked, patient], lambda key, who: key_within_patient(key or "", who)
     )

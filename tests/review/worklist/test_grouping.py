@@ -41,6 +41,9 @@ def grouped(*rows, pattern=None):
         (image(0.5, lesion_id="L1", study_instance_uid="1.5"), ("TRACKING:1.5/L1", None)),
         (image(0.5, lesion_id="L1", image_id="1.2"), ("1.2", None)),
         (image(0.5, lesion_id="a/b", patient_id="p"), ("TRACKING:|p/a%2Fb", "|p")),
+        (image(0.5, lesion_id="MANIFEST:L1"), ("MANIFEST:L1", None)),
+        (image(0.5, lesion_id="MANIFEST:P%2F1/L%401", patient_id="P/1"),
+         ("MANIFEST:P%2F1/L%401", "|P%2F1")),
         (image(0.5, patient_id="p|q", issuer_of_patient_id="H|I"), (None, "H%7CI|p|q")),
     ],
 )  # fmt: skip
@@ -188,7 +191,9 @@ some_images = st.lists(
         {
             "image_id": st.sampled_from(["1.2", "1.2#3", "sha256:ab", "x", "x%", "9.8"]),
             "path": st.sampled_from(["p1/l1_a", "p1/l2_a", "p2/l1_b", "elsewhere", ""]),
-            "lesion_id": st.sampled_from([None, None, "", "9.8", "9.9", "L1", "a/b"]),
+            "lesion_id": st.sampled_from(
+                [None, None, "", "9.8", "9.9", "L1", "a/b", "MANIFEST:L1", "MANIFEST:P1/L1"]
+            ),
             "study_instance_uid": st.sampled_from([None, "5.1", "5.2"]),
             "patient_pseudonym": st.sampled_from([None, None, "", "ab", "cd"]),
             "patient_id": st.sampled_from([None, "p", "q"]),
