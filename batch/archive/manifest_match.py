@@ -147,6 +147,9 @@ def match_rows(
     contradicting: set[tuple[int, int]] = set()
     for number in sorted(exact.keys() | in_general.keys()):
         own, general = exact.get(number, []), in_general.get(number, [])
+        if len(own) == 1 and not general:  # as almost always, of perhaps a million files
+            facts[images[number]] = own[0].facts
+            continue
         said, open_words = _merge(own, contradicting)
         more, _ = _merge(general, contradicting)
         facts[images[number]] = said._replace(

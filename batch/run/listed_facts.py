@@ -75,7 +75,9 @@ class ListedFacts:
     def __init__(self, matched: Matched, policy: IdentifierPolicy) -> None:
         self._policy = policy
         self._keys = pa.array(map(os.fsencode, matched.facts), pa.binary())
-        cells = [published_facts(facts, policy) for facts in matched.facts.values()]
+        cells = self.published = [
+            published_facts(facts, policy) for facts in matched.facts.values()
+        ]
         types = dict.fromkeys((*_TEXTS, "lesion"), pa.string()) | dict.fromkeys(
             ("age", "birth_year"), pa.float64()
         )
@@ -190,7 +192,7 @@ def manifest_record(
         return [manifest.label(*place) for place in list(rows)[:_MOST_EXAMPLES]]
 
     fates = {fate.value: matched.fates.get(fate, []) for fate in Fate}
-    cells = [(facts, published_facts(facts, policy)) for facts in matched.facts.values()]
+    cells = list(zip(matched.facts.values(), listed.published, strict=True))
     withheld = {
         "patient": sum(
             facts.patient is not None
