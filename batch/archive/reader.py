@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from batch.archive.local import ArchiveStorage, LocalArchive, storable_mtime_ns
 from batch.core.errors import (
@@ -38,6 +41,7 @@ from batch.images.dicom_frames import decode_frame, frame_profile
 from batch.images.dicom_kinds import CODECS
 from batch.images.formats import FileFormat, is_in_system_folder
 from batch.images.preprocess import DECODE_AT_LEAST, HEIGHT, mean_colour, preprocess
+from batch.images.quality import is_reliable, measure_quality, quality_flags
 from batch.images.sandbox import call_in_sandbox
 from batch.images.uniform import uniformity_flags
 
@@ -101,7 +105,6 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
     colours = conversion_to_srgb(decoded.icc_profile, limits)
     model_input = preprocess(decoded.pixels, decoded.rows, decoded.columns, colours)
     flags = (*decoded.flags, *colours.flags, *uniformity_flags(model_input))
-    red, green, blue = mean_colour(model_input)
     record = ImageRecord(
         image_id=f"sha256:{content.sha256}",
         path=content.path,
@@ -109,13 +112,11 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
         file_format=content.file_format.value,
         rows=decoded.rows,
         columns=decoded.columns,
-        mean_red=red,
-        mean_green=green,
-        mean_blue=blue,
         flags=_with_size_flag(flags, decoded.rows, decoded.columns),
         acquisition_datetime=decoded.taken_at,
         exif_datetime_original=decoded.taken_at,
     )
+    record = _with_measures(record, decoded.pixels, model_input, content.rules)
     return (ModelInput(record, model_input),)
 
 
@@ -185,7 +186,7 @@ def _dicom_frame(image: dicom_image.DicomImage, index: int, content: FileContent
         raise
     except Exception as error:  # whatever a codec raises, the other frames must not be lost
         return _unscored_frame(image, index, content, as_failure(error))
-    red, green, blue = mean_colour(model_input)
+    attributes: dict[str, Any] = image.attributes
     record = ImageRecord(
         image_id=image_id,
         path=content.path,
@@ -193,14 +194,11 @@ def _dicom_frame(image: dicom_image.DicomImage, index: int, content: FileContent
         file_format=FileFormat.DICOM.value,
         rows=image.rows,
         columns=image.columns,
-        mean_red=red,
-        mean_green=green,
-        mean_blue=blue,
         frame_number=frame_number,
         flags=_with_size_flag(flags, image.rows, image.columns),
-        **image.attributes,
+        **attributes,
     )
-    return ModelInput(record, model_input)
+    return ModelInput(_with_measures(record, pixels, model_input, content.rules), model_input)
 
 
 def _unscored_frame(
@@ -219,6 +217,24 @@ def _frame_identity(
     if image.frames == 1:
         return image_id, None
     return f"{image_id}#{index + 1}", index + 1
+
+
+def _with_measures(
+    record: ImageRecord, pixels: np.ndarray, model_input: np.ndarray, rules: ReadingRules
+) -> ImageRecord:
+    """The record with what is measured of its picture, and the flags that this gives."""
+    red, green, blue = mean_colour(model_input)
+    quality = measure_quality(pixels, model_input)
+    flags = {*record.flags, *quality_flags(quality, rules.quality)}
+    return replace(
+        record,
+        mean_red=red,
+        mean_green=green,
+        mean_blue=blue,
+        **vars(quality),
+        is_reliable=is_reliable(flags),
+        flags=tuple(sorted(flags)),
+    )
 
 
 def _with_size_flag(flags: tuple[str, ...], rows: int, columns: int) -> tuple[str, ...]:

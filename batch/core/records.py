@@ -69,6 +69,9 @@ class ImageRecord:
     file_format: word of the format, e.g. `jpeg`.
     rows, columns: pixels of the source before preprocessing.
     mean_red, mean_green, mean_blue: of the model's input, 0..255.
+    sharpness, noise, bright_level, dark_surround_share, saturated_share, white_share: as in
+        `images.quality.Quality`.
+    is_reliable: whether no flag says that the picture cannot be judged.
     frame_number: from 1; None for a file with one image.
     flags: what a reader of the score should know, e.g. `lossy`; sorted.
     exif_datetime_original: of a photograph, ISO 8601; its acquisition_datetime, too.
@@ -83,6 +86,13 @@ class ImageRecord:
     mean_red: float | None = None
     mean_green: float | None = None
     mean_blue: float | None = None
+    sharpness: float | None = None
+    noise: float | None = None
+    bright_level: float | None = None
+    dark_surround_share: float | None = None
+    saturated_share: float | None = None
+    white_share: float | None = None
+    is_reliable: bool | None = None
     frame_number: int | None = None
     flags: tuple[str, ...] = ()
     study_instance_uid: str | None = None

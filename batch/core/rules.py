@@ -168,6 +168,20 @@ the file's age. Up to a day, the clock of a camera or of another machine may exp
 
 
 @dataclass(frozen=True)
+class QualityBounds:
+    """From where on a picture is flagged as `blurry`, `underexposed` or `overexposed`.
+
+    sharpness, bright_level: the least. saturated_share, white_share: the most. Quantities as in
+    `images.quality.Quality`; the table in batch/images/README.md says what the defaults catch.
+    """
+
+    sharpness: float = -1.0
+    bright_level: float = 140.0
+    saturated_share: float = 0.7
+    white_share: float = 0.15
+
+
+@dataclass(frozen=True)
 class ReadingRules:
     """How a run reads files.
 
@@ -179,6 +193,7 @@ class ReadingRules:
     selection: Selection = field(default_factory=Selection)
     identifiers: IdentifierPolicy = field(default_factory=IdentifierPolicy)
     young_after_ns: int | None = None
+    quality: QualityBounds = field(default_factory=QualityBounds)
 
     def is_young(self, location: ImageLocation) -> bool:
         """Whether a file may still be being written, and waits if it cannot be decoded."""

@@ -57,11 +57,11 @@ def resize(pixels: np.ndarray, height: int, width: int, box: Box | None = None) 
     image = ImageData(columns, rows, PixelType.U8x3, pixels.tobytes())
     for target_rows, crop in passes:
         source, image = image, ImageData(width, target_rows, PixelType.U8x3)
-        _resizer().resize(source, image, ResizeOptions(_BILINEAR, use_alpha=False, crop_box=crop))
+        resizer().resize(source, image, ResizeOptions(_BILINEAR, use_alpha=False, crop_box=crop))
     return np.frombuffer(image.get_buffer(), np.uint8).reshape(height, width, _CHANNELS)
 
 
-def _resizer() -> Resizer:
+def resizer() -> Resizer:
     """A resizer for each thread, since threads would wait for each other at its lock."""
     if not hasattr(_own, "resizer"):
         _own.resizer = Resizer()

@@ -22,11 +22,15 @@ MANIFEST_ONLY = ("sex", "age", "fitzpatrick_skin_type", FROM_MANIFEST)
 """Columns of images that only `--manifest` fills."""
 
 EXIF_DATE = "exif_datetime_original"
-_LISTED = (EXIF_DATE, *MANIFEST_ONLY)
+_QUALITY = (
+    "sharpness", "noise", "bright_level", "dark_surround_share", "saturated_share", "white_share",
+    "is_reliable",
+)  # fmt: skip
+_LATE = (*_QUALITY, EXIF_DATE, *MANIFEST_ONLY)
 ADDED_COLUMNS: dict[str, dict[int, tuple[str, ...]]] = {
-    "predictions": {3: _MEANS, 5: _LISTED},
-    "current": {3: _MEANS, 5: _LISTED},
-    "alerts": {3: _MEANS, 5: _LISTED},
+    "predictions": {3: _MEANS, 5: _LATE},
+    "current": {3: _MEANS, 5: _LATE},
+    "alerts": {3: _MEANS, 5: _LATE},
     "unscored": {4: KEPT_ATTRIBUTES, 5: (FROM_MANIFEST,)},
 }
 """For each table, the version and the columns that came with it."""
@@ -61,6 +65,7 @@ _PATH = (
 _SHA = "SHA-256 of the file's bytes"
 _FRAME = _may("frame_number", "int32", "1-based frame of a multi-frame object, else null")
 _MEAN = "mean of the model's input, 0..255, to a tenth; null when scored under schema version 2"
+_LATER = "; null when scored under schema version 4 or earlier"
 _RUN = _must("run_id", "string", "the run that published this row first")
 
 _LESION = _may(
@@ -90,6 +95,13 @@ _IMAGE = (
     _may("mean_red", "double", _MEAN),
     _may("mean_green", "double", _MEAN),
     _may("mean_blue", "double", _MEAN),
+    _may("sharpness", "double", "detail relative to coarse structure, in logarithms" + _LATER),
+    _may("noise", "double", "standard deviation of noise, in grey levels" + _LATER),
+    _may("bright_level", "double", "90th percentile of the brightest channel, 0..255" + _LATER),
+    _may("dark_surround_share", "double", "share of pixels that are nearly black" + _LATER),
+    _may("saturated_share", "double", "share of pixels with a saturated channel" + _LATER),
+    _may("white_share", "double", "share of pixels with all channels saturated" + _LATER),
+    _may("is_reliable", "bool", "false where a flag says that the picture cannot be judged"),
     _must("flags", "list<string>", "facts about the source; meanings in README"),
     _may("study_instance_uid", "string", "DICOM (0020,000D)"),
     _may("series_instance_uid", "string", "DICOM (0020,000E)"),
@@ -184,7 +196,11 @@ _AT_REVIEW = "when the mark was made; "
 TABLES["review_worklist"] = (
     _must("rank", "int32", "1 first: what asks for a look by tier and score, then the reviewed"),
     _must("lesion_key", "string", "names the lesion in every night; rules in README"),
-    _must("tier", "string", "alert, near_threshold, unreadable, or below (reviewed ones only)"),
+    _must(
+        "tier",
+        "string",
+        "alert, near_threshold, unreadable, unreliable, below (reviewed ones only)",
+    ),
     _may("score_tier", "string", "tier by this night's scores; null when it left the archive"),
     _must("status", "string", "new, open, reopened or reviewed; rules in README"),
     _may("model_version", "string", "id, version and digest of the model of the deciding image"),

@@ -258,13 +258,14 @@ DECISIONS = ("call_back", "follow_up", "no_action", "new_image")
 """What a mark can say, in the order of the keys 1 to 4; reviewed.csv may hold other words too."""
 
 
-LISTED = (Tier.ALERT, Tier.NEAR_THRESHOLD, Tier.UNREADABLE)
+LISTED = (Tier.ALERT, Tier.NEAR_THRESHOLD, Tier.UNREADABLE, Tier.UNRELIABLE)
 
 
 TIER_LABELS = {
     Tier.ALERT: "Alert",
     Tier.NEAR_THRESHOLD: "Near threshold",
     Tier.UNREADABLE: "Unreadable",
+    Tier.UNRELIABLE: "Score not reliable",
     Tier.BELOW: "Below the band",
 }
 

@@ -35,13 +35,13 @@ class ArchiveIndex:
     def of(images: pd.DataFrame, pattern: re.Pattern[str] | None) -> ArchiveIndex:
         """Group the images of an archive. pattern: of `--lesion-pattern`."""
         groups = group_images(images, pattern)
-        tiers = tier_codes(images["melanoma_score"], images["threshold"]).to_numpy()
+        tiers = tier_codes(images).to_numpy()
         codes = np.full(len(groups.lesion.words), _BELOW)
         np.minimum.at(codes, groups.lesion.codes, tiers)
         return ArchiveIndex(images, groups, codes)
 
     def asking(self) -> set[str]:
-        """Keys of the lesions in tier alert or near_threshold."""
+        """Keys of the lesions in tier alert, near_threshold or unreliable."""
         return set(self.groups.lesion.words[self.codes < _BELOW])
 
     def with_score(self, names: Collection[str]) -> set[str]:
@@ -82,11 +82,11 @@ class ArchiveIndex:
         return {uid: Bearers(frozenset(names), uid in apart) for uid, names in patients.items()}
 
     def rows(self, numbers: np.ndarray) -> pd.DataFrame:
-        """Images by row number: image_id, path, melanoma_score, threshold, model_version, and the
-        columns of `Groups.frame`.
+        """Images by row number: image_id, path, melanoma_score, threshold, is_reliable,
+        model_version, and the columns of `Groups.frame`.
         """
         images = self.images.iloc[numbers]
-        rows = images[["image_id", "path", "melanoma_score", "threshold"]].join(
+        rows = images[["image_id", "path", "melanoma_score", "threshold", "is_reliable"]].join(
             self.groups.frame(numbers, images.index)
         )
         return rows.assign(model_version=model_names(images))

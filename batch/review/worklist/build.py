@@ -39,8 +39,8 @@ from batch.review.worklist.tiers import (
 
 GROUPING_COLUMNS = (
     "image_id", "path", "lesion_id", "study_instance_uid", "patient_pseudonym", "patient_id",
-    "issuer_of_patient_id", "melanoma_score", "threshold", "model_id", "model_version",
-    "model_sha256", "run_id", "scored_at",
+    "issuer_of_patient_id", "melanoma_score", "threshold", "is_reliable", "model_id",
+    "model_version", "model_sha256", "run_id", "scored_at",
 )  # fmt: skip
 """Columns of `current` that are read for every image of the archive."""
 

@@ -29,6 +29,7 @@ class Tier(StrEnum):
     ALERT = "alert"
     NEAR_THRESHOLD = "near_threshold"
     UNREADABLE = "unreadable"
+    UNRELIABLE = "unreliable"
     BELOW = "below"
 
 

@@ -131,7 +131,7 @@ class Lesion:
         return list({**others, **scored}.values())
 
     def asking(self) -> set[str]:
-        """Ids of its images in tier alert or near_threshold, and of unreadable ones."""
+        """Ids of its images in a tier that asks for a look."""
         below = TIERS.index(Tier.BELOW)
         ids = {image.row["image_id"] for image in self.images if image.row["code"] < below}
         return ids | {row["image_id"] for row in self.unreadable}

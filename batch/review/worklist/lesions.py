@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from batch.core.times import day, minute
+from batch.images.quality import BLURRY, OVEREXPOSED, UNDEREXPOSED
 from batch.images.uniform import NEARLY_UNIFORM
 from batch.review.worklist.contract import Status, Tier
 from batch.review.worklist.image_changes import ImageChanges, image_changes
@@ -75,7 +76,7 @@ def flags(
     return sorted(names)
 
 
-_BELOW_ALERT = (Tier.NEAR_THRESHOLD, Tier.BELOW)
+_BELOW_ALERT = (Tier.NEAR_THRESHOLD, Tier.UNRELIABLE, Tier.BELOW)
 
 
 def reason(
@@ -116,14 +117,22 @@ def reason(
     if unreadable_copies:
         copies = "1 copy of an image" if unreadable_copies == 1 else f"{unreadable_copies} copies"
         sentences.append(f"{copies} could not be read; another file of the image was scored.")
-    if NEARLY_UNIFORM in row["flags"]:
-        sentences.append(_NEARLY_UNIFORM_SENTENCE)
+    if row["score_tier"] != Tier.UNRELIABLE and (doubts := quality_words(row["flags"])):
+        sentences.append(f"Its score is not reliable: {doubts}.")
     return " ".join(sentences)
 
 
-_NEARLY_UNIFORM_SENTENCE = (
-    "An image of it is nearly one colour, or filler over much of it: its score says little."
-)
+QUALITY_WORDS = {
+    BLURRY: "a picture is out of focus, photograph again",
+    OVEREXPOSED: "a picture is overexposed, photograph again with less light",
+    UNDEREXPOSED: "a picture is too dark, photograph again with more light",
+    NEARLY_UNIFORM: "a picture is nearly one colour, or filler over much of it",
+}
+
+
+def quality_words(flags: Collection[str]) -> str:
+    """What is wrong with a lesion's pictures, and what to do; empty where nothing is."""
+    return "; ".join(words for flag, words in QUALITY_WORDS.items() if flag in flags)
 
 
 _LEAST_CHANGE = 0.01
@@ -155,6 +164,8 @@ def _tier_sentence(
             f"{highest} {score:.3f}, in the band below the threshold {threshold:.3f} "
             f"(from {near_from(threshold):.3f})."
         )
+    if score_tier == Tier.UNRELIABLE:
+        return f"{highest} {score:.3f} says little: {quality_words(row['flags'])}."
     if score_tier == Tier.UNREADABLE:
         return f"No image of it could be read ({', '.join(sorted(set(why_unreadable)))})."
     return f"{highest} {score:.3f}."

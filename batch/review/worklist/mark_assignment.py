@@ -33,7 +33,7 @@ class MarkAssignment:
 
         Args:
             key: of the lesion.
-            asking: ids of its images in tier alert, near_threshold or unreadable. Marks of images
+            asking: ids of its images in a tier that asks for a look. Marks of images
                 count for the lesion when each of these images has one.
         """
         of_lesion = newest(self.of_lesions.get(key, ()))

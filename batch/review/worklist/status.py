@@ -2,7 +2,7 @@
 
 | tonight | status |
 |---|---|
-| an alert, in the band, or unreadable, for the first time | new |
+| an alert, in the band, unreadable or not reliable, for the first time | new |
 | the same in a later night; an alert that no mark closed, even if the score fell | open |
 | a mark that is newer than the remembered one | reviewed |
 | reviewed, and the score rose by more than `RISE`, or an image was added | reopened |
@@ -24,7 +24,7 @@ from batch.review.worklist.marks import Mark, newest
 RISE = 0.001
 """A smaller rise does not reopen a lesion, because scores in marks may have three decimals only."""
 
-_ASKS = (Tier.ALERT, Tier.NEAR_THRESHOLD, Tier.UNREADABLE)
+_ASKS = (Tier.ALERT, Tier.NEAR_THRESHOLD, Tier.UNREADABLE, Tier.UNRELIABLE)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def mark_of_images(marks: Sequence[Mark], asking: Collection[str]) -> Mark | Non
 
     Args:
         marks: the newest of each image.
-        asking: ids of its images in tier alert, near_threshold or unreadable. If there are none,
+        asking: ids of its images in a tier that asks for a look. If there are none,
             any mark counts.
 
     Returns:

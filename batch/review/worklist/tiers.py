@@ -14,7 +14,7 @@ import pandas as pd
 
 from batch.review.worklist.contract import Tier
 
-TIERS = (Tier.ALERT, Tier.NEAR_THRESHOLD, Tier.UNREADABLE, Tier.BELOW)
+TIERS = (Tier.ALERT, Tier.NEAR_THRESHOLD, Tier.UNREADABLE, Tier.UNRELIABLE, Tier.BELOW)
 """A tier's code is its index here; a lower code asks more urgently for a look."""
 
 OUTLIER_LESIONS = 3
@@ -31,14 +31,23 @@ def near_from(threshold: float) -> float:
     return threshold / (2 - threshold)
 
 
-def tier_codes(score: pd.Series, threshold: pd.Series) -> pd.Series:
-    """The tier of each image by its score, as index of `TIERS`."""
-    alert, near = score >= threshold, score >= threshold / (2 - threshold)
-    codes = np.select(
-        [alert, near], [TIERS.index(Tier.ALERT), TIERS.index(Tier.NEAR_THRESHOLD)],
-        TIERS.index(Tier.BELOW),
-    )  # fmt: skip
-    return pd.Series(codes, index=score.index, dtype="int64")
+def tier_codes(images: pd.DataFrame) -> pd.Series:
+    """The tier of each image, as index of `TIERS`.
+
+    Args:
+        images: melanoma_score, threshold, and is_reliable (null where it is not known). A low score
+            of a picture that cannot be judged says nothing, so it is never below the band.
+    """
+    score, threshold = images["melanoma_score"], images["threshold"]
+    chosen: dict[Tier, np.ndarray] = {
+        Tier.ALERT: (score >= threshold).to_numpy(bool),
+        Tier.NEAR_THRESHOLD: (score >= threshold / (2 - threshold)).to_numpy(bool),
+        Tier.UNRELIABLE: ~images["is_reliable"].ne(False).fillna(True).to_numpy(bool),
+    }
+    codes = np.full(len(images), TIERS.index(Tier.BELOW))
+    for tier, is_so in reversed(chosen.items()):
+        codes[is_so] = TIERS.index(tier)
+    return pd.Series(codes, index=images.index, dtype="int64")
 
 
 def distinct_images(images: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +59,7 @@ def distinct_images(images: pd.DataFrame) -> pd.DataFrame:
     Returns:
         the rows, with code (index of `TIERS`) and copies (int: rows that this one stands for).
     """
-    rows = images.assign(code=tier_codes(images["melanoma_score"], images["threshold"]))
+    rows = images.assign(code=tier_codes(images))
     rows = rows.sort_values(
         ["lesion_key", "code", "melanoma_score", "image_id", "path"],
         ascending=[True, True, False, True, True],

@@ -220,7 +220,7 @@ def test_the_page_knows_budget_language_and_what_the_model_misses(worklist):
     assert (data["archive"], data["budget"], data["language"]) == ("here", 7, "de")
     assert (data["missed_of_100"], data["of_100_alerts"], data["below"]) == (4, 52, 512)
     assert data["decisions"] == ["call_back", "follow_up", "no_action", "new_image"]
-    assert data["tiers"] == ["alert", "near_threshold", "unreadable"]
+    assert data["tiers"] == ["alert", "near_threshold", "unreadable", "unreliable"]
     assert of_page(render(worklist))["language"] is None
 
 

@@ -18,10 +18,11 @@ from batch.review.worklist.contract import (
     IMAGE_COLUMNS,
     LESION_COLUMNS,
     UNREADABLE_COLUMNS,
+    Tier,
 )
 from batch.review.worklist.frames import records
-from batch.review.worklist.tiers import near_from, tier_codes
-from tests.support.lists import Mornings, image, key_of, lesion, standings, unreadable
+from batch.review.worklist.tiers import TIERS, near_from, tier_codes
+from tests.support.lists import Mornings, image, key_of, lesion, mark, standings, unreadable
 
 PATTERN = lesion_pattern(r"^(?P<patient>p\d)/(?P<lesion>l\d)/")
 GRID = [number / 64 for number in range(65)]
@@ -140,8 +141,53 @@ def test_the_band_begins_at_half_the_odds_of_the_threshold(threshold, low):
 def test_bounds_belong_to_the_tier_above(threshold):
     low = near_from(threshold)
     scores = [threshold, math.nextafter(threshold, 0), low, math.nextafter(low, 0), 0.0]
-    codes = tier_codes(pd.Series(scores), pd.Series([threshold] * 5)).tolist()
-    assert codes == ([0, 3, 0, 3, 3] if threshold == 1.0 else [0, 1, 1, 3, 3])
+    images = pd.DataFrame({"melanoma_score": scores, "threshold": threshold, "is_reliable": None})
+    below = TIERS.index(Tier.BELOW)
+    codes = tier_codes(images).tolist()
+    assert codes == ([0, below, 0, below, below] if threshold == 1.0 else [0, 1, 1, below, below])
+
+
+@pytest.mark.parametrize("dtype", [object, "bool", "boolean"])
+@pytest.mark.parametrize(
+    ("score", "sound", "doubtful"),
+    [
+        (0.6, Tier.ALERT, Tier.ALERT),
+        (0.4, Tier.NEAR_THRESHOLD, Tier.NEAR_THRESHOLD),
+        (0.1, Tier.BELOW, Tier.UNRELIABLE),
+    ],
+)
+def test_a_doubtful_picture_is_never_below_and_takes_no_alert_back(score, sound, doubtful, dtype):
+    is_reliable = pd.Series([True, False], dtype=dtype)
+    images = pd.DataFrame({"melanoma_score": score, "threshold": 0.5, "is_reliable": is_reliable})
+    assert [TIERS[code] for code in tier_codes(images)] == [sound, doubtful]
+
+
+def test_a_lesion_with_a_doubtful_picture_is_listed_with_what_to_do():
+    blurry = {**image(0.01, "b"), "flags": ["blurry"], "is_reliable": False}
+    mornings = Mornings()
+    listed = mornings.night([image(0.01, "a"), blurry]).lesions
+    assert listed["tier"].tolist() == [Tier.UNRELIABLE]
+    assert listed["lesion_key"].tolist() == [key_of("b")]
+    assert listed["reason"].tolist() == [
+        "Score 0.010 says little: a picture is out of focus, photograph again."
+    ]
+    assert mornings.night([image(0.01, "a"), blurry]).lesions["status"].tolist() == ["open"]
+    marked = mornings.night(
+        [image(0.01, "a"), blurry], marks=[mark(3, lesion_key=key_of("b"), decision="new image")]
+    )
+    assert marked.lesions["status"].tolist() == ["reviewed"]
+
+
+def test_an_alert_with_a_doubtful_picture_keeps_its_tier_and_tells():
+    blurry = {**image(0.9, "b"), "flags": ["overexposed"], "is_reliable": False}
+    (row,) = records(Mornings().night([blurry]).lesions)
+    assert row["tier"] == Tier.ALERT
+    assert "Its score is not reliable: a picture is overexposed" in row["reason"]
+
+
+def test_nights_before_the_measures_list_as_they_did():
+    old = {**image(0.01, "a"), "is_reliable": None}
+    assert Mornings().night([old]).lesions.empty
 
 
 def test_another_image_of_the_night_moves_no_lesion_between_tiers():

@@ -11,7 +11,7 @@ const view = {
 const fresh = new Set(); // keys marked since the page was opened: they keep their places
 let listed = []; // lesions, filtered and sorted
 
-const isRanked = (lesion) => lesion.score !== null && lesion.tier !== "unreadable";
+const isRanked = (lesion) => lesion.score !== null && !["unreadable", "unreliable"].includes(lesion.tier);
 const margin = (lesion) => distance(lesion.score, lesion.threshold);
 const wasOpen = (lesion) => lesion.status !== "reviewed";
 

@@ -124,6 +124,9 @@ function markStrip(lesion) {
     element("span", {}, [decisionWord(mark), shown(mark.reviewer)].filter(Boolean).join(" · ")));
 }
 
+// Flags of a picture that cannot be judged, whatever its score.
+const DOUBTS = ["blurry", "overexposed", "underexposed", "nearly_uniform"];
+
 // Why it stands here, in plain sentences of the reader's language.
 function why(lesion) {
   if (lesion.tier === "unreadable") return [t("whyUnreadable", reasonWords(lesion) || "?"), t("whatNow")];
@@ -134,11 +137,13 @@ function why(lesion) {
   if (lesion.flags.includes("left_archive")) told.push(t("whyLeft"));
   else if (lesion.flags.includes("no_longer_readable")) told.push(t("whyGone"));
   else if (lesion.flags.includes("below_threshold_now")) told.push(t("whyOldAlert"));
+  else if (lesion.tier === "unreliable") told.push(t("whyUnreliable", value(lesion)));
   else if (lesion.tier === "near_threshold") told.push(t("whyNear", value(lesion)));
   else if (count === 1) told.push(t("whyOnly"));
   else if (dated.length === count && best === dated.at(-1)) told.push(t("whyNewest", count));
   else if (dated.length === count && best) told.push(t("whyOlder", day(best.taken), value(lesion, dated.at(-1))));
   else told.push(t("whySome", count));
+  DOUBTS.forEach((flag) => { if (lesion.flags.includes(flag)) told.push(t(`doubt_${flag}`)); });
   const moved = movement(lesion);
   if (moved && Math.abs(moved.by) >= LEAST_CHANGE) told.push(t(moved.by > 0 ? "whyRisen" : "whyFallen", moved.since, signed(moved.before), signed(moved.now)));
   if (lesion.previous !== null && lesion.previous_model !== lesion.model) told.push(t("whyNewModel", shown(lesion.previous_model)));
