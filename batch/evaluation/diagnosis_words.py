@@ -23,20 +23,29 @@ DIAGNOSES: dict[str, tuple[str, str | None, str]] = {
         ", nevuszellnevus, nzn, melanozytaerer nevus, dysplastischer nevus, blauer nevus"
         ", compoundnevus, junktionsnevus, dermaler nevus, kongenitaler nevus, spitznevus",
     ),
-    "BCC": ("basal cell carcinoma", None, "bcc, basalioma, basal cell carcinomas, basalzellkarzinom, basaliom"),
+    "BCC": (
+        "basal cell carcinoma", None,
+        "bcc, basalioma, basal cell carcinomas, basalzellkarzinom, basaliom",
+    ),
     "AK": (
         "actinic keratosis", None,
         "ak, akiec, actinic keratoses, solar keratosis, solar keratoses"
         ", aktinische keratose, solare keratose",
     ),
-    "SCC": ("squamous cell carcinoma", None, "scc, sccka, squamous cell carcinomas, plattenepithelkarzinom, spinaliom"),
+    "SCC": (
+        "squamous cell carcinoma", None,
+        "scc, sccka, squamous cell carcinomas, plattenepithelkarzinom, spinaliom",
+    ),
     "BKL": (
         "benign keratosis", None,
         "bkl, benign keratoses, benign keratosis like lesion, benign keratosis like lesions"
         ", solar lentigo, lichenoid keratosis, lichen planus like keratosis, lplk"
         ", lentigo solaris, benigne keratose",
     ),
-    "SK": ("seborrheic keratosis", "BKL", "sk, seborrheic keratoses, seborrhoische keratose, seborrheische keratose"),
+    "SK": (
+        "seborrheic keratosis", "BKL",
+        "sk, seborrheic keratoses, seborrhoische keratose, seborrheische keratose",
+    ),
     "PBK": ("pigmented benign keratosis", "BKL", "pbk, pigmented benign keratoses"),
     "DF": ("dermatofibroma", None, "df, dermatofibromas, dermatofibrom, histiozytom"),
     "VASC": (
@@ -56,30 +65,24 @@ MALIGNANT = ("BCC", "SCC")
 BENIGN_WORDS = ("benign", "benigne", "gutartig")
 """Coarse labels that exclude every malignancy."""
 
-MELANOMA_WORDS = frozenset(
-    (
-        "mel, melanoma, malignant melanoma, invasive melanoma, cutaneous melanoma"
-        ", melanoma in situ, in situ melanoma, melanoma, nos, melanoma nos, lentigo maligna"
-        ", lentigo maligna melanoma, superficial spreading melanoma, nodular melanoma"
-        ", acral lentiginous melanoma, amelanotic melanoma, desmoplastic melanoma"
-        ", melanom, malignes melanom, invasives melanom, melanom in situ, in situ melanom"
-        ", lentigo maligna melanom, superfiziell spreitendes melanom"
-        ", superfiziell spreitendes malignes melanom, nodulaeres melanom"
-        ", nodulaeres malignes melanom, akral lentiginoeses melanom"
-        ", akrolentiginoeses melanom, amelanotisches melanom, desmoplastisches melanom"
-    ).split(", ")
-) - {"nos"} | {"melanoma, nos"}
+MELANOMA_WORDS = frozenset((
+    "mel", "melanoma", "malignant melanoma", "invasive melanoma", "cutaneous melanoma",
+    "melanoma in situ", "in situ melanoma", "melanoma, nos", "melanoma nos", "lentigo maligna",
+    "lentigo maligna melanoma", "superficial spreading melanoma", "nodular melanoma",
+    "acral lentiginous melanoma", "amelanotic melanoma", "desmoplastic melanoma", "melanom",
+    "malignes melanom", "invasives melanom", "melanom in situ", "in situ melanom",
+    "lentigo maligna melanom", "superfiziell spreitendes melanom",
+    "superfiziell spreitendes malignes melanom", "nodulaeres melanom",
+    "nodulaeres malignes melanom", "akral lentiginoeses melanom", "akrolentiginoeses melanom",
+    "amelanotisches melanom", "desmoplastisches melanom",
+))  # fmt: skip
 """Words that mean melanoma and nothing else, in situ included. MM, SSM and the like are not among
 them: abbreviations have other meanings, too."""
 
 _SPELLINGS = (
-    ("ä", "ae"),
-    ("ö", "oe"),
-    ("ü", "ue"),
-    ("naev", "nev"),
-    ("seborrhoe", "seborrhe"),
+    ("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("naev", "nev"), ("seborrhoe", "seborrhe"),
     ("haem", "hem"),
-)
+)  # fmt: skip
 
 
 def fold(word: str) -> str:

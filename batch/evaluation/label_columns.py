@@ -53,7 +53,7 @@ def our_names(heads: Sequence[str], maps: Iterable[str]) -> list[str]:
         result.append(mapped.get(name) or (own if own and own not in taken else name))
     if not any(key in result for key in KEYS):
         return result
-    # beside a key of the image, a lesion is the group of the bootstrap and of the measures by lesion
+    # beside a key of the image, a lesion is the group of the bootstrap and of measures by lesion
     return ["group" if name == "lesion_id" and "group" not in result else name for name in result]
 
 

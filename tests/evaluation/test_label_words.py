@@ -76,8 +76,8 @@ MELANOMA_WORDS = (
 )  # fmt: skip
 UNKNOWN_WORDS = (
     "True", "FALSE", "yes", "no", "Y", "1", "0", "0.0", "1,0", "2", "positive", "372244006", "-",
-    "malignant", "Malign", "unknown", "UNK", "None", "indeterminate", "lentigo", "AK/SCC", "melanoma=maybe",
-    "suspicious", "foo", "?",
+    "malignant", "Malign", "unknown", "UNK", "None", "indeterminate", "lentigo", "AK/SCC",
+    "melanoma=maybe", "suspicious", "foo", "?",
 )  # fmt: skip
 
 
@@ -97,7 +97,8 @@ def test_what_means_melanoma_and_nothing_else(vocabulary, word):
         ("Plattenepithelkarzinom", "squamous cell carcinoma"), ("L57.0", "actinic keratosis"),
         ("aktinische Keratose", "actinic keratosis"), ("L82", "benign keratosis"),
         ("seborrhoische Keratose", "benign keratosis"), ("Dermatofibrom", "dermatofibroma"),
-        ("8832/0", "dermatofibroma"), ("Hämangiom", "vascular lesion"), ("D18.01", "vascular lesion"),
+        ("8832/0", "dermatofibroma"), ("Hämangiom", "vascular lesion"),
+        ("D18.01", "vascular lesion"),
         ("C44.3", NOT_MELANOMA), ("D04.3", NOT_MELANOMA), ("D23.9", NOT_MELANOMA),
         ("L81.4", NOT_MELANOMA), ("8140/3", NOT_MELANOMA), ("kein Melanom", NOT_MELANOMA),
         ("gutartig", NOT_MELANOMA), ("melanoma=0", NOT_MELANOMA), ("melanoma=nein", NOT_MELANOMA),
