@@ -123,6 +123,7 @@ setup(
     package_data={
         "batch.demo": ["isic/*"],
         "batch.desk": ["templates/*", "README.md"],
+        "batch.evaluation": ["templates/*"],
         "batch.review.page": ["templates/*"],
         "batch.training": ["sources.toml", "README.md"],
         "schemas": ["*.json", "README.md"],

@@ -62,6 +62,8 @@ def _labels_options() -> tuple[Any, ...]:
                help="write the predictions of the judged images as the ISIC challenges take them"),
         option("--isic-format", type=OneOf("2018", "2019"), default="2019", show_default=True,
                help="whose columns --isic-csv has"),
+        option("--html", metavar="FILE", type=FILE,
+               help="write the report as one HTML file: tables, curves, calibration"),
         option("--json", metavar="FILE", type=TEXT,
                help="write the figures for a machine; - for standard output"),
     ),
@@ -74,7 +76,8 @@ def evaluate(options: Options, beam: Sequence[str]) -> int:
 
     predictions = whole_path("PREDICTIONS", options.predictions)
     labels = whole_path("--labels", options.labels)
-    outputs = Outputs(options.json, options.missed, options.isic_csv, options.isic_format)
+    outputs = Outputs(options.json, options.missed, options.isic_csv, options.isic_format,
+                      options.html)  # fmt: skip
     outputs.check(predictions, labels)
     evaluation = evaluate_predictions(
         predictions, labels, options.split, options.model, options.min_cell,

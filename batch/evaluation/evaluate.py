@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,10 @@ from batch.evaluation.measures import (
     melanoma_measures,
     ranking_measures,
 )
+from batch.evaluation.report_page import evaluation_page
 from batch.evaluation.subgroups import MIN_CELL, by_subgroup, subgroup_values
 from batch.evaluation.trained_on import own_images_at_hand, trained_on
+from batch.evaluation.units import lesions_and_patients, over_thresholds
 from batch.model.artifact import find_artifact
 
 # the last two are for training, which measures with the same functions
@@ -55,11 +57,20 @@ class Evaluation:
     measures: content of `--json`.
     missed: rows of `--missed`.
     judged: a row for each judged image.
+    promised: operating point to sensitivity and specificity in the manifest of `--model`.
     """
 
     measures: dict[str, Any]
     missed: pd.DataFrame
     judged: pd.DataFrame
+    promised: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def html(self) -> str:
+        """The report as one HTML file."""
+        judged = self.judged
+        is_melanoma = (judged["label"] == self.measures["melanoma_class"]).to_numpy(bool)
+        scores = judged["melanoma_score"].to_numpy(float)
+        return evaluation_page(self.measures, is_melanoma, scores, self.promised)
 
     def isic_csv(self, year: str) -> str:
         """The judged predictions in the format of an ISIC challenge. year: of the challenge.
@@ -112,6 +123,7 @@ def evaluate_predictions(
     check_both(matched, melanoma_class)
     judged = matched.judged.assign(group=lesion_names(matched.judged))
     points = operating_points(judged, manifest)
+    is_melanoma = (judged["label"] == melanoma_class).to_numpy(bool)
     measures = {
         "model": {name: judged[name].iloc[0] for name in MODEL_COLUMNS},
         "caution": caution_of(judged, manifest, night.model),
@@ -128,8 +140,14 @@ def evaluate_predictions(
         "unscored_known": night.unscored_known,
         **_melanoma(judged, melanoma_class, points, min_cell),
         "classes": _classes(judged, class_names),
+        **lesions_and_patients(judged, is_melanoma, night.highest, points),
+        "thresholds": over_thresholds(is_melanoma, judged["melanoma_score"].to_numpy(float)),
     }
-    return Evaluation(measures, _missed(judged, melanoma_class, points), judged)
+    promised = {
+        point.name: (point.sensitivity, point.specificity)
+        for point in (manifest.operating_points if manifest else ())
+    }
+    return Evaluation(measures, _missed(judged, melanoma_class, points), judged, promised)
 
 
 def _melanoma(

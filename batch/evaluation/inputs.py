@@ -19,6 +19,7 @@ from batch.evaluation.matching import (
     spread_over_images,
     with_key,
 )
+from batch.evaluation.units import archive_lesions, highest_scores, patient_names
 from batch.model.artifact import bundled_model_ids, find_artifact
 from batch.model.manifest import ModelManifest
 from batch.reports import parquet
@@ -47,6 +48,7 @@ class NightTables:
     labels: with the key written as in these tables.
     key: the column by which labels name images; `image` for labels whose image_id are names.
     example: a key of a prediction, for messages.
+    highest: `lesion` and `patient`: the highest score of all their images, by name.
     model: `model` of the night's run.json; empty if there is none.
     """
 
@@ -57,6 +59,7 @@ class NightTables:
     labels: pd.DataFrame
     key: str
     example: str
+    highest: Mapping[str, pd.Series]
     model: Mapping[str, Any]
 
 
@@ -85,10 +88,12 @@ def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
 def _read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
     folder = _predictions_folder(path)
     names = {word for value in set(labels[key]) for word in spellings(value, key)}
+    all_scores: list[dict[str, pd.Series]] = []
     parts, passed_over, example = [], 0, ""
     try:
         for rows in _batches("current", folder):
             rows = with_key(rows, key)
+            all_scores.append(_highest(rows))
             is_labelled = rows[key].isin(names)
             example = example or next(iter(rows[key].dropna()), "")
             parts.append(rows[is_labelled][sorted({*_OF_PREDICTIONS, key})])
@@ -119,8 +124,20 @@ def _read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
         key=key,
         labels=as_in_night(labels, [*predictions[key], *unscored[key]], key),
         example=example,
+        highest={
+            name: pd.concat([scores[name] for scores in all_scores]).groupby(level=0).max()
+            for name in ("lesion", "patient")
+        },
         model=_model(folder),
     )
+
+
+def _highest(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    names = {"lesion": archive_lesions(rows), "patient": patient_names(rows)}
+    return {
+        unit: highest_scores(rows["melanoma_score"][name != ""], name[name != ""])
+        for unit, name in names.items()
+    }
 
 
 def _model(folder: Path) -> Mapping[str, Any]:

@@ -260,9 +260,9 @@ def _refusal(counts: Counter[str], refused: dict[str, str], vocabulary: Vocabula
         f"--labels: {sum(counts[word] for word in often)} of {counts.total()} rows do not say "
         f"plainly whether they are melanoma: {', '.join(shown)}{more}; allowed: {melanoma!r}, "
         f"{_quoted(others)} and other diagnoses by their usual names and codes (NV, BCC, C43.5, "
-        f"D22.5, 8720/3, ...), and 'not melanoma', 'other' or 'benign'. Say what each of them "
-        f"means: {' '.join(examples)}; without a class, as in {_option(often[0].strip(), '')}, such "
-        "rows are left out."
+        f"D22.5, 8720/3, ...), and 'not melanoma', 'other' or 'benign'. Say what "
+        f"each of them means: {' '.join(examples)}; without a class, as in "
+        f"{_option(often[0].strip(), '')}, such rows are left out."
     )
 
 
