@@ -52,6 +52,8 @@ def _labels_options() -> tuple[Any, ...]:
         "What is measured",
         model_option("measure at the operating points of this model's manifest, too; it must be "
                      "the one that made the predictions"),
+        option("--by", metavar="COLUMN", type=TEXT, multiple=True,
+               help="subgroups by this column of the labels or predictions, too; may be repeated"),
         option("--min-cell", metavar="N", type=whole_number(1), default=10, show_default=True,
                help="no figure of subgroups with fewer melanomas or others"),
     ),
@@ -82,6 +84,7 @@ def evaluate(options: Options, beam: Sequence[str]) -> int:
     evaluation = evaluate_predictions(
         predictions, labels, options.split, options.model, options.min_cell,
         list(options.map_label), list(options.positive), list(options.map),
+        list(options.by),
     )  # fmt: skip
     outputs.write(evaluation)
     to_json = options.json == STDOUT

@@ -38,7 +38,7 @@ from batch.evaluation.measures import (
     ranking_measures,
 )
 from batch.evaluation.report_page import evaluation_page
-from batch.evaluation.subgroups import MIN_CELL, by_subgroup, subgroup_values
+from batch.evaluation.subgroups import MIN_CELL, by_subgroup, check_columns, subgroup_values
 from batch.evaluation.trained_on import own_images_at_hand, trained_on
 from batch.evaluation.units import lesions_and_patients, over_thresholds
 from batch.model.artifact import find_artifact
@@ -93,6 +93,7 @@ def evaluate_predictions(
     map_labels: Sequence[str] = (),
     positive: Sequence[str] = (),
     maps: Sequence[str] = (),
+    by: Sequence[str] = (),
 ) -> Evaluation:
     """Measure a published night against a table of labels.
 
@@ -102,6 +103,7 @@ def evaluate_predictions(
         min_cell: a subgroup with fewer melanomas or fewer others has no figure.
         map_labels, positive: as `Vocabulary.of` takes them.
         maps: `THEIRS=OURS`, as `read_labels` takes them.
+        by: further columns of labels or predictions to divide by.
 
     Raises:
         UsageError: a file or column is missing, nothing matches, the predictions are of several
@@ -110,8 +112,9 @@ def evaluate_predictions(
         ArtifactRefused: the manifest of `model` breaks its contract.
     """
     manifest = find_artifact(model).manifest if model is not None else None
-    label_rows, key = read_labels(labels, split, maps)
-    night = read_night(predictions, label_rows, key)
+    names = [name.strip().casefold() for name in by]
+    label_rows, key = read_labels(labels, split, maps, names)
+    night = read_night(predictions, label_rows, key, names)
     key = night.key
     rows = labelled_predictions(night.labels, night.predictions, night.unscored, key, night.example)
     check_model(rows, manifest)
@@ -121,6 +124,7 @@ def evaluate_predictions(
     truth = in_words_of(night.labels, vocabulary)
     matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
     check_both(matched, melanoma_class)
+    check_columns(names, [str(name) for name in matched.judged])
     judged = matched.judged.assign(group=lesion_names(matched.judged))
     points = operating_points(judged, manifest)
     is_melanoma = (judged["label"] == melanoma_class).to_numpy(bool)

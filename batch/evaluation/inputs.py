@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class NightTables:
     model: Mapping[str, Any]
 
 
-def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
+def read_night(path: Path, labels: pd.DataFrame, key: str, by: Sequence[str] = ()) -> NightTables:
     """Read the predictions that labels may name, and the unscored images of the same night.
 
     Args:
@@ -73,19 +73,20 @@ def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
         key: column that names images, or lesions, studies or patients (`spread_over_images`).
             Where no prediction has the `image_id` of any label, it is taken for the file's name,
             as in HAM10000's table.
+        by: further columns of the predictions to keep, each as `by:NAME`.
 
     Raises:
         UsageError: there are no predictions, or the tables have other columns.
     """
-    night = _read_night(path, labels, key)
+    night = _read_night(path, labels, key, by)
     if key == "image_id" and night.predictions.empty and "image" not in labels:
-        by_name = _read_night(path, labels.rename(columns={"image_id": "image"}), "image")
+        by_name = _read_night(path, labels.rename(columns={"image_id": "image"}), "image", by)
         if not by_name.predictions.empty:
             return by_name
     return night
 
 
-def _read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
+def _read_night(path: Path, labels: pd.DataFrame, key: str, by: Sequence[str]) -> NightTables:
     folder = _predictions_folder(path)
     names = {word for value in set(labels[key]) for word in spellings(value, key)}
     all_scores: list[dict[str, pd.Series]] = []
@@ -96,7 +97,9 @@ def _read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
             all_scores.append(_highest(rows))
             is_labelled = rows[key].isin(names)
             example = example or next(iter(rows[key].dropna()), "")
-            parts.append(rows[is_labelled][sorted({*_OF_PREDICTIONS, key})])
+            extra = [name for name in by if name in rows and f"by:{name}" not in labels]
+            kept = rows[is_labelled][sorted({*_OF_PREDICTIONS, key})]
+            parts.append(kept.assign(**{f"by:{name}": rows[name] for name in extra}))
             passed_over += int((~is_labelled).sum())
         unscored_folder = folder.parent / "unscored"
         is_known = folder.is_dir() and unscored_folder.is_dir()

@@ -71,8 +71,8 @@ def lesions_and_patients(
     grouped = lesion_names(judged)
     grouped = archive.where(archive != "", own).where(grouped == "", "lesion " + grouped)
     scores = judged["melanoma_score"]
-    of_lesion = np.fmax(scores, archive.map(highest["lesion"]).astype(float))
-    of_patient = np.fmax(scores, patients.map(highest["patient"]).astype(float))
+    of_lesion = pd.concat([scores, archive.map(highest["lesion"])], axis=1).max(axis=1)
+    of_patient = pd.concat([scores, patients.map(highest["patient"])], axis=1).max(axis=1)
     truth = pd.Series(is_melanoma, judged.index)
     known = patients != ""
     return {
