@@ -14,8 +14,10 @@ from batch.commands.shared import (
     command,
     group,
     map_label_option,
+    map_option,
     model_option,
     option,
+    positive_option,
 )
 from batch.commands.value_types import FILE, FOLDER, READABLE, TEXT, OneOf, share, whole_number
 from batch.core.errors import ExitCode
@@ -28,10 +30,13 @@ TARGET_SENSITIVITY = 0.95
 
 def _labels_options() -> tuple[Any, ...]:
     return (
-        option("--labels", metavar="CSV", type=FILE, required=True,
-               help="columns label, and image_id, content_sha256 or image; group, split, site, "
-               "sex, age, source where known"),
+        option("--labels", metavar="FILE", type=FILE, required=True,
+               help="CSV, Excel or Parquet: label (or diagnosis, dx, icd10, melanoma, ISIC's MEL, "
+               "NV, ...), and image, path, a UID, accession, lesion or patient; group, split, "
+               "site, sex, age, source where known"),
+        map_option(),
         map_label_option(),
+        positive_option(),
         option("--split", metavar="NAME", type=TEXT, help="take only these rows of the labels"),
     )  # fmt: skip
 
@@ -47,6 +52,8 @@ def _labels_options() -> tuple[Any, ...]:
         "What is measured",
         model_option("measure at the operating points of this model's manifest, too; it must be "
                      "the one that made the predictions"),
+        option("--by", metavar="COLUMN", type=TEXT, multiple=True,
+               help="subgroups by this column of the labels or predictions, too; may be repeated"),
         option("--min-cell", metavar="N", type=whole_number(1), default=10, show_default=True,
                help="no figure of subgroups with fewer melanomas or others"),
     ),
@@ -57,6 +64,8 @@ def _labels_options() -> tuple[Any, ...]:
                help="write the predictions of the judged images as the ISIC challenges take them"),
         option("--isic-format", type=OneOf("2018", "2019"), default="2019", show_default=True,
                help="whose columns --isic-csv has"),
+        option("--html", metavar="FILE", type=FILE,
+               help="write the report as one HTML file: tables, curves, calibration"),
         option("--json", metavar="FILE", type=TEXT,
                help="write the figures for a machine; - for standard output"),
     ),
@@ -69,11 +78,13 @@ def evaluate(options: Options, beam: Sequence[str]) -> int:
 
     predictions = whole_path("PREDICTIONS", options.predictions)
     labels = whole_path("--labels", options.labels)
-    outputs = Outputs(options.json, options.missed, options.isic_csv, options.isic_format)
+    outputs = Outputs(options.json, options.missed, options.isic_csv, options.isic_format,
+                      options.html)  # fmt: skip
     outputs.check(predictions, labels)
     evaluation = evaluate_predictions(
         predictions, labels, options.split, options.model, options.min_cell,
-        list(options.map_label),
+        list(options.map_label), list(options.positive), list(options.map),
+        list(options.by),
     )  # fmt: skip
     outputs.write(evaluation)
     to_json = options.json == STDOUT
@@ -118,6 +129,8 @@ def calibrate(options: Options, beam: Sequence[str]) -> int:
     words += [word for target in targets for word in ("--target-sensitivity", f"{target:g}")]
     words += [word for prevalence in prevalences for word in ("--prevalence", f"{prevalence:g}")]
     words += [word for mapping in options.map_label for word in ("--map-label", mapping)]
+    words += [word for value in options.positive for word in ("--positive", value)]
+    words += [word for mapping in options.map for word in ("--map", mapping)]
     words += ["--no-temperature"] if options.no_temperature else []
     calibration_options = Wanted(
         labels=options.labels,
@@ -127,6 +140,8 @@ def calibrate(options: Options, beam: Sequence[str]) -> int:
         fits_temperature=not options.no_temperature,
         command=f"{PROGRAM} calibrate PREDICTIONS {shlex.join(words)}",
         map_labels=tuple(options.map_label),
+        positive=tuple(options.positive),
+        maps=tuple(options.map),
     )
     artifact = fit(options.model, options.predictions, calibration_options, options.output)
     manifest = artifact.manifest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,10 @@ from batch.evaluation.measures import (
     melanoma_measures,
     ranking_measures,
 )
-from batch.evaluation.subgroups import MIN_CELL, by_subgroup, subgroup_values
+from batch.evaluation.report_page import evaluation_page
+from batch.evaluation.subgroups import MIN_CELL, by_subgroup, check_columns, subgroup_values
 from batch.evaluation.trained_on import own_images_at_hand, trained_on
+from batch.evaluation.units import lesions_and_patients, over_thresholds
 from batch.model.artifact import find_artifact
 
 # the last two are for training, which measures with the same functions
@@ -55,11 +57,20 @@ class Evaluation:
     measures: content of `--json`.
     missed: rows of `--missed`.
     judged: a row for each judged image.
+    promised: operating point to sensitivity and specificity in the manifest of `--model`.
     """
 
     measures: dict[str, Any]
     missed: pd.DataFrame
     judged: pd.DataFrame
+    promised: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def html(self) -> str:
+        """The report as one HTML file."""
+        judged = self.judged
+        is_melanoma = (judged["label"] == self.measures["melanoma_class"]).to_numpy(bool)
+        scores = judged["melanoma_score"].to_numpy(float)
+        return evaluation_page(self.measures, is_melanoma, scores, self.promised)
 
     def isic_csv(self, year: str) -> str:
         """The judged predictions in the format of an ISIC challenge. year: of the challenge.
@@ -80,6 +91,9 @@ def evaluate_predictions(
     model: str | None = None,
     min_cell: int = MIN_CELL,
     map_labels: Sequence[str] = (),
+    positive: Sequence[str] = (),
+    maps: Sequence[str] = (),
+    by: Sequence[str] = (),
 ) -> Evaluation:
     """Measure a published night against a table of labels.
 
@@ -87,7 +101,9 @@ def evaluate_predictions(
         predictions, labels, split: as `read_night` and `read_labels` take them.
         model: bundled id or artifact folder whose operating points are measured, too.
         min_cell: a subgroup with fewer melanomas or fewer others has no figure.
-        map_labels: `LABEL=CLASS`, as `Vocabulary.of` takes them.
+        map_labels, positive: as `Vocabulary.of` takes them.
+        maps: `THEIRS=OURS`, as `read_labels` takes them.
+        by: further columns of labels or predictions to divide by.
 
     Raises:
         UsageError: a file or column is missing, nothing matches, the predictions are of several
@@ -96,17 +112,22 @@ def evaluate_predictions(
         ArtifactRefused: the manifest of `model` breaks its contract.
     """
     manifest = find_artifact(model).manifest if model is not None else None
-    label_rows, key = read_labels(labels, split)
-    night = read_night(predictions, label_rows, key)
+    names = [name.strip().casefold() for name in by]
+    label_rows, key = read_labels(labels, split, maps, names)
+    night = read_night(predictions, label_rows, key, names)
+    key = night.key
     rows = labelled_predictions(night.labels, night.predictions, night.unscored, key, night.example)
     check_model(rows, manifest)
     class_names = tuple(dict(rows["class_scores"].iloc[0]))
     melanoma_class = melanoma_class_of(rows, manifest)
-    truth = in_words_of(night.labels, Vocabulary.of(class_names, melanoma_class, map_labels))
+    vocabulary = Vocabulary.of(class_names, melanoma_class, map_labels, positive)
+    truth = in_words_of(night.labels, vocabulary)
     matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
     check_both(matched, melanoma_class)
+    check_columns(names, [str(name) for name in matched.judged])
     judged = matched.judged.assign(group=lesion_names(matched.judged))
     points = operating_points(judged, manifest)
+    is_melanoma = (judged["label"] == melanoma_class).to_numpy(bool)
     measures = {
         "model": {name: judged[name].iloc[0] for name in MODEL_COLUMNS},
         "caution": caution_of(judged, manifest, night.model),
@@ -123,8 +144,14 @@ def evaluate_predictions(
         "unscored_known": night.unscored_known,
         **_melanoma(judged, melanoma_class, points, min_cell),
         "classes": _classes(judged, class_names),
+        **lesions_and_patients(judged, is_melanoma, night.highest, points),
+        "thresholds": over_thresholds(is_melanoma, judged["melanoma_score"].to_numpy(float)),
     }
-    return Evaluation(measures, _missed(judged, melanoma_class, points), judged)
+    promised = {
+        point.name: (point.sensitivity, point.specificity)
+        for point in (manifest.operating_points if manifest else ())
+    }
+    return Evaluation(measures, _missed(judged, melanoma_class, points), judged, promised)
 
 
 def _melanoma(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,15 @@ from typing import Any
 import pandas as pd
 
 from batch.core.errors import UsageError
-from batch.evaluation.matching import Matched, as_in_night, spellings, with_key
+from batch.evaluation.matching import (
+    GROUP_KEYS,
+    Matched,
+    as_in_night,
+    spellings,
+    spread_over_images,
+    with_key,
+)
+from batch.evaluation.units import archive_lesions, highest_scores, patient_names
 from batch.model.artifact import bundled_model_ids, find_artifact
 from batch.model.manifest import ModelManifest
 from batch.reports import parquet
@@ -22,6 +30,7 @@ _OF_PREDICTIONS = [
     "path", "image_id", "content_sha256", "frame_number", "lesion_id", "manufacturer",
     "manufacturer_model_name", "class_scores", "predicted_class", "melanoma_score",
     "operating_point", "threshold", "model_id", "model_version", "model_sha256",
+    "patient_pseudonym", "patient_id", "issuer_of_patient_id", "study_instance_uid",
 ]  # fmt: skip
 
 
@@ -37,7 +46,9 @@ class NightTables:
     unscored: rows of the same night.
     unscored_known: whether the night has a table of them.
     labels: with the key written as in these tables.
+    key: the column by which labels name images; `image` for labels whose image_id are names.
     example: a key of a prediction, for messages.
+    highest: `lesion` and `patient`: the highest score of all their images, by name.
     model: `model` of the night's run.json; empty if there is none.
     """
 
@@ -46,31 +57,49 @@ class NightTables:
     unscored: pd.DataFrame
     unscored_known: bool
     labels: pd.DataFrame
+    key: str
     example: str
+    highest: Mapping[str, pd.Series]
     model: Mapping[str, Any]
 
 
-def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
+def read_night(path: Path, labels: pd.DataFrame, key: str, by: Sequence[str] = ()) -> NightTables:
     """Read the predictions that labels may name, and the unscored images of the same night.
 
     Args:
         path: a reports folder or a night (its current view is read), a folder of prediction
             tables, or one such file, as `melanoma-batch current --output` writes it.
         labels: with the column `key`.
-        key: column that names images.
+        key: column that names images, or lesions, studies or patients (`spread_over_images`).
+            Where no prediction has the `image_id` of any label, it is taken for the file's name,
+            as in HAM10000's table.
+        by: further columns of the predictions to keep, each as `by:NAME`.
 
     Raises:
         UsageError: there are no predictions, or the tables have other columns.
     """
+    night = _read_night(path, labels, key, by)
+    if key == "image_id" and night.predictions.empty and "image" not in labels:
+        by_name = _read_night(path, labels.rename(columns={"image_id": "image"}), "image", by)
+        if not by_name.predictions.empty:
+            return by_name
+    return night
+
+
+def _read_night(path: Path, labels: pd.DataFrame, key: str, by: Sequence[str]) -> NightTables:
     folder = _predictions_folder(path)
     names = {word for value in set(labels[key]) for word in spellings(value, key)}
+    all_scores: list[dict[str, pd.Series]] = []
     parts, passed_over, example = [], 0, ""
     try:
         for rows in _batches("current", folder):
             rows = with_key(rows, key)
+            all_scores.append(_highest(rows))
             is_labelled = rows[key].isin(names)
             example = example or next(iter(rows[key].dropna()), "")
-            parts.append(rows[is_labelled][sorted({*_OF_PREDICTIONS, key})])
+            extra = [name for name in by if name in rows and f"by:{name}" not in labels]
+            kept = rows[is_labelled][sorted({*_OF_PREDICTIONS, key})]
+            parts.append(kept.assign(**{f"by:{name}": rows[name] for name in extra}))
             passed_over += int((~is_labelled).sum())
         unscored_folder = folder.parent / "unscored"
         is_known = folder.is_dir() and unscored_folder.is_dir()
@@ -83,17 +112,35 @@ def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
     if not parts:
         raise UsageError(f"PREDICTIONS: no row in {folder}; score an archive first.")
     no_rows = pd.DataFrame(columns=_OF_UNSCORED, dtype=object)
-    unscored = with_key(pd.concat([no_rows, *unscored_parts], ignore_index=True)[_OF_UNSCORED], key)
+    of_unscored = [*_OF_UNSCORED, *([key] if key in GROUP_KEYS else [])]
+    no_rows = no_rows.reindex(columns=of_unscored)
+    all_unscored = pd.concat([no_rows, *unscored_parts], ignore_index=True)
+    unscored = with_key(all_unscored[of_unscored], key)
     predictions = pd.concat(parts, ignore_index=True)
+    if key in GROUP_KEYS:
+        labels, predictions = spread_over_images(labels, predictions, key)
     return NightTables(
         predictions=predictions,
         passed_over=passed_over,
         unscored=unscored,
         unscored_known=is_known,
+        key=key,
         labels=as_in_night(labels, [*predictions[key], *unscored[key]], key),
         example=example,
+        highest={
+            name: pd.concat([scores[name] for scores in all_scores]).groupby(level=0).max()
+            for name in ("lesion", "patient")
+        },
         model=_model(folder),
     )
+
+
+def _highest(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    names = {"lesion": archive_lesions(rows), "patient": patient_names(rows)}
+    return {
+        unit: highest_scores(rows["melanoma_score"][name != ""], name[name != ""])
+        for unit, name in names.items()
+    }
 
 
 def _model(folder: Path) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ class Outputs:
     json: the measures; with STDOUT the caller prints them.
     missed: the missed melanomas.
     isic_csv: predictions in a format of ISIC.
+    html: the report as a page.
     isic_format: a key of `isic_format.FORMATS`.
     """
 
@@ -28,6 +29,7 @@ class Outputs:
     missed: Path | None
     isic_csv: Path | None
     isic_format: str
+    html: Path | None = None
 
     def files(self) -> dict[str, Path]:
         """Option to file, for files that were asked for."""
@@ -35,6 +37,7 @@ class Outputs:
             "--json": Path(self.json) if self.json not in (None, STDOUT) else None,
             "--missed": self.missed,
             "--isic-csv": self.isic_csv,
+            "--html": self.html,
         }
         return {name: whole_path(name, path) for name, path in paths.items() if path is not None}
 
@@ -67,6 +70,8 @@ class Outputs:
             texts["--isic-csv"] = evaluation.isic_csv(self.isic_format)
         if "--missed" in files:
             texts["--missed"] = evaluation.missed.to_csv(index=False, lineterminator="\n")
+        if "--html" in files:
+            texts["--html"] = evaluation.html()
         if "--json" in files:
             texts["--json"] = json_text(evaluation)
         for option, text in texts.items():

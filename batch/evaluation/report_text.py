@@ -33,6 +33,7 @@ def evaluation_text(measures: dict[str, Any]) -> str:
             *_counts(measures),
             *_ranking(measures["melanoma"]),
             *_points(measures["operating_points"]),
+            *_units(measures),
             *_subgroups(measures),
             *_classes(measures["classes"]),
             "",
@@ -160,6 +161,30 @@ def _points(points: list[dict[str, Any]]) -> list[str]:
             *_rates(point, "    "),
             f"    missed melanomas  {point['false_negative']}",
         ]
+    return lines
+
+
+def _units(measures: dict[str, Any]) -> list[str]:
+    """Lines on lesions and patients: each has the highest score of its images."""
+    lines = []
+    for unit in ("lesion", "patient"):
+        found = measures[f"by_{unit}"]
+        if found is None:
+            lines += ["", f"By {unit}: no figure, as no judged image names its {unit}."]
+            continue
+        lines += [
+            "",
+            f"By {unit}, each with the highest score of its images: {found['units']} {unit}s, "
+            f"{found['melanomas']} with melanoma; ROC-AUC "
+            + _interval(found["melanoma_auc"], found["melanoma_auc_interval"]),
+        ]
+        for point in found["operating_points"]:
+            lines += [f"  {point['name']}", *_rates(point, "    ")]
+        if found["with_both_labels"]:
+            lines.append(
+                f"  {found['with_both_labels']} {unit}s have melanomas and other labels; "
+                "they count as melanoma"
+            )
     return lines
 
 

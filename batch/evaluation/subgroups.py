@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from batch.core.errors import UsageError
 from batch.evaluation.measures import at_threshold, auc_interval, melanoma_auc
 
 MIN_CELL = 10
@@ -19,7 +20,25 @@ NOT_STATED = "not stated"
 LABEL_COLUMNS = ("site", "sex", "age", "source")
 """Columns that labels may have; the device comes from the predictions."""
 
+BY = "by:"
+"""What stands before the name of a column of `--by`."""
+
+_AGES = (f"{BY}age", f"{BY}age_approx", f"{BY}alter")
 _OLDEST = 120
+
+
+def check_columns(names: Sequence[str], columns: Sequence[str]) -> None:
+    """Refuse columns of `--by` that neither labels nor predictions have.
+
+    Raises:
+        UsageError: names the first of them.
+    """
+    for name in names:
+        if f"{BY}{name}" not in columns:
+            raise UsageError(
+                f"--by: found {name!r}; allowed: a column of the labels or of the predictions. "
+                "Correct the name, or leave the option out."
+            )
 
 
 def age_band(age: str) -> str:
@@ -53,6 +72,10 @@ def subgroup_values(judged: pd.DataFrame) -> dict[str, np.ndarray]:
     }
     if "age" in words_of:
         words_of["age"] = [age_band(age) for age in words_of["age"]]
+    for name in (name for name in judged if str(name).startswith(BY)):
+        texts = ["" if pd.isna(value) else str(value).strip() for value in judged[name]]
+        words = [age_band(text) for text in texts] if name in _AGES else texts
+        words_of[str(name).removeprefix(BY)] = [word or NOT_STATED for word in words]
     pairs = zip(judged["manufacturer"], judged["manufacturer_model_name"], strict=True)
     words_of["device"] = [device(maker, model) for maker, model in pairs]
     return {

@@ -111,7 +111,7 @@ def test_a_split_takes_its_rows_only(night, labels):
     ("text", "message"),
     [
         (None, "no file"),
-        ("image,dx\nm1,mel\n", "needed: label"),
+        ("image,finding\nm1,mel\n", "needed: label"),
         ("label\nnevus\n", "one of image_id, content_sha256, image, path"),
         (
             "image,label\nother,nevus\n",
@@ -123,8 +123,8 @@ def test_a_split_takes_its_rows_only(night, labels):
             r"path in the labels: 'X\\\\other.jpg'; among the predictions: 'deep/m1.jpg'",
         ),
         ('image,label\n"m1,nevus\n', "is no CSV"),
-        ("image,label\nm1,Melanoma\n", "1 of 1 rows .* 'Melanoma' 1 .*--map-label Melanoma=mel"),
-        ("image,label\nm1,MEL\nn1,NV\n", "1 of 2 rows .*'MEL' 1 .*--map-label MEL=melanoma"),
+        ("image,label\nm1,MM\n", "1 of 1 rows .* 'MM' 1 .*--map-label MM=mel"),
+        ("image,label\nm1,SSM\nn1,NV\n", "1 of 2 rows .*'SSM' 1 .*--map-label SSM=melanoma"),
         ("image,label\nm1,True\nn1,False\n", "'False' 1 .*'True' 1 .*--map-label True=CLASS"),
         ("image,label\nm1,1\nn1,0\n", "'0' 1 .*'1' 1 .*--map-label 0=CLASS"),
         ("image,label\nm1,malignant\nn1,benign\n", "'malignant' 1 .may be melanoma or"),

@@ -12,6 +12,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from batch.evaluation.units import highest_scores
 from batch.review.worklist.contract import Tier
 
 TIERS = (Tier.ALERT, Tier.NEAR_THRESHOLD, Tier.UNREADABLE, Tier.UNRELIABLE, Tier.BELOW)
@@ -84,7 +85,7 @@ def lesion_scores(distinct: pd.DataFrame) -> pd.DataFrame:
     scores = pd.DataFrame(
         {
             "code": groups["code"].min(),
-            "max_score": groups["melanoma_score"].max(),
+            "max_score": highest_scores(distinct["melanoma_score"], distinct["lesion_key"]),
             "mean_score": groups["melanoma_score"].mean(),
             "scored": groups.size(),
             "models": groups["model_version"].nunique(),
