@@ -47,6 +47,8 @@ REQUIRES = [
     # the morning's page: what comes from an archive is escaped by the engine, not by our memory
     "Jinja2>=3.1.5",
     "MarkupSafe>=2.1",  # Jinja2's own: says which text is markup already
+    # `outcomes`: hospitals keep their lists in Excel; pandas has no reader of its own for it
+    "openpyxl>=3.1",
 ]
 
 TRAIN = [
@@ -121,6 +123,7 @@ setup(
     package_data={
         "batch.demo": ["isic/*"],
         "batch.desk": ["templates/*", "README.md"],
+        "batch.operations": ["templates/*"],
         "batch.review.page": ["templates/*"],
         "batch.training": ["sources.toml", "README.md"],
         "schemas": ["*.json", "README.md"],

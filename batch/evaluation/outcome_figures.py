@@ -24,7 +24,10 @@ def counted(is_melanoma: pd.Series, is_alert: pd.Series) -> dict[str, Any]:
     }
     melanomas = counts["true_positive"] + counts["false_negative"]
     alerts = counts["true_positive"] + counts["false_positive"]
-    sensitivity, ppv = rate(counts["true_positive"], melanomas), rate(counts["true_positive"], alerts)
+    sensitivity, ppv = (
+        rate(counts["true_positive"], melanomas),
+        rate(counts["true_positive"], alerts),
+    )
     return {
         "lesions": len(is_melanoma),
         "melanomas": melanomas,

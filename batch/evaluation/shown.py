@@ -65,7 +65,9 @@ def shown_scores(images: pd.DataFrame, nights: Nights, before: pd.Series) -> pd.
     rows = images[images["lesion"].isin(before.index)].rename_axis("image").reset_index()
     first = rows.groupby("lesion")["night"].min()
     last = np.searchsorted(nights.starts, before.to_numpy(np.int64), "left") - 1
-    last = np.where(before == UNDATED, before.index.map(first).fillna(-1).astype(int), last)
+    last = np.where(
+        before == UNDATED, first.reindex(before.index).fillna(-1).astype(np.int64), last
+    )
     rows["last"] = rows["lesion"].map(pd.Series(last, before.index)).astype(np.int64)
     rows = rows[rows["night"] <= rows["last"]]
     reach = rows.groupby("lesion")["end"].transform("max") - 1

@@ -229,5 +229,3 @@ def _day_and_instant(text: str, orders: Any) -> tuple[int, int] | str:
 def _unread(name: str, why: str, rows: int = 1) -> OutcomeRows:
     empty = pd.DataFrame(columns=list(COLUMNS))
     return OutcomeRows(empty, (), 0, max(1, rows), (f"{name}: {why}",))
-
-

@@ -58,17 +58,15 @@ def lesions_named(rows: pd.DataFrame, records: NightRecords) -> tuple[np.ndarray
     return lesion, state
 
 
-def join(
-    rows: pd.DataFrame, records: NightRecords
-) -> tuple[pd.DataFrame, pd.Series]:
+def join(rows: pd.DataFrame, records: NightRecords) -> tuple[pd.DataFrame, pd.Series]:
     """Join outcomes to what was shown.
 
     Args:
         rows: of `read_outcomes`, with is_melanoma (bool), and only rows whose diagnosis counts.
 
     Returns:
-        a row for each judged lesion: lesion, is_melanoma, is_alert, score, threshold, night, before,
-        place, patient, and the columns of subgroups; and the state of each row.
+        a row for each judged lesion: lesion, lesion_key, is_melanoma, is_alert, score, threshold,
+        night, place, patient, and the columns of subgroups; and the state of each row.
     """
     lesion, state = lesions_named(rows, records)
     states = pd.Series(state, rows.index, dtype=object)
@@ -91,8 +89,8 @@ def _as_listed(lesions: pd.DataFrame, records: NightRecords) -> pd.DataFrame:
     """With tier, score and threshold of the night's own worklist where that lists the lesion."""
     keys = records.lesion_keys.iloc[lesions["lesion"]].to_numpy(object)
     lesions = lesions.assign(lesion_key=keys)
-    for night, of_night in lesions.groupby("night"):
-        listed = worklist_rows(records.folders[int(night)], of_night["lesion_key"])
+    for night, of_night in _by_night(lesions):
+        listed = worklist_rows(records.folders[night], of_night["lesion_key"])
         if listed.empty:
             continue
         listed = listed.drop_duplicates("lesion_key").set_index("lesion_key")
@@ -106,13 +104,18 @@ def _as_listed(lesions: pd.DataFrame, records: NightRecords) -> pd.DataFrame:
     return lesions
 
 
-def _subgroups(
-    lesions: pd.DataFrame, rows: pd.DataFrame, records: NightRecords
-) -> pd.DataFrame:
+def _by_night(lesions: pd.DataFrame) -> Iterable[tuple[int, pd.DataFrame]]:
+    for night in sorted(set(lesions["night"])):
+        yield int(night), lesions[lesions["night"] == night]
+
+
+def _subgroups(lesions: pd.DataFrame, rows: pd.DataFrame, records: NightRecords) -> pd.DataFrame:
     """With the values of subgroups: of the deciding image, of the model, and of the outcome."""
     if lesions.empty:
-        columns = ("lesion", "lesion_key", "is_melanoma", "is_alert", "score", "threshold", "night",
-                   "patient", "place", "device", "site", "laterality", "model", "sex", "age")  # fmt: skip
+        columns = (
+            "lesion", "lesion_key", "is_melanoma", "is_alert", "score", "threshold", "night",
+            "patient", "place", "device", "site", "laterality", "model", "sex", "age",
+        )  # fmt: skip
         empty = pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
         return empty.astype({"is_melanoma": bool, "is_alert": bool, "night": "int64"})
     image = records.images.loc[lesions["image"]].reset_index(drop=True)
@@ -170,8 +173,8 @@ def _values(key: str, rows: pd.DataFrame, records: NightRecords) -> Iterable[Ite
         yield records.lesion_keys.iloc[rows["lesion"]]
     elif key == "patient":
         codes = rows["patient"].to_numpy(np.int64)
-        words = np.append(records.patient_keys.to_numpy(object), None)
-        yield words[codes]
+        keys = [*records.patient_keys, None]  # code -1 is the last
+        yield [keys[code] for code in codes]
     for column in _sources(key):
         yield rows[column]
 

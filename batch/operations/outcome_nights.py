@@ -155,7 +155,9 @@ def _records(
         lesion_keys=groups.lesion.words,
         patient_keys=groups.patient.words,
         first_alert=_first_alert(alerts.to_pandas(), both),
-        unscored=_table("unscored", reports.whole_night(newest) / "unscored", _UNSCORED).to_pandas(),
+        unscored=_table(
+            "unscored", reports.whole_night(newest) / "unscored", _UNSCORED
+        ).to_pandas(),
         left_out={why: found for why, found in left_out.items() if found},
     )
 

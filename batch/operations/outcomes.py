@@ -14,7 +14,7 @@ import pandas as pd
 from batch.core.errors import LedgerImbalance, UsageError
 from batch.evaluation.label_words import Vocabulary, read_labels_as
 from batch.evaluation.local_point import FEWEST, cross_fitted
-from batch.evaluation.outcome_figures import by_column, counted, verification
+from batch.evaluation.outcome_figures import by_column, counted, small_cell, verification
 from batch.evaluation.subgroups import MIN_CELL, NOT_STATED
 from batch.operations.outcome_files import OUTCOMES, OutcomeRows, read_outcomes
 from batch.operations.outcome_join import STATES, join
@@ -100,11 +100,13 @@ def judge_outcomes(
         "min_cell": min_cell,
         "local_point": None if target is None else _local_point(lesions, records, target),
     }
-    return Outcomes(answer, _missed(lesions, records), given.problems, "damaged" in records.left_out)
+    return Outcomes(
+        answer, _missed(lesions, records), given.problems, "damaged" in records.left_out
+    )
 
 
 def _with_verdicts(rows: pd.DataFrame, mappings: Sequence[str]) -> tuple[pd.DataFrame, int]:
-    """Rows with is_melanoma, and how many have a diagnosis that is no label (`NA`, or mapped so)."""
+    """Rows with is_melanoma, and how many have one that is no label (`NA`, or mapped so)."""
     vocabulary = Vocabulary.of(_KNOWN_CLASSES, MELANOMA, mappings)
     try:
         meanings = read_labels_as(rows["label"], vocabulary)
@@ -149,18 +151,15 @@ def _by_month(
     settled = Counter(
         months[night] for lesion, night in records.first_alert.items() if lesion in seen
     )
-    nothing = by_column(lesions.iloc[:0].assign(month=""), "month", min_cell)
-    for month in raised:
-        if month not in cells:
-            nothing[month] = {"lesions": 0, "melanomas": f"<{min_cell}", "sensitivity": None,
-                              "sensitivity_interval": None, "alerts": f"<{min_cell}", "ppv": None,
-                              "ppv_interval": None}  # fmt: skip
-    every = {**nothing, **cells}
+    empty = small_cell(lesions.iloc[:0], min_cell)
     return {
-        month: {**every[month], "first_alerts": raised[month],
-                "first_alerts_with_outcome": settled[month]}
-        for month in sorted(every)
-    }  # fmt: skip
+        month: {
+            **cells.get(month, empty),
+            "first_alerts": raised[month],
+            "first_alerts_with_outcome": settled[month],
+        }
+        for month in sorted({*cells, *raised})
+    }
 
 
 def _missed(lesions: pd.DataFrame, records: NightRecords) -> list[dict[str, Any]]:
@@ -169,18 +168,18 @@ def _missed(lesions: pd.DataFrame, records: NightRecords) -> list[dict[str, Any]
     )
     return [
         {
-            "lesion_key": str(row.lesion_key),
-            "run_id": records.run_ids[row.night],
-            "page": f"runs/{records.run_ids[row.night]}/{PAGE}"
-            if (records.folders[row.night] / PAGE).is_file()
+            "lesion_key": str(row["lesion_key"]),
+            "run_id": records.run_ids[row["night"]],
+            "page": f"runs/{records.run_ids[row['night']]}/{PAGE}"
+            if (records.folders[row["night"]] / PAGE).is_file()
             else None,
-            "month": row.month,
-            "score": float(row.score),
-            "threshold": float(row.threshold),
-            "model": row.model,
-            "outcome": row.place,
+            "month": row["month"],
+            "score": float(row["score"]),
+            "threshold": float(row["threshold"]),
+            "model": row["model"],
+            "outcome": row["place"],
         }
-        for row in rows.itertuples(index=False)
+        for row in rows.to_dict("records")
     ]
 
 
