@@ -45,7 +45,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "age": ("age", "age_approx"),
     "site": ("site", "anatom_site_general"),
 }
-COLUMNS = ("place", "label", "date", "day", "at", *KEYS, *GROUPS)
+COLUMNS = ("place", "label", "date", "day", "at", "is_mark", *KEYS, *GROUPS)
 _LONGEST_NAME = 200
 
 
@@ -53,7 +53,8 @@ _LONGEST_NAME = 200
 class OutcomeRows:
     """What files hold.
 
-    rows: `COLUMNS`, a row for each outcome with a diagnosis; text, "" if missing.
+    rows: `COLUMNS`, a row for each outcome with a diagnosis; text, "" if missing. is_mark: bool,
+        whether a person wrote it with a mark.
     files: names of those read.
     without_label: rows without a diagnosis.
     lost: rows that were not understood, or that an unreadable file may hold.
@@ -199,9 +200,17 @@ def _parsed(
         if isinstance(at, str):
             problems.append(f"{name}, row {number}: {at}")
             continue
-        found.append({**row, "place": f"{name}, row {number}", "day": at[0], "at": at[1]})
+        found.append(
+            {
+                **row,
+                "place": f"{name}, row {number}",
+                "day": at[0],
+                "at": at[1],
+                "is_mark": is_marks,
+            }
+        )
     frame = pd.DataFrame(found, columns=list(COLUMNS), dtype=object)
-    frame = frame.fillna("").astype({"day": "int64", "at": "int64"})
+    frame = frame.fillna("").astype({"day": "int64", "at": "int64", "is_mark": bool})
     return OutcomeRows(frame, (name,), without, len(problems), tuple(problems))
 
 

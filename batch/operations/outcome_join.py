@@ -18,7 +18,7 @@ from batch.review.worklist.contract import Tier
 
 STATES = (
     "judged", "repeated", "revised", "contradicting", "scored_later", "ambiguous", "without_score",
-    "not_found", "without_key", "left_out",
+    "not_found", "without_key", "left_out", "outranked", "unclear_mark",
 )  # fmt: skip
 """What becomes of a row with a diagnosis; each ends in exactly one."""
 
@@ -61,6 +61,9 @@ def lesions_named(rows: pd.DataFrame, records: NightRecords) -> tuple[np.ndarray
 def join(rows: pd.DataFrame, records: NightRecords) -> tuple[pd.DataFrame, pd.Series]:
     """Join outcomes to what was shown.
 
+    A diagnosis that somebody wrote with a mark counts only for a lesion that no file of outcomes
+    names: it is an opinion, of a person who may have seen the score.
+
     Args:
         rows: of `read_outcomes`, with is_melanoma (bool), and only rows whose diagnosis counts.
 
@@ -70,7 +73,12 @@ def join(rows: pd.DataFrame, records: NightRecords) -> tuple[pd.DataFrame, pd.Se
     """
     lesion, state = lesions_named(rows, records)
     states = pd.Series(state, rows.index, dtype=object)
-    named = rows.assign(lesion=lesion)[states == ""]
+    rows = rows.assign(lesion=lesion)
+    by_file = set(lesion[(states == "") & ~rows["is_mark"].astype(bool)])
+    states[(states == "") & rows["is_mark"].astype(bool) & rows["lesion"].isin(by_file)] = (
+        "outranked"
+    )
+    named = rows[states == ""]
     if named.empty:
         return _subgroups(pd.DataFrame(), rows, records), states
     settled, states_of_named = settle(named)
@@ -114,10 +122,12 @@ def _subgroups(lesions: pd.DataFrame, rows: pd.DataFrame, records: NightRecords)
     if lesions.empty:
         columns = (
             "lesion", "lesion_key", "is_melanoma", "is_alert", "score", "threshold", "night",
-            "patient", "place", "device", "site", "laterality", "model", "sex", "age",
+            "patient", "place", "is_mark", "device", "site", "laterality", "model", "sex", "age",
         )  # fmt: skip
         empty = pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
-        return empty.astype({"is_melanoma": bool, "is_alert": bool, "night": "int64"})
+        return empty.astype(
+            {"is_melanoma": bool, "is_alert": bool, "is_mark": bool, "night": "int64"}
+        )
     image = records.images.loc[lesions["image"]].reset_index(drop=True)
     outcome = rows.loc[lesions["row"]].reset_index(drop=True)
     pairs = zip(image["manufacturer"], image["manufacturer_model_name"], strict=True)
@@ -127,6 +137,7 @@ def _subgroups(lesions: pd.DataFrame, rows: pd.DataFrame, records: NightRecords)
     site = image["anatomic_region"].astype(object)
     return lesions.reset_index(drop=True).assign(
         place=outcome["place"],
+        is_mark=outcome["is_mark"].astype(bool),
         patient=image["patient"],
         device=[device(maker, model) for maker, model in pairs],
         site=site.where(site.notna() & (site != ""), outcome["site"]),

@@ -32,6 +32,8 @@ STATES = {
     "without_key": "without key: the row names no image, lesion, study or patient",
     "without_label": "without label: the row has no diagnosis",
     "left_out": "left out: the diagnosis counts as none, such as NA",
+    "outranked": "outranked: a mark's diagnosis of a lesion that a file of outcomes names",
+    "unclear_mark": "unclear mark: free text that is no plain diagnosis",
     "not_understood": "not understood: files and rows named in the list of problems",
 }
 MOST_PROBLEMS = 50
@@ -45,8 +47,8 @@ def outcomes_page(outcomes: Outcomes, made_at: str) -> str:
     figures = outcomes.figures
     return _environment().get_template("outcomes.html.j2").render(
         **{name: figures[name] for name in (
-            "rows", "files", "nights", "figures", "verification", "by_month", "by_subgroup",
-            "min_cell",
+            "rows", "files", "nights", "lesions_by_mark", "figures", "verification", "by_month",
+            "by_subgroup", "min_cell",
         )},
         digest=Markup(f"'sha256-{digest}'"),
         style=Markup(style),

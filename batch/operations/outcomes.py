@@ -68,10 +68,10 @@ def judge_outcomes(
             "needed: a CSV, Excel or Parquet file with the columns image (or another key) and "
             "diagnosis. Put one there."
         )
-    rows, left_out = _with_verdicts(given.rows, map_labels)
+    rows, dropped = _with_verdicts(given.rows, map_labels)
     records = read_nights(reports)
     lesions, states = join(rows, records)
-    counts = _row_counts(given, states, left_out)
+    counts = _row_counts(given, states, dropped)
     lesions = lesions.assign(month=[_month(records, night) for night in lesions["night"]])
     figures = counted(lesions["is_melanoma"], lesions["is_alert"])
     seen = set(lesions["lesion"])
@@ -87,6 +87,7 @@ def judge_outcomes(
             "left_out": {why: len(names) for why, names in records.left_out.items()},
         },
         "figures": figures,
+        "lesions_by_mark": int(lesions["is_mark"].sum()),
         "verification": verification(
             figures, len(alerted), len(alerted & seen), len(known - alerted - seen)
         ),
@@ -105,28 +106,43 @@ def judge_outcomes(
     )
 
 
-def _with_verdicts(rows: pd.DataFrame, mappings: Sequence[str]) -> tuple[pd.DataFrame, int]:
-    """Rows with is_melanoma, and how many have one that is no label (`NA`, or mapped so)."""
+def _with_verdicts(
+    rows: pd.DataFrame, mappings: Sequence[str]
+) -> tuple[pd.DataFrame, Counter[str]]:
+    """Rows whose diagnosis counts, with is_melanoma; and the others by state.
+
+    A file's diagnosis that is not clear is refused. A mark's is free text that nobody wrote for
+    this, so what is not clear there is `unclear_mark`.
+
+    Raises:
+        UsageError: names the diagnoses that are not clear.
+    """
     vocabulary = Vocabulary.of(_KNOWN_CLASSES, MELANOMA, mappings)
+    is_mark = rows["is_mark"].astype(bool)
     try:
-        meanings = read_labels_as(rows["label"], vocabulary)
+        meanings: dict[str, str | None] = dict(
+            read_labels_as(rows.loc[~is_mark, "label"], vocabulary)
+        )
     except UsageError as error:
         raise UsageError(str(error).replace("--labels:", f"REPORTS: {OUTCOMES}:", 1)) from error
-    words = rows["label"].map(meanings)
-    kept = rows[words != ""]
-    verdicts = (words[words != ""] == MELANOMA).astype(bool)
-    return kept.assign(is_melanoma=verdicts), len(rows) - len(kept)
+    for word in set(rows.loc[is_mark, "label"]):
+        meanings[word] = vocabulary.meaning(word)[0]
+    words = [meanings[word] for word in rows["label"]]
+    dropped = Counter("unclear_mark" for word in words if word is None)
+    dropped["left_out"] = words.count("")
+    counting = np.array([bool(word) for word in words], bool)
+    verdicts = np.array([word == MELANOMA for word in words], bool)
+    return rows[counting].assign(is_melanoma=verdicts[counting]), dropped
 
 
-def _row_counts(given: OutcomeRows, states: pd.Series, left_out: int) -> dict[str, int]:
+def _row_counts(given: OutcomeRows, states: pd.Series, dropped: Counter[str]) -> dict[str, int]:
     """Rows by what became of them; they add up to `rows`."""
-    found = Counter(states)
+    found = Counter(states) + dropped
     counts = {
         "without_label": given.without_label,
         "not_understood": given.lost,
         **{state: found[state] for state in STATES},
     }
-    counts["left_out"] += left_out
     total = given.without_label + given.lost + len(given.rows)
     if sum(counts.values()) != total:
         raise LedgerImbalance(

@@ -229,17 +229,22 @@ def test_workbooks_and_parquet_and_marks(tmp_path):
     identity = pd.read_parquet(tmp_path / "latest" / "current").set_index("path")["image_id"]
     (tmp_path / "reviewed-desk.csv").write_text(
         f"image_id,decision,reviewed_at,diagnosis\n{identity[C]},excised,2026-11-20,melanoma\n"
+        f"{identity[A]},seen,2026-11-22,nevus\n{identity[A]},seen,2026-11-20,biopsy planned\n"
     )
     found = judged(tmp_path)
     assert found.problems == () and found.figures["files"] == 3
     figures = found.figures["figures"]
     assert [figures[n] for n in ("true_positive", "false_positive", "false_negative")] == [1, 2, 1]
+    assert found.figures["lesions_by_mark"] == 1
+    rows = found.figures["rows"]
+    assert [rows[n] for n in ("rows", "judged", "outranked", "unclear_mark")] == [6, 4, 1, 1]
 
 
 @pytest.mark.parametrize(("name", "data"), [
     ("a.xlsx", b"PK\x03\x04 no workbook"), ("a.parquet", b"PAR1"), ("a.pdf", b"%PDF"),
     ("a.csv", b"image,diagnosis\n\xff\xfe\x00\"" + b"\x81\x8d"), ("b.csv", b"\x00" * 400),
-    ("c.csv", b"image\na\n"), ("d.csv", b"diagnosis\nmelanoma\n"), ("e.csv", b'image,diagnosis\n"a,b'),
+    ("c.csv", b"image\na\n"), ("d.csv", b"diagnosis\nmelanoma\n"),
+    ("e.csv", b'image,diagnosis\n"a,b'),
     ("f.csv", b"image,diagnosis,diagnosis\na,nevus,melanoma\n"),
     ("g.csv", b"image,diagnosis\na,melanoma,nevus\n"),
     ("h.csv", b"image,diagnosis,date\na,melanoma,03/04/2026\n"),
