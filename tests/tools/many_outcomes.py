@@ -1,7 +1,7 @@
 """How long `outcomes` takes after years: `python -m tests.tools.many_outcomes`.
 
 Writes so many nights with the program's own functions, without any image: each scores new images
-and lists its newest lesions in a worklist. Then it writes outcomes with dates, some of them revised,
+and lists its newest lesions in a worklist. Then it writes outcomes with dates, some revised,
 calls `melanoma-batch outcomes` in a process of its own, and prints seconds, peak memory and counts.
 """
 
