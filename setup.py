@@ -39,6 +39,8 @@ REQUIRES = [
     "cloup>=3.0.8",
     # rate and time left on any terminal, nothing when there is none
     "tqdm>=4.66",
+    # tables of labels as hospitals keep them: most are Excel; pandas reads it by this library, too
+    "openpyxl>=3.1",
     # `evaluate` and `calibrate`, which every hospital needs: exact binomial intervals, Brent's
     # search. Not scikit-learn, which only `train` needs
     "scipy>=1.13",

@@ -14,8 +14,10 @@ from batch.commands.shared import (
     command,
     group,
     map_label_option,
+    map_option,
     model_option,
     option,
+    positive_option,
 )
 from batch.commands.value_types import FILE, FOLDER, READABLE, TEXT, OneOf, share, whole_number
 from batch.core.errors import ExitCode
@@ -28,10 +30,13 @@ TARGET_SENSITIVITY = 0.95
 
 def _labels_options() -> tuple[Any, ...]:
     return (
-        option("--labels", metavar="CSV", type=FILE, required=True,
-               help="columns label, and image_id, content_sha256 or image; group, split, site, "
-               "sex, age, source where known"),
+        option("--labels", metavar="FILE", type=FILE, required=True,
+               help="CSV, Excel or Parquet: label (or diagnosis, dx, icd10, melanoma, ISIC's MEL, "
+               "NV, ...), and image, path, a UID, accession, lesion or patient; group, split, "
+               "site, sex, age, source where known"),
+        map_option(),
         map_label_option(),
+        positive_option(),
         option("--split", metavar="NAME", type=TEXT, help="take only these rows of the labels"),
     )  # fmt: skip
 
@@ -73,7 +78,7 @@ def evaluate(options: Options, beam: Sequence[str]) -> int:
     outputs.check(predictions, labels)
     evaluation = evaluate_predictions(
         predictions, labels, options.split, options.model, options.min_cell,
-        list(options.map_label),
+        list(options.map_label), list(options.positive), list(options.map),
     )  # fmt: skip
     outputs.write(evaluation)
     to_json = options.json == STDOUT
@@ -118,6 +123,8 @@ def calibrate(options: Options, beam: Sequence[str]) -> int:
     words += [word for target in targets for word in ("--target-sensitivity", f"{target:g}")]
     words += [word for prevalence in prevalences for word in ("--prevalence", f"{prevalence:g}")]
     words += [word for mapping in options.map_label for word in ("--map-label", mapping)]
+    words += [word for value in options.positive for word in ("--positive", value)]
+    words += [word for mapping in options.map for word in ("--map", mapping)]
     words += ["--no-temperature"] if options.no_temperature else []
     calibration_options = Wanted(
         labels=options.labels,
@@ -127,6 +134,8 @@ def calibrate(options: Options, beam: Sequence[str]) -> int:
         fits_temperature=not options.no_temperature,
         command=f"{PROGRAM} calibrate PREDICTIONS {shlex.join(words)}",
         map_labels=tuple(options.map_label),
+        positive=tuple(options.positive),
+        maps=tuple(options.map),
     )
     artifact = fit(options.model, options.predictions, calibration_options, options.output)
     manifest = artifact.manifest

@@ -85,6 +85,23 @@ def map_label_option() -> Decorator:
     )  # fmt: skip
 
 
+def positive_option() -> Decorator:
+    """`--positive`, for commands that read labels."""
+    return option(
+        "--positive", metavar="VALUE", type=TEXT, multiple=True,
+        help="a label that means melanoma, e.g. 1 (0 then excludes it) or MM; may be repeated",
+    )  # fmt: skip
+
+
+def map_option() -> Decorator:
+    """`--map`, for commands that read labels."""
+    return option(
+        "--map", metavar="THEIRS=OURS", type=TEXT, multiple=True,
+        help="the column THEIRS of the labels is our column OURS, e.g. Befund=label; may be "
+        "repeated",
+    )  # fmt: skip
+
+
 def json_option() -> Decorator:
     """`--json`, for commands whose output is their purpose."""
     return option("--json", is_flag=True, help="print JSON, for a machine")

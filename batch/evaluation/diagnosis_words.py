@@ -8,7 +8,8 @@ import unicodedata
 NOT_MELANOMA = "not melanoma"
 """Meaning of a label that only excludes melanoma, unless the model has a class for it."""
 
-COARSE = ("not melanoma", "no melanoma", "non melanoma", "nonmelanoma", "other", "others", "benign")
+COARSE = ("not melanoma", "no melanoma", "non melanoma", "nonmelanoma", "other", "others", "benign",
+          "kein melanom", "nicht melanom", "andere", "sonstige", "benigne", "gutartig")  # fmt: skip
 """Labels that only exclude melanoma. `malignant` is not one of them, since it may be melanoma."""
 
 # Code to its name, the code of the wider diagnosis, and further words, all as `fold` gives them.
@@ -18,26 +19,31 @@ DIAGNOSES: dict[str, tuple[str, str | None, str]] = {
         "nevus", None,
         "nv, nevi, melanocytic nevus, melanocytic nevi, pigmented nevus, common nevus, benign nevus"
         ", dysplastic nevus, atypical nevus, blue nevus, spitz nevus, reed nevus, congenital nevus"
-        ", compound nevus, junctional nevus, dermal nevus, intradermal nevus, halo nevus",
+        ", compound nevus, junctional nevus, dermal nevus, intradermal nevus, halo nevus"
+        ", nevuszellnevus, nzn, melanozytaerer nevus, dysplastischer nevus, blauer nevus"
+        ", compoundnevus, junktionsnevus, dermaler nevus, kongenitaler nevus, spitznevus",
     ),
-    "BCC": ("basal cell carcinoma", None, "bcc, basalioma, basal cell carcinomas"),
+    "BCC": ("basal cell carcinoma", None, "bcc, basalioma, basal cell carcinomas, basalzellkarzinom, basaliom"),
     "AK": (
         "actinic keratosis", None,
-        "ak, akiec, actinic keratoses, solar keratosis, solar keratoses",
+        "ak, akiec, actinic keratoses, solar keratosis, solar keratoses"
+        ", aktinische keratose, solare keratose",
     ),
-    "SCC": ("squamous cell carcinoma", None, "scc, sccka, squamous cell carcinomas"),
+    "SCC": ("squamous cell carcinoma", None, "scc, sccka, squamous cell carcinomas, plattenepithelkarzinom, spinaliom"),
     "BKL": (
         "benign keratosis", None,
         "bkl, benign keratoses, benign keratosis like lesion, benign keratosis like lesions"
-        ", solar lentigo, lichenoid keratosis, lichen planus like keratosis, lplk",
+        ", solar lentigo, lichenoid keratosis, lichen planus like keratosis, lplk"
+        ", lentigo solaris, benigne keratose",
     ),
-    "SK": ("seborrheic keratosis", "BKL", "sk, seborrheic keratoses"),
+    "SK": ("seborrheic keratosis", "BKL", "sk, seborrheic keratoses, seborrhoische keratose, seborrheische keratose"),
     "PBK": ("pigmented benign keratosis", "BKL", "pbk, pigmented benign keratoses"),
-    "DF": ("dermatofibroma", None, "df, dermatofibromas"),
+    "DF": ("dermatofibroma", None, "df, dermatofibromas, dermatofibrom, histiozytom"),
     "VASC": (
         "vascular lesion", None,
         "vasc, vascular, vascular lesions, angioma, hemangioma, cherry angioma, angiokeratoma"
-        ", pyogenic granuloma",
+        ", pyogenic granuloma"
+        ", hemangiom, angiom, angiokeratom",
     ),
 }  # fmt: skip
 CODES = {
@@ -47,9 +53,33 @@ CODES = {
 }
 
 MALIGNANT = ("BCC", "SCC")
-BENIGN = "benign"
+BENIGN_WORDS = ("benign", "benigne", "gutartig")
+"""Coarse labels that exclude every malignancy."""
 
-_SPELLINGS = (("naev", "nev"), ("seborrhoe", "seborrhe"), ("haem", "hem"))
+MELANOMA_WORDS = frozenset(
+    (
+        "mel, melanoma, malignant melanoma, invasive melanoma, cutaneous melanoma"
+        ", melanoma in situ, in situ melanoma, melanoma, nos, melanoma nos, lentigo maligna"
+        ", lentigo maligna melanoma, superficial spreading melanoma, nodular melanoma"
+        ", acral lentiginous melanoma, amelanotic melanoma, desmoplastic melanoma"
+        ", melanom, malignes melanom, invasives melanom, melanom in situ, in situ melanom"
+        ", lentigo maligna melanom, superfiziell spreitendes melanom"
+        ", superfiziell spreitendes malignes melanom, nodulaeres melanom"
+        ", nodulaeres malignes melanom, akral lentiginoeses melanom"
+        ", akrolentiginoeses melanom, amelanotisches melanom, desmoplastisches melanom"
+    ).split(", ")
+) - {"nos"} | {"melanoma, nos"}
+"""Words that mean melanoma and nothing else, in situ included. MM, SSM and the like are not among
+them: abbreviations have other meanings, too."""
+
+_SPELLINGS = (
+    ("ä", "ae"),
+    ("ö", "oe"),
+    ("ü", "ue"),
+    ("naev", "nev"),
+    ("seborrhoe", "seborrhe"),
+    ("haem", "hem"),
+)
 
 
 def fold(word: str) -> str:

@@ -80,6 +80,8 @@ def evaluate_predictions(
     model: str | None = None,
     min_cell: int = MIN_CELL,
     map_labels: Sequence[str] = (),
+    positive: Sequence[str] = (),
+    maps: Sequence[str] = (),
 ) -> Evaluation:
     """Measure a published night against a table of labels.
 
@@ -87,7 +89,8 @@ def evaluate_predictions(
         predictions, labels, split: as `read_night` and `read_labels` take them.
         model: bundled id or artifact folder whose operating points are measured, too.
         min_cell: a subgroup with fewer melanomas or fewer others has no figure.
-        map_labels: `LABEL=CLASS`, as `Vocabulary.of` takes them.
+        map_labels, positive: as `Vocabulary.of` takes them.
+        maps: `THEIRS=OURS`, as `read_labels` takes them.
 
     Raises:
         UsageError: a file or column is missing, nothing matches, the predictions are of several
@@ -96,13 +99,15 @@ def evaluate_predictions(
         ArtifactRefused: the manifest of `model` breaks its contract.
     """
     manifest = find_artifact(model).manifest if model is not None else None
-    label_rows, key = read_labels(labels, split)
+    label_rows, key = read_labels(labels, split, maps)
     night = read_night(predictions, label_rows, key)
+    key = night.key
     rows = labelled_predictions(night.labels, night.predictions, night.unscored, key, night.example)
     check_model(rows, manifest)
     class_names = tuple(dict(rows["class_scores"].iloc[0]))
     melanoma_class = melanoma_class_of(rows, manifest)
-    truth = in_words_of(night.labels, Vocabulary.of(class_names, melanoma_class, map_labels))
+    vocabulary = Vocabulary.of(class_names, melanoma_class, map_labels, positive)
+    truth = in_words_of(night.labels, vocabulary)
     matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
     check_both(matched, melanoma_class)
     judged = matched.judged.assign(group=lesion_names(matched.judged))

@@ -11,7 +11,14 @@ from typing import Any
 import pandas as pd
 
 from batch.core.errors import UsageError
-from batch.evaluation.matching import Matched, as_in_night, spellings, with_key
+from batch.evaluation.matching import (
+    GROUP_KEYS,
+    Matched,
+    as_in_night,
+    spellings,
+    spread_over_images,
+    with_key,
+)
 from batch.model.artifact import bundled_model_ids, find_artifact
 from batch.model.manifest import ModelManifest
 from batch.reports import parquet
@@ -22,6 +29,7 @@ _OF_PREDICTIONS = [
     "path", "image_id", "content_sha256", "frame_number", "lesion_id", "manufacturer",
     "manufacturer_model_name", "class_scores", "predicted_class", "melanoma_score",
     "operating_point", "threshold", "model_id", "model_version", "model_sha256",
+    "patient_pseudonym", "patient_id", "issuer_of_patient_id", "study_instance_uid",
 ]  # fmt: skip
 
 
@@ -37,6 +45,7 @@ class NightTables:
     unscored: rows of the same night.
     unscored_known: whether the night has a table of them.
     labels: with the key written as in these tables.
+    key: the column by which labels name images; `image` for labels whose image_id are names.
     example: a key of a prediction, for messages.
     model: `model` of the night's run.json; empty if there is none.
     """
@@ -46,6 +55,7 @@ class NightTables:
     unscored: pd.DataFrame
     unscored_known: bool
     labels: pd.DataFrame
+    key: str
     example: str
     model: Mapping[str, Any]
 
@@ -57,11 +67,22 @@ def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
         path: a reports folder or a night (its current view is read), a folder of prediction
             tables, or one such file, as `melanoma-batch current --output` writes it.
         labels: with the column `key`.
-        key: column that names images.
+        key: column that names images, or lesions, studies or patients (`spread_over_images`).
+            Where no prediction has the `image_id` of any label, it is taken for the file's name,
+            as in HAM10000's table.
 
     Raises:
         UsageError: there are no predictions, or the tables have other columns.
     """
+    night = _read_night(path, labels, key)
+    if key == "image_id" and night.predictions.empty and "image" not in labels:
+        by_name = _read_night(path, labels.rename(columns={"image_id": "image"}), "image")
+        if not by_name.predictions.empty:
+            return by_name
+    return night
+
+
+def _read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
     folder = _predictions_folder(path)
     names = {word for value in set(labels[key]) for word in spellings(value, key)}
     parts, passed_over, example = [], 0, ""
@@ -83,13 +104,19 @@ def read_night(path: Path, labels: pd.DataFrame, key: str) -> NightTables:
     if not parts:
         raise UsageError(f"PREDICTIONS: no row in {folder}; score an archive first.")
     no_rows = pd.DataFrame(columns=_OF_UNSCORED, dtype=object)
-    unscored = with_key(pd.concat([no_rows, *unscored_parts], ignore_index=True)[_OF_UNSCORED], key)
+    of_unscored = [*_OF_UNSCORED, *([key] if key in GROUP_KEYS else [])]
+    no_rows = no_rows.reindex(columns=of_unscored)
+    all_unscored = pd.concat([no_rows, *unscored_parts], ignore_index=True)
+    unscored = with_key(all_unscored[of_unscored], key)
     predictions = pd.concat(parts, ignore_index=True)
+    if key in GROUP_KEYS:
+        labels, predictions = spread_over_images(labels, predictions, key)
     return NightTables(
         predictions=predictions,
         passed_over=passed_over,
         unscored=unscored,
         unscored_known=is_known,
+        key=key,
         labels=as_in_night(labels, [*predictions[key], *unscored[key]], key),
         example=example,
         model=_model(folder),

@@ -1,59 +1,71 @@
-"""Reads labels from a CSV of a program or spreadsheet, and translates them to the model's words."""
+"""Reads labels as hospitals have them, and translates them to the model's words.
+
+`read_labels` is the one reader of `evaluate`, `calibrate` and the outcomes; `truth_of` says of each
+key whether it is melanoma, without a model.
+"""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from batch.core.errors import UsageError
+from batch.evaluation.label_cells import read_cells
+from batch.evaluation.label_columns import FACTS, key_of, label_column, our_names
 from batch.evaluation.label_words import Vocabulary, read_labels_as
-from batch.evaluation.matching import KEYS, key_column
-from batch.evaluation.subgroups import LABEL_COLUMNS
+from batch.evaluation.matching import GROUP_KEYS, KEYS
 
 FOUND = "label_found"
 """Column with the label as in the file; the column `label` has it in the model's words."""
 
-_KNOWN = ("label", *KEYS, "group", "split", *LABEL_COLUMNS)
-_SAVE_AGAIN = "Save it as CSV in UTF-8."
+_KNOWN = ("label", *KEYS, *GROUP_KEYS, *FACTS)
 
 
-def read_labels(path: Path, split: str | None) -> tuple[pd.DataFrame, str]:
-    """Read the labels, all as text with "" for missing, and the name of the column of images.
+def read_labels(
+    path: Path, split: str | None, maps: Iterable[str] = (), by: Sequence[str] = ()
+) -> tuple[pd.DataFrame, str]:
+    """Read the labels, all as text with "" for missing, and the name of the key.
 
     Args:
-        path: CSV with `label` and one of `KEYS`, and perhaps `group`, `split` and `LABEL_COLUMNS`.
-            Cells are separated by commas, semicolons or tabs; the encoding is UTF-8, Windows-1252,
-            or UTF-16 with a byte order mark; heads are in any case. Other columns are not read, so
-            that none can take the place of a prediction's column.
+        path: a table as `read_cells` takes it, with a label (`label_column`), one of `KEYS` or
+            `GROUP_KEYS`, and perhaps `FACTS`; heads are in any case.
         split: take only rows of this split; None for all.
+        maps: `THEIRS=OURS`, names of columns, as `our_names` takes them.
+        by: further columns to read, in lower case, each as `by:NAME`, so that none can take the
+            place of a prediction's column. A name that the table lacks is passed over.
 
     Raises:
-        UsageError: there is no such file, it is no CSV, a column is missing or occurs twice, or no
-            row belongs to the split.
+        UsageError: the file cannot be read, a column is missing or occurs twice, or no row belongs
+            to the split.
     """
-    if not path.is_file():
-        raise UsageError(f"--labels: no file {path}; needed: a CSV file. Correct the path.")
-    heads, rows = _cells(path)
-    names = [head.strip().casefold() for head in heads]
-    key = key_column(names)
-    if "label" not in names or key is None:
+    heads, rows = read_cells(path)
+    names = our_names(heads, maps)
+    key, labels = key_of(names), label_column(names, rows)
+    if labels is None or key is None:
         raise UsageError(
-            f"--labels: columns {heads}; needed: label, and one of "
-            f"{', '.join(KEYS)} (image: the file's name without folder; path: relative "
-            "to the archive)."
+            f"--labels: columns {heads}; needed: label (or diagnosis, dx, icd10, melanoma, or "
+            f"ISIC's MEL, NV, ...), and one of {', '.join((*KEYS, *GROUP_KEYS))} (image: the "
+            "file's name without folder; path: relative to the archive). Say which column is "
+            "which with --map THEIRS=OURS."
         )
-    if twice := [name for name in _KNOWN if names.count(name) > 1]:
+    if twice := [name for name in (*_KNOWN, *by) if names.count(name) > 1]:
         raise UsageError(
             f"--labels: {path} has {names.count(twice[0])} columns {twice[0]!r}; allowed: one. "
             "Rename the others."
         )
     table = pd.DataFrame(rows, columns=names, dtype=object)
-    table = table[[name for name in _KNOWN if name in table]]
+    original = [head.strip().casefold() for head in heads]
+    extra = {
+        f"by:{name}": table.iloc[:, (names if name in names else original).index(name)]
+        for name in by
+        if name in names or name in original
+    }
+    kept = [name for name in _KNOWN if name in table and name != "label"]
+    label = pd.Series(labels, table.index, dtype=object, name="label")
+    table = pd.concat([label, table[kept]], axis=1).assign(**extra)
     table = table.assign(**{key: table[key].str.strip()})
     if split is not None and ("split" not in table or split not in set(table["split"])):
         raise UsageError(
@@ -75,61 +87,42 @@ def in_words_of(table: pd.DataFrame, vocabulary: Vocabulary) -> pd.DataFrame:
     return table.assign(**{FOUND: table["label"], "label": table["label"].map(words)})
 
 
+def truth_of(
+    table: pd.DataFrame,
+    key: str,
+    mappings: Iterable[str] = (),
+    positive: Iterable[str] = (),
+) -> pd.DataFrame:
+    """What the labels say of each key, without the words of any model.
+
+    Args:
+        table, key: of `read_labels`.
+        mappings, positive: as `Vocabulary.of` takes them; the class is `melanoma`.
+
+    Returns:
+        a row for each row of the table, in its order and with its index: `key`; `melanoma`, True,
+        False, or None where there is no label; `found`, the label as in the file; `diagnosis`,
+        `melanoma`, another diagnosis, `not melanoma`, or "".
+
+    Raises:
+        UsageError: a label is not clear (`read_labels_as`).
+    """
+    words = read_labels_as(table["label"], Vocabulary.of(("melanoma",), "melanoma", mappings,
+                                                         positive))  # fmt: skip
+    diagnosis = table["label"].map(words)
+    melanoma = [None if not word else word == "melanoma" for word in diagnosis]
+    return pd.DataFrame(
+        {
+            "key": table[key],
+            "melanoma": pd.Series(melanoma, table.index, dtype=object),
+            "found": table["label"].str.strip(),
+            "diagnosis": diagnosis,
+        }
+    )
+
+
 def readings(table: pd.DataFrame) -> dict[str, dict[str, object]]:
     """Labels that are read as another word: that word ("" for no label) and their rows."""
     pairs = zip(table[FOUND].str.strip(), table["label"], strict=True)
     counts = Counter(pair for pair in pairs if pair[0] != pair[1])
     return {found: {"read_as": word, "rows": n} for (found, word), n in sorted(counts.items())}
-
-
-def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows; each row is as long as the heads, and blank lines are left out."""
-    text = _text(path)
-    first, _, rest = text.partition("\n")
-    delimiter = None
-    if first.strip().casefold().startswith("sep=") and len(first.strip()) == len("sep=;"):
-        text, delimiter = rest, first.strip()[-1]
-    head = text.partition("\n")[0]
-    delimiter = delimiter or max(",;\t", key=head.count)
-    lines = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
-    )
-    rows = []
-    try:
-        heads = next(lines, [])
-        for row in lines:
-            if any(cell.strip() for cell in row[len(heads) :]):
-                raise UsageError(
-                    f"--labels: line {lines.line_num} of {path} has {len(row)} values; allowed: "
-                    f"{len(heads)}, as many as there are columns. Put a value that holds "
-                    f"{delimiter!r} in quotes."
-                )
-            if any(cell.strip() for cell in row):
-                rows.append((row + [""] * len(heads))[: len(heads)])
-    except csv.Error as error:
-        raise UsageError(
-            f"--labels: {path} is no CSV (from line {lines.line_num} on). {_SAVE_AGAIN}"
-        ) from error
-    return heads, rows
-
-
-def _text(path: Path) -> str:
-    """The file's text: UTF-16 with a byte order mark, else UTF-8, else Windows-1252."""
-    try:
-        data = path.read_bytes()
-        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return data.decode("utf-16")
-        try:
-            return data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            if data.startswith(codecs.BOM_UTF8) or b"\0" in data:  # broken UTF-8, or no text
-                raise
-            return data.decode("cp1252")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"--labels: {path} is no CSV in UTF-8, Windows-1252 or marked UTF-16. {_SAVE_AGAIN}"
-        ) from error
-    except OSError as error:
-        raise UsageError(
-            f"--labels: {path} cannot be read ({error.strerror}). Check its permissions."
-        ) from error

@@ -51,13 +51,16 @@ def read_labelled(
     split: str | None,
     artifact: ModelArtifact,
     map_labels: Sequence[str] = (),
+    positive: Sequence[str] = (),
+    maps: Sequence[str] = (),
 ) -> Labelled:
     """Read labels and their predictions, as `evaluate` does.
 
     Args:
         predictions, labels, split: as in `read_night` and `read_labels`.
         artifact: the model that made the predictions.
-        map_labels: `LABEL=CLASS`, as in `Vocabulary.of`.
+        map_labels, positive: as `Vocabulary.of` takes them.
+        maps: `THEIRS=OURS`, as `read_labels` takes them.
 
     Raises:
         UsageError: a file or column is missing, nothing matches, another model or contract made the
@@ -66,13 +69,14 @@ def read_labelled(
     """
     manifest = artifact.manifest
     output = manifest.output
-    label_rows, key = read_labels(labels, split)
+    label_rows, key = read_labels(labels, split, maps)
     night = read_night(predictions, label_rows, key)
+    key = night.key
     named = labelled_predictions(
         night.labels, night.predictions, night.unscored, key, night.example
     )
     _check_contract(named, predictions, manifest)
-    vocabulary = Vocabulary.of(output.class_names, output.melanoma_class, map_labels)
+    vocabulary = Vocabulary.of(output.class_names, output.melanoma_class, map_labels, positive)
     truth = in_words_of(night.labels, vocabulary)
     matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
     rows = matched.judged

@@ -21,6 +21,11 @@ KEYS = ("image_id", "content_sha256", "image", "path")
 """Columns that name the image of a label; the first that the labels have is used."""
 
 
+GROUP_KEYS = (
+    "lesion_id", "accession_number", "study_instance_uid", "patient_pseudonym", "patient_id",
+)  # fmt: skip
+"""Columns that name a lesion, a study or a patient, where no column names the image."""
+
 _EXTENSION = re.compile(r"(?<=.)\.[A-Za-z][A-Za-z0-9]{1,4}$")
 """An extension begins with a letter, so that the last number of a UID is not one."""
 
@@ -47,6 +52,35 @@ def spellings(value: str, key: str) -> tuple[str, ...]:
     if key == "image":
         return tuple(dict.fromkeys((value, _EXTENSION.sub("", value))))
     return (value,)
+
+
+def spread_over_images(
+    labels: pd.DataFrame, predictions: pd.DataFrame, key: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give the label of a lesion to each of its images.
+
+    A study or a patient may have several lesions, and a label does not say of which it is. So its
+    label counts only where all its images are of one lesion; otherwise its key stays as it is, and
+    several images bear it: `match` counts the label as ambiguous.
+
+    Args:
+        labels, predictions: with the column `key`, one of `GROUP_KEYS`.
+
+    Returns:
+        both, with a key for each image of such a lesion, and the label repeated for each.
+    """
+    own = predictions["image_id"].astype(object)
+    lesion = predictions["lesion_id"].astype(object).where(predictions["lesion_id"].notna(), own)
+    value = predictions[key].astype(object)
+    is_one = lesion.groupby(value).transform("nunique") == 1
+    of_image = (value + "\n" + own).where(is_one, value)
+    keys = pd.DataFrame({"group_key": value[is_one], "image_key": of_image[is_one]})
+    spread = labels.merge(keys.drop_duplicates(), left_on=key, right_on="group_key", how="left")
+    spread[key] = spread["image_key"].where(spread["image_key"].notna(), spread[key])
+    return (
+        spread.drop(columns=["group_key", "image_key"]),
+        predictions.assign(**{key: of_image}),
+    )
 
 
 def as_in_night(labels: pd.DataFrame, night_values: Iterable[str], key: str) -> pd.DataFrame:

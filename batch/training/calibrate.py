@@ -36,7 +36,10 @@ def calibrate(model: str, predictions: Path, wanted: Wanted, output: Path) -> Mo
     """
     check_targets(wanted.targets)
     old = find_artifact(model)
-    labelled = read_labelled(predictions, wanted.labels, wanted.split, old, wanted.map_labels)
+    labelled = read_labelled(
+        predictions, wanted.labels, wanted.split, old, wanted.map_labels, wanted.positive,
+        wanted.maps,
+    )  # fmt: skip
     check_counts(labelled)
     manifest = calibrated(old.manifest, labelled, wanted)
     classifier = verify_artifact(old)

@@ -39,7 +39,8 @@ another processor: so much of itself lower, it keeps that melanoma."""
 class Wanted:
     """What the caller asks for. targets: sensitivities, the first is the default point's.
 
-    map_labels: `LABEL=CLASS`, as `Vocabulary.of` takes them.
+    map_labels, positive: as `Vocabulary.of` takes them.
+    maps: `THEIRS=OURS`, names of columns, as `read_labels` takes them.
     """
 
     labels: Path
@@ -49,6 +50,8 @@ class Wanted:
     fits_temperature: bool
     command: str
     map_labels: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
 
 
 def check_targets(targets: tuple[float, ...]) -> None:
