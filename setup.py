@@ -49,8 +49,6 @@ REQUIRES = [
     # the morning's page: what comes from an archive is escaped by the engine, not by our memory
     "Jinja2>=3.1.5",
     "MarkupSafe>=2.1",  # Jinja2's own: says which text is markup already
-    # `outcomes`: hospitals keep their lists in Excel; pandas has no reader of its own for it
-    "openpyxl>=3.1",
 ]
 
 TRAIN = [

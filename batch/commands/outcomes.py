@@ -16,7 +16,9 @@ from batch.commands.shared import (
     group,
     json_option,
     map_label_option,
+    map_option,
     option,
+    positive_option,
     reports_argument,
 )
 from batch.commands.value_types import FILE, share, whole_number
@@ -34,7 +36,9 @@ from batch.storage.files import private_files
     reports_argument("outcomes"),
     group(
         "Options",
+        map_option(),
         map_label_option(),
+        positive_option(),
         option("--min-cell", metavar="N", type=whole_number(1), default=10, show_default=True,
                help="no rate of months and subgroups with fewer cases"),
         option("--target-sensitivity", metavar="S", type=share(False),
@@ -66,7 +70,12 @@ def outcomes(options: Options, beam: Sequence[str]) -> int:
     reports = open_reports(options)
     reports.fetch(OUTCOMES)
     found = judge_outcomes(
-        reports, list(options.map_label), options.min_cell, options.target_sensitivity
+        reports,
+        list(options.map_label),
+        list(options.map),
+        list(options.positive),
+        options.min_cell,
+        options.target_sensitivity,
     )
     page = outcomes_page(found, datetime.now(UTC).isoformat())
     with private_files(is_private(reports)):

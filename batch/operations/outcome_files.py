@@ -17,7 +17,9 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
+from batch.core.errors import UsageError
 from batch.core.text import from_spreadsheet, one_line
+from batch.evaluation.label_columns import label_column, our_names
 from batch.evaluation.outcome_rules import NO_DAY
 from batch.evaluation.shown import UNDATED
 from batch.reports.layout import file_ending, is_mark_file
@@ -38,8 +40,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "patient": ("patient_key", "patient_id", "patient"),
 }
 """What an outcome may be about, the most exact first, and the heads of its columns."""
-DIAGNOSIS = ("diagnosis", "label", "histology", "outcome")
-DATES = ("diagnosed_at", "histology_date", "outcome_date", "date", "reviewed_at")
+DATES = ("diagnosed_at", "histology_date", "outcome_date", "date", "datum", "reviewed_at")
 GROUPS: dict[str, tuple[str, ...]] = {
     "sex": ("sex",),
     "age": ("age", "age_approx"),
@@ -68,15 +69,20 @@ class OutcomeRows:
     problems: tuple[str, ...] = field(default=())
 
 
-def read_outcomes(reports: Path) -> OutcomeRows:
+def read_outcomes(reports: Path, maps: Iterable[str] = ()) -> OutcomeRows:
     """Read every file of outcomes, and the marks with a diagnosis, by name.
 
     Bad content is a problem and raises nothing.
 
     Args:
         reports: their folder, or its copy brought up to date.
+        maps: `THEIRS=OURS`, names of columns, each for the files that have THEIRS.
+
+    Raises:
+        UsageError: a mapping has another form, or names no column that is known.
     """
-    parts = [_read(path, is_marks=is_marks) for path, is_marks in _files(reports)]
+    pairs = [_pair(text) for text in maps]
+    parts = [_read(path, is_marks, pairs) for path, is_marks in _files(reports)]
     rows = [part.rows for part in parts if len(part.rows)]
     return OutcomeRows(
         rows=pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=list(COLUMNS)),
@@ -100,7 +106,7 @@ def _files(reports: Path) -> Iterator[tuple[Path, bool]]:
                 yield folder / name, is_marks
 
 
-def _read(path: Path, is_marks: bool) -> OutcomeRows:
+def _read(path: Path, is_marks: bool, maps: Sequence[tuple[str, str]]) -> OutcomeRows:
     name = one_line(path.name, _LONGEST_NAME)
     try:
         status = path.stat()
@@ -117,7 +123,19 @@ def _read(path: Path, is_marks: bool) -> OutcomeRows:
         return _unread(name, f"cannot be read ({type(error).__name__})")
     if is_marks and "diagnosis" not in heads:
         return OutcomeRows(pd.DataFrame(columns=list(COLUMNS)))
+    heads = [dict(maps).get(head, head) for head in heads]
     return _parsed(name, heads, rows, is_marks)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    theirs, sign, ours = (part.strip().casefold() for part in text.partition("="))
+    allowed = ("label", "date", *KEYS, *GROUPS)
+    if not sign or not theirs or ours not in allowed:
+        raise UsageError(
+            f"--map: found {text!r}; allowed: THEIRS=OURS, where OURS is one of "
+            f"{', '.join(allowed)}."
+        )
+    return theirs.replace(" ", "_"), ours
 
 
 def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -167,29 +185,35 @@ def _text(cell: Any) -> str:
 def _parsed(
     name: str, heads: list[str], rows: list[tuple[int, list[str]]], is_marks: bool
 ) -> OutcomeRows:
-    labels = ("diagnosis",) if is_marks else DIAGNOSIS
-    wanted = {"label": labels, "date": DATES, **KEYS, **GROUPS}
+    wanted = {"date": DATES, **KEYS, **GROUPS}
+    known = our_names(heads, ())
     place = {
         column: heads.index(alias)
         for column, aliases in wanted.items()
         for alias in [next((alias for alias in aliases if alias in heads), None)]
         if alias is not None
     }
+    place |= {n: known.index(n) for n in (*KEYS, *GROUPS) if n not in place and n in known}
     if twice := [heads[at] for at in place.values() if heads.count(heads[at]) > 1]:
         return _unread(name, f"has the column {twice[0]} twice", len(rows))
     if not rows and not heads:
         return OutcomeRows(pd.DataFrame(columns=list(COLUMNS)), (name,))
-    if "label" not in place or not any(key in place for key in KEYS):
-        needed = f"needed: {labels[0]}, and one of {', '.join(KEYS)}"
-        return _unread(name, f"has not the columns of outcomes; {needed}", len(rows))
+    try:
+        labels = _labels(heads, rows, is_marks)
+    except UsageError:
+        return _unread(name, "has several columns of diagnoses, or other values in one", len(rows))
+    if labels is None or not any(key in place for key in KEYS):
+        needed = f"needed: diagnosis, and one of {', '.join(KEYS)}; --map names others"
+        return _unread(name, f"has not the columns of outcomes ({needed})", len(rows))
     orders = date_orders(cells[place["date"]] for _, cells in rows if _has(cells, place, "date"))
     times: dict[str, tuple[int, int] | str] = {"": (NO_DAY, UNDATED)}
     found, problems, without = [], [], 0
-    for number, cells in rows:
+    for (number, cells), label in zip(rows, labels, strict=True):
         if any(cells[len(heads) :]):
             problems.append(f"{name}, row {number}: more values than columns")
             continue
         row = {column: cells[at] if at < len(cells) else "" for column, at in place.items()}
+        row["label"] = label
         if not row["label"]:
             without += 1
             continue
@@ -212,6 +236,20 @@ def _parsed(
     frame = pd.DataFrame(found, columns=list(COLUMNS), dtype=object)
     frame = frame.fillna("").astype({"day": "int64", "at": "int64", "is_mark": bool})
     return OutcomeRows(frame, (name,), without, len(problems), tuple(problems))
+
+
+def _labels(
+    heads: list[str], rows: list[tuple[int, list[str]]], is_marks: bool
+) -> list[str] | None:
+    """The label of each row, as `evaluate` finds it; of marks their diagnosis. None without any.
+
+    Raises:
+        UsageError: several columns could be it, or one of ISIC's has another value than 0 and 1.
+    """
+    filled = [(cells + [""] * len(heads))[: len(heads)] for _, cells in rows]
+    if is_marks:
+        return [cells[heads.index("diagnosis")] for cells in filled]
+    return label_column(["label" if head == "outcome" else head for head in heads], filled)
 
 
 def _has(cells: list[str], place: dict[str, int], column: str) -> bool:

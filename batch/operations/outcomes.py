@@ -23,7 +23,6 @@ from batch.reports.local import LocalReports
 
 SUBGROUPS = ("model", "device", "site", "laterality", "sex", "age")
 MELANOMA = "melanoma"
-_KNOWN_CLASSES = (MELANOMA, "nevus")
 PAGE = "review_worklist.html"
 
 
@@ -46,6 +45,8 @@ class Outcomes:
 def judge_outcomes(
     reports: LocalReports,
     map_labels: Sequence[str] = (),
+    maps: Sequence[str] = (),
+    positive: Sequence[str] = (),
     min_cell: int = MIN_CELL,
     target: float | None = None,
 ) -> Outcomes:
@@ -53,7 +54,8 @@ def judge_outcomes(
 
     Args:
         reports: with object storage, the copy brought up to date.
-        map_labels: `LABEL=CLASS`, as in `Vocabulary.of`.
+        map_labels, positive: `LABEL=CLASS` and words for melanoma, as in `Vocabulary.of`.
+        maps: `THEIRS=OURS`, names of columns, as in `read_outcomes`.
         min_cell: months and subgroups give no rate of fewer cases.
         target: sensitivity of a local operating point; None for no such point.
 
@@ -61,14 +63,14 @@ def judge_outcomes(
         UsageError: there is no outcome or no night, or a diagnosis is not clear. LedgerImbalance:
             a row has not exactly one state.
     """
-    given = read_outcomes(reports.root)
+    given = read_outcomes(reports.root, maps)
     if not given.files and not given.lost:
         raise UsageError(
             f"REPORTS: no outcome in {reports.place}/{OUTCOMES} and no diagnosis in reviewed*.csv; "
             "needed: a CSV, Excel or Parquet file with the columns image (or another key) and "
             "diagnosis. Put one there."
         )
-    rows, dropped = _with_verdicts(given.rows, map_labels)
+    rows, dropped = _with_verdicts(given.rows, map_labels, positive)
     records = read_nights(reports)
     lesions, states = join(rows, records)
     counts = _row_counts(given, states, dropped)
@@ -107,7 +109,7 @@ def judge_outcomes(
 
 
 def _with_verdicts(
-    rows: pd.DataFrame, mappings: Sequence[str]
+    rows: pd.DataFrame, mappings: Sequence[str], positive: Sequence[str]
 ) -> tuple[pd.DataFrame, Counter[str]]:
     """Rows whose diagnosis counts, with is_melanoma; and the others by state.
 
@@ -117,7 +119,7 @@ def _with_verdicts(
     Raises:
         UsageError: names the diagnoses that are not clear.
     """
-    vocabulary = Vocabulary.of(_KNOWN_CLASSES, MELANOMA, mappings)
+    vocabulary = Vocabulary.of((MELANOMA,), MELANOMA, mappings, positive)
     is_mark = rows["is_mark"].astype(bool)
     try:
         meanings: dict[str, str | None] = dict(

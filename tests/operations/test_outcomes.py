@@ -296,6 +296,26 @@ def test_what_a_diagnosis_means_is_not_guessed(tmp_path):
     assert found.figures["figures"]["true_positive"] == 1
 
 
+@pytest.mark.parametrize(("text", "options"), [
+    ("Bild;Diagnose;Datum\na.jpg;C43.5;20.11.2026\n", {}),
+    ("isic_id,MEL,NV,BCC\na,1.0,0.0,0.0\n", {}),
+    ("image,melanoma\na,1\n", {}),
+    ("Foto;Befund\na;Melanom in situ\n", {"maps": ["Foto=image", "Befund=label"]}),
+    ("image,label\na,1\n", {"positive": ["1"]}),
+])  # fmt: skip
+def test_the_labels_of_hospitals_are_read(tmp_path, text, options):
+    night_of(tmp_path, 1, {A: (0.9, "a")})
+    found = judged(tmp_path, text, **options)
+    assert found.problems == () and found.figures["figures"]["true_positive"] == 1
+
+
+def test_a_mapping_names_a_known_column(tmp_path):
+    night_of(tmp_path, 1, {A: (0.9, "a")})
+    for wrong in ("x", "=image", "a=banana"):
+        with pytest.raises(UsageError, match="--map: "):
+            judged(tmp_path, "image,diagnosis\na,nevus\n", maps=[wrong])
+
+
 def test_a_damaged_night_is_told(tmp_path, capsys):
     night_of(tmp_path, 1, {A: (0.9, "a")})
     night_of(tmp_path, 2, {A: (0.9, "a"), B: (0.9, "b")})
