@@ -205,7 +205,8 @@ def _parsed(
     if labels is None or not any(key in place for key in KEYS):
         needed = f"needed: diagnosis, and one of {', '.join(KEYS)}; --map names others"
         return _unread(name, f"has not the columns of outcomes ({needed})", len(rows))
-    orders = date_orders(cells[place["date"]] for _, cells in rows if _has(cells, place, "date"))
+    dates = {cells[place["date"]] for _, cells in rows if _has(cells, place, "date")}
+    orders = date_orders(dates)
     times: dict[str, tuple[int, int] | str] = {"": (NO_DAY, UNDATED)}
     found, problems, without = [], [], 0
     for (number, cells), label in zip(rows, labels, strict=True):

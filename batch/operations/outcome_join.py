@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from batch.evaluation.matching import spellings
 from batch.evaluation.outcome_rules import JUDGED, settle
@@ -97,24 +98,22 @@ def _as_listed(lesions: pd.DataFrame, records: NightRecords) -> pd.DataFrame:
     """With tier, score and threshold of the night's own worklist where that lists the lesion."""
     keys = records.lesion_keys.iloc[lesions["lesion"]].to_numpy(object)
     lesions = lesions.assign(lesion_key=keys)
-    for night, of_night in _by_night(lesions):
-        listed = worklist_rows(records.folders[night], of_night["lesion_key"])
-        if listed.empty:
-            continue
-        listed = listed.drop_duplicates("lesion_key").set_index("lesion_key")
-        rows = of_night.index[of_night["lesion_key"].isin(listed.index)]
-        said = listed.loc[lesions.loc[rows, "lesion_key"]]
-        scored = said["max_score"].notna().to_numpy()
-        rows, said = rows[scored], said[scored]
-        lesions.loc[rows, "is_alert"] = (said["score_tier"] == Tier.ALERT.value).to_numpy(bool)
-        lesions.loc[rows, "score"] = said["max_score"].to_numpy(float)
-        lesions.loc[rows, "threshold"] = said["threshold"].to_numpy(float)
-    return lesions
-
-
-def _by_night(lesions: pd.DataFrame) -> Iterable[tuple[int, pd.DataFrame]]:
-    for night in sorted(set(lesions["night"])):
-        yield int(night), lesions[lesions["night"] == night]
+    found = []
+    for night, asked in lesions.groupby("night")["lesion_key"]:
+        rows = worklist_rows(records.folders[int(str(night))], asked)
+        found.append(rows.append_column("night", pa.array(np.full(len(rows), night))))
+    listed = pa.concat_tables(found).to_pandas() if found else pd.DataFrame()
+    if listed.empty:
+        return lesions
+    listed = listed[listed["max_score"].notna()].drop_duplicates(["night", "lesion_key"])
+    said = lesions[["night", "lesion_key"]].merge(listed, on=["night", "lesion_key"], how="left")
+    here = said["score_tier"].notna().to_numpy(bool)
+    alert = (said["score_tier"] == Tier.ALERT.value).to_numpy(bool)
+    return lesions.assign(
+        is_alert=np.where(here, alert, lesions["is_alert"]).astype(bool),
+        score=np.where(here, said["max_score"], lesions["score"]).astype(float),
+        threshold=np.where(here, said["threshold"], lesions["threshold"]).astype(float),
+    )
 
 
 def _subgroups(lesions: pd.DataFrame, rows: pd.DataFrame, records: NightRecords) -> pd.DataFrame:

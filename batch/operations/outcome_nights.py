@@ -35,6 +35,7 @@ _SHOWN = (
     "manufacturer", "manufacturer_model_name", "anatomic_region", "laterality", "model_id",
     "model_version", "model_sha256", "melanoma_score", "threshold", "is_alert",
 )  # fmt: skip
+_NO_ROWS = parquet.schema("predictions").empty_table().select([*IDENTITY, *_SHOWN])
 WORKLIST_COLUMNS = ("lesion_key", "score_tier", "max_score", "threshold")
 _UNSCORED = ("path", "image_id", "content_sha256")
 _NO_DATE = datetime.min.replace(tzinfo=UTC)
@@ -86,10 +87,11 @@ def read_nights(reports: LocalReports) -> NightRecords:
             left_out["without_date"].append(name)
             continue
         try:
-            rows = parquet.read_columns(
-                "predictions", _there(run.folder / "predictions"), (*IDENTITY, *_SHOWN)
+            folder = _there(run.folder / "predictions")
+            rows = pa.concat_tables(
+                [_NO_ROWS, *parquet.stream("predictions", folder, (*IDENTITY, *_SHOWN))]
             )
-            raised = pq.read_table(run.folder / "alerts.parquet", columns=["image_id", "path"])
+            raised = pq.ParquetFile(run.folder / "alerts.parquet").read(["image_id", "path"])
         except (OSError, ValueError, KeyError):  # errors of Arrow are subclasses of these
             left_out["damaged"].append(name)
             continue
@@ -106,21 +108,20 @@ def read_nights(reports: LocalReports) -> NightRecords:
     return _records(reports, used, pa.concat_tables(tables), pa.concat_tables(alerts), left_out)
 
 
-def worklist_rows(folder: Path, lesion_keys: Collection[str]) -> pd.DataFrame:
+def worklist_rows(folder: Path, lesion_keys: Collection[str]) -> pa.Table:
     """What the worklist of a night said of some lesions: WORKLIST_COLUMNS; none without a list.
 
     A row of a lesion that had left the archive has no tier and is left out.
     """
     try:
-        rows = pq.read_table(
-            folder / "review_worklist.parquet",
-            columns=list(WORKLIST_COLUMNS),
-            filters=pc.field("lesion_key").isin(pa.array(list(lesion_keys), pa.string()))
-            & pc.field("score_tier").is_valid(),
-        )
+        rows = pq.ParquetFile(folder / "review_worklist.parquet").read(list(WORKLIST_COLUMNS))
     except (OSError, ValueError, KeyError):
-        return pd.DataFrame(columns=list(WORKLIST_COLUMNS))
-    return rows.to_pandas()
+        return _NO_LIST
+    wanted = pc.is_in(rows["lesion_key"], value_set=pa.array(list(lesion_keys), pa.string()))
+    return rows.filter(pc.and_(wanted, rows["score_tier"].is_valid()))
+
+
+_NO_LIST = parquet.schema("review_worklist").empty_table().select(list(WORKLIST_COLUMNS))
 
 
 def _records(
