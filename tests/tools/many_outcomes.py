@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import subprocess
@@ -100,12 +101,14 @@ def main() -> None:
             write_night(reports, number, words.images, listed)
         write_outcomes(reports, words.nights, words.images, words.outcomes)
         command = [sys.executable, "-m", "batch", "outcomes", str(reports), "--json"]
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), os.times().children_user
         answer = subprocess.run(command, check=True, capture_output=True, text=True)
         seconds = time.perf_counter() - began
+        processor = os.times().children_user - spent
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
     rows = json.loads(answer.stdout)["rows"]
-    print(f"{seconds:.1f} s, {peak:.2f} GB, { ({n: c for n, c in rows.items() if c}) }")
+    counted = {name: count for name, count in rows.items() if count}
+    print(f"{seconds:.1f} s ({processor:.1f} s of a core), {peak:.2f} GB, {counted}")
 
 
 if __name__ == "__main__":
