@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from batch.evaluation.shown import UNDATED
-
 NO_DAY = -1
 """Day of a row without a date; every dated row is newer."""
 
@@ -47,8 +45,3 @@ def settle(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
         }
     )
     return lesions, pd.Series(state, rows.index, dtype=object)
-
-
-def undated(rows: pd.DataFrame) -> pd.Series:
-    """Which rows have no date: bool."""
-    return rows["at"] == UNDATED
