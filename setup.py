@@ -126,6 +126,7 @@ setup(
         "batch.demo": ["isic/*"],
         "batch.desk": ["templates/*", "README.md"],
         "batch.evaluation": ["templates/*"],
+        "batch.operations": ["templates/*"],
         "batch.review.page": ["templates/*"],
         "batch.training": ["sources.toml", "README.md"],
         "schemas": ["*.json", "README.md"],

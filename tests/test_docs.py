@@ -33,7 +33,8 @@ WHERE = {
     "prune": "batch/run", "serve": "batch/review", "doctor": "batch/run", "config": "batch/run",
     "completion": "batch/run",
     "demo": "batch/run", "worklist": "batch/review", "evaluate": "batch/evaluation",
-    "calibrate": "batch/evaluation", "wrap": "batch/evaluation", "train": "batch/training",
+    "calibrate": "batch/evaluation", "outcomes": "batch/evaluation",
+    "wrap": "batch/evaluation", "train": "batch/training",
 }  # fmt: skip
 """The README that has a command's options; those of the page and of every command stand once."""
 SHARED = ("batch/run", "batch/review", "batch/evaluation")

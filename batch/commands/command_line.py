@@ -13,6 +13,7 @@ import cloup
 from batch import __version__
 from batch.commands.evaluation import EVALUATION
 from batch.commands.operations import OPERATIONS
+from batch.commands.outcomes import OUTCOMES_COMMANDS
 from batch.commands.scoring import SCORING
 from batch.commands.settings import PREFIX, Command, Group, fill_in_remembered, source_of
 from batch.commands.shared import PROGRAM
@@ -148,7 +149,7 @@ COMPLETE = "_MELANOMA_BATCH_COMPLETE"
 for _title, _commands in (
     ("Score", SCORING),
     ("Look after it", OPERATIONS),
-    ("Measure", EVALUATION),
+    ("Measure", (*EVALUATION, *OUTCOMES_COMMANDS)),
     ("Make models", TRAINING),
     ("This command line", (config, completion)),
 ):

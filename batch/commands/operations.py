@@ -54,7 +54,7 @@ def current(options: Options, beam: Sequence[str]) -> int:
         print_answer(describe_current(counts))
     if options.output is not None:
         file = whole_path("--output", options.output)
-        with private_files(_is_private(reports)):
+        with private_files(is_private(reports)):
             rows = write_current(reports, file)
         say(f"{rows} rows written to {file}\n", sys.stderr if options.json else sys.stdout)
     return ExitCode.COMPLETE
@@ -119,7 +119,7 @@ def worklist(options: Options, beam: Sequence[str]) -> int:
     review = review_options(options)
     output = whole_path("--output", options.output) if options.output else None
     reports = open_reports(options)
-    with private_files(_is_private(reports)):
+    with private_files(is_private(reports)):
         rebuilt = rebuild(reports, output, review, options.archive, options.model)
     if output is None:
         reports.send(WORKLIST)
@@ -254,7 +254,7 @@ def open_reports(options: Options) -> LocalReports:
     return opened(*reports_place("REPORTS", options.reports))
 
 
-def _is_private(reports: LocalReports) -> bool:
+def is_private(reports: LocalReports) -> bool:
     """Whether the night that readers see holds patient IDs."""
     from batch.reports.run_reader import read_record
 

@@ -52,37 +52,39 @@ def write_metrics(
         UsageError: the file cannot be written.
     """
     registry = CollectorRegistry()
-    _set(registry, "exit_code", "exit code of the last run", exit_code)
-    _set(registry, "last_run_timestamp_seconds", "end of the last run", finished_at)
+    set_one(registry, "exit_code", "exit code of the last run", exit_code)
+    set_one(registry, "last_run_timestamp_seconds", "end of the last run", finished_at)
     success = _last_success(reports)
     if success is not None:
-        _set(registry, "last_success_timestamp_seconds", "end of the last published run", success)
+        set_one(
+            registry, "last_success_timestamp_seconds", "end of the last published run", success
+        )
     if run is not None:
         _night(registry, record_of(run))
-    _write(path, registry)
+    write_registry(path, registry)
 
 
 def _night(registry: CollectorRegistry, run: RunRecord) -> None:
     """Set the metrics of a published night."""
     states = {state.value: getattr(run.equation, state.value) for state in FileState}
-    _set_each(registry, "files", "files by what became of them", "state", states)
+    set_each(registry, "files", "files by what became of them", "state", states)
     for name, members in _REASONS:
         zeros = dict.fromkeys((str(member) for member in members), 0)
         counted: dict[str, int] = getattr(run, f"{name}_by_reason")
-        _set_each(registry, name, f"{name} by reason", "reason", zeros | counted)
+        set_each(registry, name, f"{name} by reason", "reason", zeros | counted)
     for name, (attribute, text) in _VALUES.items():
         value = attrgetter(attribute)(run)
         if value is not None:
-            _set(registry, name, text, value)
+            set_one(registry, name, text, value)
     started, finished = run.start, run.finish
     if started and finished:
         seconds = (finished - started).total_seconds()
-        _set(registry, "duration_seconds", "wall time of the run", seconds)
+        set_one(registry, "duration_seconds", "wall time of the run", seconds)
     if run.review and run.review.unusual is not None:
         text = "1 when the night is unlike the nights before it"
-        _set(registry, "unusual", text, float(run.review.unusual))
+        set_one(registry, "unusual", text, float(run.review.unusual))
     stopped = {by: float(run.stopped == by) for by in _STOPPED_BY}
-    _set_each(registry, "stopped", "1 when the run was stopped early", "by", stopped)
+    set_each(registry, "stopped", "1 when the run was stopped early", "by", stopped)
     _review(registry, run)
     labels = {
         name: getattr(run.model, name) or ""
@@ -96,23 +98,25 @@ def _review(registry: CollectorRegistry, run: RunRecord) -> None:
     """Set the metrics of marks, and of options that group images."""
     worklist = run.review.worklist if run.review else None
     marks = {state: worklist.marks.get(state) for state in _MARKS} if worklist else {}
-    _set_each(registry, "marks", "marks of people by what became of them", "state", marks)
+    set_each(registry, "marks", "marks of people by what became of them", "state", marks)
     text = "options that group images, and are others than in the night before"
     if run.identity is not None:
-        _set(registry, "identity_changes", text, len(run.identity.changed))
+        set_one(registry, "identity_changes", text, len(run.identity.changed))
 
 
-def _set(registry: CollectorRegistry, name: str, text: str, value: float) -> None:
+def set_one(registry: CollectorRegistry, name: str, text: str, value: float) -> None:
+    """Add a metric with one value. name: without `PREFIX`."""
     Gauge(PREFIX + name, text, registry=registry).set(value)
 
 
-def _set_each(
+def set_each(
     registry: CollectorRegistry,
     name: str,
     text: str,
     label: str,
     values: Mapping[str, float | None],
 ) -> None:
+    """Add a metric with a value for each member of a label; None gives no sample."""
     gauge = Gauge(PREFIX + name, text, [label], registry=registry)
     for member, value in values.items():
         if value is not None:
@@ -127,7 +131,12 @@ def _last_success(reports: Path) -> float | None:
     return finished.timestamp() if finished else None
 
 
-def _write(path: Path, registry: CollectorRegistry) -> None:
+def write_registry(path: Path, registry: CollectorRegistry) -> None:
+    """Replace a file by these metrics, in one step.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     if os.path.lexists(path) and not os.path.isfile(path):  # the rename would replace /dev/null
         raise UsageError(f"--metrics-file: {path} is no regular file; give the name of a file.")
     try:

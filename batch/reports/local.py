@@ -182,6 +182,9 @@ class LocalReports:
         self._point_latest_to(night.name)
         return night
 
+    def fetch(self, folder: str) -> None:
+        """Bring a folder in `root` up to date with the store; a local folder has none."""
+
     def send(self, *names: str) -> None:
         """Send files and folders made in `root` to the store; a local folder has none."""
 

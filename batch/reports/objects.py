@@ -180,6 +180,10 @@ class ObjectReports(LocalReports):
         with suppress(OSError):  # the next run removes them
             self.store.delete([listed.name for listed in self.store.objects(f"{_WORK}/")])
 
+    def fetch(self, folder: str) -> None:
+        """See `LocalReports`."""
+        self._pull([o.name for o in self.store.at(folder).objects()], folder, self.root / folder)
+
     def send(self, *names: str) -> None:
         """See `LocalReports`."""
         for name in names:

@@ -1,0 +1,105 @@
+"""Options and handler of `outcomes`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from batch.commands.operations import is_private, open_reports
+from batch.commands.settings import Command, Options
+from batch.commands.shared import (
+    PROGRAM,
+    command,
+    group,
+    json_option,
+    map_label_option,
+    map_option,
+    option,
+    positive_option,
+    reports_argument,
+)
+from batch.commands.value_types import FILE, share, whole_number
+from batch.core.errors import ExitCode
+from batch.core.location import whole_path
+from batch.runtime.terminal import print_answer, say
+from batch.storage.files import private_files
+
+
+@command(
+    "outcomes",
+    "histology of years against the scores as they were shown",
+    "Join REPORTS/outcomes/ (CSV, Excel, Parquet) and marks with a diagnosis to the score that "
+    "each night showed, and measure sensitivity, PPV, missed melanomas and missing outcomes.",
+    reports_argument("outcomes"),
+    group(
+        "Options",
+        map_option(),
+        map_label_option(),
+        positive_option(),
+        option("--min-cell", metavar="N", type=whole_number(1), default=10, show_default=True,
+               help="no rate of months and subgroups with fewer cases"),
+        option("--target-sensitivity", metavar="S", type=share(False),
+               help="choose a local operating point for this sensitivity, too, and judge it on "
+               "lesions that did not choose it"),
+    ),
+    group(
+        "What is written",
+        option("--output", metavar="FILE", type=FILE,
+               help="the page (default: REPORTS/outcomes.html)"),
+        json_option(),
+        option("--metrics-file", metavar="FILE", type=FILE,
+               help="write metrics for node_exporter's textfile collector"),
+    ),
+)  # fmt: skip
+def outcomes(options: Options, beam: Sequence[str]) -> int:
+    """Write page and metrics, and print the figures."""
+    from batch.operations.outcome_files import OUTCOMES
+    from batch.operations.outcome_report import (
+        PAGE_NAME,
+        outcomes_page,
+        outcomes_text,
+        write_outcome_metrics,
+        write_page,
+    )
+    from batch.operations.outcomes import judge_outcomes
+
+    output = whole_path("--output", options.output) if options.output else None
+    reports = open_reports(options)
+    reports.fetch(OUTCOMES)
+    found = judge_outcomes(
+        reports,
+        list(options.map_label),
+        list(options.map),
+        list(options.positive),
+        options.min_cell,
+        options.target_sensitivity,
+    )
+    page = outcomes_page(found, datetime.now(UTC).isoformat())
+    with private_files(is_private(reports)):
+        write_page(output or reports.root / PAGE_NAME, page)
+    if output is None:
+        reports.send(PAGE_NAME)
+    if options.metrics_file is not None:
+        metrics = whole_path("--metrics-file", options.metrics_file)
+        write_outcome_metrics(metrics, found, time.time())
+    print_answer(
+        json.dumps({**found.figures, "missed": found.missed}, indent=2, allow_nan=False) + "\n"
+        if options.json
+        else outcomes_text(found)
+    )
+    where = output or f"{reports.place}/{PAGE_NAME}"
+    say(f"page: {where}\n", sys.stderr if options.json else sys.stdout)
+    for problem in found.problems[:20]:
+        say(f"{PROGRAM}: {problem}.\n", sys.stderr)
+    if len(found.problems) > 20:
+        say(f"{PROGRAM}: {len(found.problems) - 20} more; the page has 50.\n", sys.stderr)
+    if found.is_damaged:
+        say(f"{PROGRAM}: nights are damaged, see left_out; their scores are missing.\n", sys.stderr)
+        return ExitCode.FAILURE
+    return ExitCode.MARKS_NOT_UNDERSTOOD if found.problems else ExitCode.COMPLETE
+
+
+OUTCOMES_COMMANDS: tuple[Command, ...] = (outcomes,)

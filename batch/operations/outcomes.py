@@ -1,0 +1,229 @@
+"""`melanoma-batch outcomes`: histology of years against the scores as they were shown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from batch.core.errors import LedgerImbalance, UsageError
+from batch.evaluation.label_words import Vocabulary, read_labels_as
+from batch.evaluation.local_point import FEWEST, cross_fitted
+from batch.evaluation.outcome_figures import by_column, counted, small_cell, verification
+from batch.evaluation.subgroups import MIN_CELL, NOT_STATED
+from batch.operations.outcome_files import OUTCOMES, OutcomeRows, read_outcomes
+from batch.operations.outcome_join import STATES, join
+from batch.operations.outcome_nights import NightRecords, read_nights
+from batch.reports.local import LocalReports
+
+SUBGROUPS = ("model", "device", "site", "laterality", "sex", "age")
+MELANOMA = "melanoma"
+PAGE = "review_worklist.html"
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The answer of `melanoma-batch outcomes`.
+
+    figures: content of `--json`; holds no name of a file or lesion.
+    missed: melanomas without an alert, a dict each, oldest night first.
+    problems: sentences about rows that were not understood.
+    is_damaged: whether a night could not be read.
+    """
+
+    figures: dict[str, Any]
+    missed: list[dict[str, Any]]
+    problems: tuple[str, ...]
+    is_damaged: bool = field(default=False)
+
+
+def judge_outcomes(
+    reports: LocalReports,
+    map_labels: Sequence[str] = (),
+    maps: Sequence[str] = (),
+    positive: Sequence[str] = (),
+    min_cell: int = MIN_CELL,
+    target: float | None = None,
+) -> Outcomes:
+    """Join all outcomes to the nights, and measure.
+
+    Args:
+        reports: with object storage, the copy brought up to date.
+        map_labels, positive: `LABEL=CLASS` and words for melanoma, as in `Vocabulary.of`.
+        maps: `THEIRS=OURS`, names of columns, as in `read_outcomes`.
+        min_cell: months and subgroups give no rate of fewer cases.
+        target: sensitivity of a local operating point; None for no such point.
+
+    Raises:
+        UsageError: there is no outcome or no night, or a diagnosis is not clear. LedgerImbalance:
+            a row has not exactly one state.
+    """
+    given = read_outcomes(reports.root, maps)
+    if not given.files and not given.lost:
+        raise UsageError(
+            f"REPORTS: no outcome in {reports.place}/{OUTCOMES} and no diagnosis in reviewed*.csv; "
+            "needed: a CSV, Excel or Parquet file with the columns image (or another key) and "
+            "diagnosis. Put one there."
+        )
+    rows, dropped = _with_verdicts(given.rows, map_labels, positive)
+    records = read_nights(reports)
+    lesions, states = join(rows, records)
+    counts = _row_counts(given, states, dropped)
+    lesions = lesions.assign(month=[_month(records, night) for night in lesions["night"]])
+    figures = counted(lesions["is_melanoma"], lesions["is_alert"])
+    seen = set(lesions["lesion"])
+    alerted = set(records.first_alert.index)
+    known = set(records.images["lesion"])
+    answer = {
+        "rows": counts,
+        "files": len(given.files),
+        "nights": {
+            "read": len(records.run_ids),
+            "first": _month(records, 0),
+            "last": _month(records, len(records.run_ids) - 1),
+            "left_out": {why: len(names) for why, names in records.left_out.items()},
+        },
+        "figures": figures,
+        "lesions_by_mark": int(lesions["is_mark"].sum()),
+        "verification": verification(
+            figures, len(alerted), len(alerted & seen), len(known - alerted - seen)
+        ),
+        "by_month": _by_month(lesions, records, seen, min_cell),
+        "by_subgroup": {
+            column: found
+            for column in SUBGROUPS
+            for found in [by_column(lesions, column, min_cell)]
+            if set(found) - {NOT_STATED}
+        },
+        "min_cell": min_cell,
+        "local_point": None if target is None else _local_point(lesions, records, target),
+    }
+    return Outcomes(
+        answer, _missed(lesions, records), given.problems, "damaged" in records.left_out
+    )
+
+
+def _with_verdicts(
+    rows: pd.DataFrame, mappings: Sequence[str], positive: Sequence[str]
+) -> tuple[pd.DataFrame, Counter[str]]:
+    """Rows whose diagnosis counts, with is_melanoma; and the others by state.
+
+    A file's diagnosis that is not clear is refused. A mark's is free text that nobody wrote for
+    this, so what is not clear there is `unclear_mark`.
+
+    Raises:
+        UsageError: names the diagnoses that are not clear.
+    """
+    vocabulary = Vocabulary.of((MELANOMA,), MELANOMA, mappings, positive)
+    is_mark = rows["is_mark"].astype(bool)
+    try:
+        meanings: dict[str, str | None] = dict(
+            read_labels_as(rows.loc[~is_mark, "label"], vocabulary)
+        )
+    except UsageError as error:
+        raise UsageError(str(error).replace("--labels:", f"REPORTS: {OUTCOMES}:", 1)) from error
+    for word in set(rows.loc[is_mark, "label"]):
+        meanings[word] = vocabulary.meaning(word)[0]
+    words = [meanings[word] for word in rows["label"]]
+    dropped = Counter("unclear_mark" for word in words if word is None)
+    dropped["left_out"] = words.count("")
+    counting = np.array([bool(word) for word in words], bool)
+    verdicts = np.array([word == MELANOMA for word in words], bool)
+    return rows[counting].assign(is_melanoma=verdicts[counting]), dropped
+
+
+def _row_counts(given: OutcomeRows, states: pd.Series, dropped: Counter[str]) -> dict[str, int]:
+    """Rows by what became of them; they add up to `rows`."""
+    found = Counter(states) + dropped
+    counts = {
+        "without_label": given.without_label,
+        "not_understood": given.lost,
+        **{state: found[state] for state in STATES},
+    }
+    total = given.without_label + given.lost + len(given.rows)
+    if sum(counts.values()) != total:
+        raise LedgerImbalance(
+            f"outcomes: {total} rows, and {sum(counts.values())} of them with a state: {counts}."
+        )
+    return {"rows": total, **counts}
+
+
+def _month(records: NightRecords, night: int) -> str:
+    """Month in which a night began, in this machine's zone: `2026-11`."""
+    start = records.nights.starts[int(night)] / 1_000_000
+    return f"{datetime.fromtimestamp(start, UTC).astimezone():%Y-%m}"
+
+
+def _by_month(
+    lesions: pd.DataFrame, records: NightRecords, seen: set[int], min_cell: int
+) -> dict[str, dict[str, Any]]:
+    """Figures by month of the night that counts, and alerts raised first in that month."""
+    cells = by_column(lesions, "month", min_cell)
+    months = {night: _month(records, night) for night in set(records.first_alert)}
+    raised = Counter(months[night] for night in records.first_alert)
+    settled = Counter(
+        months[night] for lesion, night in records.first_alert.items() if lesion in seen
+    )
+    empty = small_cell(lesions.iloc[:0], min_cell)
+    return {
+        month: {
+            **cells.get(month, empty),
+            "first_alerts": raised[month],
+            "first_alerts_with_outcome": settled[month],
+        }
+        for month in sorted({*cells, *raised})
+    }
+
+
+def _missed(lesions: pd.DataFrame, records: NightRecords) -> list[dict[str, Any]]:
+    rows = lesions[lesions["is_melanoma"] & ~lesions["is_alert"]].sort_values(
+        ["night", "lesion_key"]
+    )
+    return [
+        {
+            "lesion_key": str(row["lesion_key"]),
+            "run_id": records.run_ids[row["night"]],
+            "page": f"runs/{records.run_ids[row['night']]}/{PAGE}"
+            if (records.folders[row["night"]] / PAGE).is_file()
+            else None,
+            "month": row["month"],
+            "score": float(row["score"]),
+            "threshold": float(row["threshold"]),
+            "model": row["model"],
+            "outcome": row["place"],
+        }
+        for row in rows.to_dict("records")
+    ]
+
+
+def _local_point(lesions: pd.DataFrame, records: NightRecords, target: float) -> dict[str, Any]:
+    """A threshold for the model of the newest night, from the lesions that this model scored.
+
+    Raises:
+        UsageError: there are too few of them.
+    """
+    newest = records.images["night"] == records.images["night"].max()
+    row = records.images[newest].iloc[-1]
+    name = f"{row['model_id']} {row['model_version']} {row['model_sha256'][:8]}"
+    of_model = lesions[lesions["model"] == name]
+    is_melanoma = of_model["is_melanoma"].to_numpy(bool)
+    melanomas, others = int(is_melanoma.sum()), int((~is_melanoma).sum())
+    patients = records.patient_keys
+    groups = [
+        f"patient {patients.iloc[patient]}" if patient >= 0 else f"lesion {lesion}"
+        for patient, lesion in zip(of_model["patient"], of_model["lesion_key"], strict=True)
+    ]
+    melanoma_groups = len({g for g, is_one in zip(groups, is_melanoma, strict=True) if is_one})
+    if min(melanomas, others) < FEWEST or melanoma_groups < 2:
+        raise UsageError(
+            f"--target-sensitivity: {name} showed {melanomas} melanomas and {others} others that "
+            f"have an outcome; needed: {FEWEST} of each, of more than one patient. Collect more "
+            "outcomes."
+        )
+    scores = of_model["score"].to_numpy(np.float64)
+    return {"model": name, **cross_fitted(is_melanoma, scores, groups, target)}
