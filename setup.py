@@ -39,8 +39,6 @@ REQUIRES = [
     "cloup>=3.0.8",
     # rate and time left on any terminal, nothing when there is none
     "tqdm>=4.66",
-    # tables of labels as hospitals keep them: most are Excel; pandas reads it by this library, too
-    "openpyxl>=3.1",
     # `evaluate` and `calibrate`, which every hospital needs: exact binomial intervals, Brent's
     # search. Not scikit-learn, which only `train` needs
     "scipy>=1.13",
@@ -49,7 +47,8 @@ REQUIRES = [
     # the morning's page: what comes from an archive is escaped by the engine, not by our memory
     "Jinja2>=3.1.5",
     "MarkupSafe>=2.1",  # Jinja2's own: says which text is markup already
-    # `--manifest`: hospitals keep their lists in Excel; pandas has no reader of its own for it
+    # manifests, labels and outcomes as hospitals keep them: most are Excel, and pandas reads it by
+    # this library
     "openpyxl>=3.1",
 ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-URGENCY = ("alert", "near_threshold", "unreadable", "below")
+URGENCY = ("alert", "near_threshold", "unreadable", "unreliable", "below")
 
 
 @dataclass

@@ -58,7 +58,7 @@ def oracle(archive, threshold):
         top, mean = (max(known), sum(known) / len(known)) if known else (None, None)
         key = f"PATTERN:p{patient}/l{number}"
         found[key] = (tier, top, mean, len(scores), len(scores) - len(known), f"PATTERN:p{patient}")
-    tiers = ["alert", "near_threshold", "unreadable", "below"]
+    tiers = ["alert", "near_threshold", "unreadable", "unreliable", "below"]
 
     def place(key):
         tier, top, mean, *_ = found[key]
