@@ -13,6 +13,7 @@ import click
 from batch.commands.command_line import run
 from batch.commands.shared import PROGRAM
 from batch.core.errors import BatchError, ExitCode
+from batch.core.text import escaped, without_password
 from batch.runtime.terminal import flush_streams, open_streams, say
 
 _TAKE_BEAM_OPTIONS = ("score", "inventory", "config")
@@ -69,7 +70,9 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _complain(text: str) -> None:
-    say(f"{PROGRAM}: {text}\n", sys.stderr)
+    """Say what is wrong, without control characters and passwords of URLs: it becomes a mail."""
+    shown = "\n".join(escaped(line) for line in without_password(text).split("\n"))
+    say(f"{PROGRAM}: {shown}\n", sys.stderr)
 
 
 def _split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,11 +21,10 @@ from batch.commands.shared import PROGRAM
 from batch.commands.training import TRAINING
 from batch.commands.value_types import OneOf
 from batch.core.errors import ExitCode
+from batch.core.text import MASK, escaped, is_secret, without_password
 from batch.runtime import logs, terminal
 from batch.runtime.terminal import print_answer
 
-_SECRETS = ("password", "secret", "token", "credential", "access-key", "api-key")
-_MASK = "********"
 _NOT_SHOWN = ("help", "config", "quiet", "verbose")
 _SHELLS = ("bash", "zsh", "fish")
 
@@ -52,7 +52,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> Non
 )
 @cloup.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
-    help="print the version",
+    help="print the version", allow_from_autoenv=False,
 )  # fmt: skip
 def command_line() -> None:
     """All commands."""
@@ -90,7 +90,7 @@ def config_table(command: click.Command, words: Iterable[str]) -> str:
         param.required = False
     root = click.get_current_context().find_root()
     with relaxed.make_context(command.name, list(words), parent=root) as context:
-        fill_in_remembered(command, context)
+        fill_in_remembered(command, context, to_show=True)
         rows = [
             (_shown_name(param), _shown(param, context.params[param.name]),
              source_of(context, param.name))
@@ -117,10 +117,10 @@ def _shown(param: click.Parameter, value: Any) -> str:
     name = (param.name or "").replace("_", "-")
     if value in (None, ()):
         return "-"
-    if any(secret in name for secret in _SECRETS):
-        return _MASK
+    if is_secret(name):
+        return MASK
     values = value if isinstance(value, tuple) else (value,)
-    return ", ".join(str(item) for item in values)
+    return ", ".join(escaped(without_password(str(item))) for item in values)
 
 
 @cloup.command("completion", cls=Command, short_help="print the completion script of a shell")
@@ -169,10 +169,32 @@ def run(words: Sequence[str], beam: Sequence[str]) -> int:
     """
     terminal.set_quiet(False)
     logs.show_on_stderr(False)
+    for name in unknown_variables(os.environ):
+        terminal.say(f"{PROGRAM}: {name} in the environment is no option; ignored.\n", sys.stderr)
     code = command_line.main(
         list(words), prog_name=PROGRAM, complete_var=COMPLETE, standalone_mode=False, obj=beam
     )
     return int(code or 0)
+
+
+def unknown_variables(environment: Iterable[str]) -> list[str]:
+    """Variables that begin like an option's and are none: a setting that was misspelt is lost.
+
+    Only variables of a command are looked at; others with our prefix may belong to a site.
+    """
+    known = set()
+    starts = tuple(f"{PREFIX}_{_variable(name)}_" for name in command_line.commands)
+    for name, command in command_line.commands.items():
+        known |= {
+            f"{PREFIX}_{_variable(name)}_{_variable(param.name)}"
+            for param in command.params
+            if param.name
+        }
+    return sorted(name for name in environment if name.startswith(starts) and name not in known)
+
+
+def _variable(name: str) -> str:
+    return name.replace("-", "_").upper()
 
 
 def options_of(name: str, words: Sequence[str]) -> Any:

@@ -9,20 +9,32 @@ from typing import Any
 
 from batch.commands.settings import Options
 from batch.core.errors import BatchError, UsageError
-from batch.core.location import ObjectUrl, place
+from batch.core.location import ObjectUrl, place, whole_path
 from batch.core.privacy import Identifiers
 
-LATEST, RUN_FILE = "latest", "run.json"
+LATEST, RUN_FILE, RUNS, SUCCESS = "latest", "run.json", "runs", "_SUCCESS"
 _LISTS = ("include", "exclude", "map")
 
 
 def last_options(options: Options) -> dict[str, Any]:
-    """Options of the run that `latest` points to, in the form of the command line.
+    """Options of the last night that can be read, in the form of the command line.
 
-    Only options that identify images and patients count, and only those that were set. Empty if no
-    run can be read; the new run reports what is wrong.
+    Only options that identify images and patients count, and only those that were set. Empty where
+    there is no night yet.
+
+    Raises:
+        UsageError: there are nights, and none can be read. Without their options identifiers that
+            were withheld might be published.
     """
     return remembered_options(_last_run(options.output).get("options"))
+
+
+def last_options_to_show(options: Options) -> dict[str, Any]:
+    """As `last_options`, with the lesion pattern, which the run itself takes over."""
+    run_options = _last_run(options.output).get("options")
+    pattern = run_options.get("lesion_pattern") if isinstance(run_options, Mapping) else None
+    shown = remembered_options(run_options)
+    return {**shown, "lesion_pattern": pattern} if isinstance(pattern, str) and pattern else shown
 
 
 def remembered_options(run_options: object) -> dict[str, Any]:
@@ -30,8 +42,9 @@ def remembered_options(run_options: object) -> dict[str, Any]:
     if not isinstance(run_options, Mapping):
         return {}
     options: dict[str, Any] = {}
-    if run_options.get("identifiers") in {level.value for level in Identifiers}:
-        options["identifiers"] = run_options["identifiers"]
+    level = run_options.get("identifiers")
+    if isinstance(level, str) and level in {known.value for known in Identifiers}:
+        options["identifiers"] = level
     if isinstance(key := run_options.get("patient_key_file"), str) and key:
         options["patient_key_file"] = Path(key)
     manifests = run_options.get("manifest")
@@ -52,7 +65,19 @@ def _last_run(reports: object) -> Mapping[str, Any]:
 
     if not isinstance(reports, Path):
         return {}
-    return read_json(reports.expanduser() / LATEST / RUN_FILE) or {}
+    folder = whole_path("--output", reports)
+    published = sorted((folder / RUNS).glob(f"*/{SUCCESS}"), reverse=True)
+    for file in (folder / LATEST / RUN_FILE, *(night.parent / RUN_FILE for night in published)):
+        run = read_json(file)
+        if run is not None and isinstance(run.get("options"), Mapping):
+            return run
+    if published:
+        raise UsageError(
+            f"--output: {folder} has {len(published)} nights, and no run.json of them can be read; "
+            "so what they withheld is not known. Mend the folder, or say --identifiers, and "
+            "--patient-key-file, --include, --exclude and --lesion-pattern where they were given."
+        )
+    return {}
 
 
 def _last_run_of_store(url: ObjectUrl) -> Mapping[str, Any]:

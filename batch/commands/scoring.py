@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batch.commands.remembered import last_options
+from batch.commands.remembered import last_options, last_options_to_show
 from batch.commands.settings import Command, Options
 from batch.commands.shared import (
     DEFAULT_MODEL,
@@ -174,6 +174,7 @@ def _job_parts(name: str) -> tuple[Decorator, ...]:
     "the whole archive in REPORTS.",
     *_job_parts("score"),
     recall=last_options,
+    recall_to_show=last_options_to_show,
     epilog="What stands after `--` goes to Apache Beam, e.g. -- --runner FlinkRunner.",
 )
 def score(options: Options, beam: Sequence[str]) -> int:
@@ -193,6 +194,7 @@ def score(options: Options, beam: Sequence[str]) -> int:
     *_job_parts("inventory"),
     group("What it prints", json_option()),
     recall=last_options,
+    recall_to_show=last_options_to_show,
     tables=("inventory", "score"),
 )
 def inventory(options: Options, beam: Sequence[str]) -> int:

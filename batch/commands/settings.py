@@ -39,10 +39,12 @@ class Command(cloup.Command):
     """A command whose options may also come from a file (`--config`) or from the last run.
 
     recall: gives values of the last run for some options; None for a command without.
+    recall_to_show: as recall, for `config`: also what the run itself takes over.
     tables: of the file; the first that holds an option counts.
     """
 
     recall: Callable[[Options], Mapping[str, Any]] | None = None
+    recall_to_show: Callable[[Options], Mapping[str, Any]] | None = None
     tables: tuple[str, ...] = ()
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
@@ -79,12 +81,25 @@ def _with_safe_help(option: click.Option | None) -> click.Option | None:
     return option
 
 
-def fill_in_remembered(command: click.Command, ctx: click.Context) -> None:
-    """Take options that were not given from the last run."""
-    recall = getattr(command, "recall", None)
+def fill_in_remembered(command: click.Command, ctx: click.Context, to_show: bool = False) -> None:
+    """Take options that were not given from the last run.
+
+    Args:
+        to_show: also those that the run itself takes over.
+
+    Raises:
+        UsageError: the last run cannot be read, and how much may identify a patient was not given.
+    """
+    recall = getattr(command, "recall_to_show" if to_show else "recall", None)
     if recall is None:
         return
-    for name, value in recall(Options(**ctx.params)).items():
+    try:
+        recalled = recall(Options(**ctx.params))
+    except UsageError:
+        if ctx.get_parameter_source("identifiers") != ParameterSource.DEFAULT:
+            return
+        raise
+    for name, value in recalled.items():
         if ctx.get_parameter_source(name) == ParameterSource.DEFAULT:
             ctx.params[name] = value
             ctx.meta.setdefault(REMEMBERED, set()).add(name)
@@ -141,13 +156,7 @@ def read_settings(
         UsageError: the file is unreadable or no TOML, a table or an option is unknown, or there is
             a list where one value is needed.
     """
-    try:
-        with file.open("rb") as stream:
-            document = tomllib.load(stream)
-    except OSError as error:
-        raise UsageError(f"cannot read {file} ({error.strerror}); needed: a TOML file.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is no TOML: {error}. Correct the file.") from error
+    document = _toml_of(file)
     settings: dict[str, dict[str, Any]] = {}
     for table, entries in document.items():
         if table not in commands or not isinstance(entries, dict):
@@ -156,6 +165,7 @@ def read_settings(
                 f"{file}: found {table!r}; allowed: one table for a command, such as [score].{hint}"
             )
         settings[table] = {}
+        spelt: dict[str, str] = {}
         for word, value in entries.items():
             name = word.replace("-", "_")
             if name not in commands[table] or name == "config":
@@ -163,8 +173,40 @@ def read_settings(
                     word, [option_name.replace("_", "-") for option_name in commands[table]]
                 )
                 raise UsageError(f"{file}: [{table}] knows no option {word!r}.{hint}")
+            if name in spelt:
+                raise UsageError(
+                    f"{file}: [{table}] has {spelt[name]!r} and {word!r}, which are one option. "
+                    "Leave one of them out."
+                )
+            spelt[name] = word
             settings[table][name] = _as_words(file, table, word, value, commands[table][name])
     return settings
+
+
+_MOST_BYTES = 1 << 20
+
+
+def _toml_of(file: Path) -> dict[str, Any]:
+    try:
+        if not file.is_file():  # a pipe would be waited for, a device never ends
+            found = "No such file or directory" if not file.exists() else "no regular file"
+            raise UsageError(f"cannot read {file} ({found}); needed: a TOML file.")
+        data = file.read_bytes()[: _MOST_BYTES + 1]
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise UsageError(f"cannot read {file} ({why}); needed: a TOML file.") from error
+    if len(data) > _MOST_BYTES:
+        raise UsageError(f"{file} has more than 1 MiB; needed: a TOML file of settings.")
+    try:
+        return tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n"))
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{file} is no TOML: it is not UTF-8 (byte {error.start + 1}). Save it as UTF-8."
+        ) from error
+    except RecursionError as error:
+        raise UsageError(f"{file} is nested too deeply. Correct the file.") from error
+    except ValueError as error:  # TOMLDecodeError, and numbers of too many digits
+        raise UsageError(f"{file} is no TOML: {error}. Correct the file.") from error
 
 
 def _as_words(file: Path, table: str, word: str, value: Any, param: click.Parameter) -> Any:
@@ -177,5 +219,7 @@ def _as_words(file: Path, table: str, word: str, value: Any, param: click.Parame
     is_flag = getattr(param, "is_flag", False)
     if is_flag and not isinstance(value, bool):
         raise UsageError(f"{file}: [{table}] {word}: found {value!r}; allowed: true or false.")
+    if not is_flag and any(isinstance(item, bool) for item in values):
+        raise UsageError(f"{file}: [{table}] {word}: found {value!r}; allowed: text or a number.")
     words = [item if is_flag else str(item) for item in values]
     return words if many else words[0]

@@ -26,6 +26,7 @@ def command(
     description: str = "",
     *parts: Decorator,
     recall: Callable[[Options], Mapping[str, Any]] | None = None,
+    recall_to_show: Callable[[Options], Mapping[str, Any]] | None = None,
     tables: tuple[str, ...] = (),
     epilog: str = "",
 ) -> Callable[[Handler], Command]:
@@ -36,7 +37,7 @@ def command(
         summary: its line in the list of commands.
         description: the beginning of its help; empty for the summary.
         parts: its arguments and groups of options, in the order of the help.
-        recall, tables: see `settings.Command`.
+        recall, recall_to_show, tables: see `settings.Command`.
         epilog: the end of its help.
     """
 
@@ -52,6 +53,7 @@ def command(
             decorated
         )
         made.recall = recall
+        made.recall_to_show = recall_to_show or recall
         made.tables = tables or (name,)
         return made
 

@@ -51,7 +51,7 @@ def place(word: str) -> Place:
         UsageError: the word has another scheme, or its bucket is no valid name.
     """
     if not is_url(word):
-        return Path(word)
+        return _path(word)
     bucket, _, prefix = word.removeprefix(SCHEME).partition("/")
     if not word.startswith(SCHEME) or not _BUCKET.fullmatch(bucket):
         raise UsageError(f"found {word}; allowed: a folder, or {SCHEME}BUCKET/PREFIX")
@@ -66,6 +66,17 @@ def folder(word: str) -> Path:
     """
     if is_url(word):
         raise UsageError(f"found {word}; allowed: a path of this machine")
+    return _path(word)
+
+
+def _path(word: str) -> Path:
+    """A path of a word.
+
+    Raises:
+        UsageError: the word is empty, which would mean the present folder, or holds a NUL.
+    """
+    if not word.strip() or "\0" in word:
+        raise UsageError(f"found {word!r}; needed: a path. A dot means the present folder.")
     return Path(word)
 
 

@@ -123,6 +123,11 @@ def read_key(path: Path) -> bytes:
         UsageError: not readable, shorter than 32 bytes, or readable by others than its owner.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise UsageError(
+                f"--patient-key-file: {path} is no regular file; needed: a file with "
+                f"{MIN_KEY_BYTES} bytes or more."
+            )
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             key = file.read(4096)

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
+MASK = "********"
+_SECRETS = (
+    "password", "passwd", "secret", "token", "credential", "access-key", "api-key", "account-key",
+    "sas-key", "connection-string",
+)  # fmt: skip
+_USER_PART = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:/{1,2})[^/\s@]+@")
 _STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """A cell that begins with one of these is a formula in some spreadsheet. The last four are the
 full-width forms."""
@@ -29,6 +36,41 @@ def from_spreadsheet(cell: str) -> str:
 def one_line(text: str, most: int) -> str:
     """Cut a text to `most` characters and replace its control characters by spaces."""
     return "".join(" " if is_control(c) else c for c in text).strip()[:most]
+
+
+def escaped(text: str) -> str:
+    """A text whose control characters are shown by number, so that no terminal obeys them."""
+    return "".join(_escaped(c) if is_control(c) else c for c in text)
+
+
+def is_secret(name: str) -> bool:
+    """Whether an option of this name holds what nobody may read."""
+    return any(word in name.lower().replace("_", "-") for word in _SECRETS)
+
+
+def without_password(text: str) -> str:
+    """A text with the user part of every URL in it masked."""
+    return _USER_PART.sub(rf"\1{MASK}@", text)
+
+
+def masked(words: Iterable[str]) -> list[str]:
+    """Words of a command line: values of options that hold secrets are masked.
+
+    An option and its value may be one word, `--token=value`, or two.
+    """
+    shown: list[str] = []
+    after_secret = False
+    for word in words:
+        name, is_joined, _ = word.partition("=")
+        is_option = word.startswith("-")
+        if is_option and is_secret(name):
+            shown.append(f"{name}={MASK}" if is_joined else name)
+        elif after_secret and not is_option:
+            shown.append(MASK)
+        else:
+            shown.append(without_password(word))
+        after_secret = is_option and is_secret(name) and not is_joined
+    return shown
 
 
 def is_control(character: str) -> bool:

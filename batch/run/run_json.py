@@ -12,6 +12,7 @@ from batch.core.config import JobConfig
 from batch.core.errors import PendingReason
 from batch.core.fingerprints import DECODERS, installed_version
 from batch.core.records import RunFacts
+from batch.core.text import masked
 from batch.model.manifest import ModelManifest
 from batch.reports.ledger import Counts, equation
 from batch.reports.schema import SCHEMA_VERSION
@@ -135,7 +136,7 @@ def _options(config: JobConfig) -> dict[str, Any]:
         "include": [f"{rule.attribute}={rule.value}" for rule in rules.selection.include],
         "exclude": [f"{rule.attribute}={rule.value}" for rule in rules.selection.exclude],
         "limits": vars(rules.limits),
-        "beam_options": list(config.beam_options),
+        "beam_options": masked(config.beam_options),
         "lesion_pattern": config.review.lesion_pattern,
         "reviewed": [str(file) for file in config.review.reviewed],
         "explain": config.review.explain,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -144,3 +145,129 @@ def test_help_fits_80_columns_and_begins_with_what_a_first_run_needs(capsys):
     sections = capsys.readouterr().out.split("\n\n")
     (first,) = [each for each in sections if each.startswith("A first run needs:")]
     assert first.count("\n  --") == 5
+
+
+def night(place, name, text):
+    """A published night whose run.json has this text."""
+    folder = place / "reports" / "runs" / name
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(text)
+    (folder / "_SUCCESS").touch()
+    latest = place / "reports" / "latest"
+    latest.unlink(missing_ok=True)
+    latest.symlink_to(f"runs/{name}")
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"options": 3}', "{"])
+def test_options_of_the_last_night_that_can_be_read_are_taken_over(place, capsys, damaged):
+    """A damaged run.json must not lower the level of identifiers."""
+    options = {"identifiers": "none", "exclude": ["modality=OT"], "lesion_pattern": "(?P<lesion>a)"}
+    night(place, "20260101T000000Z-aaaa", json.dumps({"options": options}))
+    night(place, "20260102T000000Z-bbbb", damaged)
+    found = shown(capsys, "archive", "--output", "reports")
+    assert found["--identifiers"] == ("none", "last run")
+    assert found["--exclude"] == ("modality=OT", "last run")
+    assert found["--lesion-pattern"] == ("(?P<lesion>a)", "last run")
+
+
+def test_nights_of_which_none_can_be_read_are_refused_unless_the_level_is_said(place, capsys):
+    night(place, "20260101T000000Z-aaaa", "")
+    assert main(["score", "archive", "--output", "reports"]) == ExitCode.USAGE
+    assert "has 1 nights, and no run.json of them can be read" in capsys.readouterr().err
+    found = shown(capsys, "archive", "--output", "reports", "--identifiers", "none")
+    assert found["--identifiers"] == ("none", "command line")
+
+
+@pytest.mark.parametrize("level", [["x"], {"a": 1}, 3, None])
+def test_a_level_of_another_type_is_passed_over(level):
+    assert remembered_options({"identifiers": level}) == {}
+
+
+def test_the_environment_never_asks_for_the_version(place, capsys, monkeypatch):
+    monkeypatch.setenv("MELANOMA_BATCH_VERSION", "1")
+    assert shown(capsys, "archive")["ARCHIVE"] == ("archive", "command line")
+    monkeypatch.setenv("MELANOMA_BATCH_VERSION", "0.1.0")
+    assert shown(capsys, "archive")["ARCHIVE"] == ("archive", "command line")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [
+        ("MELANOMA_BATCH_SCORE_OUTPT", True),
+        ("MELANOMA_BATCH_SCORE_NO_PICTURES", True),
+        ("MELANOMA_BATCH_SCORE_OUTPUT", False),
+        ("MELANOMA_BATCH_DATA", False),
+        ("MELANOMA_BATCH_SITE", False),
+    ],
+)
+def test_a_misspelt_variable_is_told(place, capsys, monkeypatch, name, is_told):
+    monkeypatch.setenv(name, "x")
+    main(["config", "score", "archive"])
+    assert (
+        f"{name} in the environment is no option; ignored" in capsys.readouterr().err
+    ) == is_told
+
+
+@pytest.mark.parametrize("word", ["", "  "])
+@pytest.mark.parametrize("words", [["{}", "--output", "reports"], ["archive", "--output", "{}"]])
+def test_an_empty_word_is_no_folder(place, capsys, word, words):
+    given = [part.format(word) for part in words]
+    assert main(["score", *given]) == ExitCode.USAGE
+    assert "needed: a path. A dot means the present folder." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"[score]\nsettle = " + b"9" * 5000, "is no TOML"),
+        (b"[score]\ninclude = " + b"[" * 20_000, "is no"),
+        (b"[score]\noutput = 'a'\n\xff", "not UTF-8 (byte 22). Save it as UTF-8."),
+        ("[score]\noutput = 'a'".encode("utf-16"), "Save it as UTF-8."),
+        (b"#" * (1 << 20) + b"#", "has more than 1 MiB"),
+        (b'[score]\noutput = "a\\u0000b"', "needed: a path"),
+        (b"[score]\nmodel = true", "allowed: text or a number"),
+        (b"[score]\nmax-duration = '1h'\nmax_duration = '2h'", "which are one option"),
+    ],
+)
+def test_an_odd_file_is_refused_in_words(place, capsys, data, message):
+    (place / "job.toml").write_bytes(data)
+    assert main(["config", "score", "--config", "job.toml"]) == ExitCode.USAGE
+    told = capsys.readouterr().err
+    assert message in told or "nested too deeply" in told
+
+
+def test_a_file_with_a_mark_of_byte_order_is_read(place, capsys):
+    (place / "job.toml").write_bytes(b"\xef\xbb\xbf[score]\r\nsettle = 5\r\n")
+    assert shown(capsys, "--config", "job.toml")["--settle"] == ("5", "file")
+
+
+def test_pipes_are_refused_and_not_waited_for(place, capsys):
+    os.mkfifo(place / "pipe", 0o600)
+    assert main(["config", "score", "--config", "pipe"]) == ExitCode.USAGE
+    assert "no regular file" in capsys.readouterr().err
+    words = ["score", "archive", "--output", "reports", "--patient-key-file", "pipe"]
+    assert main(words) == ExitCode.USAGE
+    assert "pipe is no regular file" in capsys.readouterr().err
+
+
+def test_a_home_of_nobody_is_refused_in_words(place, capsys):
+    words = ["score", "archive", "--output", "~nobody-of-this-name/x"]
+    assert main(words) == ExitCode.USAGE
+    assert "cannot resolve" in capsys.readouterr().err
+
+
+def test_no_terminal_obeys_what_is_shown(place, capsys, monkeypatch):
+    monkeypatch.setenv("MELANOMA_BATCH_SCORE_LOG_FILE", "a\x1b]0;evil\x07\nb")
+    assert main(["config", "score"]) == ExitCode.COMPLETE
+    assert main(["score", "nothing\x1b[31mred", "--output", "reports"]) == ExitCode.USAGE
+    told = "".join(capsys.readouterr())
+    assert "\x1b" not in told
+    assert "\x07" not in told
+
+
+def test_a_password_in_an_address_is_masked(place, capsys):
+    main(["score", "archive", "--output", "s3://AK:SEKRIT@Bad_Bucket/x"])
+    main(["config", "serve", "reports", "--url", "https://u:SEKRIT@h/"])
+    told = "".join(capsys.readouterr())
+    assert "SEKRIT" not in told
+    assert "********@" in told
