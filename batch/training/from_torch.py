@@ -34,6 +34,7 @@ from batch.training.judge import validation_cases
 from batch.training.networks import set_backbone
 from batch.training.parts import Recipe
 from batch.training.sampling import MOST_IMAGES, stratified_rows
+from batch.training.score_calibration import calibration_facts, fit_calibration
 from batch.training.source_points import TARGETS, choose_points
 from batch.training.torch_job import Job, read_job, read_weights
 from batch.training.torch_split import judging_split
@@ -70,8 +71,31 @@ def fitted_of(job: Job, options: argparse.Namespace) -> Fitted:
     moved = int((split != dataset.table["split"].to_numpy()).sum())
     dataset = Dataset(dataset.table.assign(split=split), dataset.pixels, dataset.report)
     course = {**job.course, "images_that_trained_before": moved}
+    if calibration := calibrate_output(model, dataset, job.recipe):
+        course["score_calibration"] = calibration
     history = [{"loss": loss} for loss in job.curve]
     return Fitted(job.recipe, job.seed, model, dataset, history, 0, options.split_seed, course)
+
+
+def calibrate_output(model: keras.Model, dataset: Dataset, recipe: Recipe) -> dict[str, Any] | None:
+    """Calibrate the network's output layer on the validation split, each image once a source.
+
+    Returns:
+        facts for the provenance; None where the split has not both kinds.
+    """
+    table = dataset.table
+    rows = np.flatnonzero((table["split"] == "validation").to_numpy())
+    labels = table["label"].to_numpy().astype(str)[rows]
+    is_melanoma = labels == recipe.melanoma_class
+    if is_melanoma.all() or not is_melanoma.any():
+        return None
+    melanoma = recipe.class_names.index(recipe.melanoma_class)
+    pixels = np.ascontiguousarray(dataset.pixels[rows])
+    scores = np.asarray(model.predict(pixels, batch_size=64, verbose=0))
+    sources = table["source"].to_numpy().astype(str)[rows]
+    calibration = fit_calibration(scores, is_melanoma, sources, melanoma)
+    calibration.set_output(model.get_layer("scores"), melanoma)
+    return calibration_facts(calibration, scores, is_melanoma, sources, melanoma)
 
 
 def artifact_of(options: argparse.Namespace) -> Path:

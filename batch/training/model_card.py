@@ -72,7 +72,7 @@ def model_card(manifest: ModelManifest) -> str:
             _class_table(facts["metrics"]["test"]["classes"]),
             *_why_lower(manifest),
             _data(facts),
-            _limits(),
+            _limits(facts),
             *licence_section(manifest.licence, facts["data"].get("licence_not_stated")),
         ]
     )
@@ -193,12 +193,26 @@ def _flat(report: dict[str, Any], source: str = "") -> Iterator[str]:
             yield f"{source}{key.replace('_', ' ')}: {value}"
 
 
-def _limits() -> str:
+def _calibration(facts: dict[str, Any]) -> str:
+    """Whether the scores may be read as probabilities, in one line."""
+    found = (facts.get("course") or {}).get("score_calibration")
+    if not found:
+        return "- Scores are not calibrated probabilities."
+    errors = [each["calibration_error_after"] for each in found["by_source"].values()]
+    return (
+        f"- Scores were calibrated on the validation lesions of the training sources, each source "
+        f"counting the same (calibration error there {min(errors):.2f} to {max(errors):.2f}; "
+        f"logits times {found['scale']:.3f}, melanoma's {found['melanoma_shift']:+.3f}). They fit "
+        "clinics with as many melanomas; elsewhere they are no probabilities."
+    )
+
+
+def _limits(facts: dict[str, Any]) -> str:
     return "\n".join(
         [
             "## Limits",
             "",
-            "- Scores are not calibrated probabilities.",
+            _calibration(facts),
             "- Trained on dermoscopy of mostly light skin from a few clinics; other skin types,",
             "  devices, body sites (nails, mucosa) and clinical close-ups were not measured.",
             "- The image is squashed to a square and EXIF orientation is ignored, as in training.",

@@ -119,11 +119,16 @@ def freeze(model: keras.Model, blocks: int) -> None:
         layer.trainable = False
 
 
+def norm_of(convolution: str) -> str:
+    """Name of a convolution's normalisation among the published weights."""
+    ending = next(conv for conv in _NORM_OF if convolution.endswith(conv))
+    return convolution.removesuffix(ending) + _NORM_OF[ending]
+
+
 def _folded(layer: Any, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Kernel and bias that do what both do in the file; taken out of it."""
     name = layer.name.replace("__", ".")
-    ending = next(conv for conv in _NORM_OF if name.endswith(conv))
-    norm = name.removesuffix(ending) + _NORM_OF[ending]
+    norm = norm_of(name)
     parts = ("weight", "bias", "running_mean", "running_var")
     gamma, beta, mean, variance = (arrays.pop(f"{norm}.{part}") for part in parts)
     scale = gamma / np.sqrt(variance + NORM_EPSILON)

@@ -4,7 +4,8 @@ PACK is what `python -m batch.training.pack` wrote. FILE is a JSON list of jobs,
 {"name", "recipe", "changes": ["network.frozen=0", …], "hold_out": "milk10k,acral" or "", "seed",
 "images", "batch", "shares": {source: share}, "keep": true where the weights are wanted, "average":
 [names of jobs whose weights are averaged instead of training], "start": {"folder", "name"} of kept
-weights to go on from instead of ImageNet's}. Every job leaves a line in OUTPUT/results.jsonl, and
+weights to go on from instead of ImageNet's, with "folded": true where `torch_start` made them of an
+artifact}. Every job leaves a line in OUTPUT/results.jsonl, and
 with "keep" its weights as OUTPUT/NAME.*.npz, which `python -m batch.training.from_torch` makes an
 artifact or a trial of.
 
@@ -44,6 +45,8 @@ from batch.training.torch_network import LiteNetwork
 _LEAST = 1e-7
 _MOST_BYTES = 15 << 20
 """Bytes of a file of weights: what carries them away may bound a file."""
+_UNFOLD_BATCHES = 12
+"""That measure the normalisations of folded weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +124,6 @@ def train(
     if start := job.get("start"):
         model.load_arrays(kept_arrays(Path(start["folder"]), start["name"]))
     model = model.to(device, memory_format=torch.channels_last)
-    averaged = copy.deepcopy(model).eval()
     rows = packed.rows
     split = rows[f"split {job['hold_out']}" if job.get("hold_out") else "split"]
     at = np.flatnonzero((split == "train").to_numpy())
@@ -141,6 +143,12 @@ def train(
     sides = job.get("sides") or [[0.0, 128], [0.5, 180]]
     batches = itertools.islice(draws(weights, course, job["seed"], 0), steps)
     drawn = torch.from_numpy(np.stack([at[one] for one in batches])).to(device)
+    if start and start.get("folded"):
+        model.unfold([
+            disguise(packed.pixels[chosen].permute(0, 3, 1, 2).float(), how, int(sides[0][1]))
+            for chosen in drawn[:_UNFOLD_BATCHES]
+        ])  # fmt: skip
+    averaged = copy.deepcopy(model).eval()
     started, losses, first, before = time.perf_counter(), [], 0, 0.0
     state = checkpoint.read(job) if checkpoint else None
     if state is not None:

@@ -141,6 +141,44 @@ class LiteNetwork(nn.Module):
         given = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         self.load_state_dict({**given, **kept})
 
+    @torch.no_grad()
+    def unfold(self, batches: Sequence[torch.Tensor]) -> None:
+        """Measure the normalisations' inputs, and set them so that the network computes the same.
+
+        Folded weights have normalisations that do nothing: they would change everything as soon as
+        training normalised a batch.
+
+        Args:
+            batches: (N, 3, S, S) in 0..255, of one size, as training will see them.
+        """
+        sums: dict[nn.BatchNorm2d, list[torch.Tensor]] = {}
+
+        def measure(module: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+            if isinstance(module, nn.BatchNorm2d):
+                x = given[0].double()
+                found = torch.stack([x.mean((0, 2, 3)), (x * x).mean((0, 2, 3))])
+                sums.setdefault(module, []).append(found)
+
+        was_training = self.training
+        self.eval()
+        norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+        handles = [norm.register_forward_pre_hook(measure) for norm in norms]
+        for batch in batches:
+            self(batch)
+        for handle in handles:
+            handle.remove()
+        for norm, found in sums.items():
+            mean, square = torch.stack(found).mean(0)
+            variance = (square - mean * mean).clamp_min(0)
+            running_mean, running_var = norm.running_mean, norm.running_var
+            assert running_mean is not None and running_var is not None  # noqa: S101 - tracked
+            scale = norm.weight / torch.sqrt(running_var + norm.eps)
+            norm.bias += scale * (mean - running_mean).float()
+            norm.weight.copy_(scale * torch.sqrt(variance + norm.eps).float())
+            running_mean.copy_(mean)
+            running_var.copy_(variance)
+        self.train(was_training)
+
     def freeze(self, blocks: int) -> None:
         """The stem and so many blocks are not trained, nor their normalisations; 0: all are."""
         self._frozen = [self._conv_stem, self._bn0, *self._blocks[:blocks]] if blocks else []

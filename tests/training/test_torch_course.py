@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keras
 import numpy as np
 import pytest
 
@@ -9,10 +10,12 @@ torch = pytest.importorskip("torch", reason="needs the extra [train-gpu]")
 
 from batch.training.from_torch import model_of  # noqa: E402
 from batch.training.lite import LITE0, LITE2  # noqa: E402
+from batch.training.networks import efficientnet_lite  # noqa: E402
 from batch.training.parts import Disguise  # noqa: E402
 from batch.training.recipes import find_recipe  # noqa: E402
 from batch.training.torch_change import disguise  # noqa: E402
 from batch.training.torch_network import LiteNetwork  # noqa: E402
+from tests.training.test_backbone import pytorch_arrays  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -25,6 +28,11 @@ def test_both_networks_give_the_same_scores(name, stages):
     ours = LiteNetwork(
         stages, len(recipe.class_names), network.dropout, network.smooth, network.colour_constancy
     ).eval()
+    image = keras.Input((None, None, 3))
+    arrays = pytorch_arrays(keras.Model(image, efficientnet_lite(image, stages)))
+    del arrays["_fc.weight"], arrays["_fc.bias"]
+    ours.load_imagenet(arrays)  # drawn ones: PyTorch's own first weights let every signal vanish
+    torch.nn.init.normal_(ours._fc.weight)
     images = np.random.default_rng(3).integers(0, 256, (2, 180, 180, 3)).astype(np.float32)
     with torch.no_grad():
         logits = ours(torch.from_numpy(images).permute(0, 3, 1, 2))
