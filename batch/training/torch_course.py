@@ -11,6 +11,7 @@ artifact or a trial of.
 
 With --checkpoint-seconds N a job leaves OUTPUT/NAME.checkpoint.pt every N seconds, and the same
 command goes on from there. It draws the images that it would have drawn, and changes them anew.
+With --stop it ends there instead: a course that runs out of time keeps its averaged weights.
 """
 
 from __future__ import annotations
@@ -40,11 +41,10 @@ from batch.training.pack import ROWS, SEPARATOR, packed_images
 from batch.training.parts import Disguise, EfficientNetLite0, EfficientNetLite2, LongCourse, Recipe
 from batch.training.recipes import find_recipe, with_changes
 from batch.training.torch_change import disguise
+from batch.training.torch_kept import Checkpoint, keep, kept_arrays
 from batch.training.torch_network import LiteNetwork
 
 _LEAST = 1e-7
-_MOST_BYTES = 15 << 20
-"""Bytes of a file of weights: what carries them away may bound a file."""
 _UNFOLD_BATCHES = 12
 """That measure the normalisations of folded weights."""
 
@@ -62,45 +62,22 @@ class Packed:
 
 
 def read_pack(folder: Path, device: torch.device, processes: int) -> Packed:
-    """All images of a pack, decoded."""
+    """All images of a pack, decoded; with no processes its rows only."""
     rows = pd.read_csv(folder / ROWS)
     rows["allowed"] = [tuple(words.split(SEPARATOR)) for words in rows["allowed"]]
+    shares = json.loads((folder / "shares.json").read_text())
+    if not processes:
+        return Packed(rows, torch.empty(0, 180, 180, 3, dtype=torch.uint8), shares)
     with ProcessPoolExecutor(processes) as pool:
         decoded = pool.map(_decoded, packed_images(folder), chunksize=256)
         pixels = torch.empty(len(rows), 180, 180, 3, dtype=torch.uint8)
         for row, image in enumerate(decoded):
             pixels[row] = torch.from_numpy(image)
-    shares = json.loads((folder / "shares.json").read_text())
     return Packed(rows, pixels.to(device), shares)
 
 
 def _decoded(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-
-
-@dataclass
-class Checkpoint:
-    """State of a job, written every so many seconds. file: of the state. every: seconds."""
-
-    file: Path
-    every: float
-    written_at: float = 0.0
-
-    def read(self, job: dict[str, Any]) -> dict[str, Any] | None:
-        """The state that this very job left; None where there is none, or of another job."""
-        if not self.file.exists():
-            return None
-        state = torch.load(self.file, weights_only=True)
-        return dict(state) if state["job"] == json.dumps(job, sort_keys=True) else None
-
-    def write(self, job: dict[str, Any], state: dict[str, Any]) -> None:
-        """Replace the file when its time has come."""
-        if time.perf_counter() - self.written_at < self.every:
-            return
-        part = self.file.with_suffix(".part")
-        torch.save({"job": json.dumps(job, sort_keys=True), **state}, part)
-        part.replace(self.file)
-        self.written_at = time.perf_counter()
 
 
 def train(
@@ -191,10 +168,34 @@ def train(
                 "model": model.state_dict(), "averaged": averaged.state_dict(),
                 "optimizer": optimizer.state_dict(), "losses": losses,
             })  # fmt: skip
-    seconds = before + time.perf_counter() - started
     return {
-        "model": averaged, "recipe": recipe, "seconds": round(seconds, 1),
-        "images_drawn": steps * batch,
+        "model": averaged, "recipe": recipe,
+        **_facts(losses, steps * batch, before + time.perf_counter() - started),
+    }  # fmt: skip
+
+
+def stopped(job: dict[str, Any], checkpoint: Checkpoint, imagenet: dict[str, Path]) -> Any:
+    """A job that ran out of time, as its last checkpoint left it: what `train` would return.
+
+    Raises:
+        ValueError: there is no checkpoint of this very job.
+    """
+    state = checkpoint.read(job)
+    if state is None:
+        raise ValueError(f"{checkpoint.file} is no checkpoint of the job {job['name']}")
+    recipe = with_changes(find_recipe(job["recipe"]), job.get("changes", ()))
+    course = recipe.course
+    if not isinstance(course, LongCourse):
+        raise TypeError(f"{recipe.name}: its course is not long")
+    model = network_of(recipe, imagenet).eval()
+    model.load_state_dict(state["averaged"])
+    drawn = int(state["step"]) * job.get("batch", course.batch_size)
+    return {"model": model, "recipe": recipe, **_facts(state["losses"], drawn, state["seconds"])}
+
+
+def _facts(losses: Sequence[torch.Tensor], drawn: int, seconds: float) -> dict[str, Any]:
+    return {
+        "seconds": round(seconds, 1), "images_drawn": drawn,
         "loss": [round(float(x), 4) for x in torch.stack(losses).reshape(-1)[-10:]],
         "curve": [round(float(x), 3) for x in torch.stack(losses)[:: max(1, len(losses) // 20)]],
     }  # fmt: skip
@@ -247,9 +248,16 @@ def scores_of(model: LiteNetwork, pixels: torch.Tensor, rows: np.ndarray) -> np.
     return np.concatenate(found)
 
 
-def judged(model: LiteNetwork, recipe: Recipe, packed: Packed, hold_out: str) -> dict[str, Any]:
-    """Per set that may judge: images, melanomas, AUC, sensitivity at specificity 0.8."""
-    rows, found = packed.rows, {}
+def judged(
+    model: LiteNetwork, recipe: Recipe, packed: Packed, hold_out: str, is_scored: bool = True
+) -> dict[str, Any]:
+    """Per set that may judge: images, melanomas, AUC, sensitivity at specificity 0.8.
+
+    Args:
+        is_scored: without, images and melanomas only, which takes no time.
+    """
+    rows = packed.rows
+    found: dict[str, dict[str, float]] = {}
     split = rows[f"split {hold_out}" if hold_out else "split"]
     melanoma = recipe.class_names.index(recipe.melanoma_class)
     for source in sorted(rows["source"].unique()):
@@ -258,36 +266,16 @@ def judged(model: LiteNetwork, recipe: Recipe, packed: Packed, hold_out: str) ->
             at = np.flatnonzero(part.to_numpy())
             told = (rows["label"].iloc[at] == recipe.melanoma_class).to_numpy()
             if len(at) and 0 < told.sum() < len(at):
+                counts: dict[str, float] = {"images": len(at), "melanomas": int(told.sum())}
+                found[f"{name}, {source}"] = counts
+                if not is_scored:
+                    continue
                 scores = scores_of(model, packed.pixels, at)[:, melanoma]
                 off, hit, _ = roc_curve(told, scores)
-                found[f"{name}, {source}"] = {
-                    "images": len(at), "melanomas": int(told.sum()),
+                counts |= {
                     "melanoma_auc": round(float(roc_auc_score(told, scores)), 4),
                     "sensitivity_at_specificity": round(float(hit[off <= 0.2].max()), 4),
-                }  # fmt: skip
-    return found
-
-
-def keep(model: LiteNetwork, output: Path, name: str, dtype: Any) -> None:
-    """Write all weights, in files of no more than a bound."""
-    parts: list[dict[str, np.ndarray]] = [{}]
-    size = 0
-    for key, array in model.arrays(dtype).items():
-        if size + array.nbytes > _MOST_BYTES and parts[-1]:
-            parts.append({})
-            size = 0
-        parts[-1][key] = array
-        size += array.nbytes
-    for number, part in enumerate(parts):
-        np.savez(output / f"{name}.{number}.npz", **part)  # type: ignore[arg-type]
-
-
-def kept_arrays(folder: Path, name: str) -> dict[str, np.ndarray]:
-    """What `keep` wrote: all weights by name, float32."""
-    found: dict[str, np.ndarray] = {}
-    for file in sorted(folder.glob(f"{name}.[0-9]*.npz")):
-        with np.load(file) as arrays:
-            found |= {key: arrays[key].astype(np.float32) for key in arrays.files}
+                }
     return found
 
 
@@ -304,12 +292,15 @@ def main(words: Sequence[str] | None = None) -> int:
                         help="start no job after so many seconds")  # fmt: skip
     parser.add_argument("--checkpoint-seconds", type=float, metavar="N",
                         help="keep a job's state every so many seconds, to go on from")  # fmt: skip
+    parser.add_argument("--stop", action="store_true",
+                        help="train nothing: keep what each job's checkpoint holds, and count its "
+                        "sets without judging")  # fmt: skip
     options = parser.parse_args(words)
     started = time.perf_counter()
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    packed = read_pack(options.pack, device, options.processes)
+    packed = read_pack(options.pack, device, 0 if options.stop else options.processes)
     _tell(options.output, {"read": len(packed.rows), "seconds": time.perf_counter() - started})
     imagenet = {"lite0": options.lite0, "lite2": options.lite2}
     models: dict[str, LiteNetwork] = {}
@@ -322,13 +313,16 @@ def main(words: Sequence[str] | None = None) -> int:
             facts: dict[str, Any] = {"recipe": recipe, "model": mean_of([models[n] for n in names])}
         else:
             checkpoint = None
-            if options.checkpoint_seconds:
+            if options.checkpoint_seconds or options.stop:
                 file = options.output / f"{job['name']}.checkpoint.pt"
-                checkpoint = Checkpoint(file, options.checkpoint_seconds)
-            facts = train(job, packed, imagenet, checkpoint)
+                checkpoint = Checkpoint(file, options.checkpoint_seconds or math.inf)
+            if options.stop and checkpoint:
+                facts = stopped(job, checkpoint, imagenet)
+            else:
+                facts = train(job, packed, imagenet, checkpoint)
         model, recipe = facts.pop("model"), facts.pop("recipe")
         models[job["name"]] = model
-        sets = judged(model, recipe, packed, job.get("hold_out", ""))
+        sets = judged(model, recipe, packed, job.get("hold_out", ""), not options.stop)
         device_name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
         _tell(options.output, {**job, **facts, "device": device_name, "torch": torch.__version__,
                                "sets": sets})  # fmt: skip
