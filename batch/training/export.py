@@ -103,7 +103,12 @@ def reference(rows: pd.DataFrame, pixels: np.ndarray, manifest: ModelManifest) -
 
 
 def export(
-    fitted: Fitted, data: Path, folder: Path, command: str, siblings: Sequence[dict[str, Any]] = ()
+    fitted: Fitted,
+    data: Path,
+    folder: Path,
+    command: str,
+    siblings: Sequence[dict[str, Any]] = (),
+    model_version: str = "1.0.0",
 ) -> ModelArtifact:
     """Write the artifact of a trained model and check it as the job will.
 
@@ -111,7 +116,8 @@ def export(
         folder: empty. command: what reproduces it, for the card. siblings: `held_out_runs`.
     """
     fitted.model.save(folder / MODEL_FILE)
-    return judge(fitted, data, folder, {"command": command, "held_out_runs": list(siblings)})
+    facts = {"command": command, "held_out_runs": list(siblings)}
+    return judge(fitted, data, folder, facts, model_version)
 
 
 def judge(

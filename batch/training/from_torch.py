@@ -110,7 +110,10 @@ def artifact_of(options: argparse.Namespace) -> Path:
     runs = held_out_runs(job.recipe, job.seed, options.held_out_run, job.course["jobs"])
     folder = new_folder(options.output)
     fitted = fitted_of(job, options)
-    return export(fitted, options.data, folder, _command(options), runs).folder
+    made = export(
+        fitted, options.data, folder, _command(options), runs, model_version=options.model_version
+    )
+    return made.folder
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -118,6 +121,8 @@ def _command(options: argparse.Namespace) -> str:
     words = f"python -m batch.training.from_torch {options.name} --weights FOLDER --data DATA"
     words += f" --split-seed {options.split_seed}"
     words += "".join(f" --held-out-run {path.name}" for path in options.held_out_run)
+    if not options.trial and options.model_version != "1.0.0":
+        words += f" --model-version {options.model_version}"
     return words + (f" --trial --most {options.most}" if options.trial else " --output ARTIFACT")
 
 
@@ -186,6 +191,9 @@ def main(words: Sequence[str] | None = None) -> int:
         "--trial, whose figures go on the card; may be repeated",
     )  # fmt: skip
     parser.add_argument("--trial", action="store_true", help="judge by source; no artifact")
+    parser.add_argument(
+        "--model-version", default="1.0.0", metavar="VERSION", help="of the artifact (%(default)s)"
+    )
     parser.add_argument("--split-seed", type=int, default=17, metavar="N", help="of `pack`")
     parser.add_argument(
         "--most", type=int, default=MOST_IMAGES, metavar="N",

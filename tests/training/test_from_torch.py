@@ -97,7 +97,8 @@ def artifact(data, weights, small, tmp_path_factory):
 
 def options(weights, data, **changes):
     found = {"weights": weights, "data": data, "cache": None, "output": None, "held_out_run": [],
-             "trial": False, "split_seed": 17, "most": 30, **changes}  # fmt: skip
+             "trial": False, "split_seed": 17, "most": 30, "model_version": "1.0.0",
+             **changes}  # fmt: skip
     return argparse.Namespace(**found)
 
 
