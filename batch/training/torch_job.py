@@ -34,9 +34,10 @@ class Job:
     recipe: with the job's changes and held-out sources. seed: of the course; of a mean of several,
     that of the first. course: facts for the provenance: device, torch, images_drawn and seconds (of
     all trainings), loss (None for a mean), changes, averaged_from and began_from (names), jobs
-    (what each training was asked, the earliest first). curve: losses at equal distances; empty for
-    a mean. counted: of the job itself. earlier: held-out sources and counts of trainings with
-    another split that had a part in the weights.
+    (what each training was asked, the earliest first), counted (by name of a training: images
+    drawn, seconds, and how many images and melanomas each of its sets had). curve: losses at equal
+    distances; empty for a mean. counted: of the job itself. earlier: held-out sources and counts of
+    trainings with another split that had a part in the weights.
     """
 
     name: str
@@ -119,6 +120,7 @@ def _job(
         "averaged_from": list(line.get("average", ())),
         "began_from": sorted({_start(part) for part in trained} - {""}),
         "jobs": [_asked(part) for part in chain.values()],
+        "counted": {name: _told(part) for name, part in chain.items()},
     }
     earlier = {
         tuple(_sources(part)): _counts(part)
@@ -161,6 +163,15 @@ def _start(line: Mapping[str, Any]) -> str:
 def _asked(line: Mapping[str, Any]) -> dict[str, Any]:
     start = {"start": _start(line)} if line.get("start") else {}
     return {**{key: line[key] for key in _ASKED if key in line}, **start}
+
+
+def _told(line: Mapping[str, Any]) -> dict[str, Any]:
+    """What `torch_start` needs of a training to write its line again."""
+    sets = {
+        name: {"images": images, "melanomas": melanomas}
+        for name, (images, melanomas) in _counts(line).items()
+    }
+    return {"images_drawn": line["images_drawn"], "seconds": line["seconds"], "sets": sets}
 
 
 def _counts(line: Mapping[str, Any]) -> Counts:

@@ -14,6 +14,7 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,28 +43,34 @@ def start_of(id_or_folder: str, output: Path) -> str:
     manifest = artifact.manifest
     course = manifest.provenance.get("course") or {}
     jobs = course.get("jobs") or []
-    if len(jobs) != 1 or course["averaged_from"]:
+    counted = course.get("counted", {})
+    if not jobs or course["averaged_from"] or (len(jobs) > 1 and not counted):
         raise UsageError(
             f"ARTIFACT: {artifact.folder} was trained by {len(jobs)} jobs of torch_course; needed: "
-            "by one, since split.csv does not tell what trained an earlier one. Begin from "
-            "ImageNet's weights, or from the first job's."
+            "by one after the other, with what each counted in its sets. Begin from ImageNet's "
+            "weights."
         )
-    job = jobs[0]
+    name = str(jobs[-1]["name"])
     model = keras.models.load_model(artifact.folder / MODEL_FILE, compile=False)
     arrays = {layer.name: layer.get_weights() for layer in model.layers if layer.get_weights()}
-    split = pd.read_csv(artifact.folder / "split.csv")
-    left_out = manifest.provenance["recipe"]["hold_out"]
-    line = {
-        **job,
-        "device": course["device"], "torch": course["torch"], "loss": [course["loss"]],
-        "images_drawn": course["images_drawn"], "seconds": course["seconds"],
-        "sets": counted_sets(split, manifest.output.melanoma_class, left_out),
-    }  # fmt: skip
+    if not counted:
+        split = pd.read_csv(artifact.folder / "split.csv")
+        left_out = manifest.provenance["recipe"]["hold_out"]
+        sets = counted_sets(split, manifest.output.melanoma_class, left_out)
+        drawn = {"images_drawn": course["images_drawn"], "seconds": course["seconds"]}
+        counted = {name: {**drawn, "sets": sets}}
+    ran = {"device": course["device"], "torch": course["torch"], "loss": [course["loss"]]}
+    lines = [{**_with_folder(job), **ran, **counted[job["name"]]} for job in jobs]
     output.mkdir(parents=True, exist_ok=True)
-    np.savez(output / f"{job['name']}.0.npz", **unfolded_names(arrays))  # type: ignore[arg-type]
+    np.savez(output / f"{name}.0.npz", **unfolded_names(arrays))  # type: ignore[arg-type]
     with (output / RESULTS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    return str(job["name"])
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    return name
+
+
+def _with_folder(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The job with its start as a line of results has it; the weights of that one are gone."""
+    return {**job, "start": {"folder": "", "name": job["start"]}} if "start" in job else {**job}
 
 
 def unfolded_names(arrays_by_layer: Mapping[str, Sequence[np.ndarray]]) -> dict[str, np.ndarray]:
