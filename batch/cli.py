@@ -49,6 +49,8 @@ def _main(given: list[str]) -> int:
         _complain(
             "interrupted; nothing was published. The next run goes on from the last complete "
             "segment."
+            if words[:1] == ["score"]
+            else "interrupted; the command did not finish."
         )
         return ExitCode.FAILURE
     except Exception as error:  # no traceback for a user; the log has the places

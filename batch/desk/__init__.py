@@ -1,1 +1,1 @@
-"""desk"""
+"""The review server behind `serve`."""

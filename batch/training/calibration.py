@@ -69,7 +69,7 @@ def check_targets(targets: tuple[float, ...]) -> None:
 
 
 def operating_point_name(target: float) -> str:
-    """As `operating_point.choose` names it."""
+    """As `evaluation.thresholds.point_at` names it."""
     return f"sensitivity-{target:g}"
 
 

@@ -1,6 +1,6 @@
 """EfficientNet-Lite in PyTorch, for training on a GPU; the artifact's model is Keras's.
 
-The layers carry the names of the published weights (see `backbone`), so `weights_from` there reads
+The layers carry the names of the published weights (see `networks`), so `weights_from` there reads
 what was trained here, and folds the normalisations into the convolutions. A test holds both
 networks' scores against each other.
 """
@@ -193,7 +193,7 @@ class LiteNetwork(nn.Module):
         return self
 
     def arrays(self, dtype: Any = np.float32) -> dict[str, np.ndarray]:
-        """All weights by name, as `backbone.weights_from` and `from_torch` read them."""
+        """All weights by name, as `networks.weights_from` and `from_torch` read them."""
         return {
             name: value.detach().float().cpu().numpy().astype(dtype)
             for name, value in self.state_dict().items()

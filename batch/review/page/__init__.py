@@ -1,1 +1,1 @@
-"""page"""
+"""Draws the morning's HTML page."""

@@ -3,11 +3,6 @@
 Built by `worklist.build` from published tables, drawn by `page.render`, written by
 `review/outputs.py`. Frames are never changed after they are built. Missing values are None
 or NaN; times are ISO 8601 text with offset; paths are for people (other bytes than UTF-8 as \\xNN).
-
-    page.render(worklist, report, pictures, archive_key, budget, language) -> str
-        report: `NightReport` or None. pictures: `page.pictures.PagePictures`.
-    reports.night_review.review_night(reports, folder, run, provenance, canary) -> NightReport
-        reads what `night_report.build` needs: tonight's predictions, earlier nights' run.json.
 """
 
 from __future__ import annotations
