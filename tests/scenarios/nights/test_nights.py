@@ -117,8 +117,8 @@ def test_a_moved_a_copied_and_a_deleted_file(nights, monkeypatch):
     assert set(now.index.get_level_values(0)) - set(before.index.get_level_values(0)) == {
         "moved.jpg", "photographs/copy.dcm",
     }  # fmt: skip
-    was = before.loc["photographs/lesion-1.jpg"].iloc[0]
-    assert now.loc["moved.jpg"].iloc[0].to_dict() == was.to_dict()
+    was = before.loc["photographs/lesion-1.jpg"]
+    pd.testing.assert_frame_equal(now.loc["moved.jpg"], was)
     frames = before.loc["dicom/patient-2/visit-1/sequence.dcm"]
     pd.testing.assert_frame_equal(now.loc["photographs/copy.dcm"], frames)
     assert "photographs/lesion-2.jpg" not in now.index
