@@ -144,7 +144,7 @@ def evaluate_predictions(
         "unscored_known": night.unscored_known,
         **_melanoma(judged, melanoma_class, points, min_cell),
         "classes": _classes(judged, class_names),
-        **lesions_and_patients(judged, is_melanoma, night.highest, points),
+        **lesions_and_patients(matched.judged, is_melanoma, night.highest, points),
         "thresholds": over_thresholds(is_melanoma, judged["melanoma_score"].to_numpy(float)),
     }
     promised = {

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from batch.evaluation.matching import lesion_names
 from batch.evaluation.measures import at_threshold, ranking_measures
 
 _UID = re.compile("[0-9.]+")
@@ -60,7 +59,7 @@ def lesions_and_patients(
     """Measures `by_lesion` and `by_patient`; None where no image has a name for it.
 
     Args:
-        judged: a row for each judged image.
+        judged: a row for each judged image; `group`, where there is one, is that of the labels.
         is_melanoma: (N,) bool.
         highest: `lesion` and `patient`: highest score in the whole night, by name.
         points: with `name`, `threshold` and `found_in`.
@@ -68,7 +67,8 @@ def lesions_and_patients(
     patients = patient_names(judged)
     own = pd.Series([f"image {number}" for number in range(len(judged))], judged.index)
     archive = archive_lesions(judged)
-    grouped = lesion_names(judged)
+    # not `lesion_names`: it takes one TrackingID of two patients for one lesion
+    grouped = judged["group"] if "group" in judged else pd.Series("", judged.index, dtype=object)
     grouped = archive.where(archive != "", own).where(grouped == "", "lesion " + grouped)
     scores = judged["melanoma_score"]
     of_lesion = pd.concat([scores, archive.map(highest["lesion"])], axis=1).max(axis=1)

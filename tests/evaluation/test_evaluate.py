@@ -569,3 +569,16 @@ def test_a_name_with_extension_that_two_images_bear_is_not_judged(tmp_path, labe
     table = {"image": [f"{name}.jpg" for name in LABELS], "label": list(LABELS.values())}
     counts = evaluate_predictions(reports, labels(table)).measures["counts"]["labels"]
     assert (counts["ambiguous"], counts["judged"]) == (1, 3)
+
+
+def test_a_night_of_two_patients_with_one_tracking_id_has_two_lesions(tmp_path, labels):
+    who = {"m1": "P", "m2": "P", "n1": "Q", "n2": "Q"}
+    found = [
+        row(name, score, lesion_id="left arm", patient_pseudonym=who[name])
+        for name, score in SCORES.items()
+    ]
+    night = write_night(tmp_path / "reports", found)
+    measures = evaluate_predictions(night, labels()).measures
+    assert measures["by_patient"]["units"] == measures["by_lesion"]["units"] == 2
+    assert measures["by_lesion"]["melanomas"] == 1
+    assert measures["by_lesion"]["melanoma_auc"] == 1.0  # 0.9 and 0.6 are the highest of each

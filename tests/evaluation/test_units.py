@@ -87,6 +87,19 @@ def test_a_tracking_id_is_a_lesion_only_within_its_patient():
     assert list(archive_lesions(rows)) == ["P/1a", "Q/1a", "", "1.2"]
 
 
+def test_one_tracking_id_of_two_patients_is_two_lesions():
+    night = images([("1a", "P", 0.9), ("1a", "Q", 0.1)])
+    found = lesions_and_patients(night, np.array([True, False]), highest(night), POINTS)
+    assert (found["by_lesion"]["units"], found["by_lesion"]["with_both_labels"]) == (2, 0)
+
+
+def test_a_group_of_the_labels_joins_lesions_of_the_archive():
+    night = images([("1.2", "P", 0.9), ("1.3", "P", 0.1), ("1.4", "P", 0.2)])
+    labelled = night.assign(group=["A", "A", ""])
+    found = lesions_and_patients(labelled, np.array([True, True, False]), highest(night), POINTS)
+    assert found["by_lesion"]["units"] == 2
+
+
 def test_without_patients_there_is_no_figure_of_them():
     night = images([("1.2", None, 0.1), (None, None, 0.9)])
     found = lesions_and_patients(night, np.array([True, False]), highest(night), POINTS)

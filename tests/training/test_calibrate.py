@@ -327,18 +327,18 @@ def test_the_models_own_images_are_no_evidence_of_another_archive(
 
 def test_labels_in_other_words_calibrate_alike(night, tmp_path, capsys):
     table = pd.read_csv(night / "labels.csv")
-    table["label"] = table["label"].replace({"melanoma": "C43.5", "nevus": "NV"})
+    table["label"] = table["label"].replace({"melanoma": "MM", "nevus": "NV"})
     table.to_csv(tmp_path / "codes.csv", index=False)
     labels = str(tmp_path / "codes.csv")
     assert calibrate(night, tmp_path / "no", labels=labels) == ExitCode.USAGE
     assert "24 of 48 rows" in capsys.readouterr().err
-    more = ("--map-label", "C43.5=melanoma")
+    more = ("--map-label", "MM=melanoma")
     assert calibrate(night, tmp_path / "codes", *more, labels=labels) == ExitCode.COMPLETE
     assert calibrate(night, tmp_path / "words") == ExitCode.COMPLETE
     codes, words = (read_manifest(tmp_path / name) for name in ("codes", "words"))
     assert codes.output == words.output
     assert codes.operating_points[0].threshold == words.operating_points[0].threshold
-    assert "--map-label C43.5=melanoma" in codes.provenance["calibration"]["command"]
+    assert "--map-label MM=melanoma" in codes.provenance["calibration"]["command"]
 
 
 def test_without_temperature_scores_stay_and_no_class_must_be_known(
@@ -405,7 +405,7 @@ def test_images_of_the_training_are_refused(night, bundled_artifact, tmp_path, c
     ("change", "message"),
     [
         (lambda table: table.assign(label="nevus"), "no judged image is labelled 'melanoma'"),
-        (lambda table: table.assign(label=table["label"].replace("melanoma", "MEL")), "'MEL'"),
+        (lambda table: table.assign(label=table["label"].replace("melanoma", "MM")), "'MM'"),
         (lambda table: table.drop(columns="label"), "needed: label"),
         (lambda table: table.assign(image="other"), "no image of the labels is among"),
         (
