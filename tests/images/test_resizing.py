@@ -62,7 +62,7 @@ def test_every_processor_gives_the_same(rows, columns, extremes, seed):
     pixels = noise(rows, columns, seed)
     if extremes:
         pixels = (pixels > 127).astype(np.uint8) * 255
-    resizer, found = preprocess._resizer(), []
+    resizer, found = preprocess.resizer(), []
     usual = resizer.cpu_extensions
     try:
         for extension in _there(usual):
