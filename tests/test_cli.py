@@ -253,10 +253,24 @@ def test_a_reports_folder_that_cannot_be_written_exits_with_2(generated_archive,
 def test_a_folder_that_may_not_be_entered_exits_with_2(tmp_path, capsys):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)
+    open_to_all(tmp_path)
     with as_nobody():
         code = main([*SCORE, str(closed / "archive"), "--output", str(tmp_path / "r")])
     assert code == ExitCode.USAGE
     assert "ARCHIVE: cannot look into" in capsys.readouterr().err
+
+
+def test_reports_in_a_folder_that_may_not_be_entered_exit_with_2(
+    generated_archive, tmp_path, capsys
+):
+    closed = tmp_path / "closed"
+    (closed / "reports").mkdir(parents=True)
+    closed.chmod(0)
+    open_to_all(generated_archive, tmp_path)
+    with as_nobody():
+        code = main([*SCORE, str(generated_archive), "--output", str(closed / "reports")])
+    assert code == ExitCode.USAGE
+    assert "--output: cannot" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("thing", ["latest", "runs", ".in-progress"])

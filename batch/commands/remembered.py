@@ -61,11 +61,24 @@ def remembered_options(run_options: object) -> dict[str, Any]:
 def _last_run(reports: object) -> Mapping[str, Any]:
     if isinstance(reports, ObjectUrl):
         return _last_run_of_store(reports)
-    from batch.storage.files import read_json
-
     if not isinstance(reports, Path):
         return {}
     folder = whole_path("--output", reports)
+    try:
+        (folder / RUNS).stat()
+    except PermissionError:
+        raise UsageError(
+            f"--output: cannot look into {folder} (permission denied), so what its last night "
+            "withheld is not known. Run as the user who owns it, or choose another folder."
+        ) from None
+    except OSError:
+        return {}
+    return _last_run_of_folder(folder)
+
+
+def _last_run_of_folder(folder: Path) -> Mapping[str, Any]:
+    from batch.storage.files import read_json
+
     published = sorted((folder / RUNS).glob(f"*/{SUCCESS}"), reverse=True)
     for file in (folder / LATEST / RUN_FILE, *(night.parent / RUN_FILE for night in published)):
         run = read_json(file)
