@@ -34,6 +34,7 @@ WHERE = {
     "completion": "batch/run",
     "demo": "batch/run", "worklist": "batch/review", "evaluate": "batch/evaluation",
     "calibrate": "batch/evaluation", "outcomes": "batch/evaluation",
+    "compare": "batch/run",
     "wrap": "batch/evaluation", "train": "batch/training",
 }  # fmt: skip
 """The README that has a command's options; those of the page and of every command stand once."""

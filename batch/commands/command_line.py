@@ -12,6 +12,7 @@ import click
 import cloup
 
 from batch import __version__
+from batch.commands.compare import COMPARE_COMMANDS
 from batch.commands.evaluation import EVALUATION
 from batch.commands.operations import OPERATIONS
 from batch.commands.outcomes import OUTCOMES_COMMANDS
@@ -149,7 +150,7 @@ COMPLETE = "_MELANOMA_BATCH_COMPLETE"
 for _title, _commands in (
     ("Score", SCORING),
     ("Look after it", OPERATIONS),
-    ("Measure", (*EVALUATION, *OUTCOMES_COMMANDS)),
+    ("Measure", (*EVALUATION, *OUTCOMES_COMMANDS, *COMPARE_COMMANDS)),
     ("Make models", TRAINING),
     ("This command line", (config, completion)),
 ):

@@ -72,6 +72,8 @@ def job_config(
         ),
         manifests=tuple(_manifest_place(place) for place in _given(options, "manifest")),
         manifest_map=tuple(_given(options, "map")),
+        silent_model=options.silent_model,
+        backfill=options.backfill,
     )
     check_reachable(config)
     return config

@@ -132,6 +132,14 @@ def _job_parts(name: str) -> tuple[Decorator, ...]:
             option("--accept-shrunken-archive", is_flag=True,
                    help="go on although most of the files of the last run are gone"),
         ),
+        group(
+            "A second model in silence",
+            option("--silent-model", metavar="ID_OR_FOLDER", type=TEXT,
+                   help="score the same images with this model, too, into a table of its own; it "
+                   "raises no alert, and its failure never ends a night"),
+            option("--backfill", is_flag=True,
+                   help="let it also score unchanged images, which are read again for it"),
+        ),
         group("The morning's page", *review_options()),
         group(
             "How it runs",

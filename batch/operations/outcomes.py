@@ -70,7 +70,7 @@ def judge_outcomes(
             "needed: a CSV, Excel or Parquet file with the columns image (or another key) and "
             "diagnosis. Put one there."
         )
-    rows, dropped = _with_verdicts(given.rows, map_labels, positive)
+    rows, dropped = with_verdicts(given.rows, map_labels, positive)
     records = read_nights(reports)
     lesions, states = join(rows, records)
     counts = _row_counts(given, states, dropped)
@@ -108,7 +108,7 @@ def judge_outcomes(
     )
 
 
-def _with_verdicts(
+def with_verdicts(
     rows: pd.DataFrame, mappings: Sequence[str], positive: Sequence[str]
 ) -> tuple[pd.DataFrame, Counter[str]]:
     """Rows whose diagnosis counts, with is_melanoma; and the others by state.

@@ -191,6 +191,31 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 TABLES["current"] = TABLES["predictions"]
 
+SILENT = "silent_predictions"
+"""Table of the second model, where a run had one."""
+
+TABLES[SILENT] = (
+    *_PATH,
+    _must("image_id", "string", "as in current"),
+    _FRAME,
+    _must("content_sha256", "string", _SHA),
+    _may("class_scores", "map<string, double>", "of the silent model; null without a score"),
+    _may("predicted_class", "string", "class with the highest score"),
+    _may("melanoma_score", "double", "of the silent model; it raises nothing and ranks nothing"),
+    _may("would_alert", "bool", "melanoma_score >= threshold"),
+    _may("reason", "string", "why the silent model gave no score; null with a score"),
+    _must("detail", "string", "short, written by the program"),
+    _must("operating_point", "string", "name, in the silent model's manifest"),
+    _must("threshold", "double", "of the silent model's operating point"),
+    _must("model_id", "string", "of the silent model"),
+    _must("model_version", "string", "of the silent model"),
+    _must("model_sha256", "string", "SHA-256 of its model.keras"),
+    _must("scoring_fingerprint", "string", "of its weights, contract and preprocessing"),
+    _must("preprocessing_version", "string", "version of the way from pixels to model input"),
+    _must("run_id", "string", "the run that scored the image"),
+    _must("scored_at", "timestamp[us, UTC]", "start of that run"),
+)
+
 _NIGHT = "timestamp[us, UTC]"
 _AT_REVIEW = "when the mark was made; "
 TABLES["review_worklist"] = (

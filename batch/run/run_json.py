@@ -121,6 +121,8 @@ def _options(config: JobConfig) -> dict[str, Any]:
         "batch_size": config.batch_size,
         "processes": config.processes,
         "decode_threads": config.decode_threads,
+        "silent_model": config.silent_model,
+        "backfill": config.backfill,
         "max_unscored_rate": config.max_unscored_rate,
         "order": config.order,
         "listing": config.listing,

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
 
 from batch.archive.access import open_archive
 from batch.archive.local import ArchiveStorage
@@ -31,9 +33,13 @@ from batch.run.plan import Plan, check_not_shrunk, make_plan
 from batch.run.run_json import Stopwatch, by_reason, finish, run_json
 from batch.run.schedule import TimeAllowance
 from batch.run.settings import Settings, resolve_model
+from batch.run.silent import SilentRun
 from batch.runtime import signals
 from batch.runtime.logs import traceback_lines
 from batch.runtime.process import freeze_imports
+
+if TYPE_CHECKING:
+    from batch.run.backfill import Backfilled
 
 logger = logging.getLogger(__name__)
 FILES_OF_ONE_DRIVER = 1_000_000
@@ -108,6 +114,7 @@ def _run_night(
         reports.check_layout()
         reports.recover()
         settings = resolve_model(config)
+        silent = SilentRun(config, settings.facts)
         identity = choose_grouping(config, reports)
         root_id = archive.root_id()
 
@@ -127,13 +134,17 @@ def _run_night(
             _warn_of_damage(plan)
             listener.phase("scoring")
             listener.found(len(plan.queue))
-            work, canary = _prepare_work(config, settings, plan, archive, staging, clock)
+            work, canary = _prepare_work(config, settings, plan, archive, staging, clock, silent)
             signals.check()
             with signals.orderly():
                 done = work(staging, check_unchanged, listener.done, clock.total)
                 clock.lap("segments")
                 listener.phase("gathering")
                 counts = _gather(config, settings, plan, staging, done, tables)
+                backfill = partial(
+                    _backfill, config, settings, plan, archive, staging, clock, silent
+                )
+                silent.gather(staging, plan.memory, backfill)
                 check_unchanged()
                 clock.lap("reports")
                 stopped = done.waiting if done.files < len(plan.queue) else None
@@ -141,6 +152,7 @@ def _run_night(
                 run = run_json(config, manifest, settings.facts, plan, counts, clock, stopped)
                 identity.into(run)
                 tables.into(run)
+                silent.into(run)
                 night = NightPlace(reports, staging.night, run, manifest.provenance, canary)
                 source = None if stopped else _pictures(config, settings, listener, clock)
                 del plan, work  # of a million files: the review needs the room
@@ -211,6 +223,7 @@ def _prepare_work(
     archive: ArchiveStorage,
     staging: Staging,
     clock: Stopwatch,
+    silent: SilentRun,
 ) -> tuple[Callable[..., QueueProgress], Canary | None]:
     """A function that processes the queue, and the check of the golden images.
 
@@ -221,12 +234,32 @@ def _prepare_work(
     with freeze_imports():
         from batch.run.segments import process_queue, start_model
 
-        job, canary = start_model(config, settings, archive, staging)
+        job, canary = start_model(config, settings, archive, staging, silent)
     clock.lap("model")
     allowance = TimeAllowance(config.seconds_allowed)
     return partial(
         process_queue, plan, job, config.segment_size, config.processes, allowance
     ), canary
+
+
+def _backfill(
+    config: JobConfig,
+    settings: Settings,
+    plan: Plan,
+    archive: ArchiveStorage,
+    staging: Staging,
+    clock: Stopwatch,
+    silent: SilentRun,
+    missing: pa.Table,
+) -> Backfilled:
+    """Let the silent model score images that were not read tonight."""
+    with freeze_imports():
+        from batch.run.backfill import backfill
+        from batch.run.segments import start_model
+
+        job, _ = start_model(config, settings, archive, staging, silent)
+    allowance = TimeAllowance(config.seconds_allowed)
+    return backfill(missing, plan, job, config.segment_size, allowance, staging, clock.total)
 
 
 def _pictures(

@@ -23,6 +23,7 @@ from batch.run.merge import QueueProgress
 from batch.run.plan import Plan
 from batch.run.schedule import TimeAllowance
 from batch.run.settings import Settings
+from batch.run.silent import SilentRun
 from batch.runtime import signals
 from batch.runtime.process import available_cores
 
@@ -30,7 +31,11 @@ logger = logging.getLogger(__name__)
 
 
 def start_model(
-    config: JobConfig, settings: Settings, archive: ArchiveStorage, staging: Staging
+    config: JobConfig,
+    settings: Settings,
+    archive: ArchiveStorage,
+    staging: Staging,
+    silent: SilentRun,
 ) -> tuple[SegmentJob, Canary]:
     """Open the model and check it with its golden images.
 
@@ -62,6 +67,7 @@ def start_model(
         decode_threads=config.decode_threads,
         rules=config.rules,
         beam_options=config.beam_options,
+        silent=silent.start(staging, not is_local(config.beam_options)),
     )
     return job, canary
 

@@ -13,6 +13,7 @@ from batch.review.identity import identity_lines
 from batch.review.inputs import WORKLIST
 from batch.run.hospital_tables import manifest_lines
 from batch.run.score_run import Night
+from batch.run.silent import silent_lines
 
 _MOST_ROWS = 5
 
@@ -98,6 +99,7 @@ def summary(night: Night) -> str:
         *marks_lines(night.run.get("review", {})),
         *identity_lines(night.run),
         *manifest_lines(night.run),
+        *silent_lines(night.run),
         f"Unscored   {counts.unscored_rows:>8} for a person to look at"
         + (f", {counts.new_unscored} of them new" if counts.unscored_rows else "")
         + _reasons(counts.unscored_reasons),
