@@ -121,7 +121,8 @@ def _subgroups(lesions: pd.DataFrame, rows: pd.DataFrame, records: NightRecords)
     if lesions.empty:
         columns = (
             "lesion", "lesion_key", "is_melanoma", "is_alert", "score", "threshold", "night",
-            "patient", "place", "is_mark", "device", "site", "laterality", "model", "sex", "age",
+            "patient", "place", "is_mark", "image", "device", "site", "laterality", "model", "sex",
+            "age",
         )  # fmt: skip
         empty = pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
         return empty.astype(

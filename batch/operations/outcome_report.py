@@ -131,7 +131,13 @@ def point_sentences(point: dict[str, Any]) -> list[str]:
         f"{point['lower_bound']:.3f}. For a lower bound of {point['bound']:g} there are missing: "
         f"{_missing(point['missing_if_all_found'])} if each further one has an alert, "
         f"{_missing(point['missing_at_this_rate'])} if as many have one as now.",
-        "Only lesions with an outcome chose it: melanomas that nobody excised are not among them.",
+        "Only lesions with an outcome chose it: melanomas that nobody excised are not among them."
+        + (
+            f" {point['trained_left_out']} lesions were left out, since the model was trained on "
+            "their image."
+            if point["trained_left_out"]
+            else ""
+        ),
     ]
 
 
