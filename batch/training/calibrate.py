@@ -39,7 +39,7 @@ def calibrate(model: str, predictions: Path, wanted: Wanted, output: Path) -> Mo
     old = find_artifact(model)
     labelled = read_labelled(
         predictions, wanted.labels, wanted.split, old, wanted.map_labels, wanted.positive,
-        wanted.maps,
+        wanted.maps, wanted.pattern,
     )  # fmt: skip
     check_counts(labelled)
     manifest = calibrated(old.manifest, labelled, wanted)
