@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from batch.core.errors import UsageError
 from batch.core.rules import lesion_pattern
 from batch.core.text import one_line
+from batch.evaluation.coverage import OF_PREDICTIONS
 from batch.evaluation.shown import Nights, ends_of
 from batch.reports import parquet
 from batch.reports.local import LocalReports
@@ -32,7 +33,7 @@ IDENTITY = (
     "accession_number", "patient_pseudonym", "patient_id", "issuer_of_patient_id",
 )  # fmt: skip
 _SHOWN = (
-    "manufacturer", "manufacturer_model_name", "anatomic_region", "laterality", "model_id",
+    *OF_PREDICTIONS, "model_id",
     "model_version", "model_sha256", "melanoma_score", "threshold", "is_alert",
 )  # fmt: skip
 _NO_ROWS = parquet.schema("predictions").empty_table().select([*IDENTITY, *_SHOWN])

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from batch.core.errors import LedgerImbalance, UsageError
+from batch.evaluation.coverage import COLUMNS, count_subgroups, coverage
 from batch.evaluation.label_words import Vocabulary, read_labels_as
 from batch.evaluation.local_point import cross_fitted
 from batch.evaluation.outcome_figures import by_column, counted, small_cell, verification
@@ -23,7 +24,7 @@ from batch.operations.outcome_join import STATES, join
 from batch.operations.outcome_nights import NightRecords, read_nights
 from batch.reports.local import LocalReports
 
-SUBGROUPS = ("model", "device", "site", "laterality", "sex", "age")
+SUBGROUPS = ("model", *COLUMNS)
 MELANOMA = "melanoma"
 PAGE = "review_worklist.html"
 
@@ -106,6 +107,7 @@ def judge_outcomes(
         "verification": verification(
             figures, len(alerted), len(alerted & seen), len(known - alerted - seen)
         ),
+        "coverage": _coverage(records, seen, min_cell),
         "by_month": _by_month(lesions, records, seen, min_cell),
         "by_subgroup": {
             column: found
@@ -118,6 +120,20 @@ def judge_outcomes(
     }
     return Outcomes(
         answer, _missed(lesions, records), given.problems, "damaged" in records.left_out, local
+    )
+
+
+def _coverage(records: NightRecords, seen: set[int], min_cell: int) -> dict[str, Any]:
+    """How many of all lesions and patients that ever had a score have an outcome."""
+    images = records.images.drop_duplicates("lesion", keep="last")
+    with_outcome = images[images["lesion"].isin(seen)]
+    patients = [rows["patient"][rows["patient"] >= 0].nunique() for rows in (with_outcome, images)]
+    return coverage(
+        {"lesions": len(with_outcome), "patients": patients[0]},
+        {"lesions": len(images), "patients": patients[1]},
+        count_subgroups(with_outcome),
+        count_subgroups(images),
+        min_cell,
     )
 
 
