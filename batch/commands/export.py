@@ -72,7 +72,7 @@ def export(options: Options, beam: Sequence[str]) -> int:
         say(f"{PROGRAM}: not exported: {line}.\n", sys.stderr)
     if len(failed) > _SHOWN:
         say(
-            f"{PROGRAM}: {len(failed) - _SHOWN} more; REPORTS/exports/not_exported.csv names all.\n",
+            f"{PROGRAM}: {len(failed) - _SHOWN} more; REPORTS/exports/not_exported.csv has all.\n",
             sys.stderr,
         )
     return ExitCode.FAILURE if exported.has_failed else ExitCode.COMPLETE

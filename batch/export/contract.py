@@ -20,7 +20,7 @@ LAYOUT = "1"
 
 SCHEME, SCHEME_NAME = "99MELBATCH", "melanoma-batch codes"
 SCORE, SCORE_MEANING = "melanoma-score", "Melanoma score"
-RAISED, RAISED_MEANING = "raised-for-review", "Raised for review at operating point"
+RAISED, RAISED_MEANING = "raised-review", "Raised for review at operating point"
 REVIEW, REVIEW_MEANING = "dermatologist-review", "Dermatologist review of a lesion"
 MANUFACTURER = "melanoma-batch"
 NO_DIAGNOSIS = "Ranks images for a person's review. No diagnosis; no alert does not mean cleared."

@@ -106,7 +106,7 @@ def _from_file(option: str, file: Path) -> dict[str, Any]:
         raise UsageError(f"{option}: cannot read {file} ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
-            f'{option}: {file} is no TOML; needed: lines as token = "…". What it holds is not shown.'
+            f'{option}: {file} is no TOML; needed: lines as token = "…". Its content is not shown.'
         ) from error
     unknown = sorted(
         name for name in found if name not in NAMES or not isinstance(found[name], str)

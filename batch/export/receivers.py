@@ -123,7 +123,8 @@ class StowServer:
         for attempt in range(TRIES):
             is_last = attempt == TRIES - 1
             try:
-                _check_stored(self._client.store_instances([document]))
+                answer = self._client.store_instances([document])
+                _check_stored(answer, str(document.SOPInstanceUID))
                 return
             except requests.HTTPError as error:
                 status = error.response.status_code if error.response is not None else 0
@@ -144,12 +145,18 @@ class StowServer:
         """See `Receiver`."""
 
 
-def _check_stored(answer: Any) -> None:
+def _check_stored(answer: Any, document_uid: str) -> None:
+    """Believe only an answer that names the document as stored: a proxy's page of log-in does not,
+    and comes with HTTP 200, too.
+    """
     failed = answer.get("FailedSOPSequence") or []
     if len(failed):
         reason = failed[0].get("FailureReason")
         code = f"0x{int(reason):04X}" if reason is not None else "no reason"
         raise NotTaken(f"the server did not take it (failure {code})")
+    stored = answer.get("ReferencedSOPSequence") or []
+    if document_uid not in {str(one.get("ReferencedSOPInstanceUID")) for one in stored}:
+        raise NotTaken("its answer does not say that it was stored")
 
 
 class StoreScp:

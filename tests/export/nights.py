@@ -59,7 +59,9 @@ def pixels(seed: int) -> np.ndarray:
 
 
 def photograph(patient: int, lesion: int, visit: int) -> FileDataset:
-    return named(dermoscopic_photograph(pixels(patient * 10 + lesion), patient, lesion, visit, True))
+    return named(
+        dermoscopic_photograph(pixels(patient * 10 + lesion), patient, lesion, visit, True)
+    )
 
 
 def named(dataset: FileDataset, name: str = NAME) -> FileDataset:
@@ -100,9 +102,7 @@ def publish(
     folder = published(reports, results, made_with, **run)
     told = json.loads((folder / RUN_FILE).read_text())
     place = NightPlace(LocalReports(reports), folder, told)
-    said = make_review(
-        place, folder, ReviewOptions(pictures=False, lesion_pattern=pattern), None
-    )
+    said = make_review(place, folder, ReviewOptions(pictures=False, lesion_pattern=pattern), None)
     assert "worklist" not in said["failed"]
     return folder
 

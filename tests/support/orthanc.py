@@ -72,10 +72,11 @@ def orthanc(folder: Path, settings: Mapping[str, Any] | None = None) -> Iterator
 
     Args:
         folder: for its files; must exist. settings: of its configuration, beside those here, e.g.
-            RegisteredUsers, or DicomModalities as targets of C-MOVE.
+            RegisteredUsers, DicomModalities as targets of C-MOVE, or HttpPort and DicomPort of a
+            server that is started again.
     """
     rest, dimse = free_port(), free_port()
-    configuration = {
+    configuration: dict[str, Any] = {
         "Name": "melanoma-batch test",
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "storage"),
@@ -97,6 +98,7 @@ def orthanc(folder: Path, settings: Mapping[str, Any] | None = None) -> Iterator
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "EnableWado": False},
         **(settings or {}),
     }
+    rest, dimse = configuration["HttpPort"], configuration["DicomPort"]
     (folder / "orthanc.json").write_text(json.dumps(configuration))
     with (folder / "orthanc.log").open("wb") as log:
         server = subprocess.Popen(
