@@ -8,6 +8,7 @@ where a score is below the threshold, because no alert never means cleared.
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +49,8 @@ from batch.export.contract import (
 )
 from batch.export.selection import ExportImage
 from batch.export.source import SourceImage
+
+logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)  # it quotes names of patients
 
 SERIES_NUMBER = 9501
 """Unlikely to be another series' number; only the UID names a series."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from batch.core.errors import UsageError
 from batch.export.credentials import Credentials
 from batch.export.dicom_sr import as_file
 from batch.storage.files import private_files, sync
+
+for _library in ("dicomweb_client", "pynetdicom", "retrying"):  # these quote what they send
+    logging.getLogger(_library).setLevel(logging.CRITICAL + 1)
 
 TRIES, FIRST_WAIT_SECONDS = 3, 1.0
 _SECONDS = 60

@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 
 from batch.core.errors import ExitCode
+from batch.core.location import ObjectUrl
 from batch.core.privacy import Identifiers
 from batch.export import export_fhir, fhir
+from batch.reports.local import LocalReports
+from batch.reports.objects import ObjectReports
 from batch.review.inputs import WORKLIST
+from batch.storage.object_store import ObjectStore
 from tests.export.commands import nonzero, run
 from tests.export.fhir_validator import ALLOWED, messages, needs_hapi
 from tests.export.http_server import http_server
-from tests.export.nights import NAME, SCORES, mark, publish
+from tests.export.nights import NAME, SCORES, mark, publish, write_archive
 from tests.support.orthanc import free_port
+from tests.support.s3_server import BUCKET, environment, make_bucket, s3_server, upload
 
 ALL = "alert,near_threshold,unreadable,unreliable"
 DONE = (200, "application/fhir+json", b'{"resourceType": "Bundle"}')
@@ -301,3 +306,31 @@ def test_both_worlds_at_once(reports, folder, tmp_path, capsys):
     )
     assert (code, documents["written"], lesions["written"]) == (0, 3, 5)
     shutil.rmtree(tmp_path / "sr")
+
+
+def test_an_alert_whose_image_left_the_archive_keeps_its_task(tmp_path, folder, capsys):
+    archive, reports = write_archive(tmp_path / "archive"), tmp_path / "reports"
+    publish(reports, archive)
+    run(capsys, reports, "--fhir", folder)
+    (archive / "photo.jpg").unlink()
+    publish(reports, archive, 2)
+    code, (documents, lesions) = run(
+        capsys, reports, "--fhir", folder, "--dicom-sr", tmp_path / "sr"
+    )
+    assert code == 0
+    assert nonzero(documents["images"]) == {"selected": 5, "exported": 4, "left_archive": 1}
+    assert lesions["images"]["left_archive"] == 1
+    assert [one["status"] for one in resources(folder, "Task")] == ["requested"] * 5
+
+
+def test_reports_in_an_object_store_keep_the_memory_there(reports, tmp_path, capsys, monkeypatch):
+    url = ObjectUrl("s3", BUCKET, "reports")
+    (tmp_path / "s3").mkdir()
+    with s3_server(tmp_path / "s3") as address, environment(address):
+        make_bucket()
+        upload(reports, url)
+        ObjectReports(reports, store=ObjectStore(url))._point(LocalReports(reports).latest())
+        for machine, written in (("one", 5), ("another", 0)):
+            monkeypatch.setenv("MELANOMA_BATCH_CACHE", str(tmp_path / machine))
+            code, account = run(capsys, url, "--fhir", tmp_path / "fhir")
+            assert (code, account["written"]) == (0, written)

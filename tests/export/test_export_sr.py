@@ -14,7 +14,7 @@ from batch.core.errors import ExitCode
 from batch.core.privacy import Identifiers
 from batch.export import receivers
 from tests.export.commands import documents, nonzero, run
-from tests.export.nights import NAME, SCORES, photograph, publish, save, write_archive
+from tests.export.nights import NAME, SCORES, named, photograph, publish, save, write_archive
 from tests.export.validators import (
     DCIODVFY_ALLOWED,
     PIXELMED_ALLOWED,
@@ -200,6 +200,21 @@ def test_an_alert_that_a_new_model_takes_back_is_amended_not_forgotten(
     assert scores(newest) == [0.05]
     assert item(groups(newest)[0], "raised-review") is None
     assert account["alerts"]["selected"] == 4
+
+
+@pytest.mark.parametrize("name", [NAME, "Mustermann, Erika", "Mustermann" * 8])
+def test_no_name_is_logged_even_one_that_libraries_complain_about(
+    name, tmp_path, folder, caplog, capsys, recwarn
+):
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    save(named(photograph(1, 1, 1), name), archive / "one.dcm")
+    publish(tmp_path / "reports", archive, scores={"one.dcm": 0.9})
+    with caplog.at_level("DEBUG"):
+        run(capsys, tmp_path / "reports", "--dicom-sr", folder, "--verbose")
+    assert str(read(folder)[0].PatientName) == name
+    assert "Mustermann" not in caplog.text
+    assert "Mustermann" not in "".join(str(one.message) for one in recwarn)
 
 
 def test_names_go_to_the_documents_and_nowhere_else(reports, folder, capsys, tmp_path):

@@ -39,7 +39,8 @@ PIXELMED_ALLOWED = {
     "IOD validation complete",
     # the qualitative evaluation: TID 1501 allows any, PixelMed knows only those with a row
     'Warning: N: /CONTAINER (126000,DCM,"Imaging Measurement Report")/CONTAINER (126010,DCM,'
-    '"Imaging Measurements")/CONTAINER (125007,DCM,"Measurement Group")/CODE: Content Item not in '
+    '"Imaging Measurements")/CONTAINER (125007,DCM,"Measurement Group")/CODE '
+    '(raised-review,99MELBATCH,"Raised for review at operating point"): Content Item not in '
     "template",
 }
 
