@@ -13,6 +13,7 @@ import cloup
 
 from batch import __version__
 from batch.commands.evaluation import EVALUATION
+from batch.commands.export import EXPORT_COMMANDS
 from batch.commands.operations import OPERATIONS
 from batch.commands.outcomes import OUTCOMES_COMMANDS
 from batch.commands.scoring import SCORING
@@ -173,6 +174,7 @@ COMPLETE = "_MELANOMA_BATCH_COMPLETE"
 for _title, _commands in (
     ("Score", SCORING),
     ("Look after it", OPERATIONS),
+    ("Hand it over", EXPORT_COMMANDS),
     ("Measure", (*EVALUATION, *OUTCOMES_COMMANDS)),
     ("Make models", TRAINING),
     ("This command line", (config, completion)),
