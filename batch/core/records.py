@@ -113,6 +113,25 @@ class ImageRecord:
     accession_number: str | None = None
 
 
+MAX_DEVICE_NAME = 64
+"""Letters of a device's name."""
+_DICOM_WITHOUT_DEVICE, _FILE = "DICOM without a device", " file"
+
+
+def device_name(manufacturer: str | None, model: str | None, file_format: str) -> str:
+    """A name of the device that took an image; if it is unknown, the kind of the file."""
+    named = " ".join(part.strip() for part in (manufacturer, model) if part and part.strip())
+    if not named:
+        return _DICOM_WITHOUT_DEVICE if file_format == "dicom" else f"{file_format}{_FILE}"
+    printable = "".join(letter if letter.isprintable() else "?" for letter in named)
+    return printable[:MAX_DEVICE_NAME]
+
+
+def is_device(name: str) -> bool:
+    """Whether `device_name` gave the name of a device, not the kind of a file."""
+    return name != _DICOM_WITHOUT_DEVICE and not name.endswith(_FILE)
+
+
 @dataclass(frozen=True, eq=False)
 class ModelInput:
     """An image ready for the model. pixels: (180, 180, 3), uint8, RGB."""

@@ -33,6 +33,7 @@ from batch.review.inputs import (
     read_tonight,
 )
 from batch.review.monitoring.figures import PREDICTION_COLUMNS, NightFigures, combine, figures_of
+from batch.review.monitoring.flag_counts import FLAG_COLUMNS, FlagCounts, add_up, flag_counts
 from batch.review.monitoring.history import NightRecord, night_record
 from batch.review.monitoring.night_report import NightReport, build_report, canary_of
 from batch.review.monitoring.reference import Reference, reference_from_json, stored_reference
@@ -71,6 +72,8 @@ def review_night(
         raise ValueError("run.json without run_id or started_at")
     if tonight.figures is None:
         tonight = replace(tonight, figures=measured(folder))
+    if tonight.flags is None:
+        tonight = replace(tonight, flags=flags_of(folder))
     if (review := record_of(run).review) is not None:
         canary = canary_of(review.canary)
     earlier = earlier_nights(reports, tonight.run_id)
@@ -88,6 +91,13 @@ def measured(folder: Path) -> NightFigures:
             yield figures_of(columns)
 
     return combine(parts())
+
+
+def flags_of(folder: Path) -> FlagCounts:
+    """Flags of a night's predictions, a row group at a time."""
+    return add_up(
+        map(flag_counts, parquet.stream("predictions", folder / "predictions", FLAG_COLUMNS))
+    )
 
 
 def _reference(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,7 +24,9 @@ from batch.reports.ledger import Counts, check_balance, equation
 from batch.reports.local import LocalReports, Staging
 from batch.reports.rows import segment_facts
 from batch.review.identity import choose_grouping
+from batch.review.inputs import earlier_nights
 from batch.review.make_review import NightPlace, make_review
+from batch.review.monitoring.own_bounds import own_bounds
 from batch.review.page_pictures import Pictures
 from batch.run.hospital_tables import HospitalTables
 from batch.run.memory import Memory, remember
@@ -115,6 +117,8 @@ def _run_night(
         reports.recover()
         settings = resolve_model(config)
         silent = SilentRun(config, settings.facts)
+        bounds = own_bounds(config.rules.quality, earlier_nights(reports, config.run_id))
+        config = replace(config, rules=replace(config.rules, quality=bounds.rules))
         identity = choose_grouping(config, reports)
         root_id = archive.root_id()
 
@@ -153,6 +157,7 @@ def _run_night(
                 identity.into(run)
                 tables.into(run)
                 silent.into(run)
+                run["quality_bounds"] = bounds.to_json()
                 night = NightPlace(reports, staging.night, run, manifest.provenance, canary)
                 source = None if stopped else _pictures(config, settings, listener, clock)
                 del plan, work  # of a million files: the review needs the room
