@@ -71,7 +71,7 @@ class ImageRecord:
     mean_red, mean_green, mean_blue: of the model's input, 0..255.
     sharpness, noise, bright_level, dark_surround_share, saturated_share, white_share: as in
         `images.quality.Quality`.
-    is_reliable: whether no flag says that the picture cannot be judged.
+    is_reliable: whether no flag says that the picture cannot be judged; of quality or domain.
     frame_number: from 1; None for a file with one image.
     flags: what a reader of the score should know, e.g. `lossy`; sorted.
     exif_datetime_original: of a photograph, ISO 8601; its acquisition_datetime, too.
@@ -147,12 +147,16 @@ class Prediction:
     class_scores: (class name, score) in the model's output order; the scores add up to 1.
     predicted_class: the class with the highest score.
     melanoma_score: the score of the manifest's melanoma class, 0..1.
+    domain_percentile, dermoscopy_score: as in `model.domain.Domain`; None where the artifact has
+        no domain reference.
     """
 
     record: ImageRecord
     class_scores: tuple[tuple[str, float], ...]
     predicted_class: str
     melanoma_score: float
+    domain_percentile: float | None = None
+    dermoscopy_score: float | None = None
 
 
 KEPT_ATTRIBUTES = (

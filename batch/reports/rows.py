@@ -69,6 +69,8 @@ def prediction_row(prediction: Prediction, facts: RunFacts) -> Row:
         "class_scores": list(prediction.class_scores),
         "predicted_class": prediction.predicted_class,
         "melanoma_score": prediction.melanoma_score,
+        "domain_percentile": prediction.domain_percentile,
+        "dermoscopy_score": prediction.dermoscopy_score,
         "is_alert": is_alert(prediction.melanoma_score, facts.operating_point),
         "operating_point": facts.operating_point.name,
         "threshold": facts.operating_point.threshold,

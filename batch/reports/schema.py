@@ -26,7 +26,8 @@ _QUALITY = (
     "sharpness", "noise", "bright_level", "dark_surround_share", "saturated_share", "white_share",
     "is_reliable",
 )  # fmt: skip
-_LATE = (*_QUALITY, EXIF_DATE, *MANIFEST_ONLY)
+_DOMAIN = ("domain_percentile", "dermoscopy_score")
+_LATE = (*_QUALITY, *_DOMAIN, EXIF_DATE, *MANIFEST_ONLY)
 ADDED_COLUMNS: dict[str, dict[int, tuple[str, ...]]] = {
     "predictions": {3: _MEANS, 5: _LATE},
     "current": {3: _MEANS, 5: _LATE},
@@ -127,6 +128,13 @@ _SCORE = (
     _must("class_scores", "map<string, double>", "class name to score; they add up to 1"),
     _must("predicted_class", "string", "class with the highest score; alerts do not depend on it"),
     _must("melanoma_score", "double", "score of the melanoma class, 0..1; not a probability"),
+    _may(
+        "domain_percentile",
+        "double",
+        "0..100: share of reference images that are nearer to what the model learned from; null: "
+        "the model's artifact has no domain reference",
+    ),
+    _may("dermoscopy_score", "double", "0..1: how like dermoscopy it looks; null as above"),
     _must("is_alert", "bool", "melanoma_score >= threshold; false never means cleared"),
     _must("operating_point", "string", "name of the operating point in the model's manifest"),
     _must("threshold", "double", "threshold of the operating point"),

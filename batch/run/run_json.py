@@ -104,6 +104,7 @@ def _model(manifest: ModelManifest, facts: RunFacts) -> dict[str, Any]:
             "temperature": manifest.output.temperature,
             "calibrated": manifest.output.calibrated,
         },
+        "domain": None if manifest.domain is None else vars(manifest.domain),
         "caution": manifest.caution,
         "licence": None if manifest.licence is None else vars(manifest.licence),
         "operating_point": vars(facts.operating_point),

@@ -275,7 +275,7 @@ def _pictures(
 
     def model() -> tuple[Classifier, int]:
         batch_size = config.batch_size
-        classifier = shared_classifier(artifact.read_model, artifact.manifest, batch_size)
+        classifier = shared_classifier(artifact.read_file, artifact.manifest, batch_size)
         return classifier, output.class_names.index(output.melanoma_class)
 
     def goes_on() -> bool:

@@ -13,7 +13,6 @@ from batch.core.config import JobConfig
 from batch.core.errors import PendingReason
 from batch.core.records import Canary
 from batch.model.artifact import self_test, shared_classifier
-from batch.model.manifest import MODEL_FILE
 from batch.pipeline.pipelines import QueuedSegment, SegmentJob, queue_segment, run_segment
 from batch.pipeline.process_pool import ProcessPool
 from batch.pipeline.runner import is_local
@@ -39,8 +38,8 @@ def start_model(
 ) -> tuple[SegmentJob, Canary]:
     """Open the model and check it with its golden images.
 
-    For workers on other machines the model file is written to the shared folder; each of them
-    compares its digest before opening it.
+    For workers on other machines the files of the model are written to the shared folder; each of
+    them compares the digests before opening them.
 
     Returns:
         what the pipeline of every segment needs, and the result of the check.
@@ -53,11 +52,12 @@ def start_model(
     logger.info(
         "model %s %s passed its checks", artifact.manifest.model_id, artifact.manifest.model_sha256
     )
-    read = artifact.read_model
+    read = artifact.read_file
     if not is_local(config.beam_options):  # a worker elsewhere sees only the shared folder
         shared = staging.shared()
-        shared.write(MODEL_FILE, artifact.read_model())
-        read = partial(shared.read, MODEL_FILE)
+        for name in artifact.manifest.model_files:
+            shared.write(name, artifact.read_file(name))
+        read = shared.read
     job = SegmentJob(
         archive=archive,
         load=partial(shared_classifier, read, artifact.manifest, config.batch_size),

@@ -10,6 +10,7 @@ from typing import Any
 from batch.core.times import day, minute
 from batch.images.quality import BLURRY, OVEREXPOSED, UNDEREXPOSED
 from batch.images.uniform import NEARLY_UNIFORM
+from batch.model.domain import NOT_DERMOSCOPY, OUTSIDE_DOMAIN
 from batch.review.worklist.contract import Status, Tier
 from batch.review.worklist.image_changes import ImageChanges, image_changes
 from batch.review.worklist.lesion_images import Lesion
@@ -127,6 +128,8 @@ QUALITY_WORDS = {
     OVEREXPOSED: "a picture is overexposed, photograph again with less light",
     UNDEREXPOSED: "a picture is too dark, photograph again with more light",
     NEARLY_UNIFORM: "a picture is nearly one colour, or filler over much of it",
+    NOT_DERMOSCOPY: "a picture is not dermoscopic, photograph with the dermatoscope",
+    OUTSIDE_DOMAIN: "a picture is unlike those that the model learned from, look at the lesion",
 }
 
 

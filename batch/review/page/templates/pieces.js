@@ -125,7 +125,7 @@ function markStrip(lesion) {
 }
 
 // Flags of a picture that cannot be judged, whatever its score.
-const DOUBTS = ["blurry", "overexposed", "underexposed", "nearly_uniform"];
+const DOUBTS = ["blurry", "overexposed", "underexposed", "nearly_uniform", "not_dermoscopy", "outside_training_domain"];
 
 // Why it stands here, in plain sentences of the reader's language.
 function why(lesion) {

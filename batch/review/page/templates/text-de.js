@@ -128,6 +128,8 @@ TEXT.de = {
   doubt_overexposed: "Ein Bild davon ist überbelichtet: mit weniger Licht neu aufnehmen.",
   doubt_underexposed: "Ein Bild davon ist zu dunkel: mit mehr Licht neu aufnehmen.",
   doubt_nearly_uniform: "Ein Bild davon ist fast einfarbig oder großenteils Füllung: die Datei ansehen.",
+  doubt_not_dermoscopy: "Ein Bild davon ist keine Dermatoskopie: mit dem Dermatoskop aufnehmen.",
+  doubt_outside_training_domain: "Ein Bild davon gleicht nicht den Bildern, aus denen das Modell gelernt hat: die Läsion selbst ansehen.",
   whyNewest: (count) => `Das neueste von ${count} Bildern hat den höchsten Wert.`,
   whyOlder: (day, newest) => `Ein älteres Bild (${day}) trägt den Wert; das neueste liegt bei ${newest}.`,
   whySome: (count) => `Der höchste Wert von ${count} Bildern.`,

@@ -130,6 +130,8 @@ TEXT.en = {
   doubt_overexposed: "A picture of it is overexposed: photograph again with less light.",
   doubt_underexposed: "A picture of it is too dark: photograph again with more light.",
   doubt_nearly_uniform: "A picture of it is nearly one colour, or filler over much of it: look at the file.",
+  doubt_not_dermoscopy: "A picture of it is not dermoscopic: photograph with the dermatoscope.",
+  doubt_outside_training_domain: "A picture of it is unlike the pictures that the model learned from: look at the lesion itself.",
   whyNewest: (count) => `The newest of ${count} pictures scores highest.`,
   whyOlder: (day, newest) => `An older picture (${day}) carries the score; the newest stands at ${newest}.`,
   whySome: (count) => `The highest of ${count} pictures.`,
