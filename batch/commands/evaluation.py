@@ -22,6 +22,7 @@ from batch.commands.shared import (
 from batch.commands.value_types import FILE, FOLDER, READABLE, TEXT, OneOf, share, whole_number
 from batch.core.errors import ExitCode
 from batch.core.location import whole_path
+from batch.core.rules import lesion_pattern
 from batch.runtime.terminal import print_answer, say
 
 PREVALENCES = (0.01, 0.05, 0.2)
@@ -37,6 +38,9 @@ def _labels_options() -> tuple[Any, ...]:
         map_option(),
         map_label_option(),
         positive_option(),
+        option("--lesion-pattern", metavar="REGEX", type=TEXT,
+               help="finds lesion and patient in the paths of photographs, for figures by lesion "
+               "(default: the night's own)"),
         option("--split", metavar="NAME", type=TEXT, help="take only these rows of the labels"),
     )  # fmt: skip
 
@@ -85,6 +89,7 @@ def evaluate(options: Options, beam: Sequence[str]) -> int:
         predictions, labels, options.split, options.model, options.min_cell,
         list(options.map_label), list(options.positive), list(options.map),
         list(options.by),
+        lesion_pattern(options.lesion_pattern) if options.lesion_pattern else None,
     )  # fmt: skip
     outputs.write(evaluation)
     to_json = options.json == STDOUT
@@ -131,6 +136,7 @@ def calibrate(options: Options, beam: Sequence[str]) -> int:
     words += [word for mapping in options.map_label for word in ("--map-label", mapping)]
     words += [word for value in options.positive for word in ("--positive", value)]
     words += [word for mapping in options.map for word in ("--map", mapping)]
+    words += ["--lesion-pattern", options.lesion_pattern] if options.lesion_pattern else []
     words += ["--no-temperature"] if options.no_temperature else []
     calibration_options = Wanted(
         labels=options.labels,
@@ -142,6 +148,7 @@ def calibrate(options: Options, beam: Sequence[str]) -> int:
         map_labels=tuple(options.map_label),
         positive=tuple(options.positive),
         maps=tuple(options.map),
+        pattern=lesion_pattern(options.lesion_pattern) if options.lesion_pattern else None,
     )
     artifact = fit(options.model, options.predictions, calibration_options, options.output)
     manifest = artifact.manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 
 import pandas as pd
 
+from batch.evaluation.coverage import count_subgroups, coverage
 from batch.evaluation.diagnosis_words import NOT_MELANOMA
 from batch.evaluation.inputs import (
     MODEL_COLUMNS,
+    TOLD,
+    NightTables,
     caution_of,
     check_both,
     check_model,
@@ -25,7 +29,6 @@ from batch.evaluation.label_words import Vocabulary
 from batch.evaluation.matching import (
     Matched,
     labelled_predictions,
-    lesion_groups,
     lesion_names,
     match,
     same_bytes,
@@ -40,7 +43,7 @@ from batch.evaluation.measures import (
 from batch.evaluation.report_page import evaluation_page
 from batch.evaluation.subgroups import MIN_CELL, by_subgroup, check_columns, subgroup_values
 from batch.evaluation.trained_on import own_images_at_hand, trained_on
-from batch.evaluation.units import lesions_and_patients, over_thresholds
+from batch.evaluation.units import NightUnits, lesion_groups, lesions_and_patients, over_thresholds
 from batch.model.artifact import find_artifact
 
 # the last two are for training, which measures with the same functions
@@ -94,6 +97,7 @@ def evaluate_predictions(
     positive: Sequence[str] = (),
     maps: Sequence[str] = (),
     by: Sequence[str] = (),
+    pattern: re.Pattern[str] | None = None,
 ) -> Evaluation:
     """Measure a published night against a table of labels.
 
@@ -104,6 +108,7 @@ def evaluate_predictions(
         map_labels, positive: as `Vocabulary.of` takes them.
         maps: `THEIRS=OURS`, as `read_labels` takes them.
         by: further columns of labels or predictions to divide by.
+        pattern: finds lesion and patient in paths; None for that of the night, if it had one.
 
     Raises:
         UsageError: a file or column is missing, nothing matches, the predictions are of several
@@ -114,15 +119,17 @@ def evaluate_predictions(
     manifest = find_artifact(model).manifest if model is not None else None
     names = [name.strip().casefold() for name in by]
     label_rows, key = read_labels(labels, split, maps, names)
-    night = read_night(predictions, label_rows, key, names)
+    night = read_night(predictions, label_rows, key, names, pattern)
     key = night.key
-    rows = labelled_predictions(night.labels, night.predictions, night.unscored, key, night.example)
+    rows = labelled_predictions(
+        night.labels, night.predictions, night.unscored, key, night.example, night.named_by
+    )
     check_model(rows, manifest)
     class_names = tuple(dict(rows["class_scores"].iloc[0]))
     melanoma_class = melanoma_class_of(rows, manifest)
     vocabulary = Vocabulary.of(class_names, melanoma_class, map_labels, positive)
     truth = in_words_of(night.labels, vocabulary)
-    matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
+    matched = match(truth, night.predictions, night.unscored, key, night.passed_over, night.unclear)
     check_both(matched, melanoma_class)
     check_columns(names, [str(name) for name in matched.judged])
     judged = matched.judged.assign(group=lesion_names(matched.judged))
@@ -136,15 +143,16 @@ def evaluate_predictions(
         ),
         "melanoma_class": melanoma_class,
         "split": split,
-        "matched_by": key,
+        "matched_by": night.named_by,
         "labels_read_as": readings(truth),
         "counts": matched.counts,
         **_not_judged(matched, melanoma_class),
         "same_bytes": same_bytes(judged),
         "unscored_known": night.unscored_known,
-        **_melanoma(judged, melanoma_class, points, min_cell),
+        **_melanoma(matched.judged, judged, melanoma_class, points, night.units, min_cell),
+        "coverage": _coverage(matched.judged, night, min_cell),
         "classes": _classes(judged, class_names),
-        **lesions_and_patients(matched.judged, is_melanoma, night.highest, points),
+        **lesions_and_patients(matched.judged, is_melanoma, night.units, points),
         "thresholds": over_thresholds(is_melanoma, judged["melanoma_score"].to_numpy(float)),
     }
     promised = {
@@ -155,12 +163,17 @@ def evaluate_predictions(
 
 
 def _melanoma(
-    judged: pd.DataFrame, melanoma_class: str, points: list[dict[str, Any]], min_cell: int
+    matched: pd.DataFrame,
+    judged: pd.DataFrame,
+    melanoma_class: str,
+    points: list[dict[str, Any]],
+    units: NightUnits,
+    min_cell: int,
 ) -> dict[str, Any]:
     """Measures of melanoma against the rest: overall, at operating points, and by subgroup."""
     is_melanoma = (judged["label"] == melanoma_class).to_numpy(bool)
     scores = judged["melanoma_score"].to_numpy(float)
-    groups = lesion_groups(judged)
+    groups = lesion_groups(matched, units)
     thresholds = [point["threshold"] for point in points]
     values = subgroup_values(judged)
     return {
@@ -177,6 +190,27 @@ def _melanoma(
         "min_cell": min_cell,
         "subgroups": by_subgroup(values, is_melanoma, scores, groups, thresholds, min_cell),
     }
+
+
+def _coverage(judged: pd.DataFrame, night: NightTables, min_cell: int) -> dict[str, Any]:
+    """How much of the night has a label that is judged."""
+    lesions, patients = night.units.lesions(judged), night.units.patients(judged)
+    told = judged[[name for name in judged if str(name).startswith(TOLD)]]
+    return coverage(
+        {
+            "images": len(judged),
+            "lesions": lesions[lesions != ""].nunique() + int((lesions == "").sum()),
+            "patients": patients[patients != ""].nunique(),
+        },
+        {
+            "images": len(night.predictions) + night.passed_over,
+            "lesions": len(night.units.lesion) + night.units.without_lesion,
+            "patients": len(night.units.patient),
+        },
+        count_subgroups(told.rename(columns=lambda name: name.removeprefix(TOLD))),
+        night.images_in,
+        min_cell,
+    )
 
 
 def _not_judged(matched: Matched, melanoma_class: str) -> dict[str, Any]:

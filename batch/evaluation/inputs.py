@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +12,19 @@ from typing import Any
 import pandas as pd
 
 from batch.core.errors import UsageError
+from batch.core.rules import lesion_pattern
+from batch.evaluation.coverage import OF_PREDICTIONS, count_subgroups
 from batch.evaluation.matching import (
     GROUP_KEYS,
+    LABEL_KEY,
     Matched,
     as_in_night,
+    group_words,
     spellings,
     spread_over_images,
     with_key,
 )
-from batch.evaluation.units import archive_lesions, highest_scores, patient_names
+from batch.evaluation.units import NightUnits, UnitCollector
 from batch.model.artifact import bundled_model_ids, find_artifact
 from batch.model.manifest import ModelManifest
 from batch.reports import parquet
@@ -33,6 +38,8 @@ _OF_PREDICTIONS = [
     "patient_pseudonym", "patient_id", "issuer_of_patient_id", "study_instance_uid",
 ]  # fmt: skip
 
+TOLD = "told:"
+"""What stands before the name of a column that tells of subgroups; labels have such names, too."""
 
 _OF_UNSCORED = ["path", "image_id", "content_sha256", "reason"]
 
@@ -46,10 +53,14 @@ class NightTables:
     unscored: rows of the same night.
     unscored_known: whether the night has a table of them.
     labels: with the key written as in these tables.
-    key: the column by which labels name images; `image` for labels whose image_id are names.
+    key: the column by which labels and predictions are matched; `image` for labels whose image_id
+        are names, `LABEL_KEY` for labels of lesions, studies and patients.
+    named_by: the column by which labels name images.
     example: a key of a prediction, for messages.
-    highest: `lesion` and `patient`: the highest score of all their images, by name.
+    units: lesions and patients of the whole night.
+    images_in: images of the night by value of each subgroup (`coverage.COLUMNS`).
     model: `model` of the night's run.json; empty if there is none.
+    unclear: keys that name several lesions.
     """
 
     predictions: pd.DataFrame
@@ -58,12 +69,21 @@ class NightTables:
     unscored_known: bool
     labels: pd.DataFrame
     key: str
+    named_by: str
     example: str
-    highest: Mapping[str, pd.Series]
+    units: NightUnits
+    images_in: Mapping[str, Counter[str]]
     model: Mapping[str, Any]
+    unclear: frozenset[str] = frozenset()
 
 
-def read_night(path: Path, labels: pd.DataFrame, key: str, by: Sequence[str] = ()) -> NightTables:
+def read_night(
+    path: Path,
+    labels: pd.DataFrame,
+    key: str,
+    by: Sequence[str] = (),
+    pattern: re.Pattern[str] | None = None,
+) -> NightTables:
     """Read the predictions that labels may name, and the unscored images of the same night.
 
     Args:
@@ -74,31 +94,46 @@ def read_night(path: Path, labels: pd.DataFrame, key: str, by: Sequence[str] = (
             Where no prediction has the `image_id` of any label, it is taken for the file's name,
             as in HAM10000's table.
         by: further columns of the predictions to keep, each as `by:NAME`.
+        pattern: finds lesion and patient in paths; None for that of the night, if it had one.
 
     Raises:
         UsageError: there are no predictions, or the tables have other columns.
     """
-    night = _read_night(path, labels, key, by)
+    night = _read_night(path, labels, key, by, pattern)
     if key == "image_id" and night.predictions.empty and "image" not in labels:
-        by_name = _read_night(path, labels.rename(columns={"image_id": "image"}), "image", by)
+        by_name = _read_night(
+            path, labels.rename(columns={"image_id": "image"}), "image", by, pattern
+        )
         if not by_name.predictions.empty:
             return by_name
     return night
 
 
-def _read_night(path: Path, labels: pd.DataFrame, key: str, by: Sequence[str]) -> NightTables:
+def _read_night(
+    path: Path,
+    labels: pd.DataFrame,
+    key: str,
+    by: Sequence[str],
+    pattern: re.Pattern[str] | None,
+) -> NightTables:
     folder = _predictions_folder(path)
+    run = _run(folder)
     names = {word for value in set(labels[key]) for word in spellings(value, key)}
-    all_scores: list[dict[str, pd.Series]] = []
+    collector = UnitCollector(pattern or _pattern_of(run))
+    images_in: dict[str, Counter[str]] = {}
     parts, passed_over, example = [], 0, ""
     try:
         for rows in _batches("current", folder):
             rows = with_key(rows, key)
-            all_scores.append(_highest(rows))
-            is_labelled = rows[key].isin(names)
+            collector.add(rows)
+            for name, counts in count_subgroups(rows).items():
+                images_in.setdefault(name, Counter()).update(counts)
+            words = group_words(rows[key], key, names) if key in GROUP_KEYS else rows[key]
+            is_labelled = words.isin(names)
             example = example or next(iter(rows[key].dropna()), "")
             extra = [name for name in by if name in rows and f"by:{name}" not in labels]
-            kept = rows[is_labelled][sorted({*_OF_PREDICTIONS, key})]
+            told = {f"{TOLD}{name}": rows[name] for name in OF_PREDICTIONS if name in rows}
+            kept = rows[is_labelled][sorted({*_OF_PREDICTIONS, key})].assign(**told)
             parts.append(kept.assign(**{f"by:{name}": rows[name] for name in extra}))
             passed_over += int((~is_labelled).sum())
         unscored_folder = folder.parent / "unscored"
@@ -117,37 +152,43 @@ def _read_night(path: Path, labels: pd.DataFrame, key: str, by: Sequence[str]) -
     all_unscored = pd.concat([no_rows, *unscored_parts], ignore_index=True)
     unscored = with_key(all_unscored[of_unscored], key)
     predictions = pd.concat(parts, ignore_index=True)
+    units, named_by, unclear = collector.units(), key, frozenset[str]()
     if key in GROUP_KEYS:
-        labels, predictions = spread_over_images(labels, predictions, key)
+        spread = spread_over_images(labels, predictions, key, units.lesions(predictions))
+        labels, predictions, unclear = spread.labels, spread.predictions, spread.unclear
+        unscored = unscored.assign(**{LABEL_KEY: group_words(unscored[key], key, names)})
+        key = LABEL_KEY
     return NightTables(
         predictions=predictions,
         passed_over=passed_over,
         unscored=unscored,
         unscored_known=is_known,
         key=key,
+        named_by=named_by,
         labels=as_in_night(labels, [*predictions[key], *unscored[key]], key),
         example=example,
-        highest={
-            name: pd.concat([scores[name] for scores in all_scores]).groupby(level=0).max()
-            for name in ("lesion", "patient")
-        },
-        model=_model(folder),
+        units=units,
+        images_in=images_in,
+        model=_part(run, "model"),
+        unclear=unclear,
     )
 
 
-def _highest(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    names = {"lesion": archive_lesions(rows), "patient": patient_names(rows)}
-    return {
-        unit: highest_scores(rows["melanoma_score"][name != ""], name[name != ""])
-        for unit, name in names.items()
-    }
-
-
-def _model(folder: Path) -> Mapping[str, Any]:
-    """`model` of the run.json of the night that holds the predictions; empty if there is none."""
+def _run(folder: Path) -> Mapping[str, Any]:
+    """The run.json of the night that holds the predictions; empty if there is none."""
     night = folder.parent if folder.is_dir() else folder.parent.parent
-    model = (read_json(night / RUN_FILE) or {}).get("model")
-    return model if isinstance(model, dict) else {}
+    return read_json(night / RUN_FILE) or {}
+
+
+def _part(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = run.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _pattern_of(run: Mapping[str, Any]) -> re.Pattern[str] | None:
+    """The `--lesion-pattern` that the night had."""
+    written = _part(run, "options").get("lesion_pattern")
+    return lesion_pattern(written) if isinstance(written, str) and written else None
 
 
 def _predictions_folder(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ from batch.core.errors import UsageError
 from batch.evaluation.inputs import check_both, read_night
 from batch.evaluation.label_table import FOUND, in_words_of, read_labels
 from batch.evaluation.label_words import Vocabulary
-from batch.evaluation.matching import labelled_predictions, lesion_groups, match
+from batch.evaluation.matching import labelled_predictions, match
 from batch.evaluation.trained_on import named_as_trained, own_images
+from batch.evaluation.units import lesion_groups
 from batch.model.artifact import ModelArtifact
 from batch.model.manifest import ModelManifest, scoring_fingerprint
 
@@ -53,6 +55,7 @@ def read_labelled(
     map_labels: Sequence[str] = (),
     positive: Sequence[str] = (),
     maps: Sequence[str] = (),
+    pattern: re.Pattern[str] | None = None,
 ) -> Labelled:
     """Read labels and their predictions, as `evaluate` does.
 
@@ -61,6 +64,7 @@ def read_labelled(
         artifact: the model that made the predictions.
         map_labels, positive: as `Vocabulary.of` takes them.
         maps: `THEIRS=OURS`, as `read_labels` takes them.
+        pattern: as `read_night` takes it.
 
     Raises:
         UsageError: a file or column is missing, nothing matches, another model or contract made the
@@ -70,15 +74,15 @@ def read_labelled(
     manifest = artifact.manifest
     output = manifest.output
     label_rows, key = read_labels(labels, split, maps)
-    night = read_night(predictions, label_rows, key)
+    night = read_night(predictions, label_rows, key, pattern=pattern)
     key = night.key
     named = labelled_predictions(
-        night.labels, night.predictions, night.unscored, key, night.example
+        night.labels, night.predictions, night.unscored, key, night.example, night.named_by
     )
     _check_contract(named, predictions, manifest)
     vocabulary = Vocabulary.of(output.class_names, output.melanoma_class, map_labels, positive)
     truth = in_words_of(night.labels, vocabulary)
-    matched = match(truth, night.predictions, night.unscored, key, night.passed_over)
+    matched = match(truth, night.predictions, night.unscored, key, night.passed_over, night.unclear)
     rows = matched.judged
     check_both(matched, output.melanoma_class)
     own, learned = _known_images(rows, artifact.folder, labels)
@@ -88,7 +92,7 @@ def read_labelled(
         scores=np.array([[row[name] for name in output.class_names] for row in scores], np.float64),
         is_melanoma=(rows["label"] == output.melanoma_class).to_numpy(bool),
         counts=matched.counts["labels"],
-        groups=lesion_groups(rows),
+        groups=lesion_groups(rows, night.units),
         found=rows[FOUND].to_numpy(str),
         own=own,
         learned_names=learned,

@@ -33,7 +33,11 @@ def fold_numbers(groups: Sequence[str], folds: int = FOLDS) -> np.ndarray:
 
 
 def cross_fitted(
-    is_melanoma: np.ndarray, scores: np.ndarray, groups: Sequence[str], target: float
+    is_melanoma: np.ndarray,
+    scores: np.ndarray,
+    groups: Sequence[str],
+    target: float,
+    bound: float | None = None,
 ) -> dict[str, Any]:
     """An operating point chosen on all lesions, with figures from folds that did not choose it.
 
@@ -46,6 +50,7 @@ def cross_fitted(
         scores: (N,) float.
         groups: as in `fold_numbers`.
         target: sensitivity, 0..1.
+        bound: that the lower end of its interval is to reach; None for the target.
     """
     fold = fold_numbers(groups)
     alert = np.zeros(len(scores), bool)
@@ -75,7 +80,7 @@ def cross_fitted(
             "sensitivity": rate(int((apparent & is_melanoma).sum()), melanomas)[0],
             "specificity": rate(int((~apparent & ~is_melanoma).sum()), others)[0],
         },
-        **missing_melanomas(hits, melanomas, target),
+        **missing_melanomas(hits, melanomas, target if bound is None else bound),
     }
 
 

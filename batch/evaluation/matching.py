@@ -8,14 +8,15 @@ contradicts it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
-import numpy as np
 import pandas as pd
 
 from batch.core.errors import UsageError
+from batch.core.privacy import LISTED_LESION
 
 KEYS = ("image_id", "content_sha256", "image", "path")
 """Columns that name the image of a label; the first that the labels have is used."""
@@ -54,32 +55,94 @@ def spellings(value: str, key: str) -> tuple[str, ...]:
     return (value,)
 
 
+LABEL_KEY = "label_key"
+"""Column by which labels of lesions, studies and patients are matched, once they are spread."""
+
+_PATIENT_KEYS = ("patient_pseudonym", "patient_id")
+
+
+def listed_name(lesion: str) -> str:
+    """The hospital's own name in the `lesion_id` of a lesion of its table, with full identifiers.
+
+    Another lesion_id is its own name.
+    """
+    if not lesion.startswith(LISTED_LESION):
+        return lesion
+    return unquote(lesion.removeprefix(LISTED_LESION).rpartition("/")[2])
+
+
+def group_words(values: pd.Series, key: str, wanted: Collection[str]) -> pd.Series:
+    """The words by which labels may name the rows of one of `GROUP_KEYS`; missing stay missing.
+
+    A lesion of a hospital's table is named by its whole `lesion_id`, or as in that table.
+    """
+    if key != "lesion_id":
+        return values.astype(object)
+    words = {
+        value: value if value in wanted else listed_name(value) for value in set(values.dropna())
+    }
+    return values.astype(object).map(words)
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """Labels of lesions, studies or patients, given to each of their images.
+
+    labels, predictions: with `LABEL_KEY`.
+    unclear: keys that name several lesions; their labels are ambiguous.
+    """
+
+    labels: pd.DataFrame
+    predictions: pd.DataFrame
+    unclear: frozenset[str]
+
+
 def spread_over_images(
-    labels: pd.DataFrame, predictions: pd.DataFrame, key: str
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    labels: pd.DataFrame, predictions: pd.DataFrame, key: str, lesions: pd.Series
+) -> Spread:
     """Give the label of a lesion to each of its images.
 
     A study or a patient may have several lesions, and a label does not say of which it is. So its
-    label counts only where all its images are of one lesion; otherwise its key stays as it is, and
-    several images bear it: `match` counts the label as ambiguous.
+    label counts only where all its images are of one lesion. Two patients may have a lesion "1":
+    such a label counts only where it names the patient, too.
 
     Args:
-        labels, predictions: with the column `key`, one of `GROUP_KEYS`.
-
-    Returns:
-        both, with a key for each image of such a lesion, and the label repeated for each.
+        labels: with the column `key`, one of `GROUP_KEYS`, and perhaps the patient.
+        predictions: with the columns of `GROUP_KEYS`.
+        lesions: the lesion of each prediction, kept apart by patient; "" is one by itself.
     """
     own = predictions["image_id"].astype(object)
-    lesion = predictions["lesion_id"].astype(object).where(predictions["lesion_id"].notna(), own)
-    value = predictions[key].astype(object)
-    is_one = lesion.groupby(value).transform("nunique") == 1
-    of_image = (value + "\n" + own).where(is_one, value)
-    keys = pd.DataFrame({"group_key": value[is_one], "image_key": of_image[is_one]})
-    spread = labels.merge(keys.drop_duplicates(), left_on=key, right_on="group_key", how="left")
-    spread[key] = spread["image_key"].where(spread["image_key"].notna(), spread[key])
-    return (
-        spread.drop(columns=["group_key", "image_key"]),
-        predictions.assign(**{key: of_image}),
+    unit = lesions.where(lesions != "", "image " + own)
+    word = group_words(predictions[key], key, frozenset(labels[key]))
+    pairs = pd.DataFrame({"word": word, "unit": unit})
+    for name in _PATIENT_KEYS:
+        pairs[name] = predictions[name].astype(object)
+    pairs = pairs[pairs["word"].notna()].drop_duplicates()
+    named: list[str | None] = []
+    unclear: set[str] = set()
+    patients = [name for name in _PATIENT_KEYS if name in labels and key == "lesion_id"]
+    by_word = dict(iter(pairs.groupby("word", sort=False)))
+    for value, *who in labels[[key, *patients]].itertuples(index=False):
+        rows = by_word.get(value)
+        if rows is None:
+            named.append(None)
+            continue
+        for name, patient in zip(patients, who, strict=True):
+            rows = rows if not patient else rows[rows[name] == patient]
+        units = set(rows["unit"])
+        named.append(units.pop() if len(units) == 1 else None)
+        if units:
+            unclear.add(value)
+    spread = labels.assign(**{LABEL_KEY: labels[key], "_unit": pd.Series(named, labels.index)})
+    images = pd.DataFrame({"_unit": unit, "_image": "\n" + own})
+    images = images[unit.isin({name for name in named if name})].drop_duplicates()
+    spread = spread.merge(images, on="_unit", how="left")
+    spread[LABEL_KEY] = spread["_image"].where(spread["_image"].notna(), spread[LABEL_KEY])
+    of_image = ("\n" + own).where(unit.isin(set(images["_unit"])), word)
+    return Spread(
+        spread.drop(columns=["_unit", "_image"]),
+        predictions.assign(**{LABEL_KEY: of_image}),
+        frozenset(unclear),
     )
 
 
@@ -127,12 +190,14 @@ def labelled_predictions(
     unscored: pd.DataFrame,
     key: str,
     example: str = "",
+    named_by: str | None = None,
 ) -> pd.DataFrame:
     """The predictions whose key has any label.
 
     Args:
         labels, predictions, unscored, key: as in `match`.
         example: a key of the night, for the message.
+        named_by: the key as the labels' file has it; None for `key`.
 
     Raises:
         UsageError: there is no such prediction.
@@ -140,10 +205,11 @@ def labelled_predictions(
     rows = predictions[predictions[key].isin(labels.loc[labels["label"].str.strip() != "", key])]
     if rows.empty:
         counts = match(labels, predictions, unscored, key).counts["labels"]
-        counted = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        counted = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        name = named_by or key
         raise UsageError(
-            f"--labels: no image of the labels is among the predictions (by {key}): {counted}. "
-            f"{key} in the labels: {_first(labels[key])}; among the predictions: "
+            f"--labels: no image of the labels is among the predictions (by {name}): {counted}. "
+            f"{name} in the labels: {_first(labels[key])}; among the predictions: "
             f"{_first([example, *predictions[key]])}. Write them in the same way, or use another "
             f"column; the first of {', '.join(KEYS)} that the labels have is used."
         )
@@ -160,6 +226,7 @@ def match(
     unscored: pd.DataFrame,
     key: str,
     passed_over: int = 0,
+    unclear_keys: Collection[str] = (),
 ) -> Matched:
     """Match labels with predictions by a key.
 
@@ -168,6 +235,7 @@ def match(
         predictions, unscored: rows of the published tables, with the key (`with_key`).
         key: the column.
         passed_over: number of further predictions whose key no label has.
+        unclear_keys: keys that are ambiguous, however many images bear them.
     """
     named = labels[(labels["label"] != "") & (labels[key] != "")]
     different = named.groupby(key)["label"].transform("nunique") > 1
@@ -177,12 +245,13 @@ def match(
     labelled = predictions[predictions[key].isin(distinct[key])]
     disputed = predictions[predictions[key].isin(contradicting[key])]
     images = labelled.sort_values("path", kind="stable").drop_duplicates([key, *_IMAGE])
-    several = images.duplicated(key, keep=False)
+    several = images.duplicated(key, keep=False) | images[key].isin(list(unclear_keys))
     unique, unclear = images[~several], images[several]
 
     judged = distinct.merge(unique, on=key, suffixes=("_label", ""))
-    ambiguous = distinct[distinct[key].isin(unclear[key])]
-    unmatched = distinct[~distinct[key].isin(images[key])]
+    is_unclear = distinct[key].isin([*unclear[key], *unclear_keys])
+    ambiguous = distinct[is_unclear]
+    unmatched = distinct[~is_unclear & ~distinct[key].isin(images[key])]
     reasons = dict(zip(unscored[key], unscored["reason"], strict=True))
     counts = {
         "labels": {
@@ -215,13 +284,6 @@ def lesion_names(judged: pd.DataFrame) -> pd.Series:
     if "group" not in judged:
         return by_archive
     return judged["group"].where(judged["group"] != "", by_archive)
-
-
-def lesion_groups(judged: pd.DataFrame) -> np.ndarray:
-    """(N,) names of groups for the bootstrap; an image without a lesion is a group by itself."""
-    names = lesion_names(judged)
-    own = [f"image {number}" for number in range(len(judged))]
-    return np.where(names != "", "lesion " + names, own)
 
 
 def same_bytes(judged: pd.DataFrame) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from batch.evaluation.coverage import share_sentence
 from batch.evaluation.measures import curves
 
 _LEFT, _BOTTOM, _WIDTH, _HEIGHT = 45, 255, 260, 240
@@ -41,6 +42,11 @@ def evaluation_page(
         counts=measures["counts"],
         verdicts=verdicts(measures, promised),
         units=_units(measures),
+        coverage=[
+            share_sentence(measures["coverage"][unit], unit)
+            for unit in ("images", "lesions", "patients")
+            if measures["coverage"][unit]["known"]
+        ],
         plots=_plots(measures, is_melanoma, scores),
         suppressed=sum(cell["suppressed"] for cell in cells),
         interval=_interval,

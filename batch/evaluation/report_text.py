@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from batch.evaluation.coverage import share_sentence
 from batch.evaluation.measures import MIN_SENSITIVITY, MIN_SPECIFICITY
 
 _INDENT = " " * 13
@@ -31,6 +32,7 @@ def evaluation_text(measures: dict[str, Any]) -> str:
             *_alarm(measures),
             *_what(measures),
             *_counts(measures),
+            *_coverage(measures["coverage"]),
             *_ranking(measures["melanoma"]),
             *_points(measures["operating_points"]),
             *_units(measures),
@@ -97,6 +99,29 @@ def _counts(measures: dict[str, Any]) -> list[str]:
     for name, words in _PREDICTIONS.items():
         if predictions[name]:
             lines.append(f"{_INDENT}{predictions[name]:>7}   {words}")
+    return lines
+
+
+def _coverage(coverage: dict[str, Any]) -> list[str]:
+    """Lines on the part of the night that the figures speak for."""
+    parts = [
+        share_sentence(coverage[unit], unit)
+        for unit in ("images", "lesions", "patients")
+        if coverage[unit]["known"]
+    ]
+    lines = [f"Coverage     judged are {', '.join(parts)}; the figures speak for no others"]
+    for column, cells in coverage["by_subgroup"].items():
+        shares = [
+            f"{value} {100 * cell['share']:.1f} %"
+            for value, cell in cells.items()
+            if cell["share"] is not None
+        ]
+        if few := sum(cell["suppressed"] for cell in cells.values()):
+            shares.append(f"{few} with too few")
+        lines += textwrap.wrap(
+            f"by {column}: {', '.join(shares)}", 96, initial_indent=f"{_INDENT}          ",
+            subsequent_indent=f"{_INDENT}          ",
+        )  # fmt: skip
     return lines
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from batch.evaluation.matching import spellings
+from batch.evaluation.coverage import subgroups_of
+from batch.evaluation.matching import listed_name, spellings
 from batch.evaluation.outcome_rules import JUDGED, settle
 from batch.evaluation.shown import shown_scores
-from batch.evaluation.subgroups import age_band, device
+from batch.evaluation.subgroups import NOT_STATED, age_band
 from batch.operations.outcome_files import KEYS
 from batch.operations.outcome_nights import NightRecords, worklist_rows
 from batch.review.worklist.contract import Tier
@@ -30,7 +31,8 @@ def lesions_named(rows: pd.DataFrame, records: NightRecords) -> tuple[np.ndarray
     """The lesion number and the state of each row: (N,) int64, and (N,) object, "" if found.
 
     A row is read by its most exact key (`outcome_files.KEYS`) that is filled in. It is `ambiguous`
-    if that key names several lesions, as a patient or a study may.
+    if that key names several lesions, as a patient or a study may. A lesion's number may be that of
+    several patients: a row that names the patient, too, means the lesion of that patient.
     """
     lesion = np.full(len(rows), _NOT_FOUND, np.int64)
     state = np.full(len(rows), "without_key", dtype=object)
@@ -43,6 +45,13 @@ def lesions_named(rows: pd.DataFrame, records: NightRecords) -> tuple[np.ndarray
             continue
         asked = {word: _forms(word, key) for word in set(words[here])}
         found = _lesions_by(key, {form for forms in asked.values() for form in forms}, records)
+        if key == "lesion":
+            whose = rows["patient"].astype(object).to_numpy()
+            with_patient = here[whose[here] != ""]
+            named = [(words[row], whose[row]) for row in with_patient]
+            lesion[with_patient] = _lesions_of_patients(named, records)
+            state[with_patient] = [_state(number) for number in lesion[with_patient]]
+            here = here[whose[here] == ""]
         answer = {
             word: next((found[form] for form in forms if form in found), _NOT_FOUND)
             for word, forms in asked.items()
@@ -50,13 +59,34 @@ def lesions_named(rows: pd.DataFrame, records: NightRecords) -> tuple[np.ndarray
         lesion[here] = [answer[word] for word in words[here]]
         unscored = _unscored_names(key, records)
         state[here] = [
-            "" if answer[word] >= 0
-            else "ambiguous" if answer[word] == _AMBIGUOUS
-            else "without_score" if unscored & set(asked[word])
-            else "not_found"
+            "without_score" if answer[word] == _NOT_FOUND and unscored & set(asked[word])
+            else _state(answer[word])
             for word in words[here]
         ]  # fmt: skip
     return lesion, state
+
+
+def _state(number: int) -> str:
+    if number >= 0:
+        return ""
+    return "ambiguous" if number == _AMBIGUOUS else "not_found"
+
+
+def _lesions_of_patients(named: Sequence[tuple[str, str]], records: NightRecords) -> list[int]:
+    """The lesion number of each pair of a lesion's name and its patient's."""
+    wanted, found = set(named), dict[tuple[str, str], int]()
+    patients = {patient for _, patient in wanted}
+    columns = ["lesion", "patient", "lesion_id", "patient_pseudonym", "patient_id"]
+    for table in (records.images, records.names):
+        distinct = table[columns].drop_duplicates()
+        for whose in _values("patient", distinct, records):
+            of_patient = np.array([who in patients for who in whose], bool)
+            rows, who = distinct[of_patient], np.array(list(whose), object)[of_patient]
+            for values in _values("lesion", rows, records):
+                for pair, lesion in zip(zip(values, who, strict=True), rows["lesion"], strict=True):
+                    if pair in wanted and found.setdefault(pair, int(lesion)) != lesion:
+                        found[pair] = _AMBIGUOUS
+    return [found.get(pair, _NOT_FOUND) for pair in named]
 
 
 def join(rows: pd.DataFrame, records: NightRecords) -> tuple[pd.DataFrame, pd.Series]:
@@ -121,7 +151,8 @@ def _subgroups(lesions: pd.DataFrame, rows: pd.DataFrame, records: NightRecords)
     if lesions.empty:
         columns = (
             "lesion", "lesion_key", "is_melanoma", "is_alert", "score", "threshold", "night",
-            "patient", "place", "is_mark", "device", "site", "laterality", "model", "sex", "age",
+            "patient", "place", "is_mark", "image", "device", "site", "laterality", "model", "sex",
+            "age", "skin type",
         )  # fmt: skip
         empty = pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
         return empty.astype(
@@ -129,22 +160,31 @@ def _subgroups(lesions: pd.DataFrame, rows: pd.DataFrame, records: NightRecords)
         )
     image = records.images.loc[lesions["image"]].reset_index(drop=True)
     outcome = rows.loc[lesions["row"]].reset_index(drop=True)
-    pairs = zip(image["manufacturer"], image["manufacturer_model_name"], strict=True)
+    told = subgroups_of(image)
     models = zip(
         image["model_id"], image["model_version"], image["model_sha256"].str[:8], strict=True
     )
-    site = image["anatomic_region"].astype(object)
     return lesions.reset_index(drop=True).assign(
         place=outcome["place"],
         is_mark=outcome["is_mark"].astype(bool),
         patient=image["patient"],
-        device=[device(maker, model) for maker, model in pairs],
-        site=site.where(site.notna() & (site != ""), outcome["site"]),
-        laterality=image["laterality"],
         model=[" ".join(words) for words in models],
-        sex=outcome["sex"].str.casefold(),
-        age=[age_band(age) for age in outcome["age"]],
+        **{
+            "device": told["device"],
+            "site": _first_stated(told["site"], outcome["site"]),
+            "laterality": told["laterality"],
+            "sex": _first_stated(outcome["sex"].str.casefold(), told["sex"]),
+            "age": _first_stated([age_band(age) for age in outcome["age"]], told["age"]),
+            "skin type": told["skin type"],
+        },
     )
+
+
+def _first_stated(first: Iterable[str], second: Iterable[str]) -> list[str]:
+    return [
+        one if one and one != NOT_STATED else other
+        for one, other in zip(first, second, strict=True)
+    ]
 
 
 def _forms(word: str, key: str) -> tuple[str, ...]:
@@ -181,6 +221,7 @@ def _values(key: str, rows: pd.DataFrame, records: NightRecords) -> Iterable[Ite
         return
     if key == "lesion":
         yield records.lesion_keys.iloc[rows["lesion"]]
+        yield [listed_name(name) if isinstance(name, str) else name for name in rows["lesion_id"]]
     elif key == "patient":
         codes = rows["patient"].to_numpy(np.int64)
         keys = [*records.patient_keys, None]  # code -1 is the last

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from batch.core.errors import UsageError
 from batch.core.rules import lesion_pattern
 from batch.core.text import one_line
+from batch.evaluation.coverage import OF_PREDICTIONS
 from batch.evaluation.shown import Nights, ends_of
 from batch.reports import parquet
 from batch.reports.local import LocalReports
@@ -32,7 +33,7 @@ IDENTITY = (
     "accession_number", "patient_pseudonym", "patient_id", "issuer_of_patient_id",
 )  # fmt: skip
 _SHOWN = (
-    "manufacturer", "manufacturer_model_name", "anatomic_region", "laterality", "model_id",
+    *OF_PREDICTIONS, "model_id",
     "model_version", "model_sha256", "melanoma_score", "threshold", "is_alert",
 )  # fmt: skip
 _NO_ROWS = parquet.schema("predictions").empty_table().select([*IDENTITY, *_SHOWN])
@@ -55,6 +56,7 @@ class NightRecords:
     first_alert: lesion number to the first night with an alert of it.
     unscored: path, image_id and content_sha256 of what had no score in the newest night.
     left_out: run ids that could not be used, by reason.
+    scoring_names: scoring fingerprint of each number in `nights.scoring` and `images.scoring`.
     """
 
     run_ids: list[str]
@@ -67,6 +69,7 @@ class NightRecords:
     first_alert: pd.Series
     unscored: pd.DataFrame
     left_out: dict[str, list[str]]
+    scoring_names: tuple[str, ...] = ()
 
 
 def read_nights(reports: LocalReports) -> NightRecords:
@@ -142,7 +145,7 @@ def _records(
     both["lesion"], both["patient"] = groups.lesion.codes, groups.patient.codes
     images["lesion"] = groups.lesion.codes[: len(images)]
     images["patient"] = groups.patient.codes[: len(images)]
-    nights, scoring = _nights(used)
+    nights, scoring, scoring_names = _nights(used)
     images["scoring"] = scoring[images["night"].to_numpy(np.int64)] if len(images) else 0
     paths = pd.factorize(images["path"])[0]
     images["end"] = ends_of(paths, images["night"].to_numpy(np.int64), len(used))
@@ -160,6 +163,7 @@ def _records(
             "unscored", reports.whole_night(newest) / "unscored", _UNSCORED
         ).to_pandas(),
         left_out={why: found for why, found in left_out.items() if found},
+        scoring_names=scoring_names,
     )
 
 
@@ -188,14 +192,15 @@ def _first_alert(alerts: pd.DataFrame, both: pd.DataFrame) -> pd.Series:
     return found.groupby("lesion")["night"].min()
 
 
-def _nights(used: list[StoredRun]) -> tuple[Nights, np.ndarray]:
+def _nights(used: list[StoredRun]) -> tuple[Nights, np.ndarray, tuple[str, ...]]:
     models: list[Any] = [run.record.model if run.record else None for run in used]
     prints = [model.fingerprints.scoring if model else None for model in models]
-    codes = pd.factorize(pd.Series(prints, dtype=object))[0].astype(np.int64)
+    numbers_of, names = pd.factorize(pd.Series(prints, dtype=object))
+    codes = numbers_of.astype(np.int64)
     thresholds = [model.operating_point.threshold if model else None for model in models]
     starts = [round(age_rank(run)[0].timestamp() * 1_000_000) for run in used]
     numbers = np.array([np.nan if t is None else t for t in thresholds], float)
-    return Nights(np.array(starts, np.int64), codes, numbers), codes
+    return Nights(np.array(starts, np.int64), codes, numbers), codes, tuple(map(str, names))
 
 
 def _there(folder: Path) -> Path:

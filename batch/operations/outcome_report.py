@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from batch.core.errors import UsageError
 from batch.core.times import minute
+from batch.evaluation.coverage import share_sentence
 from batch.evaluation.local_point import MOST
 from batch.operations.metrics_file import set_each, set_one, write_registry
 from batch.operations.outcomes import Outcomes
@@ -48,7 +49,7 @@ def outcomes_page(outcomes: Outcomes, made_at: str) -> str:
     return _environment().get_template("outcomes.html.j2").render(
         **{name: figures[name] for name in (
             "rows", "files", "nights", "lesions_by_mark", "figures", "verification", "by_month",
-            "by_subgroup", "min_cell",
+            "by_subgroup", "min_cell", "coverage",
         )},
         digest=Markup(f"'sha256-{digest}'"),
         style=Markup(style),
@@ -56,6 +57,11 @@ def outcomes_page(outcomes: Outcomes, made_at: str) -> str:
         missed=outcomes.missed,
         problems=outcomes.problems,
         most=MOST_PROBLEMS,
+        covered=[
+            share_sentence(figures["coverage"][unit], unit)
+            for unit in ("lesions", "patients")
+            if figures["coverage"][unit]["known"]
+        ],
         states=STATES,
         point=point_sentences(figures["local_point"]) if figures["local_point"] else [],
     )  # fmt: skip
@@ -105,6 +111,9 @@ def outcomes_text(outcomes: Outcomes) -> str:
         f"{checked['alerted_with_outcome']} of {checked['alerted_lesions']} lesions with an alert "
         f"have an outcome; {checked['silent_without_outcome']} without alert have none",
     ]
+    covered = figures["coverage"]
+    parts = [share_sentence(covered[u], u) for u in ("lesions", "patients") if covered[u]["known"]]
+    lines.append(f"coverage: an outcome have {' and '.join(parts)}")
     if checked["sensitivity_bounds"]:
         low, high = checked["sensitivity_bounds"]
         lines.append(
@@ -131,7 +140,13 @@ def point_sentences(point: dict[str, Any]) -> list[str]:
         f"{point['lower_bound']:.3f}. For a lower bound of {point['bound']:g} there are missing: "
         f"{_missing(point['missing_if_all_found'])} if each further one has an alert, "
         f"{_missing(point['missing_at_this_rate'])} if as many have one as now.",
-        "Only lesions with an outcome chose it: melanomas that nobody excised are not among them.",
+        "Only lesions with an outcome chose it: melanomas that nobody excised are not among them."
+        + (
+            f" {point['trained_left_out']} lesions were left out, since the model was trained on "
+            "their image."
+            if point["trained_left_out"]
+            else ""
+        ),
     ]
 
 

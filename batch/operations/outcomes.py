@@ -12,16 +12,19 @@ import numpy as np
 import pandas as pd
 
 from batch.core.errors import LedgerImbalance, UsageError
+from batch.evaluation.coverage import COLUMNS, count_subgroups, coverage
 from batch.evaluation.label_words import Vocabulary, read_labels_as
-from batch.evaluation.local_point import FEWEST, cross_fitted
+from batch.evaluation.local_point import cross_fitted
 from batch.evaluation.outcome_figures import by_column, counted, small_cell, verification
 from batch.evaluation.subgroups import MIN_CELL, NOT_STATED
+from batch.evaluation.trained_on import own_images_at_hand
+from batch.operations.local_cases import LocalCases, local_cases, newest_model
 from batch.operations.outcome_files import OUTCOMES, OutcomeRows, read_outcomes
 from batch.operations.outcome_join import STATES, join
 from batch.operations.outcome_nights import NightRecords, read_nights
 from batch.reports.local import LocalReports
 
-SUBGROUPS = ("model", "device", "site", "laterality", "sex", "age")
+SUBGROUPS = ("model", *COLUMNS)
 MELANOMA = "melanoma"
 PAGE = "review_worklist.html"
 
@@ -34,12 +37,14 @@ class Outcomes:
     missed: melanomas without an alert, a dict each, oldest night first.
     problems: sentences about rows that were not understood.
     is_damaged: whether a night could not be read.
+    local: the lesions that chose the local operating point; None where none was asked for.
     """
 
     figures: dict[str, Any]
     missed: list[dict[str, Any]]
     problems: tuple[str, ...]
     is_damaged: bool = field(default=False)
+    local: LocalCases | None = field(default=None)
 
 
 def judge_outcomes(
@@ -49,6 +54,8 @@ def judge_outcomes(
     positive: Sequence[str] = (),
     min_cell: int = MIN_CELL,
     target: float | None = None,
+    bound: float | None = None,
+    model: str | None = None,
 ) -> Outcomes:
     """Join all outcomes to the nights, and measure.
 
@@ -58,6 +65,9 @@ def judge_outcomes(
         maps: `THEIRS=OURS`, names of columns, as in `read_outcomes`.
         min_cell: months and subgroups give no rate of fewer cases.
         target: sensitivity of a local operating point; None for no such point.
+        bound: lower bound of that sensitivity that is wanted; None for the target itself.
+        model: artifact of the newest night's model, which tells on what it was trained; None for
+            the bundled one with the same weights.
 
     Raises:
         UsageError: there is no outcome or no night, or a diagnosis is not clear. LedgerImbalance:
@@ -79,6 +89,10 @@ def judge_outcomes(
     seen = set(lesions["lesion"])
     alerted = set(records.first_alert.index)
     known = set(records.images["lesion"])
+    local = None
+    if target is not None:
+        own = own_images_at_hand(model, str(newest_model(records)["model_sha256"]))
+        local = local_cases(lesions, records, own)
     answer = {
         "rows": counts,
         "files": len(given.files),
@@ -93,6 +107,7 @@ def judge_outcomes(
         "verification": verification(
             figures, len(alerted), len(alerted & seen), len(known - alerted - seen)
         ),
+        "coverage": _coverage(records, seen, min_cell),
         "by_month": _by_month(lesions, records, seen, min_cell),
         "by_subgroup": {
             column: found
@@ -101,11 +116,31 @@ def judge_outcomes(
             if set(found) - {NOT_STATED}
         },
         "min_cell": min_cell,
-        "local_point": None if target is None else _local_point(lesions, records, target),
+        "local_point": None if local is None else _local_point(local, target or 0.0, bound),
     }
     return Outcomes(
-        answer, _missed(lesions, records), given.problems, "damaged" in records.left_out
+        answer, _missed(lesions, records), given.problems, "damaged" in records.left_out, local
     )
+
+
+def _coverage(records: NightRecords, seen: set[int], min_cell: int) -> dict[str, Any]:
+    """How many of all lesions and patients that ever had a score have an outcome."""
+    images = records.images.drop_duplicates("lesion", keep="last")
+    with_outcome = images[images["lesion"].isin(seen)]
+    patients = [rows["patient"][rows["patient"] >= 0].nunique() for rows in (with_outcome, images)]
+    return coverage(
+        {"lesions": len(with_outcome), "patients": patients[0]},
+        {"lesions": len(images), "patients": patients[1]},
+        count_subgroups(with_outcome),
+        count_subgroups(images),
+        min_cell,
+    )
+
+
+def _local_point(cases: LocalCases, target: float, bound: float | None) -> dict[str, Any]:
+    """A threshold for the model of the newest night, and what it is worth on other lesions."""
+    point = cross_fitted(cases.is_melanoma, cases.scores, cases.groups, target, bound)
+    return {"model": cases.name, "trained_left_out": cases.trained, **point}
 
 
 def _with_verdicts(
@@ -199,31 +234,3 @@ def _missed(lesions: pd.DataFrame, records: NightRecords) -> list[dict[str, Any]
         }
         for row in rows.to_dict("records")
     ]
-
-
-def _local_point(lesions: pd.DataFrame, records: NightRecords, target: float) -> dict[str, Any]:
-    """A threshold for the model of the newest night, from the lesions that this model scored.
-
-    Raises:
-        UsageError: there are too few of them.
-    """
-    newest = records.images["night"] == records.images["night"].max()
-    row = records.images[newest].iloc[-1]
-    name = f"{row['model_id']} {row['model_version']} {row['model_sha256'][:8]}"
-    of_model = lesions[lesions["model"] == name]
-    is_melanoma = of_model["is_melanoma"].to_numpy(bool)
-    melanomas, others = int(is_melanoma.sum()), int((~is_melanoma).sum())
-    patients = records.patient_keys
-    groups = [
-        f"patient {patients.iloc[patient]}" if patient >= 0 else f"lesion {lesion}"
-        for patient, lesion in zip(of_model["patient"], of_model["lesion_key"], strict=True)
-    ]
-    melanoma_groups = len({g for g, is_one in zip(groups, is_melanoma, strict=True) if is_one})
-    if min(melanomas, others) < FEWEST or melanoma_groups < 2:
-        raise UsageError(
-            f"--target-sensitivity: {name} showed {melanomas} melanomas and {others} others that "
-            f"have an outcome; needed: {FEWEST} of each, of more than one patient. Collect more "
-            "outcomes."
-        )
-    scores = of_model["score"].to_numpy(np.float64)
-    return {"model": name, **cross_fitted(is_melanoma, scores, groups, target)}

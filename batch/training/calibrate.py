@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from batch.evaluation.labelled import read_labelled
@@ -38,7 +39,7 @@ def calibrate(model: str, predictions: Path, wanted: Wanted, output: Path) -> Mo
     old = find_artifact(model)
     labelled = read_labelled(
         predictions, wanted.labels, wanted.split, old, wanted.map_labels, wanted.positive,
-        wanted.maps,
+        wanted.maps, wanted.pattern,
     )  # fmt: skip
     check_counts(labelled)
     manifest = calibrated(old.manifest, labelled, wanted)
@@ -48,10 +49,24 @@ def calibrate(model: str, predictions: Path, wanted: Wanted, output: Path) -> Mo
     )
     manifest = dataclasses.replace(manifest, golden=golden)
     check_manifest(manifest)
-    return _write(manifest, old, output)
+    return write_artifact(manifest, old, output)
 
 
-def _write(manifest: ModelManifest, old: ModelArtifact, output: Path) -> ModelArtifact:
+def write_artifact(
+    manifest: ModelManifest,
+    old: ModelArtifact,
+    output: Path,
+    card_of: Callable[[ModelManifest, str], str] = calibrated_card,
+) -> ModelArtifact:
+    """Write a copy of an artifact with another manifest and card, and check it as the job will.
+
+    Args:
+        card_of: makes the card from the new manifest and the earlier card.
+
+    Raises:
+        UsageError: the folder is not empty, or cannot be made. ArtifactRefused: the job would
+            refuse the copy.
+    """
     folder = new_folder(output)
     for path in sorted(old.folder.iterdir()):
         if path.is_file() and path.name not in (MANIFEST_FILE, CARD_FILE):
@@ -61,7 +76,7 @@ def _write(manifest: ModelManifest, old: ModelArtifact, output: Path) -> ModelAr
             shutil.copytree(old.folder / name, folder / name)
     card = old.folder / CARD_FILE
     earlier = card.read_text(encoding="utf-8") if card.is_file() else ""
-    (folder / CARD_FILE).write_text(calibrated_card(manifest, earlier), encoding="utf-8")
+    (folder / CARD_FILE).write_text(card_of(manifest, earlier), encoding="utf-8")
     write_manifest(manifest, folder)
     artifact = ModelArtifact(folder, read_manifest(folder))
     verify_artifact(artifact)

@@ -41,6 +41,7 @@ class Wanted:
 
     map_labels, positive: as `Vocabulary.of` takes them.
     maps: `THEIRS=OURS`, names of columns, as `read_labels` takes them.
+    pattern: finds lesions in paths; None for that of the night.
     """
 
     labels: Path
@@ -52,6 +53,7 @@ class Wanted:
     map_labels: tuple[str, ...] = ()
     positive: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
+    pattern: re.Pattern[str] | None = None
 
 
 def check_targets(targets: tuple[float, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from batch.core.records import OperatingPoint
@@ -18,10 +19,20 @@ _FIGURES = (
 )
 
 
-def calibrated_card(manifest: ModelManifest, earlier: str) -> str:
+def calibrated_card(
+    manifest: ModelManifest,
+    earlier: str,
+    text: str | None = None,
+    limits: Sequence[str] | None = None,
+) -> str:
     """The card of a calibrated artifact; the one that it replaces follows, unchanged.
 
     Its figures are of the threshold and scores that it had then, so they cannot be taken over.
+
+    Args:
+        earlier: the card that is replaced; "" if there was none.
+        text, limits: Markdown of what was measured, and lines of its limits; None for those of
+            `calibrate`.
     """
     entry = manifest.provenance["calibration"]
     version = entry["replaces"]["model_version"]
@@ -40,8 +51,8 @@ def calibrated_card(manifest: ModelManifest, earlier: str) -> str:
             entry["command"],
             "```",
             "",
-            calibration_text(manifest),
-            *_limits(entry),
+            calibration_text(manifest) if text is None else text,
+            *(_limits(entry) if limits is None else limits),
             *licence_section(
                 manifest.licence, manifest.provenance.get("data", {}).get("licence_not_stated")
             ),

@@ -16,18 +16,22 @@ NAMED_AT_MOST = 0.1
 """Of the labelled images. Where more are named like training images, the former caution stays."""
 
 
-def caution(entry: dict[str, Any], provisional: bool, former: str) -> str:
+def caution(
+    entry: dict[str, Any], provisional: bool, former: str, evidence: str | None = None
+) -> str:
     """What must be said with every score after a calibration.
 
     Args:
         entry: `calibration` of the provenance: images, melanomas, labels, melanoma_auc with its
             interval, own_images, names_of_trained. provisional: too few melanomas for narrow
-            intervals. former: what was cautioned of before.
+            intervals. former: what was cautioned of before. evidence: the first sentences, where
+            they are not those of `calibrate`.
     """
     low, high = entry["melanoma_auc_interval"]
     sentences = [
-        f"Measured on {entry['images']} images of {entry['labels']}, {entry['melanomas']} of them "
-        f"melanomas, which also chose its threshold: it ranks melanoma with an AUC of "
+        evidence
+        or f"Measured on {entry['images']} images of {entry['labels']}, {entry['melanomas']} of "
+        f"them melanomas, which also chose its threshold: it ranks melanoma with an AUC of "
         f"{entry['melanoma_auc']:.2f} ({low:.2f}–{high:.2f}; 0.5 is chance).",
         *_judgement(low, high),
     ]

@@ -396,9 +396,9 @@ def test_a_melanoma_at_the_threshold_is_not_missed(tmp_path, labels):
     ("groups", "lesions", "expected"),
     [
         (None, [None] * 4, 4),  # each image for itself
-        (None, ["L", "L", "K", None], 3),  # as the archive says
-        (["a", "a", "a", "b"], ["L", "L", "K", None], 2),  # as the labels say
-        (["a", "", "", ""], [None, "L", "L", None], 3),  # what they leave open, the archive
+        (None, ["1.1", "1.1", "1.2", None], 3),  # as the archive says
+        (["a", "a", "a", "b"], ["1.1", "1.1", "1.2", None], 2),  # as the labels say
+        (["a", "", "", ""], [None, "1.1", "1.1", None], 3),  # what they leave open, the archive
     ],
 )
 def test_lesions_are_the_labels_groups_else_the_archives(
@@ -408,6 +408,27 @@ def test_lesions_are_the_labels_groups_else_the_archives(
     reports = write_night(tmp_path / "lesions", found)
     path = labels(group=groups) if groups else labels()
     assert evaluate_predictions(reports, path).measures["melanoma"]["groups"] == expected
+
+
+def test_a_tracking_id_of_two_patients_is_two_lesions_of_the_bootstrap(tmp_path, labels):
+    found = [row(n, s, lesion_id="1a", patient_pseudonym=who)
+             for (n, s), who in zip(SCORES.items(), "PPQQ", strict=True)]  # fmt: skip
+    reports = write_night(tmp_path / "ids", found)
+    assert evaluate_predictions(reports, labels()).measures["melanoma"]["groups"] == 2
+
+
+def test_the_command_measures_by_lesions_of_a_pattern_and_states_coverage(night, labels, capsys):
+    path = labels({"path": ["deep/m1.jpg", "deep/m2.jpg", "deep/n1.jpg"],
+                   "label": ["melanoma", "melanoma", "nevus"]})  # fmt: skip
+    words = ["evaluate", str(night), "--labels", str(path), "--json", "-"]
+    assert main([*words, "--lesion-pattern", "/(?P<lesion>[mn])"]) == ExitCode.COMPLETE
+    found = json.loads(capsys.readouterr().out)
+    assert found["by_lesion"]["units"] == 2
+    assert found["coverage"]["images"] == {"known": 4, "labelled": 3, "share": 0.75}
+    assert found["coverage"]["lesions"] == {"known": 2, "labelled": 2, "share": 1.0}
+    assert found["coverage"]["patients"]["share"] is None
+    assert main([*words, "--lesion-pattern", "(m)"]) == ExitCode.USAGE
+    assert "no group named lesion" in capsys.readouterr().err
 
 
 def many(tmp_path, **changes):

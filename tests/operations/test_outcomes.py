@@ -416,3 +416,41 @@ def test_against_a_brute_force_oracle(tmp_path_factory, history):
         expected[name[bad, alert]] += 1
     assert {name: found["figures"][name] for name in expected} == expected
     assert found["rows"]["rows"] == len(outcomes)
+
+
+def two_patients(reports, shared=False):
+    """Patients P and Q, each with a lesion "1a" (or one tracking UID), as full identifiers say."""
+    night_of(reports, 1, {A: (0.9, "a"), B: (0.1, "b"), C: (0.2, "c")})
+    name = "1.2.3" if shared else "1a"
+    for table in ("predictions", "current"):
+        (part,) = (next((reports / "runs").iterdir()) / table).glob("*.parquet")
+        rows = pq.read_table(part)
+        who = [{A: "P", B: "Q", C: "R"}[path] for path in rows["path"].to_pylist()]
+        lesions = ["MANIFEST:R/7" if one == "R" else name for one in who]
+        for column, values in (("lesion_id", lesions), ("patient_id", who)):
+            at = rows.column_names.index(column)
+            rows = rows.set_column(at, rows.schema.field(column), pa.array(values, pa.string()))
+        pq.write_table(rows, part)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("lesion", "patient", "state"), [
+    ("name", "P", "judged"), ("name", "Q", "judged"), ("name", "", "ambiguous"),
+    ("name", "R", "not_found"), ("7", "", "judged"), ("7", "R", "judged"), ("7", "P", "not_found"),
+    ("MANIFEST:R/7", "", "judged"),
+])  # fmt: skip
+def test_a_lesion_of_an_outcome_is_that_of_one_patient(tmp_path, shared, lesion, patient, state):
+    two_patients(tmp_path, shared)
+    lesion = {"name": "1.2.3" if shared else "1a"}.get(lesion, lesion)
+    found = judged(tmp_path, f"lesion_id,patient_id,diagnosis\n{lesion},{patient},melanoma\n")
+    assert found.figures["rows"][state] == 1
+    if state == "judged":
+        assert found.figures["figures"]["true_positive"] == (patient == "P")
+
+
+def test_coverage_is_of_all_lesions_and_patients_that_had_a_score(tmp_path):
+    two_patients(tmp_path)
+    covered = judged(tmp_path, "image,diagnosis\na,melanoma\nb,nevus\n").figures["coverage"]
+    assert covered["lesions"] == covered["patients"] == {
+        "known": 3, "labelled": 2, "share": pytest.approx(2 / 3)
+    }  # fmt: skip
