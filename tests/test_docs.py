@@ -36,7 +36,8 @@ WHERE = {
     "demo": "batch/run", "worklist": "batch/review", "evaluate": "batch/evaluation",
     "calibrate": "batch/evaluation", "outcomes": "batch/evaluation",
     "compare": "batch/run",
-    "wrap": "batch/evaluation", "export": "batch/export", "train": "batch/training",
+    "wrap": "batch/evaluation", "stress": "batch/evaluation",
+    "export": "batch/export", "train": "batch/training",
 }  # fmt: skip
 """The README that has a command's options; those of the page and of every command stand once."""
 SHARED = ("batch/run", "batch/review", "batch/evaluation")

@@ -173,6 +173,7 @@ def review_options(options: SimpleNamespace) -> ReviewOptions:
         single_file=getattr(options, "single_file", default.single_file),
         budget=getattr(options, "review_budget", default.budget),
         language=getattr(options, "language", default.language),
+        score_spread=getattr(options, "score_spread", default.score_spread),
     )
 
 

@@ -140,7 +140,13 @@ def _job_parts(name: str) -> tuple[Decorator, ...]:
             option("--backfill", is_flag=True,
                    help="let it also score unchanged images, which are read again for it"),
         ),
-        group("The morning's page", *review_options()),
+        group(
+            "The morning's page",
+            *review_options(),
+            option("--score-spread/--no-score-spread", default=True, show_default=True,
+                   help="score alerts and lesions near the threshold again after harmless changes "
+                   "of the picture, and tell how much the score changes"),
+        ),
         group(
             "How it runs",
             option("--max-duration", metavar="TIME", type=TEXT,

@@ -63,7 +63,7 @@ class ReviewOptions:
     explain: lesions, from the first, with the model's attention. pictures: of the listed images, on
     the page. single_file: they stand within the page, and no files are made. budget: lesions of the
     list that are tonight's work, 1 or more. language: of the page, `en` or `de`; None: the
-    browser's.
+    browser's. score_spread: how much the listed scores depend on harmless changes.
     """
 
     lesion_pattern: str | None = None
@@ -73,6 +73,7 @@ class ReviewOptions:
     single_file: bool = False
     budget: int = REVIEW_BUDGET
     language: str | None = None
+    score_spread: bool = True
 
 
 @dataclass(frozen=True)

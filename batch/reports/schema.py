@@ -33,6 +33,7 @@ ADDED_COLUMNS: dict[str, dict[int, tuple[str, ...]]] = {
     "current": {3: _MEANS, 5: _LATE},
     "alerts": {3: _MEANS, 5: _LATE},
     "unscored": {4: KEPT_ATTRIBUTES, 5: (FROM_MANIFEST,)},
+    "review_worklist": {5: ("score_spread",)},
 }
 """For each table, the version and the columns that came with it."""
 
@@ -240,6 +241,12 @@ TABLES["review_worklist"] = (
     _may("max_score", "double", "highest melanoma score of its images; null: none is readable"),
     _may("mean_score", "double", "mean melanoma score of its images"),
     _may("threshold", "double", "threshold that was applied to the deciding image"),
+    _may(
+        "score_spread",
+        "double",
+        "largest change of max_score when its picture is turned, mirrored, cropped by 3 % or made "
+        "5 % lighter or darker; null: not measured",
+    ),
     _may("margin", "double", "score of the deciding image minus threshold"),
     _may("previous_score", "double", "max_score in the night before; null: unknown"),
     _may("score_change", "double", "max_score minus previous_score"),

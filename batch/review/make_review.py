@@ -29,6 +29,7 @@ from batch.review.inputs import (
     WORKLIST,
     NightSources,
     earlier_nights,
+    list_of_night,
     read_remembered,
     read_tonight,
 )
@@ -42,6 +43,7 @@ from batch.review.page import render
 from batch.review.page.pictures import NO_PICTURES, PagePictures
 from batch.review.page_pictures import STOPPED_EARLY, PicturePlace, Pictures, page_pictures
 from batch.review.parts import part
+from batch.review.score_spread import with_known_spreads, with_spreads
 from batch.review.worklist.build import build_worklist
 from batch.review.worklist.contract import ReviewWorklist, Status, Tier
 from batch.review.worklist.mark_limits import without_future
@@ -130,6 +132,11 @@ class NightPlace:
     marked_until: datetime | None = None
     to_pictures: str | None = None
 
+    @property
+    def is_scored_now(self) -> bool:
+        """Whether this night scored an image, so that its model is open; not for a list anew."""
+        return self.marked_until is None and bool(record_of(self.run).frames.predictions)
+
 
 def make_review(
     place: NightPlace,
@@ -155,7 +162,12 @@ def make_review(
     with part("worklist", failed):
         worklist, marks = make_worklist(place, options)
         numbers = figures(worklist, marks)
-        written = table_files(worklist)
+        worklist = with_known_spreads(worklist, list_of_night(place.folder))
+    if worklist is not None and options.score_spread and place.is_scored_now:
+        with part("score_spread", failed):
+            worklist, said["score_spread"] = with_spreads(worklist, source)
+    with part("worklist", failed):
+        written = {} if worklist is None else table_files(worklist)
     if worklist is not None and "worklist" not in failed:
         said["worklist"] = numbers
         for name, data in written.items():

@@ -143,6 +143,7 @@ def _options(config: JobConfig) -> dict[str, Any]:
         "lesion_pattern": config.review.lesion_pattern,
         "reviewed": [str(file) for file in config.review.reviewed],
         "explain": config.review.explain,
+        "score_spread": config.review.score_spread,
         "pictures": config.review.pictures,
         "single_file": config.review.single_file,
         "review_budget": config.review.budget,

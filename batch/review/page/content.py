@@ -149,6 +149,7 @@ def _lesion(
         "score": row["max_score"],
         "mean": _rounded(row["mean_score"]),
         "threshold": _rounded(row["threshold"]),
+        "spread": _rounded(row["score_spread"]),
         "margin": _rounded(row["margin"]),
         "previous": _rounded(row["previous_score"]),
         "change": _rounded(row["score_change"]),

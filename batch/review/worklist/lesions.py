@@ -16,7 +16,13 @@ from batch.review.worklist.image_changes import ImageChanges, image_changes
 from batch.review.worklist.lesion_images import Lesion
 from batch.review.worklist.mark_assignment import MarkAssignment
 from batch.review.worklist.marks import Mark
-from batch.review.worklist.previous_list import LesionLinks, PreviousList, Row, state_of_row
+from batch.review.worklist.previous_list import (
+    LesionLinks,
+    PreviousList,
+    Row,
+    carried_spread,
+    state_of_row,
+)
 from batch.review.worklist.status import (
     LesionState,
     PreviousState,
@@ -257,6 +263,7 @@ def lesion_row(
     }
     why_unreadable = [row_of_image["reason"] for row_of_image in lesion.unreadable]
     row["reason"] = reason(row, state, why_unreadable, changed, len(copies))
+    row["score_spread"] = carried_spread(row, links.by_key.get(lesion.key))
     return row
 
 

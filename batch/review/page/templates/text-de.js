@@ -124,6 +124,8 @@ TEXT.de = {
   whyOnly: "Bisher das einzige Bild dieser Läsion.",
   whyNear: (value) => `Knapp unter der Hinweisgrenze (${value}); wenig könnte sie darüber heben.`,
   whyUnreliable: (value) => `Der Wert (${value}) liegt unter der Grenze und sagt wenig: Das Bild lässt sich nicht beurteilen. Das entlastet niemanden.`,
+  whySpread: (by) => `Der Score (0 bis 1) ändert sich um ±${by}, wenn das Bild gedreht, etwas beschnitten oder etwas heller wird: mit Vorsicht lesen.`,
+  whySpreadOver: (by) => `Der Score (0 bis 1) ändert sich um ±${by}, wenn das Bild gedreht, etwas beschnitten oder etwas heller wird, und das reicht über die Hinweisgrenze: mit Vorsicht lesen.`,
   doubt_blurry: "Ein Bild davon ist unscharf: neu aufnehmen.",
   doubt_overexposed: "Ein Bild davon ist überbelichtet: mit weniger Licht neu aufnehmen.",
   doubt_underexposed: "Ein Bild davon ist zu dunkel: mit mehr Licht neu aufnehmen.",
@@ -143,7 +145,7 @@ TEXT.de = {
   whyNewModel: (model) => `Der Wert der Nacht davor stammt von einem anderen Modell (${model}); beide sind nicht vergleichbar.`,
   whatNow: "Die Datei am Ursprung öffnen oder ein neues Bild anfordern. Unten entscheiden, was geschehen soll.",
   unreadableTitle: "Dieses Bild war nicht lesbar",
-  facts: {
+  facts: { spread: "Änderung bei Drehen, Beschneiden, Aufhellen",
     score: "Score", threshold: "Arbeitspunkt", before: "Nacht davor", listed: "Zuerst gelistet",
     alerted: "Erster Hinweis", patient: "Patient", patientId: "Patienten-ID", within: "In der Person",
     site: "Stelle, Seite", newest: "Neuestes Bild", images: "Bilder", flags: "Kennzeichen", arrival: "Seit der Nacht davor",

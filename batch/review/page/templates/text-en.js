@@ -126,6 +126,8 @@ TEXT.en = {
   whyOnly: "The only picture of this lesion so far.",
   whyNear: (value) => `Just below the alert line (${value}); a small change could move it over.`,
   whyUnreliable: (value) => `Its score (${value}) lies below the line and says little: the picture cannot be judged. That clears nobody.`,
+  whySpread: (by) => `The score (0 to 1) changes by ±${by} when the picture is turned, cropped a little or made a little lighter: read it with care.`,
+  whySpreadOver: (by) => `The score (0 to 1) changes by ±${by} when the picture is turned, cropped a little or made a little lighter, and that reaches over the alert line: read it with care.`,
   doubt_blurry: "A picture of it is out of focus: photograph again.",
   doubt_overexposed: "A picture of it is overexposed: photograph again with less light.",
   doubt_underexposed: "A picture of it is too dark: photograph again with more light.",
@@ -145,7 +147,7 @@ TEXT.en = {
   whyNewModel: (model) => `The score of the night before came from another model (${model}); the two do not compare.`,
   whatNow: "Open the file where it comes from, or ask for a new picture. Say below what should happen.",
   unreadableTitle: "This picture could not be read",
-  facts: {
+  facts: { spread: "Change when turned, cropped, lightened",
     score: "Score", threshold: "Operating point", before: "Night before", listed: "First listed",
     alerted: "First alert", patient: "Patient", patientId: "Patient ID", within: "Within the patient",
     site: "Site, side", newest: "Newest image", images: "Images", flags: "Flags", arrival: "Since the night before",
