@@ -7,9 +7,10 @@ between subgroups, the labelled images were chosen, and it says little of the ot
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from batch.evaluation.subgroups import MIN_CELL, NOT_STATED, age_band, device
@@ -24,26 +25,48 @@ OF_PREDICTIONS = (
 """Columns of the predictions that `subgroups_of` reads, where they are there."""
 
 
-def subgroups_of(rows: pd.DataFrame) -> dict[str, list[str]]:
-    """The value of each image in each of `COLUMNS`: N words, `NOT_STATED` where nothing is said.
+def subgroups_of(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The value of each image in each of `COLUMNS`: (N,) words, `NOT_STATED` where nothing is said.
 
     Args:
         rows: with those of `OF_PREDICTIONS` that the table has.
     """
-
-    def words(name: str) -> list[object]:
-        return list(rows[name]) if name in rows else [None] * len(rows)
-
-    pairs = zip(words("manufacturer"), words("manufacturer_model_name"), strict=True)
-    ages = words("age")
+    maker, model = (_factorized(rows, name) for name in OF_PREDICTIONS[:2])
+    pairs = maker[0] * (len(model[1]) + 1) + model[0]
+    numbers, places = np.unique(pairs, return_inverse=True)
+    words = [
+        device(_at(maker[1], int(n) // (len(model[1]) + 1)), _at(model[1], n % (len(model[1]) + 1)))
+        for n in numbers
+    ]
     return {
-        "device": [device(maker, model) for maker, model in pairs],
-        "site": [_word(value) for value in words("anatomic_region")],
-        "laterality": [_word(value) for value in words("laterality")],
-        "sex": [_word(value) for value in words("sex")],
-        "age": [NOT_STATED if age is None or age != age else age_band(str(age)) for age in ages],
-        "skin type": [_word(value) for value in words("fitzpatrick_skin_type")],
+        "device": np.array(words, object)[places],
+        "site": _words(rows, "anatomic_region", _word),
+        "laterality": _words(rows, "laterality", _word),
+        "sex": _words(rows, "sex", _word),
+        "age": _words(rows, "age", _age),
+        "skin type": _words(rows, "fitzpatrick_skin_type", _word),
     }
+
+
+def _factorized(rows: pd.DataFrame, name: str) -> tuple[np.ndarray, list[object]]:
+    """(N,) numbers of different values, and these; a missing value has the number behind them."""
+    if name not in rows:
+        return np.zeros(len(rows), np.int64), []
+    codes, values = pd.factorize(rows[name])
+    return np.where(codes < 0, len(values), codes).astype(np.int64), list(values)
+
+
+def _at(values: list[object], number: int) -> object:
+    return values[number] if number < len(values) else None
+
+
+def _words(rows: pd.DataFrame, name: str, word_of: Callable[[object], str]) -> np.ndarray:
+    codes, values = _factorized(rows, name)
+    return np.array([*map(word_of, values), NOT_STATED], object)[codes]
+
+
+def _age(value: object) -> str:
+    return age_band(str(value))
 
 
 def _word(value: object) -> str:
@@ -52,7 +75,7 @@ def _word(value: object) -> str:
 
 def count_subgroups(rows: pd.DataFrame) -> dict[str, Counter[str]]:
     """Images by value of each of `COLUMNS`; parts of a night can be added up."""
-    return {name: Counter(words) for name, words in subgroups_of(rows).items()}
+    return {name: Counter(words.tolist()) for name, words in subgroups_of(rows).items()}
 
 
 def coverage(

@@ -131,10 +131,12 @@ def _read_night(
             words = group_words(rows[key], key, names) if key in GROUP_KEYS else rows[key]
             is_labelled = words.isin(names)
             example = example or next(iter(rows[key].dropna()), "")
-            extra = [name for name in by if name in rows and f"by:{name}" not in labels]
+            asked = [name for name in by if name in rows and f"by:{name}" not in labels]
+            extra = {f"by:{name}": rows[name] for name in asked}
             told = {f"{TOLD}{name}": rows[name] for name in OF_PREDICTIONS if name in rows}
-            kept = rows[is_labelled][sorted({*_OF_PREDICTIONS, key})].assign(**told)
-            parts.append(kept.assign(**{f"by:{name}": rows[name] for name in extra}))
+            # before the choice of rows: columns that are put into a table without rows make some
+            wanted = rows[sorted({*_OF_PREDICTIONS, key})].assign(**extra, **told)
+            parts.append(wanted[is_labelled])
             passed_over += int((~is_labelled).sum())
         unscored_folder = folder.parent / "unscored"
         is_known = folder.is_dir() and unscored_folder.is_dir()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from batch.evaluation.thresholds import choose_threshold, rate
 
@@ -86,7 +86,7 @@ def cross_fitted(
 
 def lower_bound(hits: int, cases: int) -> float:
     """Lower end of the exact (Clopper-Pearson) 95 % interval; 0 without a hit."""
-    return float(beta.ppf(0.025, hits, cases - hits + 1)) if hits else 0.0
+    return float(betaincinv(hits, cases - hits + 1, 0.025)) if hits else 0.0
 
 
 def missing_melanomas(hits: int, melanomas: int, bound: float) -> dict[str, Any]:
@@ -114,6 +114,8 @@ def missing_melanomas(hits: int, melanomas: int, bound: float) -> dict[str, Any]
 def _least(hits: int, melanomas: int, share: float, bound: float) -> int | None:
     more = np.arange(MOST + 1)
     found = hits + np.floor(share * more + 1e-9)
-    bounds = np.where(found > 0, beta.ppf(0.025, found, melanomas + more - found + 1), 0.0)
+    bounds = np.where(
+        found > 0, betaincinv(np.maximum(found, 1), melanomas + more - found + 1, 0.025), 0.0
+    )
     enough = np.flatnonzero(bounds >= bound)
     return int(enough[0]) if len(enough) else None

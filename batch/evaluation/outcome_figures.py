@@ -43,10 +43,11 @@ def counted(is_melanoma: pd.Series, is_alert: pd.Series) -> dict[str, Any]:
 def small_cell(lesions: pd.DataFrame, min_cell: int) -> dict[str, Any]:
     """Figures of a month or subgroup; a rate of fewer than `min_cell` cases is not given.
 
-    The counts that a missing rate stands on read `<N`, as in `evaluate`.
+    Counts below it read `<N`, as in `evaluate`.
     """
     whole = counted(lesions["is_melanoma"], lesions["is_alert"])
-    cell: dict[str, Any] = {"lesions": whole["lesions"]}
+    lesions_told = whole["lesions"] if whole["lesions"] >= min_cell else f"<{min_cell}"
+    cell: dict[str, Any] = {"lesions": lesions_told}
     for rate_name, base in (("sensitivity", "melanomas"), ("ppv", "alerts")):
         enough = whole[base] >= min_cell
         cell[base] = whole[base] if enough else f"<{min_cell}"
@@ -62,7 +63,9 @@ def by_column(
     values = lesions[column].astype(object).where(lesions[column].notna(), NOT_STATED)
     values = values.where(values != "", NOT_STATED)
     names = sorted(set(values), key=lambda value: (value == NOT_STATED, str(value)))
-    return {str(name): small_cell(lesions[values == name], min_cell) for name in names}
+    verdicts = lesions[["is_melanoma", "is_alert"]]
+    parts = dict(iter(verdicts.groupby(values.to_numpy(object), sort=False)))
+    return {str(name): small_cell(parts[name], min_cell) for name in names}
 
 
 def verification(

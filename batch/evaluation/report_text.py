@@ -109,7 +109,8 @@ def _coverage(coverage: dict[str, Any]) -> list[str]:
         for unit in ("images", "lesions", "patients")
         if coverage[unit]["known"]
     ]
-    lines = [f"Coverage     judged are {', '.join(parts)}; the figures speak for no others"]
+    text = f"judged are {', '.join(parts)}; the figures speak for no others"
+    lines = textwrap.wrap(text, 96, initial_indent="Coverage     ", subsequent_indent=_INDENT)
     for column, cells in coverage["by_subgroup"].items():
         shares = [
             f"{value} {100 * cell['share']:.1f} %"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
-from scipy.stats import binomtest
+from scipy.special import betaincinv, logsumexp
 
 from batch.core.records import OperatingPoint
 
@@ -37,8 +35,9 @@ def rate(hits: int, cases: int) -> tuple[float | None, tuple[float, float] | Non
     """A proportion with its exact (Clopper-Pearson) 95 % interval; None without cases."""
     if cases == 0:
         return None, None
-    interval = binomtest(hits, cases).proportion_ci(confidence_level=0.95, method="exact")
-    return hits / cases, (float(interval.low), float(interval.high))
+    low = betaincinv(hits, cases - hits + 1, 0.025) if hits else 0.0
+    high = betaincinv(hits + 1, cases - hits, 0.975) if hits < cases else 1.0
+    return hits / cases, (float(low), float(high))
 
 
 def sensitivity_and_specificity(
@@ -142,6 +141,8 @@ def fit_factor(scores: np.ndarray, truth: np.ndarray) -> float | None:
         None if the minimum is at a bound, because the classes have no errors or are no better than
         chance.
     """
+    from scipy.optimize import minimize_scalar  # slow to import, and needed here only
+
     logs = np.log(np.maximum(np.asarray(scores, np.float64), _TINY))
     rows = np.arange(len(truth))
 

@@ -7,14 +7,17 @@ out and counted.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from batch.core.errors import UsageError
 from batch.evaluation.local_point import FEWEST
-from batch.evaluation.trained_on import OwnImages, named_as_trained
 from batch.operations.outcome_nights import NightRecords
+
+if TYPE_CHECKING:
+    from batch.evaluation.trained_on import OwnImages
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +77,8 @@ def local_cases(
     code = int(newest["scoring"])
     is_model = (images["model_sha256"] == newest["model_sha256"]).to_numpy(bool)
     same = is_model & (images["scoring"].to_numpy(np.int64) == code)
+    from batch.evaluation.trained_on import named_as_trained  # it reads artifacts: slow to import
+
     digests, paths = images["content_sha256"], images["path"]
     trained = same & digests.isin(own.trained if own else ()).to_numpy(bool)
     judging = digests.isin(own.judging if own else ()).to_numpy(bool)

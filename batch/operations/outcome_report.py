@@ -113,7 +113,7 @@ def outcomes_text(outcomes: Outcomes) -> str:
     ]
     covered = figures["coverage"]
     parts = [share_sentence(covered[u], u) for u in ("lesions", "patients") if covered[u]["known"]]
-    lines.append(f"coverage: an outcome have {' and '.join(parts)}")
+    lines.append(f"coverage: {' and '.join(parts)} have an outcome; the figures speak for these")
     if checked["sensitivity_bounds"]:
         low, high = checked["sensitivity_bounds"]
         lines.append(

@@ -17,7 +17,6 @@ from batch.evaluation.label_words import Vocabulary, read_labels_as
 from batch.evaluation.local_point import cross_fitted
 from batch.evaluation.outcome_figures import by_column, counted, small_cell, verification
 from batch.evaluation.subgroups import MIN_CELL, NOT_STATED
-from batch.evaluation.trained_on import own_images_at_hand
 from batch.operations.local_cases import LocalCases, local_cases, newest_model
 from batch.operations.outcome_files import OUTCOMES, OutcomeRows, read_outcomes
 from batch.operations.outcome_join import STATES, join
@@ -91,6 +90,8 @@ def judge_outcomes(
     known = set(records.images["lesion"])
     local = None
     if target is not None:
+        from batch.evaluation.trained_on import own_images_at_hand  # slow to import
+
         own = own_images_at_hand(model, str(newest_model(records)["model_sha256"]))
         local = local_cases(lesions, records, own)
     answer = {

@@ -20,6 +20,7 @@ from batch.reports import parquet
 from batch.reports.local import RUN_FILE, LocalReports
 from batch.reports.schema import TABLES
 from batch.review.identity import recorded_changes
+from batch.review.manifest_account import manifest_sentences
 from batch.review.monitoring.history import NightRecord, night_record
 from batch.review.monitoring.night_report import LAST_NIGHTS
 from batch.review.worklist.build import DETAIL_COLUMNS, GROUPING_COLUMNS, NightTables
@@ -163,6 +164,7 @@ def facts_of(run: Mapping[str, Any]) -> ReviewFacts:
             near_from=near_from(point.threshold),
             archive={"files": equation["files_found"]},
             changed=recorded_changes(run),
+            manifest=manifest_sentences(run),
         )
     except (KeyError, TypeError) as error:
         raise UsageError(

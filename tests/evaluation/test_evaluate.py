@@ -603,3 +603,16 @@ def test_a_night_of_two_patients_with_one_tracking_id_has_two_lesions(tmp_path, 
     assert measures["by_patient"]["units"] == measures["by_lesion"]["units"] == 2
     assert measures["by_lesion"]["melanomas"] == 1
     assert measures["by_lesion"]["melanoma_auc"] == 1.0  # 0.9 and 0.6 are the highest of each
+
+
+@pytest.mark.parametrize("more", [[], ["--by", "dx_type"], ["--by", "modality"]])
+def test_ham10000s_own_heads_name_files_by_image_id(night, labels, capsys, more):
+    """No prediction has such an image_id, so the names are those of files; also with --by."""
+    path = labels({"lesion_id": ["H1", "H1", "H2", "H3"], "image_id": list(LABELS),
+                   "dx": ["mel", "mel", "nv", "nv"], "dx_type": ["histo"] * 4, "age": ["50.0"] * 4,
+                   "sex": ["male"] * 4, "localization": ["back"] * 4})  # fmt: skip
+    words = ["evaluate", str(night), "--labels", str(path), "--json", "-", *more]
+    assert main(words) == ExitCode.COMPLETE
+    found = json.loads(capsys.readouterr().out)
+    assert found["counts"]["labels"]["judged"] == 4 and found["by_lesion"]["units"] == 3
+    assert found["counts"]["predictions"]["rows"] == 4

@@ -158,6 +158,8 @@ class ReviewFacts:
     changed: sentences on options that decide which images are one lesion and that have changed
         since the night before.
     marks: numbers of different marks, "taken" and "without_effect".
+    manifest: sentences on the hospital's tables of the night: a summary, then what is to be looked
+        at; empty without a table.
     """
 
     run_id: str
@@ -174,6 +176,7 @@ class ReviewFacts:
     marks_of_nobody: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     marks: Mapping[str, int] = field(default_factory=dict)
+    manifest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -136,7 +136,8 @@ function openReport(event) {
   if (view.lesion !== null) location.hash = backHash;
   const report = byId("report");
   report.open = true;
-  report.scrollIntoView({ block: "start" });
+  const part = byId(event?.currentTarget?.hash?.slice(1) || "report");
+  (part ?? report).scrollIntoView({ block: "start" });
   report.querySelector("summary").focus({ preventScroll: true });
 }
 

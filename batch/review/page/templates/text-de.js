@@ -108,6 +108,7 @@ TEXT.de = {
   helpFlip: "beim Überblenden wechseln", helpKeys: "Einzelne Tasten wirken", helpExport: "Marken sichern",
   night: "Nachtbericht", usualNight: "nichts Ungewöhnliches, soweit vergleichbar", unusualNight: "ungewöhnlich",
   unusual: "Ungewöhnliche Nacht.", seeReport: "Zum Nachtbericht",
+  manifestWord: "Tabelle der Klinik.", seeManifest: "Zu den Einzelheiten",
   reportFailed: "Ein Vergleich mit früheren Nächten fehlt.",
   changedOptions: "Geändert.", cautionWord: "Vorsicht.", noteWord: "Anmerkung.",
   details: "Einzelheiten für die Technik",

@@ -110,6 +110,7 @@ TEXT.en = {
   helpFlip: "flip while fading", helpKeys: "Single keys work", helpExport: "export marks",
   night: "Night report", usualNight: "nothing unusual in what could be compared", unusualNight: "unusual",
   unusual: "Unusual night.", seeReport: "See the night report",
+  manifestWord: "Hospital's table.", seeManifest: "See the details",
   reportFailed: "No comparison with earlier nights was made.",
   changedOptions: "Changed.", cautionWord: "Caution.", noteWord: "Note.",
   details: "Details for engineers",
