@@ -169,14 +169,12 @@ def _subgroups(lesions: pd.DataFrame, rows: pd.DataFrame, records: NightRecords)
         is_mark=outcome["is_mark"].astype(bool),
         patient=image["patient"],
         model=[" ".join(words) for words in models],
-        **{
-            "device": told["device"],
-            "site": _first_stated(told["site"], outcome["site"]),
-            "laterality": told["laterality"],
-            "sex": _first_stated(outcome["sex"].str.casefold(), told["sex"]),
-            "age": _first_stated([age_band(age) for age in outcome["age"]], told["age"]),
-            "skin type": told["skin type"],
-        },
+        device=told["device"],
+        site=_first_stated(told["site"], outcome["site"]),
+        laterality=told["laterality"],
+        sex=_first_stated(outcome["sex"].str.casefold(), told["sex"]),
+        age=_first_stated([age_band(age) for age in outcome["age"]], told["age"]),
+        **{"skin type": told["skin type"]},
     )
 
 
