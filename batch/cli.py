@@ -56,7 +56,7 @@ def _main(given: list[str]) -> int:
     except Exception as error:  # no traceback for a user; the log has the places
         from batch.storage.failures import explain_failure
 
-        _complain(explain_failure(error))
+        _complain(explain_failure(error, of_a_run=words[:1] in (["score"], ["demo"])))
         if os.environ.get("MELANOMA_BATCH_DEBUG"):
             raise
         return ExitCode.FAILURE

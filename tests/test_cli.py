@@ -240,6 +240,14 @@ def test_an_unexpected_failure_exits_with_1_and_logs_where_without_quoting(
     assert "unexpected failure (RuntimeError)" in shown.err
 
 
+def test_lines_that_are_missing_in_the_log_are_told(generated_archive, tmp_path, capsys):
+    words = [*SCORE, str(generated_archive), "--output", str(tmp_path / "r")]
+    code = main([*words, "--log-file", "/dev/full", "--max-unscored-rate", "1"])
+    assert code == ExitCode.COMPLETE
+    error = capsys.readouterr().err
+    assert "--log-file: lines are missing in /dev/full (No space left on device)" in error
+
+
 def test_a_reports_folder_that_cannot_be_written_exits_with_2(generated_archive, tmp_path, capsys):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o555)

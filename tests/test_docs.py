@@ -25,7 +25,8 @@ from tests.support.archives import REPOSITORY
 FRONT = "README.md"
 NAMES = (FRONT, *(f"{room}/README.md" for room in (
     "batch", "batch/run", "batch/review", "batch/images", "batch/pipeline", "batch/evaluation",
-    "batch/desk", "batch/training", "model_artifacts", "schemas", "tests", ".container",
+    "batch/desk", "batch/export", "batch/training", "model_artifacts", "schemas", "tests",
+    ".container",
 )))  # fmt: skip
 TEXTS = {name: (REPOSITORY / name).read_text(encoding="utf-8") for name in NAMES}
 WHERE = {
@@ -34,7 +35,9 @@ WHERE = {
     "completion": "batch/run",
     "demo": "batch/run", "worklist": "batch/review", "evaluate": "batch/evaluation",
     "calibrate": "batch/evaluation", "outcomes": "batch/evaluation",
-    "wrap": "batch/evaluation", "train": "batch/training",
+    "compare": "batch/run",
+    "wrap": "batch/evaluation", "stress": "batch/evaluation",
+    "export": "batch/export", "train": "batch/training",
 }  # fmt: skip
 """The README that has a command's options; those of the page and of every command stand once."""
 SHARED = ("batch/run", "batch/review", "batch/evaluation")

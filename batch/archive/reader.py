@@ -33,6 +33,7 @@ from batch.core.records import (
     ImageRecord,
     ModelInput,
     Unscored,
+    device_name,
 )
 from batch.core.rules import ReadingRules
 from batch.images import dicom_image, formats, raster, sandbox, tiff_directory
@@ -115,6 +116,8 @@ def raster_frames(content: FileContent) -> tuple[FrameResult, ...]:
         flags=_with_size_flag(flags, decoded.rows, decoded.columns),
         acquisition_datetime=decoded.taken_at,
         exif_datetime_original=decoded.taken_at,
+        manufacturer=decoded.camera[0],
+        manufacturer_model_name=decoded.camera[1],
     )
     record = _with_measures(record, decoded.pixels, model_input, content.rules)
     return (ModelInput(record, model_input),)
@@ -225,7 +228,10 @@ def _with_measures(
     """The record with what is measured of its picture, and the flags that this gives."""
     red, green, blue = mean_colour(model_input)
     quality = measure_quality(pixels, model_input)
-    flags = {*record.flags, *quality_flags(quality, rules.quality)}
+    bounds = rules.quality.of_device(
+        device_name(record.manufacturer, record.manufacturer_model_name, record.file_format)
+    )
+    flags = {*record.flags, *quality_flags(quality, bounds)}
     return replace(
         record,
         mean_red=red,

@@ -12,12 +12,21 @@ import click
 import cloup
 
 from batch import __version__
+from batch.commands.compare import COMPARE_COMMANDS
 from batch.commands.evaluation import EVALUATION
+from batch.commands.export import EXPORT_COMMANDS
 from batch.commands.operations import OPERATIONS
 from batch.commands.outcomes import OUTCOMES_COMMANDS
 from batch.commands.scoring import SCORING
-from batch.commands.settings import PREFIX, Command, Group, fill_in_remembered, source_of
-from batch.commands.shared import PROGRAM
+from batch.commands.settings import (
+    PREFIX,
+    Command,
+    Group,
+    Options,
+    fill_in_remembered,
+    source_of,
+)
+from batch.commands.shared import PROGRAM, variable
 from batch.commands.training import TRAINING
 from batch.commands.value_types import OneOf
 from batch.core.errors import ExitCode
@@ -27,6 +36,7 @@ from batch.runtime.terminal import print_answer
 
 _NOT_SHOWN = ("help", "config", "quiet", "verbose")
 _SHELLS = ("bash", "zsh", "fish")
+_OWN = ("config", "completion")
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
@@ -64,26 +74,43 @@ def command_line() -> None:
     short_help="values of a command's options, and where each comes from",
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@cloup.argument("command", metavar="[COMMAND]", required=False, help="default: score")
+@cloup.argument(
+    "command", metavar="[COMMAND]", required=False, help="default: score",
+    shell_complete=lambda ctx, param, incomplete: [
+        name for name in _command_names(ctx.find_root().command)
+        if name.startswith(incomplete) and name not in _OWN
+    ],
+)  # fmt: skip
 @cloup.argument(
     "words", metavar="[WORDS]...", nargs=-1, type=click.UNPROCESSED,
     help="what would follow the command",
 )  # fmt: skip
 def config(command: str | None, words: tuple[str, ...]) -> int:
     """Print every option of COMMAND with its value and where that comes from: command line,
-    environment, file, last run, default. Runs nothing; secrets are masked.
+    environment, file, last run, default. Runs nothing; secrets are masked. Values with which
+    `score` would not begin are refused below the table, with exit code 2.
     """
     name = command or "score"
     group = click.get_current_context().find_root().command
     target = group.commands.get(name) if isinstance(group, click.Group) else None
-    if target is None or name in ("config", "completion"):
-        raise click.exceptions.NoSuchCommand(name, possibilities=_command_names(group))
-    print_answer(config_table(target, words))
+    if target is None or name in _OWN:
+        allowed = [known for known in _command_names(group) if known not in _OWN]
+        raise click.exceptions.NoSuchCommand(name, possibilities=allowed)
+    table, values = config_table(target, words)
+    print_answer(table)
+    if name in ("score", "inventory") and values.get("archive") and values.get("output"):
+        from batch.commands.job_config import check_values
+
+        check_values(Options(**values), click.get_current_context().obj or ())
     return ExitCode.COMPLETE
 
 
-def config_table(command: click.Command, words: Iterable[str]) -> str:
-    """A line with option, value and source for each option, in the order of the command's help."""
+def config_table(command: click.Command, words: Iterable[str]) -> tuple[str, dict[str, Any]]:
+    """A line with option, value and source for each option, in the order of the command's help.
+
+    Returns:
+        the lines, and the values by the names of the options.
+    """
     relaxed = copy.copy(command)
     relaxed.params = [copy.copy(param) for param in command.params]
     for param in relaxed.params:
@@ -98,9 +125,8 @@ def config_table(command: click.Command, words: Iterable[str]) -> str:
             if param.name in context.params and param.name not in _NOT_SHOWN
         ]  # fmt: skip
     widths = [max(len(row[at]) for row in rows) for at in (0, 1)]
-    return "".join(
-        f"{name:{widths[0]}}  {value:{widths[1]}}  {source}\n" for name, value, source in rows
-    )
+    lines = [f"{name:{widths[0]}}  {value:{widths[1]}}  {source}\n" for name, value, source in rows]
+    return "".join(lines), context.params
 
 
 def _command_names(group: click.Command) -> list[str]:
@@ -149,7 +175,8 @@ COMPLETE = "_MELANOMA_BATCH_COMPLETE"
 for _title, _commands in (
     ("Score", SCORING),
     ("Look after it", OPERATIONS),
-    ("Measure", (*EVALUATION, *OUTCOMES_COMMANDS)),
+    ("Hand it over", EXPORT_COMMANDS),
+    ("Measure", (*EVALUATION, *OUTCOMES_COMMANDS, *COMPARE_COMMANDS)),
     ("Make models", TRAINING),
     ("This command line", (config, completion)),
 ):
@@ -183,24 +210,14 @@ def unknown_variables(environment: Iterable[str]) -> list[str]:
     Only variables of a command are looked at; others with our prefix may belong to a site.
     """
     known = set()
-    starts = tuple(f"{PREFIX}_{_variable(name)}_" for name in command_line.commands)
+    starts = tuple(variable(name, "") for name in command_line.commands)
     for name, command in command_line.commands.items():
-        known |= {
-            f"{PREFIX}_{_variable(name)}_{_variable(param.name)}"
-            for param in command.params
-            if param.name
-        }
+        known |= {variable(name, param.name) for param in command.params if param.name}
     return sorted(name for name in environment if name.startswith(starts) and name not in known)
-
-
-def _variable(name: str) -> str:
-    return name.replace("-", "_").upper()
 
 
 def options_of(name: str, words: Sequence[str]) -> Any:
     """The options with which a command would be called; nothing is called."""
-    from batch.commands.settings import Options
-
     command = command_line.commands[name]
     with command.make_context(name, list(words)) as context:
         return Options(**context.params)

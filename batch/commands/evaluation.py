@@ -1,10 +1,11 @@
-"""Options and handlers of `evaluate` and `calibrate`."""
+"""Options and handlers of `evaluate`, `stress` and `calibrate`."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from batch.commands.settings import Command, Options
@@ -20,7 +21,7 @@ from batch.commands.shared import (
     positive_option,
 )
 from batch.commands.value_types import FILE, FOLDER, READABLE, TEXT, OneOf, share, whole_number
-from batch.core.errors import ExitCode
+from batch.core.errors import ExitCode, UsageError
 from batch.core.location import whole_path
 from batch.core.rules import lesion_pattern
 from batch.runtime.terminal import print_answer, say
@@ -162,4 +163,61 @@ def calibrate(options: Options, beam: Sequence[str]) -> int:
     return ExitCode.COMPLETE
 
 
-EVALUATION: tuple[Command, ...] = (evaluate, calibrate)
+@command(
+    "stress",
+    "measure how far a model's figures hold when pictures get worse",
+    "Score labelled photographs again after blur, compression, other light, a colour cast, crops, "
+    "turns and ink, and measure AUC, sensitivity and flipped alerts.",
+    argument("model", "ARTIFACT", "the model: bundled, or an artifact folder", TEXT, "stress"),
+    group(
+        "Pictures",
+        option("--data", metavar="FOLDER", type=FOLDER, required=True,
+               help="folder with the photographs that the labels name"),
+    ),
+    group("Labels", *_labels_options()),
+    group(
+        "What is measured",
+        option("--most", metavar="N", type=whole_number(2), default=300, show_default=True,
+               help="photographs, drawn by a fixed seed; half of them melanomas where there are "
+               "enough"),
+        option("--operating-point", metavar="NAME", type=TEXT,
+               help="of the artifact (default: its first)"),
+    ),
+    group(
+        "What is written",
+        option("--json", metavar="FILE", type=TEXT,
+               help="write the figures for a machine; - for standard output"),
+        option("--card", is_flag=True,
+               help="put the table into MODEL_CARD.md of the artifact, in place of an earlier one"),
+    ),
+)  # fmt: skip
+def stress(options: Options, beam: Sequence[str]) -> int:
+    """Print the report, and write what was asked for."""
+    from batch.evaluation.outputs import STDOUT, write_text
+    from batch.evaluation.stress import StressOptions
+    from batch.evaluation.stress import stress as measure
+    from batch.evaluation.stress_report import json_text, stress_text, write_card
+    from batch.model.artifact import find_artifact
+
+    data = whole_path("--data", options.data)
+    if not data.is_dir():
+        raise UsageError(f"--data: no folder {data}; needed: the folder with the photographs.")
+    artifact = find_artifact(options.model)
+    wanted = StressOptions(
+        data, whole_path("--labels", options.labels), options.split, options.most,
+        options.operating_point, tuple(options.map), tuple(options.map_label),
+        tuple(options.positive),
+    )  # fmt: skip
+    measures = measure(artifact, wanted)
+    if options.json not in (None, STDOUT):
+        write_text("--json", whole_path("--json", Path(options.json)), json_text(measures))
+    if options.card:
+        words = [artifact.manifest.model_id, "--data", data.name, "--labels", options.labels.name]
+        words += ["--most", str(options.most)]
+        words += ["--split", options.split] if options.split else []
+        write_card(artifact.folder, measures, f"{PROGRAM} stress {shlex.join(words)}")
+    print_answer(json_text(measures) if options.json == STDOUT else stress_text(measures))
+    return ExitCode.COMPLETE
+
+
+EVALUATION: tuple[Command, ...] = (evaluate, stress, calibrate)

@@ -1,4 +1,4 @@
-"""Makes the frozen options of a run from the command line's options. Reads no clock."""
+"""Makes the frozen options of a run from the command line's options."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -40,9 +40,26 @@ def job_config(
     Raises:
         UsageError: an option cannot be used; the message says option, value and what is allowed.
     """
+    config = _checked(options, beam, started_at, local_time)
+    check_reachable(config)
+    return config
+
+
+def check_values(options: SimpleNamespace, beam: Sequence[str]) -> None:
+    """Make sure that a run could begin with these options; reaches for no archive and no reports.
+
+    Raises:
+        UsageError: as `job_config`.
+    """
+    _checked(options, beam, datetime.now(UTC), datetime.now())
+
+
+def _checked(
+    options: SimpleNamespace, beam: Sequence[str], started_at: datetime, local_time: datetime
+) -> JobConfig:
     archive = options.archive
     reports, url = reports_place("--output", options.output)
-    config = JobConfig(
+    return JobConfig(
         archive=archive if isinstance(archive, ObjectUrl) else whole_path("ARCHIVE", archive),
         reports=reports,
         reports_url=url,
@@ -72,9 +89,9 @@ def job_config(
         ),
         manifests=tuple(_manifest_place(place) for place in _given(options, "manifest")),
         manifest_map=tuple(_given(options, "map")),
+        silent_model=options.silent_model,
+        backfill=options.backfill,
     )
-    check_reachable(config)
-    return config
 
 
 def check_reachable(config: JobConfig) -> None:
@@ -156,6 +173,7 @@ def review_options(options: SimpleNamespace) -> ReviewOptions:
         single_file=getattr(options, "single_file", default.single_file),
         budget=getattr(options, "review_budget", default.budget),
         language=getattr(options, "language", default.language),
+        score_spread=getattr(options, "score_spread", default.score_spread),
     )
 
 

@@ -72,7 +72,7 @@ def _last_run(reports: object) -> Mapping[str, Any]:
             "withheld is not known. Run as the user who owns it, or choose another folder."
         ) from None
     except OSError:
-        return {}
+        pass  # a first run
     return _last_run_of_folder(folder)
 
 

@@ -25,7 +25,7 @@ from batch.core.location import ObjectUrl, whole_path
 from batch.core.privacy import Identifiers
 from batch.reports.attempts import AttemptFile
 from batch.run.run_files import LOGS, RunFiles, run_files, usual_files
-from batch.runtime.logs import log_end, log_failure, start_log
+from batch.runtime.logs import log_end, log_failure, log_problem, start_log
 from batch.runtime.process import freeze_imports, limit_malloc_arenas
 from batch.runtime.signals import finishing, stop_on_signals
 from batch.runtime.terminal import say
@@ -106,6 +106,9 @@ def _end(
     if failure is not None and not isinstance(failure, BatchError | KeyboardInterrupt):
         log_failure(failure)
     log_end(code, reason)
+    if (problem := log_problem()) is not None:
+        say(f"{PROGRAM}: {files.log_option}: lines are missing in {files.log} ({problem}).\n",
+            sys.stderr)  # fmt: skip
     record.end(datetime.now(UTC), code, reason)
     if record.url is None or files.log != usual_files(record.root, record.run_id).log:
         return

@@ -132,7 +132,21 @@ def _job_parts(name: str) -> tuple[Decorator, ...]:
             option("--accept-shrunken-archive", is_flag=True,
                    help="go on although most of the files of the last run are gone"),
         ),
-        group("The morning's page", *review_options()),
+        group(
+            "A second model in silence",
+            option("--silent-model", metavar="ID_OR_FOLDER", type=TEXT,
+                   help="score the same images with this model, too, into a table of its own; it "
+                   "raises no alert, and its failure never ends a night"),
+            option("--backfill", is_flag=True,
+                   help="let it also score unchanged images, which are read again for it"),
+        ),
+        group(
+            "The morning's page",
+            *review_options(),
+            option("--score-spread/--no-score-spread", default=True, show_default=True,
+                   help="score alerts and lesions near the threshold again after harmless changes "
+                   "of the picture, and tell how much the score changes"),
+        ),
         group(
             "How it runs",
             option("--max-duration", metavar="TIME", type=TEXT,

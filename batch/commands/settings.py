@@ -40,7 +40,8 @@ class Command(cloup.Command):
 
     recall: gives values of the last run for some options; None for a command without.
     recall_to_show: as recall, for `config`: also what the run itself takes over.
-    tables: of the file; the first that holds an option counts.
+    tables: of the file; the first that holds an option counts. Variables of the environment
+        likewise: MELANOMA_BATCH_INVENTORY_OUTPUT, then MELANOMA_BATCH_SCORE_OUTPUT.
     """
 
     recall: Callable[[Options], Mapping[str, Any]] | None = None
@@ -135,6 +136,9 @@ def use_file(ctx: click.Context, _: click.Parameter, file: Path | None) -> Path 
     return file
 
 
+_NOT_OF_A_FILE = ("config", "help")
+
+
 def _options_of(group: click.Command) -> dict[str, dict[str, click.Parameter]]:
     commands = group.commands if isinstance(group, click.Group) else {}
     return {
@@ -168,9 +172,9 @@ def read_settings(
         spelt: dict[str, str] = {}
         for word, value in entries.items():
             name = word.replace("-", "_")
-            if name not in commands[table] or name == "config":
+            if name not in commands[table] or name in _NOT_OF_A_FILE:
                 hint = did_you_mean(
-                    word, [option_name.replace("_", "-") for option_name in commands[table]]
+                    word, [n.replace("_", "-") for n in commands[table] if n not in _NOT_OF_A_FILE]
                 )
                 raise UsageError(f"{file}: [{table}] knows no option {word!r}.{hint}")
             if name in spelt:

@@ -55,9 +55,20 @@ def command(
         made.recall = recall
         made.recall_to_show = recall_to_show or recall
         made.tables = tables or (name,)
+        for param in made.params:
+            if len(made.tables) > 1 and param.name not in _OF_EVERY_COMMAND:
+                param.envvar = [variable(table, param.name or "") for table in made.tables]
         return made
 
     return declared
+
+
+_OF_EVERY_COMMAND = ("config", "quiet", "verbose", "json")
+
+
+def variable(command: str, option_name: str) -> str:
+    """The variable of the environment for an option of a command."""
+    return f"{PREFIX}_{command}_{option_name}".replace("-", "_").upper()
 
 
 def argument(name: str, metavar: str, text: str, type: Any, command: str, **more: Any) -> Decorator:  # noqa: A002

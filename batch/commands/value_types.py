@@ -120,17 +120,11 @@ def _number(word: str, allowed: str) -> float:
         raise ValueError(f"found {word}; allowed: {allowed}") from None
 
 
-def _local(word: str) -> Any:
-    from pathlib import Path
-
-    return Path(word)
-
-
 TEXT = Converted("TEXT", str)
-FILE = Converted("FILE", _local, "file")
-FOLDER = Converted("FOLDER", _local, "dir")
+FILE = Converted("FILE", folder, "file")
+FOLDER = Converted("FOLDER", folder, "dir")
 READABLE = Converted("PATH", folder, "file")
-"""A file or folder of this machine; a URL is refused."""
+"""A file or folder of this machine; a URL and an empty word are refused."""
 PLACE = Converted("PLACE", place, "dir")
 """A folder, or a prefix of an object store."""
 RANGE = Converted("LOW,HIGH", value_range)

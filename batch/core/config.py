@@ -63,7 +63,7 @@ class ReviewOptions:
     explain: lesions, from the first, with the model's attention. pictures: of the listed images, on
     the page. single_file: they stand within the page, and no files are made. budget: lesions of the
     list that are tonight's work, 1 or more. language: of the page, `en` or `de`; None: the
-    browser's.
+    browser's. score_spread: how much the listed scores depend on harmless changes.
     """
 
     lesion_pattern: str | None = None
@@ -73,6 +73,7 @@ class ReviewOptions:
     single_file: bool = False
     budget: int = REVIEW_BUDGET
     language: str | None = None
+    score_spread: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class JobConfig:
     files may be gone. beam_options: passed to the runner as they are. review: of the worklist.
     listing: who lists the archive. patient_key_file: where the key of `rules` was read from.
     manifests: tables about the images; manifest_map: `theirs=ours` for their columns.
+    silent_model: bundled id or artifact folder of a second model; backfill: it also scores images
+    that are not read tonight otherwise.
     """
 
     archive: Place
@@ -120,6 +123,8 @@ class JobConfig:
     patient_key_file: Path | None = None
     manifests: tuple[Place, ...] = ()
     manifest_map: tuple[str, ...] = ()
+    silent_model: str | None = None
+    backfill: bool = False
 
     def __post_init__(self) -> None:
         """Check ranges, and that archive and reports lie apart.
@@ -127,6 +132,8 @@ class JobConfig:
         Raises:
             UsageError: says option, value, allowed range.
         """
+        if self.backfill and self.silent_model is None:
+            raise UsageError("--backfill: it needs --silent-model, whose scores it completes.")
         for option, value, low, high in (
             ("--segment-size", self.segment_size, 0, None),
             ("--batch-size", self.batch_size, 1, 1024),

@@ -74,6 +74,13 @@ class StoreFailed(UsageError):
         super().__init__(f"{option}: {url}: {found}. {remedy}")
 
 
+class StoreSilent(StoreFailed):
+    """An object store does not answer: the option may be right, and a later run succeed."""
+
+    exit_code = ExitCode.FAILURE
+    kind = "the object store does not answer"
+
+
 class NoImagesFound(BatchError):
     """The archive holds no image that could be settled as scored, unscored or pending."""
 

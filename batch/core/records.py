@@ -71,7 +71,7 @@ class ImageRecord:
     mean_red, mean_green, mean_blue: of the model's input, 0..255.
     sharpness, noise, bright_level, dark_surround_share, saturated_share, white_share: as in
         `images.quality.Quality`.
-    is_reliable: whether no flag says that the picture cannot be judged.
+    is_reliable: whether no flag says that the picture cannot be judged; of quality or domain.
     frame_number: from 1; None for a file with one image.
     flags: what a reader of the score should know, e.g. `lossy`; sorted.
     exif_datetime_original: of a photograph, ISO 8601; its acquisition_datetime, too.
@@ -113,6 +113,25 @@ class ImageRecord:
     accession_number: str | None = None
 
 
+MAX_DEVICE_NAME = 64
+"""Letters of a device's name."""
+_DICOM_WITHOUT_DEVICE, _FILE = "DICOM without a device", " file"
+
+
+def device_name(manufacturer: str | None, model: str | None, file_format: str) -> str:
+    """A name of the device that took an image; if it is unknown, the kind of the file."""
+    named = " ".join(part.strip() for part in (manufacturer, model) if part and part.strip())
+    if not named:
+        return _DICOM_WITHOUT_DEVICE if file_format == "dicom" else f"{file_format}{_FILE}"
+    printable = "".join(letter if letter.isprintable() else "?" for letter in named)
+    return printable[:MAX_DEVICE_NAME]
+
+
+def is_device(name: str) -> bool:
+    """Whether `device_name` gave the name of a device, not the kind of a file."""
+    return name != _DICOM_WITHOUT_DEVICE and not name.endswith(_FILE)
+
+
 @dataclass(frozen=True, eq=False)
 class ModelInput:
     """An image ready for the model. pixels: (180, 180, 3), uint8, RGB."""
@@ -128,12 +147,16 @@ class Prediction:
     class_scores: (class name, score) in the model's output order; the scores add up to 1.
     predicted_class: the class with the highest score.
     melanoma_score: the score of the manifest's melanoma class, 0..1.
+    domain_percentile, dermoscopy_score: as in `model.domain.Domain`; None where the artifact has
+        no domain reference.
     """
 
     record: ImageRecord
     class_scores: tuple[tuple[str, float], ...]
     predicted_class: str
     melanoma_score: float
+    domain_percentile: float | None = None
+    dermoscopy_score: float | None = None
 
 
 KEPT_ATTRIBUTES = (

@@ -173,12 +173,19 @@ class QualityBounds:
 
     sharpness, bright_level: the least. saturated_share, white_share: the most. Quantities as in
     `images.quality.Quality`; the table in batch/images/README.md says what the defaults catch.
+    sharpness_of_devices: the least of devices that have their own, by name.
     """
 
     sharpness: float = -1.0
     bright_level: float = 140.0
     saturated_share: float = 0.7
     white_share: float = 0.15
+    sharpness_of_devices: tuple[tuple[str, float], ...] = ()
+
+    def of_device(self, device: str) -> QualityBounds:
+        """The bounds for pictures of a device. device: as `core.records.device_name` gives it."""
+        own = dict(self.sharpness_of_devices).get(device)
+        return self if own is None else dataclasses.replace(self, sharpness=own)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class Outputs:
         if "--json" in files:
             texts["--json"] = json_text(evaluation)
         for option, text in texts.items():
-            _write(option, files[option], text)
+            write_text(option, files[option], text)
 
 
 def json_text(evaluation: Evaluation) -> str:
@@ -83,7 +83,12 @@ def json_text(evaluation: Evaluation) -> str:
     return json.dumps(evaluation.measures, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _write(option: str, file: Path, text: str) -> None:
+def write_text(option: str, file: Path, text: str) -> None:
+    """Write a file completely or not at all.
+
+    Raises:
+        UsageError: names the option; it cannot be written.
+    """
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -28,7 +28,7 @@ from batch.images import (
     stream_headers,
     tiff,
 )
-from batch.images.exif import exif_date
+from batch.images.exif import exif_camera, exif_date
 from batch.images.formats import FileFormat
 from batch.images.raster_colours import on_white, to_rgb
 from batch.images.refusals import damaged
@@ -67,6 +67,7 @@ class RasterImage:
     orientation: of EXIF, 1..8, not applied.
     icc_profile: embedded colour profile that is still to be applied, or None.
     taken_at: EXIF DateTimeOriginal as ISO 8601, or None.
+    camera: make and model of EXIF, or None.
     """
 
     pixels: np.ndarray
@@ -76,6 +77,7 @@ class RasterImage:
     orientation: int = 1
     icc_profile: bytes | None = None
     taken_at: str | None = None
+    camera: tuple[str | None, str | None] = (None, None)
 
 
 def decode(
@@ -135,7 +137,8 @@ def _png_image(data: bytes, limits: Limits) -> RasterImage:
     exif = Image.Exif()
     with contextlib.suppress(Exception):  # damaged metadata do not affect the picture
         exif.load(decoded.exif)
-    return _image(colours, flags, _orientation(exif), profile, taken_at=exif_date(exif))
+    image = _image(colours, flags, _orientation(exif), profile, taken_at=exif_date(exif))
+    return replace(image, camera=exif_camera(exif))
 
 
 def _tiff_image(data: bytes, limits: Limits) -> RasterImage:
@@ -192,6 +195,7 @@ def _opened(
         limits.check_size(rows, columns)
         flags |= _header_flags(image, file_format, data)
         orientation, taken_at = _orientation_of(image), _date_of(image)
+        camera = _camera_of(image)
         if header is not None:
             if header.process == jpeg_headers.LOSSLESS:
                 flags.discard("lossy")
@@ -205,7 +209,8 @@ def _opened(
             rows, columns = pixels.shape[:2]
     if photometric_interpretation is None:  # inside DICOM the object's header decides
         flags.update(colour_flags)
-    return _image(pixels, flags, orientation, profile, (rows, columns), taken_at)
+    decoded = _image(pixels, flags, orientation, profile, (rows, columns), taken_at)
+    return replace(decoded, camera=camera)
 
 
 def _opened_by_pillow(data: bytes, file_format: FileFormat) -> Image.Image:
@@ -258,6 +263,13 @@ def _date_of(image: Image.Image) -> str | None:
         return exif_date(image.getexif())
     except Exception:  # damaged metadata do not affect the picture
         return None
+
+
+def _camera_of(image: Image.Image) -> tuple[str | None, str | None]:
+    try:
+        return exif_camera(image.getexif())
+    except Exception:  # damaged metadata do not affect the picture
+        return None, None
 
 
 def _orientation(exif: Image.Exif) -> int:

@@ -20,6 +20,7 @@ from batch.core.errors import ArtifactRefused, UsageError
 from batch.core.records import Canary
 from batch.core.text import did_you_mean
 from batch.model.classifier import KerasClassifier, load_model
+from batch.model.domain import DOMAIN_FILE, FIT_AGAIN, DomainReference, read_reference
 from batch.model.golden import check_golden
 from batch.model.manifest import (
     MANIFEST_FILE,
@@ -32,24 +33,24 @@ from batch.model.manifest import (
 )
 from batch.runtime.process import freeze_imports
 
-ReadModel = Callable[[], bytes]
-"""Gives the content of a model file, or raises OSError."""
+ReadFile = Callable[[str], bytes]
+"""Gives the content of a file of an artifact, by its name, or raises OSError."""
 
 
 @dataclass(frozen=True)
 class ModelArtifact:
-    """A folder with model.keras, manifest.json, MODEL_CARD.md and golden/."""
+    """A folder with model.keras, manifest.json, MODEL_CARD.md, golden/ and perhaps domain.npz."""
 
     folder: Path
     manifest: ModelManifest
 
-    def read_model(self) -> bytes:
-        """Read the model file.
+    def read_file(self, name: str) -> bytes:
+        """Read a file of the folder, by its name.
 
         Raises:
             OSError: it cannot be read.
         """
-        return (self.folder / MODEL_FILE).read_bytes()
+        return (self.folder / name).read_bytes()
 
 
 def bundled_model_ids() -> list[str]:
@@ -78,7 +79,7 @@ def find_artifact(id_or_folder: str) -> ModelArtifact:
     return ModelArtifact(folder.resolve(), manifest)
 
 
-def open_model(read: ReadModel, manifest: ModelManifest) -> Any:
+def open_model(read: ReadFile, manifest: ModelManifest) -> Any:
     """Compare the digest of the model file, open it, and check its shapes.
 
     Raises:
@@ -102,10 +103,10 @@ def open_model(read: ReadModel, manifest: ModelManifest) -> Any:
     return model
 
 
-def _judged_model(read: ReadModel, manifest: ModelManifest) -> bytes:
+def _judged_model(read: ReadFile, manifest: ModelManifest) -> bytes:
     """The bytes of the model file, if their digest is the manifest's."""
     try:
-        data = read()
+        data = read(MODEL_FILE)
     except OSError as error:
         raise ArtifactRefused(MODEL_FILE, "no readable file", "a file", TRAIN_AGAIN) from error
     if (digest := hashlib.sha256(data).hexdigest()) != manifest.model_sha256:
@@ -118,17 +119,39 @@ def _judged_model(read: ReadModel, manifest: ModelManifest) -> bytes:
     return data
 
 
+def open_domain(read: ReadFile, manifest: ModelManifest) -> DomainReference | None:
+    """The domain reference of an artifact; None if it has none.
+
+    Raises:
+        ArtifactRefused: file, digest or shapes differ from the manifest.
+    """
+    if manifest.domain is None:
+        return None
+    try:
+        data = read(DOMAIN_FILE)
+    except OSError as error:
+        raise ArtifactRefused(DOMAIN_FILE, "no readable file", "a file", FIT_AGAIN) from error
+    if (digest := hashlib.sha256(data).hexdigest()) != manifest.domain.sha256:
+        raise ArtifactRefused("domain.sha256", digest, manifest.domain.sha256, FIT_AGAIN)
+    reference = read_reference(data)
+    if reference.width != manifest.domain.features:
+        raise ArtifactRefused(
+            "domain.features", manifest.domain.features, reference.width, FIT_AGAIN
+        )
+    return reference
+
+
 _LOADED: dict[tuple[str, str, int], KerasClassifier] = {}
 _LOADING = threading.Lock()
 
 
-def shared_classifier(read: ReadModel, manifest: ModelManifest, batch_size: int) -> KerasClassifier:
+def shared_classifier(read: ReadFile, manifest: ModelManifest, batch_size: int) -> KerasClassifier:
     """The classifier of an artifact, loaded once in a process and shared by its threads.
 
     The cache goes by the digests, so a changed artifact in the same folder is another one.
 
     Args:
-        read: gives the bytes of the model file, whose digest is compared.
+        read: gives the bytes of model and domain reference, whose digests are compared.
         manifest: of the artifact.
         batch_size: images in one call.
     """
@@ -136,7 +159,7 @@ def shared_classifier(read: ReadModel, manifest: ModelManifest, batch_size: int)
 
 
 def _shared_classifier(
-    read: ReadModel, manifest: ModelManifest, batch_size: int
+    read: ReadFile, manifest: ModelManifest, batch_size: int
 ) -> tuple[KerasClassifier, bool]:
     """As `shared_classifier`, and whether it was loaded just now."""
     key = (manifest.model_sha256, contract_digest(manifest), batch_size)
@@ -144,7 +167,8 @@ def _shared_classifier(
         if key in _LOADED:
             return _LOADED[key], False
         with freeze_imports():
-            _LOADED[key] = KerasClassifier(open_model(read, manifest), manifest, batch_size)
+            domain = open_domain(read, manifest)
+            _LOADED[key] = KerasClassifier(open_model(read, manifest), manifest, batch_size, domain)
         return _LOADED[key], True
 
 
@@ -161,10 +185,11 @@ def verify_artifact(
 
 def self_test(artifact: ModelArtifact, batch_size: int) -> tuple[KerasClassifier, Canary]:
     """As `verify_artifact`, and return the result of the golden images, too."""
-    read, manifest = artifact.read_model, artifact.manifest
+    read, manifest = artifact.read_file, artifact.manifest
     classifier, is_new = _shared_classifier(read, manifest, batch_size)
     if not is_new:  # the file may have changed since the classifier was loaded
         _judged_model(read, manifest)
+        open_domain(read, manifest)
     canary = check_golden(artifact.folder, classifier)
     _check_seal(artifact.manifest)
     return classifier, canary
@@ -176,7 +201,8 @@ def check_files(artifact: ModelArtifact) -> None:
     Raises:
         ArtifactRefused: a digest differs; the message names the field.
     """
-    _judged_model(artifact.read_model, artifact.manifest)
+    _judged_model(artifact.read_file, artifact.manifest)
+    open_domain(artifact.read_file, artifact.manifest)
     _check_seal(artifact.manifest)
 
 

@@ -20,6 +20,7 @@ from batch.core.records import OperatingPoint
 from batch.core.text import did_you_mean
 from batch.images import preprocess as shared
 from batch.images.preprocess import PREPROCESSING_VERSION
+from batch.model.domain import DOMAIN_FILE
 
 MANIFEST_FILE = "manifest.json"
 
@@ -87,6 +88,20 @@ class GoldenCase:
 
 
 @dataclass(frozen=True)
+class DomainContract:
+    """The domain reference, `domain.npz`: what the features of training images look like.
+
+    layers: of the model, in their order, whose outputs give the features.
+    features: how many they are.
+    sha256: hex digest of the file.
+    """
+
+    layers: tuple[str, ...]
+    features: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Licence:
     """The licence of the weights.
 
@@ -108,6 +123,7 @@ class ModelManifest:
     licence: None in manifests older than this field. It is not part of contract_sha256.
     model_sha256: hex digest of the model file.
     default_operating_point: name of one of operating_points.
+    domain: None where no reference was fitted; then no image is compared with it.
     golden_tolerance: largest allowed difference of a golden score.
     contract_sha256: `contract_digest` at the time when golden scores and operating points were
         measured.
@@ -120,6 +136,7 @@ class ModelManifest:
     description: str
     caution: str
     licence: Licence | None = field(default=None, kw_only=True)
+    domain: DomainContract | None = field(default=None, kw_only=True)
     model_sha256: str
     input: InputContract
     output: OutputContract
@@ -129,6 +146,11 @@ class ModelManifest:
     golden: tuple[GoldenCase, ...]
     contract_sha256: str
     provenance: dict[str, Any]
+
+    @property
+    def model_files(self) -> tuple[str, ...]:
+        """Names of the files that a classifier is made of."""
+        return (MODEL_FILE,) if self.domain is None else (MODEL_FILE, DOMAIN_FILE)
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
         """The operating point with this name; None for the default one.
@@ -155,7 +177,11 @@ class ModelManifest:
 
 
 # every part is read strictly, also OperatingPoint, whose module does not import pydantic
-for _part in (InputContract, OutputContract, GoldenCase, Licence, ModelManifest, OperatingPoint):
+_PARTS = (
+    InputContract, OutputContract, GoldenCase, DomainContract, Licence, ModelManifest,
+    OperatingPoint,
+)  # fmt: skip
+for _part in _PARTS:
     setattr(_part, "__pydantic_config__", ConfigDict(strict=True, extra="forbid"))  # noqa: B010
 
 
@@ -163,7 +189,7 @@ _ADAPTER = TypeAdapter(ModelManifest)
 
 
 def contract_digest(manifest: ModelManifest) -> str:
-    """SHA-256 of model digest, input, output, operating points and golden cases.
+    """SHA-256 of model digest, input, output, operating points, golden cases and domain.
 
     It reveals edits that golden scores cannot reveal, such as exchanged names of classes that the
     model never predicts, or another threshold.
@@ -178,17 +204,26 @@ def contract_digest(manifest: ModelManifest) -> str:
         "golden",
     )
     fields = dataclasses.asdict(manifest)
-    text = json.dumps({part: fields[part] for part in parts}, sort_keys=True)
+    sealed = {part: fields[part] for part in parts} | _domain_part(manifest)
+    text = json.dumps(sealed, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _domain_part(manifest: ModelManifest) -> dict[str, Any]:
+    """Empty where there is no reference, so that the digests of older artifacts stay."""
+    return {} if manifest.domain is None else {"domain": dataclasses.asdict(manifest.domain)}
+
+
 def scoring_fingerprint(manifest: ModelManifest) -> str:
-    """16 hex digits that change with all that changes scores: model, input, output, resizing.
+    """16 hex digits that change with what changes scores or their flags: model, input, output,
+    resizing, domain reference.
 
     Operating points are not part of it, because another threshold changes no score.
     """
-    parts = [manifest.model_sha256, dataclasses.asdict(manifest.input)]
+    parts: list[object] = [manifest.model_sha256, dataclasses.asdict(manifest.input)]
     parts += [dataclasses.asdict(manifest.output), PREPROCESSING_VERSION]
+    if manifest.domain is not None:
+        parts.append(manifest.domain.sha256)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

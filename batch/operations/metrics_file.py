@@ -17,6 +17,7 @@ from batch.core.errors import FailureReason, PendingReason, UsageError
 from batch.core.records import FileState
 from batch.reports.run_reader import RUNS, latest_run, read_record
 from batch.reports.run_record import RunRecord, record_of
+from batch.review.monitoring.flag_counts import FLAGS, flag_counts_from_json, shown_groups
 
 PREFIX = "melanoma_batch_"
 _MARKS = ("taken", "without_effect", "not_understood")
@@ -86,6 +87,7 @@ def _night(registry: CollectorRegistry, run: RunRecord) -> None:
     stopped = {by: float(run.stopped == by) for by in _STOPPED_BY}
     set_each(registry, "stopped", "1 when the run was stopped early", "by", stopped)
     _review(registry, run)
+    _flags(registry, run)
     labels = {
         name: getattr(run.model, name) or ""
         for name in ("model_id", "model_version", "model_sha256")
@@ -102,6 +104,22 @@ def _review(registry: CollectorRegistry, run: RunRecord) -> None:
     text = "options that group images, and are others than in the night before"
     if run.identity is not None:
         set_one(registry, "identity_changes", text, len(run.identity.changed))
+
+
+def _flags(registry: CollectorRegistry, run: RunRecord) -> None:
+    """Set the shares of flagged images of tonight: of all, by device and by site."""
+    counts = flag_counts_from_json(run.review.flags if run.review else None)
+    if counts is None:
+        return
+    everything = counts.archive
+    shares = {flag: everything.share(flag) for flag in FLAGS}
+    set_each(registry, "flag_rate", "share of tonight's images with a flag", "flag", shares)
+    for label, groups in (("device", counts.devices), ("site", counts.sites)):
+        text = f"share of tonight's images with a flag, by {label}"
+        gauge = Gauge(PREFIX + f"flag_rate_by_{label}", text, ["flag", label], registry=registry)
+        for name, group in shown_groups(groups):
+            for flag in FLAGS:
+                gauge.labels(flag, name).set(group.share(flag) or 0.0)
 
 
 def set_one(registry: CollectorRegistry, name: str, text: str, value: float) -> None:

@@ -43,10 +43,10 @@ PAGE_NAME = "outcomes.html"
 
 def outcomes_page(outcomes: Outcomes, made_at: str) -> str:
     """The page as HTML, to be written as UTF-8. made_at: ISO 8601 with a zone."""
-    style = _style()
+    style = page_style()
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     figures = outcomes.figures
-    return _environment().get_template("outcomes.html.j2").render(
+    return environment().get_template("outcomes.html.j2").render(
         **{name: figures[name] for name in (
             "rows", "files", "nights", "lesions_by_mark", "figures", "verification", "by_month",
             "by_subgroup", "min_cell", "coverage",
@@ -189,7 +189,8 @@ def _missing(number: int | None) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Jinja for the pages of this room."""
     return Environment(
         loader=PackageLoader("batch.operations"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -197,5 +198,6 @@ def _environment() -> Environment:
 
 
 @cache
-def _style() -> str:
+def page_style() -> str:
+    """The style sheet of these pages."""
     return resources.files("batch.operations").joinpath("templates/outcomes.css").read_text("utf-8")

@@ -79,7 +79,7 @@ def judge_outcomes(
             "needed: a CSV, Excel or Parquet file with the columns image (or another key) and "
             "diagnosis. Put one there."
         )
-    rows, dropped = _with_verdicts(given.rows, map_labels, positive)
+    rows, dropped = with_verdicts(given.rows, map_labels, positive)
     records = read_nights(reports)
     lesions, states = join(rows, records)
     counts = _row_counts(given, states, dropped)
@@ -144,7 +144,7 @@ def _local_point(cases: LocalCases, target: float, bound: float | None) -> dict[
     return {"model": cases.name, "trained_left_out": cases.trained, **point}
 
 
-def _with_verdicts(
+def with_verdicts(
     rows: pd.DataFrame, mappings: Sequence[str], positive: Sequence[str]
 ) -> tuple[pd.DataFrame, Counter[str]]:
     """Rows whose diagnosis counts, with is_melanoma; and the others by state.

@@ -20,7 +20,7 @@ from batch.core.config import ReviewOptions
 from batch.core.errors import BatchError, UsageError
 from batch.core.location import ObjectUrl, Place, place, whole_path
 from batch.core.rules import Limits
-from batch.model.artifact import find_artifact, verify_artifact
+from batch.model.artifact import ModelArtifact, find_artifact, verify_artifact
 from batch.model.classifier import Classifier
 from batch.reports.layout import WORKLIST_FOLDER
 from batch.reports.local import RUN_FILE, LocalReports
@@ -161,14 +161,15 @@ def _source(
     """Where pictures come from; None where none are wanted, or the night's archive is not there.
 
     Raises:
-        UsageError: an archive that was named is not there, or one that attention wants.
+        UsageError: an archive that was named is not there, or one that attention wants; a model
+            that was named is not there, or did not score the night.
     """
     if not (options.pictures or options.explain):
         return None
     try:
         return _pictures(run, archive, model)
     except UsageError:
-        if archive is not None or options.explain:
+        if archive is not None or model is not None or options.explain:
             raise
         return None
 
@@ -203,7 +204,7 @@ def _pictures(run: Mapping[str, Any], archive: Place | None, model: str | None) 
     except (KeyError, TypeError):
         limits = Limits()
 
-    def classifier() -> tuple[Classifier, int]:
+    def scored_by() -> ModelArtifact:
         artifact = find_artifact(model or str(options.get("model")))
         manifest = artifact.manifest
         if manifest.model_sha256 != run["model"]["model_sha256"]:
@@ -212,10 +213,16 @@ def _pictures(run: Mapping[str, Any], archive: Place | None, model: str | None) 
                 f"that scored this night, {run['model']['model_id']} "
                 f"{run['model']['model_version']}. Give its id or folder."
             )
-        output = manifest.output
+        return artifact
+
+    def classifier() -> tuple[Classifier, int]:
+        artifact = scored_by()
+        output = artifact.manifest.output
         column = output.class_names.index(output.melanoma_class)
         return verify_artifact(artifact), column
 
+    if model is not None:
+        scored_by()
     return Pictures(open_archive(location), limits, classifier)
 
 

@@ -24,6 +24,7 @@ from batch.core.records import FileReading, ModelInput, QueuedFile, Unscored
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
 from batch.model.scoring import score_batch
+from batch.model.silent import SilentModel
 from batch.pipeline.results import Result, path_of
 from batch.runtime.terminal import FILES_READ
 from batch.runtime.threads import OrderedPrefetch
@@ -105,15 +106,21 @@ class ScoreDoFn(beam.DoFn):
     """
 
     def __init__(
-        self, load: Callable[[], Classifier], output: OutputContract, batch_size: int, threads: int
+        self,
+        load: Callable[[], Classifier],
+        output: OutputContract,
+        batch_size: int,
+        threads: int,
+        silent: SilentModel | None = None,
     ) -> None:
         self._load, self._output, self._batch_size = load, output, batch_size
-        self._threads = threads
+        self._threads, self._silent = threads, silent
         self._images = Metrics.counter(METRICS, "images_to_model")
 
     def setup(self) -> None:
         """See `beam.DoFn`."""
         self._classifier = self._load()
+        self._silent_scorer = self._silent.loaded() if self._silent else None
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="score")
 
     def start_bundle(self) -> None:
@@ -143,9 +150,13 @@ class ScoreDoFn(beam.DoFn):
     def _hand_over(self) -> None:
         batch, self._batch = self._batch, []
         self._images.inc(len(batch))
-        self._under_way.append(
-            self._pool.submit(score_batch, self._classifier, self._output, batch)
-        )
+        self._under_way.append(self._pool.submit(self._score, batch))
+
+    def _score(self, batch: list[ModelInput]) -> list[Result]:
+        results = score_batch(self._classifier, self._output, batch)
+        if self._silent_scorer is None:
+            return list(results)
+        return [*results, *self._silent_scorer.score(batch, results)]
 
     def _scored(self, most: int) -> Iterator[Any]:
         """Results in order; waits until at most `most` batches are being scored."""

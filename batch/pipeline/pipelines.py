@@ -13,10 +13,12 @@ import apache_beam as beam
 from batch.archive.access import top_levels
 from batch.archive.local import ArchiveStorage
 from batch.archive.reader import read_file
-from batch.core.records import ImageLocation, QueuedFile, RunFacts
+from batch.core.errors import Stage
+from batch.core.records import ImageLocation, Prediction, QueuedFile, RunFacts, Unscored
 from batch.core.rules import ReadingRules
 from batch.model.classifier import Classifier
 from batch.model.manifest import OutputContract
+from batch.model.silent import SilentModel, SilentScore
 from batch.pipeline import results as parts
 from batch.pipeline import work_files
 from batch.pipeline.dofns import ReadDoFn, ResultBatch, ScoreDoFn, ShardDoFn
@@ -90,16 +92,23 @@ class PrepareImages(beam.PTransform):
 
 @dataclass
 class ScoreImages(beam.PTransform):
-    """Scores images in batches. load: gives the classifier, once in each worker process."""
+    """Scores images in batches. load: gives the classifier, once in each worker process.
+
+    silent: scores what was scored once more, for a table of its own.
+    """
 
     load: Callable[[], Classifier]
     output: OutputContract
     batch_size: int
     threads: int = 1
+    silent: SilentModel | None = None
 
     def expand(self, prepared: beam.PCollection) -> beam.PCollection:
-        """Turn each ModelInput into a Prediction or Unscored; other items pass through."""
-        score = ScoreDoFn(self.load, self.output, self.batch_size, self.threads)
+        """Turn each ModelInput into a Prediction or Unscored; other items pass through.
+
+        With a silent model each Prediction is followed by a SilentScore.
+        """
+        score = ScoreDoFn(self.load, self.output, self.batch_size, self.threads, self.silent)
         return prepared | "Score" >> beam.ParDo(score)
 
 
@@ -114,26 +123,32 @@ class WriteReports(beam.PTransform):
     facts: RunFacts
     shards: int
     list_name: str
+    silent: RunFacts | None = None
 
     def expand(self, results: beam.PCollection) -> None:
         """Write predictions, alerts, unscored and files."""
+        write = partial(_write_shard, self.shared, self.facts, self.silent)
         # a PTransform costs a segment about 8 ms, so all results share one key and one group
         _ = (
             results
             | "Shard" >> beam.ParDo(ShardDoFn(self.shards))
             | "OfOneShard" >> beam.GroupByKey()
-            | "WriteShard" >> beam.FlatMapTuple(partial(_write_shard, self.shared, self.facts))
+            | "WriteShard" >> beam.FlatMapTuple(write)
             | "AllParts" >> beam.GroupByKey()
             | "WriteList" >> beam.MapTuple(partial(_write_list, self.shared, self.list_name))
         )
 
 
 def _write_shard(
-    shared: SharedFolder, facts: RunFacts, shard: int, collected: Iterable[ResultBatch]
+    shared: SharedFolder,
+    facts: RunFacts,
+    silent: RunFacts | None,
+    shard: int,
+    collected: Iterable[ResultBatch],
 ) -> list[tuple[int, parts.Part]]:
     """Write the parts of a shard; all parts get the same key, so that one list names them."""
     results = (result for some in collected for result in some.items)
-    written = parts.write_parts(shared, shard, parts.shard_rows(results, facts))
+    written = parts.write_parts(shared, shard, parts.shard_rows(results, facts, silent))
     return [(0, part) for part in written]
 
 
@@ -164,6 +179,7 @@ class SegmentJob:
         for the archive.
     rules: for reading files.
     beam_options: as given after `--`.
+    silent: a second model, or None.
     cores: cores that a worker process uses; so many batches are scored at once, but at most
         decode_threads. None for those available.
     """
@@ -177,6 +193,15 @@ class SegmentJob:
     rules: ReadingRules
     beam_options: tuple[str, ...]
     cores: int | None = None
+    silent: SilentJob | None = None
+
+
+@dataclass(frozen=True)
+class SilentJob:
+    """The second model of a run. facts: repeated in every row that it makes."""
+
+    model: SilentModel
+    facts: RunFacts
 
 
 def list_on_workers(
@@ -241,9 +266,46 @@ def run_segment(job: SegmentJob, segment: QueuedSegment) -> None:
     queue = pipeline | "ReadQueue" >> ReadQueue(shared, segment.chunks, spread)
     prepared = queue | "PrepareImages" >> PrepareImages(job.archive, job.rules, threads)
     results = prepared | "ScoreImages" >> ScoreImages(
-        job.load, job.output, job.batch_size, min(cores, threads)
-    )
+        job.load, job.output, job.batch_size, min(cores, threads),
+        job.silent.model if job.silent else None,
+    )  # fmt: skip
+    silent_facts = job.silent.facts if job.silent else None
     shards = max(1, math.ceil(segment.files / FILES_PER_SHARD))
-    _ = results | "WriteReports" >> WriteReports(shared, job.facts, shards, list_name)
+    _ = results | "WriteReports" >> WriteReports(shared, job.facts, shards, list_name, silent_facts)
     run_pipeline(pipeline, options)
     keep_listed_parts(shared, segment.folder, list_name, segment.files)
+
+
+def run_silent_segment(job: SegmentJob, segment: QueuedSegment) -> None:
+    """Score the files of a segment with the silent model alone; only its table gets parts.
+
+    Raises:
+        RunnerFailed: the engine gave up. ReportsLost: a file of a worker is missing or damaged.
+    """
+    if job.silent is None:
+        return
+    shared, list_name = segment.shared, f"parts-{fresh_name()}.json"
+    options = pipeline_options(job.beam_options)
+    pipeline = beam.Pipeline(options=options)
+    cores = job.cores or available_cores()
+    threads = job.decode_threads or cores + 1
+    spread = not has_one_worker(options)
+    queue = pipeline | "ReadQueue" >> ReadQueue(shared, segment.chunks, spread)
+    prepared = queue | "PrepareImages" >> PrepareImages(job.archive, job.rules, threads)
+    results = prepared | "ScoreImages" >> ScoreImages(
+        job.silent.model.load, job.silent.model.output, job.batch_size, min(cores, threads)
+    )
+    silent = results | "Silent" >> beam.FlatMap(_silent_only)
+    shards = max(1, math.ceil(segment.files / FILES_PER_SHARD))
+    _ = silent | "WriteReports" >> WriteReports(
+        shared, job.facts, shards, list_name, job.silent.facts
+    )
+    run_pipeline(pipeline, options)
+    keep_listed_parts(shared, segment.folder, list_name, None)
+
+
+def _silent_only(result: parts.Result) -> Iterator[SilentScore]:
+    if isinstance(result, Prediction) or (
+        isinstance(result, Unscored) and result.stage == Stage.SCORE
+    ):
+        yield SilentScore(result)

@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 from batch.core.errors import ReportsLost
 from batch.core.records import FileReading, Prediction, RunFacts, Unscored, alert_for
+from batch.model.silent import SilentScore
 from batch.reports import parquet, rows
 from batch.reports.ledger import conclude_files
 from batch.reports.rows import Row
+from batch.reports.schema import SILENT
 from batch.storage.shared_folder import SharedFolder, fresh_name
 
 
@@ -34,24 +36,28 @@ class Part(NamedTuple):
     sha256: str
 
 
-Result = FileReading | Prediction | Unscored
+Result = FileReading | Prediction | Unscored | SilentScore
 """A result of the pipeline for a file or a frame."""
 
 
 def path_of(result: Result) -> str:
     """The path of a result's file."""
+    if isinstance(result, SilentScore):
+        return path_of(result.result)
     if isinstance(result, Unscored):
         return result.path
     return (result.location if isinstance(result, FileReading) else result.record).path
 
 
-def shard_rows(results: Iterable[Result], facts: RunFacts) -> dict[str, list[Row]]:
+def shard_rows(
+    results: Iterable[Result], facts: RunFacts, silent: RunFacts | None = None
+) -> dict[str, list[Row]]:
     """Make the rows of every table for the files of a shard.
 
     Args:
         results: all results of these files, in any order.
         facts: repeated in every row.
-
+        silent: repeated in every row of the silent model, if there is one.
 
     Raises:
         LedgerImbalance: a file was not read exactly once, or a frame has no result.
@@ -59,15 +65,18 @@ def shard_rows(results: Iterable[Result], facts: RunFacts) -> dict[str, list[Row
     readings: list[FileReading] = []
     scored: list[Prediction] = []
     failed: list[Unscored] = []
+    said: list[SilentScore] = []
     for result in results:
         if isinstance(result, Prediction):
             scored.append(result)
         elif isinstance(result, FileReading):
             readings.append(result)
+        elif isinstance(result, SilentScore):
+            said.append(result)
         else:
             failed.append(result)
     alerts = [alert_for(prediction, facts.operating_point) for prediction in scored]
-    return {
+    tables = {
         "predictions": [rows.prediction_row(prediction, facts) for prediction in scored],
         "alerts": [rows.alert_row(alert, facts) for alert in alerts if alert is not None],
         "unscored": [rows.unscored_row(item, facts) for item in failed],
@@ -75,6 +84,9 @@ def shard_rows(results: Iterable[Result], facts: RunFacts) -> dict[str, list[Row
             rows.file_row(outcome, facts) for outcome in conclude_files(readings, scored, failed)
         ],
     }
+    if silent is not None:
+        tables[SILENT] = [rows.silent_row(score.result, silent) for score in said]
+    return tables
 
 
 def write_parts(
@@ -107,7 +119,7 @@ def write_list(shared: SharedFolder, name: str, parts: Iterable[Part]) -> None:
     shared.write(name, json.dumps(sorted(parts)).encode("ascii"))
 
 
-def keep_listed_parts(shared: SharedFolder, folder: Path, name: str, files: int) -> None:
+def keep_listed_parts(shared: SharedFolder, folder: Path, name: str, files: int | None) -> None:
     """Keep the parts that count in a segment's folder, and remove all others.
 
     Args:
@@ -115,7 +127,7 @@ def keep_listed_parts(shared: SharedFolder, folder: Path, name: str, files: int)
             fetched.
         folder: of the segment.
         name: of the list.
-        files: number of files of the segment.
+        files: number of files of the segment; None where its parts have no table of files.
 
     Raises:
         ReportsLost: the list or a part is missing, or is not as it was written.
@@ -128,7 +140,7 @@ def keep_listed_parts(shared: SharedFolder, folder: Path, name: str, files: int)
     if not intact:
         raise ReportsLost(_lost("a worker's file is not as it was written"))
     settled = sum(part.rows for part in parts if part.name.startswith("files/"))
-    if settled != files:
+    if files is not None and settled != files:
         raise ReportsLost(_lost(f"workers settled {settled} of {files} files"))
     shared.sweep({part.name for part in parts})
 

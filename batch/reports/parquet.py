@@ -150,6 +150,11 @@ def read_part(table: str, path: Path) -> pa.Table:
     return rows
 
 
+def read_part_of_any_version(table: str, path: Path) -> pa.Table:
+    """As `read_part`, but columns that the version of the file does not have yet are null."""
+    return _with_columns(table, pq.read_table(path), schema(table), False)
+
+
 def stream(
     table: str, folder: Path | None, columns: Sequence[str] | None = None
 ) -> Iterator[pa.Table]:

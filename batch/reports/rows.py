@@ -69,6 +69,8 @@ def prediction_row(prediction: Prediction, facts: RunFacts) -> Row:
         "class_scores": list(prediction.class_scores),
         "predicted_class": prediction.predicted_class,
         "melanoma_score": prediction.melanoma_score,
+        "domain_percentile": prediction.domain_percentile,
+        "dermoscopy_score": prediction.dermoscopy_score,
         "is_alert": is_alert(prediction.melanoma_score, facts.operating_point),
         "operating_point": facts.operating_point.name,
         "threshold": facts.operating_point.threshold,
@@ -78,6 +80,38 @@ def prediction_row(prediction: Prediction, facts: RunFacts) -> Row:
         "preprocessing_version": facts.preprocessing_version,
         "run_id": facts.run_id,
         "scored_at": facts.started_at,
+    }
+
+
+def silent_row(result: Prediction | Unscored, facts: RunFacts) -> Row:
+    """A row of `silent_predictions`. facts: of the silent model."""
+    record = result if isinstance(result, Unscored) else result.record
+    row: Row = {
+        **path_columns(record.path),
+        "image_id": record.image_id,
+        "frame_number": record.frame_number,
+        "content_sha256": record.content_sha256,
+        "operating_point": facts.operating_point.name,
+        "threshold": facts.operating_point.threshold,
+        "model_id": facts.model_id,
+        "model_version": facts.model_version,
+        "model_sha256": facts.model_sha256,
+        "scoring_fingerprint": facts.fingerprints.scoring,
+        "preprocessing_version": facts.preprocessing_version,
+        "run_id": facts.run_id,
+        "scored_at": facts.started_at,
+    }
+    if isinstance(result, Unscored):
+        empty = dict.fromkeys(("class_scores", "predicted_class", "melanoma_score", "would_alert"))
+        return {**row, **empty, "reason": result.reason.value, "detail": result.detail}
+    return {
+        **row,
+        "class_scores": list(result.class_scores),
+        "predicted_class": result.predicted_class,
+        "melanoma_score": result.melanoma_score,
+        "would_alert": is_alert(result.melanoma_score, facts.operating_point),
+        "reason": None,
+        "detail": "",
     }
 
 

@@ -191,18 +191,22 @@ class WorklistRecord(_LenientModel):
 
 
 class ReviewRecord(_LenientModel):
-    """The review of the night. figures, reference: in the form of batch/review/monitoring."""
+    """The review of the night. figures, flags, reference: as batch/review/monitoring has them."""
 
     unusual: bool | None = None
     drift: Annotated[list[Comparison], _entries(dict)] = []
     canary: CanaryRecord | None = None
     worklist: WorklistRecord | None = None
     figures: Any = None
+    flags: Any = None
     reference: Any = None
 
 
 class RunRecord(_LenientModel):
-    """The content of run.json. started_at, finished_at: texts; `start`, `finish`: times."""
+    """The content of run.json. started_at, finished_at: texts; `start`, `finish`: times.
+
+    quality_bounds: in the form of batch/review/monitoring/own_bounds.
+    """
 
     run_id: str | None = None
     started_at: str | None = None
@@ -223,6 +227,7 @@ class RunRecord(_LenientModel):
     options: Options | None = None
     identity: IdentityRecord | None = None
     review: ReviewRecord | None = None
+    quality_bounds: Any = None
 
     @property
     def start(self) -> datetime | None:

@@ -26,12 +26,14 @@ _QUALITY = (
     "sharpness", "noise", "bright_level", "dark_surround_share", "saturated_share", "white_share",
     "is_reliable",
 )  # fmt: skip
-_LATE = (*_QUALITY, EXIF_DATE, *MANIFEST_ONLY)
+_DOMAIN = ("domain_percentile", "dermoscopy_score")
+_LATE = (*_QUALITY, *_DOMAIN, EXIF_DATE, *MANIFEST_ONLY)
 ADDED_COLUMNS: dict[str, dict[int, tuple[str, ...]]] = {
     "predictions": {3: _MEANS, 5: _LATE},
     "current": {3: _MEANS, 5: _LATE},
     "alerts": {3: _MEANS, 5: _LATE},
     "unscored": {4: KEPT_ATTRIBUTES, 5: (FROM_MANIFEST,)},
+    "review_worklist": {5: ("score_spread",)},
 }
 """For each table, the version and the columns that came with it."""
 
@@ -113,8 +115,8 @@ _IMAGE = (
     _may("anatomic_region", "string", "AnatomicRegionSequence's meaning, else BodyPartExamined"),
     _may("laterality", "string", "R, L, B or U: ImageLaterality, else Laterality"),
     _LESION,
-    _may("manufacturer", "string", "DICOM (0008,0070)"),
-    _may("manufacturer_model_name", "string", "DICOM (0008,1090)"),
+    _may("manufacturer", "string", "DICOM (0008,0070); of a photograph EXIF's Make"),
+    _may("manufacturer_model_name", "string", "DICOM (0008,1090), EXIF's Model, or --manifest"),
     _PSEUDONYM,
     *_PATIENT,
     _may("accession_number", "string", "DICOM (0008,0050); with full identifiers only"),
@@ -127,6 +129,13 @@ _SCORE = (
     _must("class_scores", "map<string, double>", "class name to score; they add up to 1"),
     _must("predicted_class", "string", "class with the highest score; alerts do not depend on it"),
     _must("melanoma_score", "double", "score of the melanoma class, 0..1; not a probability"),
+    _may(
+        "domain_percentile",
+        "double",
+        "0..100: share of reference images that are nearer to what the model learned from; null: "
+        "the model's artifact has no domain reference",
+    ),
+    _may("dermoscopy_score", "double", "0..1: how like dermoscopy it looks; null as above"),
     _must("is_alert", "bool", "melanoma_score >= threshold; false never means cleared"),
     _must("operating_point", "string", "name of the operating point in the model's manifest"),
     _must("threshold", "double", "threshold of the operating point"),
@@ -191,6 +200,31 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 TABLES["current"] = TABLES["predictions"]
 
+SILENT = "silent_predictions"
+"""Table of the second model, where a run had one."""
+
+TABLES[SILENT] = (
+    *_PATH,
+    _must("image_id", "string", "as in current"),
+    _FRAME,
+    _must("content_sha256", "string", _SHA),
+    _may("class_scores", "map<string, double>", "of the silent model; null without a score"),
+    _may("predicted_class", "string", "class with the highest score"),
+    _may("melanoma_score", "double", "of the silent model; it raises nothing and ranks nothing"),
+    _may("would_alert", "bool", "melanoma_score >= threshold"),
+    _may("reason", "string", "why the silent model gave no score; null with a score"),
+    _must("detail", "string", "short, written by the program"),
+    _must("operating_point", "string", "name, in the silent model's manifest"),
+    _must("threshold", "double", "of the silent model's operating point"),
+    _must("model_id", "string", "of the silent model"),
+    _must("model_version", "string", "of the silent model"),
+    _must("model_sha256", "string", "SHA-256 of its model.keras"),
+    _must("scoring_fingerprint", "string", "of its weights, contract and preprocessing"),
+    _must("preprocessing_version", "string", "version of the way from pixels to model input"),
+    _must("run_id", "string", "the run that scored the image"),
+    _must("scored_at", "timestamp[us, UTC]", "start of that run"),
+)
+
 _NIGHT = "timestamp[us, UTC]"
 _AT_REVIEW = "when the mark was made; "
 TABLES["review_worklist"] = (
@@ -207,6 +241,12 @@ TABLES["review_worklist"] = (
     _may("max_score", "double", "highest melanoma score of its images; null: none is readable"),
     _may("mean_score", "double", "mean melanoma score of its images"),
     _may("threshold", "double", "threshold that was applied to the deciding image"),
+    _may(
+        "score_spread",
+        "double",
+        "largest change of max_score when its picture is turned, mirrored, cropped by 3 % or made "
+        "5 % lighter or darker; null: not measured",
+    ),
     _may("margin", "double", "score of the deciding image minus threshold"),
     _may("previous_score", "double", "max_score in the night before; null: unknown"),
     _may("score_change", "double", "max_score minus previous_score"),

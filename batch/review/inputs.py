@@ -243,8 +243,15 @@ def _scores(folder: Path, ids: pa.Array) -> Iterator[tuple[str, EarlierScore]]:
                 yield image_id, EarlierScore(when.to_pydatetime(), score, model, place)
 
 
+def list_of_night(folder: Path) -> tuple[dict[str, Any], ...]:
+    """The rows of a night's published list; none where it has none that can be read."""
+    with suppress(*_UNREADABLE):
+        return _rows(folder / f"{WORKLIST}.parquet")
+    return ()
+
+
 def _rows(file: Path) -> tuple[dict[str, Any], ...]:
-    rows = parquet.read_part(WORKLIST, file).to_pylist()
+    rows = parquet.read_part_of_any_version(WORKLIST, file).to_pylist()
     return tuple({column.name: _plain(row[column.name], column.type) for column in TABLES[WORKLIST]}
                  for row in rows)  # fmt: skip
 

@@ -29,10 +29,12 @@ from batch.review.inputs import (
     WORKLIST,
     NightSources,
     earlier_nights,
+    list_of_night,
     read_remembered,
     read_tonight,
 )
 from batch.review.monitoring.figures import PREDICTION_COLUMNS, NightFigures, combine, figures_of
+from batch.review.monitoring.flag_counts import FLAG_COLUMNS, FlagCounts, add_up, flag_counts
 from batch.review.monitoring.history import NightRecord, night_record
 from batch.review.monitoring.night_report import NightReport, build_report, canary_of
 from batch.review.monitoring.reference import Reference, reference_from_json, stored_reference
@@ -41,6 +43,7 @@ from batch.review.page import render
 from batch.review.page.pictures import NO_PICTURES, PagePictures
 from batch.review.page_pictures import STOPPED_EARLY, PicturePlace, Pictures, page_pictures
 from batch.review.parts import part
+from batch.review.score_spread import with_known_spreads, with_spreads
 from batch.review.worklist.build import build_worklist
 from batch.review.worklist.contract import ReviewWorklist, Status, Tier
 from batch.review.worklist.mark_limits import without_future
@@ -71,6 +74,8 @@ def review_night(
         raise ValueError("run.json without run_id or started_at")
     if tonight.figures is None:
         tonight = replace(tonight, figures=measured(folder))
+    if tonight.flags is None:
+        tonight = replace(tonight, flags=flags_of(folder))
     if (review := record_of(run).review) is not None:
         canary = canary_of(review.canary)
     earlier = earlier_nights(reports, tonight.run_id)
@@ -88,6 +93,13 @@ def measured(folder: Path) -> NightFigures:
             yield figures_of(columns)
 
     return combine(parts())
+
+
+def flags_of(folder: Path) -> FlagCounts:
+    """Flags of a night's predictions, a row group at a time."""
+    return add_up(
+        map(flag_counts, parquet.stream("predictions", folder / "predictions", FLAG_COLUMNS))
+    )
 
 
 def _reference(
@@ -120,6 +132,11 @@ class NightPlace:
     marked_until: datetime | None = None
     to_pictures: str | None = None
 
+    @property
+    def is_scored_now(self) -> bool:
+        """Whether this night scored an image, so that its model is open; not for a list anew."""
+        return self.marked_until is None and bool(record_of(self.run).frames.predictions)
+
 
 def make_review(
     place: NightPlace,
@@ -145,7 +162,12 @@ def make_review(
     with part("worklist", failed):
         worklist, marks = make_worklist(place, options)
         numbers = figures(worklist, marks)
-        written = table_files(worklist)
+        worklist = with_known_spreads(worklist, list_of_night(place.folder))
+    if worklist is not None and options.score_spread and place.is_scored_now:
+        with part("score_spread", failed):
+            worklist, said["score_spread"] = with_spreads(worklist, source)
+    with part("worklist", failed):
+        written = {} if worklist is None else table_files(worklist)
     if worklist is not None and "worklist" not in failed:
         said["worklist"] = numbers
         for name, data in written.items():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
 
 from batch.archive.access import open_archive
 from batch.archive.local import ArchiveStorage
@@ -22,7 +24,9 @@ from batch.reports.ledger import Counts, check_balance, equation
 from batch.reports.local import LocalReports, Staging
 from batch.reports.rows import segment_facts
 from batch.review.identity import choose_grouping
+from batch.review.inputs import earlier_nights
 from batch.review.make_review import NightPlace, make_review
+from batch.review.monitoring.own_bounds import own_bounds
 from batch.review.page_pictures import Pictures
 from batch.run.hospital_tables import HospitalTables
 from batch.run.memory import Memory, remember
@@ -31,9 +35,13 @@ from batch.run.plan import Plan, check_not_shrunk, make_plan
 from batch.run.run_json import Stopwatch, by_reason, finish, run_json
 from batch.run.schedule import TimeAllowance
 from batch.run.settings import Settings, resolve_model
+from batch.run.silent import SilentRun
 from batch.runtime import signals
 from batch.runtime.logs import traceback_lines
 from batch.runtime.process import freeze_imports
+
+if TYPE_CHECKING:
+    from batch.run.backfill import Backfilled
 
 logger = logging.getLogger(__name__)
 FILES_OF_ONE_DRIVER = 1_000_000
@@ -108,6 +116,9 @@ def _run_night(
         reports.check_layout()
         reports.recover()
         settings = resolve_model(config)
+        silent = SilentRun(config, settings.facts)
+        bounds = own_bounds(config.rules.quality, earlier_nights(reports, config.run_id))
+        config = replace(config, rules=replace(config.rules, quality=bounds.rules))
         identity = choose_grouping(config, reports)
         root_id = archive.root_id()
 
@@ -127,13 +138,17 @@ def _run_night(
             _warn_of_damage(plan)
             listener.phase("scoring")
             listener.found(len(plan.queue))
-            work, canary = _prepare_work(config, settings, plan, archive, staging, clock)
+            work, canary = _prepare_work(config, settings, plan, archive, staging, clock, silent)
             signals.check()
             with signals.orderly():
                 done = work(staging, check_unchanged, listener.done, clock.total)
                 clock.lap("segments")
                 listener.phase("gathering")
                 counts = _gather(config, settings, plan, staging, done, tables)
+                backfill = partial(
+                    _backfill, config, settings, plan, archive, staging, clock, silent
+                )
+                silent.gather(staging, plan.memory, backfill)
                 check_unchanged()
                 clock.lap("reports")
                 stopped = done.waiting if done.files < len(plan.queue) else None
@@ -141,6 +156,8 @@ def _run_night(
                 run = run_json(config, manifest, settings.facts, plan, counts, clock, stopped)
                 identity.into(run)
                 tables.into(run)
+                silent.into(run)
+                run["quality_bounds"] = bounds.to_json()
                 night = NightPlace(reports, staging.night, run, manifest.provenance, canary)
                 source = None if stopped else _pictures(config, settings, listener, clock)
                 del plan, work  # of a million files: the review needs the room
@@ -211,6 +228,7 @@ def _prepare_work(
     archive: ArchiveStorage,
     staging: Staging,
     clock: Stopwatch,
+    silent: SilentRun,
 ) -> tuple[Callable[..., QueueProgress], Canary | None]:
     """A function that processes the queue, and the check of the golden images.
 
@@ -221,12 +239,32 @@ def _prepare_work(
     with freeze_imports():
         from batch.run.segments import process_queue, start_model
 
-        job, canary = start_model(config, settings, archive, staging)
+        job, canary = start_model(config, settings, archive, staging, silent)
     clock.lap("model")
     allowance = TimeAllowance(config.seconds_allowed)
     return partial(
         process_queue, plan, job, config.segment_size, config.processes, allowance
     ), canary
+
+
+def _backfill(
+    config: JobConfig,
+    settings: Settings,
+    plan: Plan,
+    archive: ArchiveStorage,
+    staging: Staging,
+    clock: Stopwatch,
+    silent: SilentRun,
+    missing: pa.Table,
+) -> Backfilled:
+    """Let the silent model score images that were not read tonight."""
+    with freeze_imports():
+        from batch.run.backfill import backfill
+        from batch.run.segments import start_model
+
+        job, _ = start_model(config, settings, archive, staging, silent)
+    allowance = TimeAllowance(config.seconds_allowed)
+    return backfill(missing, plan, job, config.segment_size, allowance, staging, clock.total)
 
 
 def _pictures(
@@ -237,7 +275,7 @@ def _pictures(
 
     def model() -> tuple[Classifier, int]:
         batch_size = config.batch_size
-        classifier = shared_classifier(artifact.read_model, artifact.manifest, batch_size)
+        classifier = shared_classifier(artifact.read_file, artifact.manifest, batch_size)
         return classifier, output.class_names.index(output.melanoma_class)
 
     def goes_on() -> bool:

@@ -13,7 +13,6 @@ from batch.core.config import JobConfig
 from batch.core.errors import PendingReason
 from batch.core.records import Canary
 from batch.model.artifact import self_test, shared_classifier
-from batch.model.manifest import MODEL_FILE
 from batch.pipeline.pipelines import QueuedSegment, SegmentJob, queue_segment, run_segment
 from batch.pipeline.process_pool import ProcessPool
 from batch.pipeline.runner import is_local
@@ -23,6 +22,7 @@ from batch.run.merge import QueueProgress
 from batch.run.plan import Plan
 from batch.run.schedule import TimeAllowance
 from batch.run.settings import Settings
+from batch.run.silent import SilentRun
 from batch.runtime import signals
 from batch.runtime.process import available_cores
 
@@ -30,12 +30,16 @@ logger = logging.getLogger(__name__)
 
 
 def start_model(
-    config: JobConfig, settings: Settings, archive: ArchiveStorage, staging: Staging
+    config: JobConfig,
+    settings: Settings,
+    archive: ArchiveStorage,
+    staging: Staging,
+    silent: SilentRun,
 ) -> tuple[SegmentJob, Canary]:
     """Open the model and check it with its golden images.
 
-    For workers on other machines the model file is written to the shared folder; each of them
-    compares its digest before opening it.
+    For workers on other machines the files of the model are written to the shared folder; each of
+    them compares the digests before opening them.
 
     Returns:
         what the pipeline of every segment needs, and the result of the check.
@@ -48,11 +52,12 @@ def start_model(
     logger.info(
         "model %s %s passed its checks", artifact.manifest.model_id, artifact.manifest.model_sha256
     )
-    read = artifact.read_model
+    read = artifact.read_file
     if not is_local(config.beam_options):  # a worker elsewhere sees only the shared folder
         shared = staging.shared()
-        shared.write(MODEL_FILE, artifact.read_model())
-        read = partial(shared.read, MODEL_FILE)
+        for name in artifact.manifest.model_files:
+            shared.write(name, artifact.read_file(name))
+        read = shared.read
     job = SegmentJob(
         archive=archive,
         load=partial(shared_classifier, read, artifact.manifest, config.batch_size),
@@ -62,6 +67,7 @@ def start_model(
         decode_threads=config.decode_threads,
         rules=config.rules,
         beam_options=config.beam_options,
+        silent=silent.start(staging, not is_local(config.beam_options)),
     )
     return job, canary
 

@@ -8,11 +8,13 @@ from typing import Any
 
 from batch.core.errors import ExitCode
 from batch.core.records import FileState, OperatingPoint
+from batch.model.manifest import ModelManifest
 from batch.reports.run_record import printable, record_of, review_of
 from batch.review.identity import identity_lines
 from batch.review.inputs import WORKLIST
 from batch.run.hospital_tables import manifest_lines
 from batch.run.score_run import Night
+from batch.run.silent import silent_lines
 
 _MOST_ROWS = 5
 
@@ -98,6 +100,7 @@ def summary(night: Night) -> str:
         *marks_lines(night.run.get("review", {})),
         *identity_lines(night.run),
         *manifest_lines(night.run),
+        *silent_lines(night.run),
         f"Unscored   {counts.unscored_rows:>8} for a person to look at"
         + (f", {counts.new_unscored} of them new" if counts.unscored_rows else "")
         + _reasons(counts.unscored_reasons),
@@ -110,6 +113,7 @@ def summary(night: Night) -> str:
         )
     lines += [
         f"Model      {facts.model_id} {facts.model_version}, {_evidence(point)}",
+        *_domain(night.settings.artifact.manifest),
         *_caution(night.settings.artifact.manifest.caution),
         *_stopped(night),
         *_machine(night),
@@ -196,6 +200,17 @@ def _page(night: Night) -> list[str]:
 
 def _stopped(night: Night) -> list[str]:
     return [f"Stopped    by {night.run['stopped']}: the next run goes on"] if night.stopped else []
+
+
+def _domain(manifest: ModelManifest) -> list[str]:
+    """A line where nobody checks whether an image is one that the model can judge."""
+    if manifest.domain is not None:
+        return []
+    return _wrapped(
+        "Domain",
+        "not checked: this model has no domain reference, so a picture that is not dermoscopic "
+        "is scored without a flag.",
+    )
 
 
 def _caution(text: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -95,6 +96,31 @@ def show_on_stderr(is_wanted: bool) -> None:
         ours.setLevel(logging.INFO)
 
 
+class _LogFile(logging.FileHandler):
+    """A log file that remembers that a line could not be written, as on a full disk."""
+
+    failure: OSError | None = None
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Keep the error; print nothing."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            self.failure = error
+
+
+def log_problem() -> str | None:
+    """Why lines of the log are missing, in the system's words; None if all were written."""
+    for handler in logging.getLogger("batch").handlers:
+        if isinstance(handler, _LogFile):
+            try:
+                handler.flush()
+            except OSError as error:
+                handler.failure = error
+            if handler.failure is not None:
+                return os.strerror(handler.failure.errno or 0)
+    return None
+
+
 def start_log(path: Path, json_run_id: str | None = None) -> None:
     """Send this program's log lines to a file, and silence the logs of libraries.
 
@@ -106,7 +132,7 @@ def start_log(path: Path, json_run_id: str | None = None) -> None:
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     plain = logging.Formatter(_LINE)
     handler.setFormatter(JsonFormatter(json_run_id) if json_run_id else plain)
     ours = logging.getLogger("batch")

@@ -19,7 +19,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from batch.core.errors import StoreFailed
+from batch.core.errors import StoreFailed, StoreSilent
 from batch.core.location import ObjectUrl
 from batch.storage import object_clients
 from batch.storage.object_clients import code_of
@@ -236,7 +236,7 @@ def store_failure(option: str, url: ObjectUrl, error: OSError) -> StoreFailed:
             option, url, f"access is refused ({code or 'no reason given'})",
             "Check the credentials, and that they may list, read and (for REPORTS) write here.",
         )  # fmt: skip
-    return StoreFailed(
+    return StoreSilent(
         option, url, f"the store does not answer ({code or type(error).__name__})",
         "Check AWS_ENDPOINT_URL, region and network, then start again.",
     )  # fmt: skip

@@ -167,7 +167,7 @@ def judge_artifact(name: str, data: Path, cache: Path | None, most: int) -> dict
         raise UsageError(f"by_source: {name} has no split.csv; allowed: artifacts of `train`.")
     output = artifact.manifest.output
     classifier = KerasClassifier(
-        open_model(artifact.read_model, artifact.manifest), artifact.manifest
+        open_model(artifact.read_file, artifact.manifest), artifact.manifest
     )
     melanoma = output.class_names.index(output.melanoma_class)
 

@@ -47,7 +47,7 @@ def remeasure(folder: Path, data: Path, output: Path) -> ModelArtifact:
     old = ModelArtifact(folder, read_manifest(folder))
     facts = old.manifest.provenance
     recipe = _recipe(old.manifest)
-    model = open_model(old.read_model, old.manifest)
+    model = open_model(old.read_file, old.manifest)
     dataset = _placed(load(recipe, data), _table(folder, "split.csv"))
     history = _table(folder, "history.csv").set_index("epoch").to_dict("records")
     rounds = [{str(name): float(value) for name, value in row.items()} for row in history]

@@ -111,6 +111,56 @@ def test_inventory_has_the_table_of_score(place, capsys):
     assert lines["--order"][1:] == ["path", "file"]
 
 
+def test_inventory_takes_the_variables_of_score_and_its_own_first(place, capsys, monkeypatch):
+    monkeypatch.setenv("MELANOMA_BATCH_SCORE_ORDER", "path")
+    monkeypatch.setenv("MELANOMA_BATCH_SCORE_SETTLE", "5")
+    monkeypatch.setenv("MELANOMA_BATCH_INVENTORY_SETTLE", "6")
+    assert main(["config", "inventory"]) == ExitCode.COMPLETE
+    shown = capsys.readouterr()
+    lines = {line.split()[0]: line.split() for line in shown.out.splitlines()}
+    assert lines["--order"][1:] == ["path", "environment"]
+    assert lines["--settle"][1:] == ["6", "environment"]
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--limit", "sides=3"), "--limit"),
+        (("--deadline", "25:00"), "--deadline"),
+        (("--lesion-pattern", "("), "--lesion-pattern"),
+        (("--include", "modality"), "--include"),
+        (("--patient-key-file", "no.key"), "--patient-key-file"),
+    ],
+)
+def test_config_refuses_what_score_would_not_begin_with(place, capsys, words, message):
+    assert main(["config", "score", "archive", "--output", "reports", *words]) == ExitCode.USAGE
+    assert message in capsys.readouterr().err
+    assert not (place / "reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["demo", "s3://bucket/demo"], "allowed: a path of this machine"),
+        (["score", "archive", "--output", "r", "--log-file", ""], "needed: a path"),
+        (["worklist", "r", "--output", "s3://bucket/list"], "allowed: a path of this machine"),
+    ],
+)
+def test_what_must_be_a_path_of_this_machine_is_no_url_and_not_empty(place, capsys, words, message):
+    assert main(words) == ExitCode.USAGE
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in place.iterdir()) == ["archive"]
+
+
+def test_no_hint_names_what_a_file_may_not_hold(place, capsys):
+    (place / "job.toml").write_text("[score]\nconfig = 'other.toml'\n")
+    assert main(["score", "archive", "--config", "job.toml"]) == ExitCode.USAGE
+    message = capsys.readouterr().err
+    assert "knows no option 'config'" in message
+    assert "Did you mean 'config'" not in message
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_gets_its_script(shell, capsys):
     assert main(["completion", shell]) == ExitCode.COMPLETE
@@ -122,6 +172,7 @@ def test_each_shell_gets_its_script(shell, capsys):
     [
         ("melanoma-batch wor", "1", "worklist"),
         ("melanoma-batch score --ord", "2", "--order"),
+        ("melanoma-batch config inv", "2", "inventory"),
         ("melanoma-batch score --order new", "3", "newest"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The date of a photograph, by EXIF DateTimeOriginal alone."""
+"""The date of a photograph, by EXIF DateTimeOriginal alone, and its camera."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 from batch.archive.reader import FileContent, raster_frames
 from batch.core.rules import ReadingRules
-from batch.images.exif import exif_date
+from batch.images.exif import exif_camera, exif_date
 from batch.images.formats import FileFormat
 
 PIXELS = np.random.default_rng(1).integers(0, 256, (200, 200, 3), np.uint8)
@@ -58,3 +58,35 @@ def test_a_photograph_has_the_date_and_damaged_metadata_cost_nothing(file_format
     (result,) = raster_frames(content)
     wanted = None if is_damaged else "2025-12-31T08:30:59"
     assert result.record.acquisition_datetime == result.record.exif_datetime_original == wanted
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "camera"),
+    [
+        ("Canon", "EOS 90D", ("Canon", "EOS 90D")),
+        ("Canon", "Canon EOS 90D", ("Canon", "EOS 90D")),
+        ("Canon", "Canonet", ("Canon", "Canonet")),
+        ("FotoFinder\0\0", " medicam\n800 ", ("FotoFinder", "medicam800")),
+        ("", "  ", (None, None)),
+        (None, "m" * 65, (None, "m" * 64)),
+        (7, "X", (None, "X")),
+    ],
+)
+def test_make_and_model_name_the_camera(make, model, camera):
+    exif = Image.Exif()
+    for tag, value in ((0x010F, make), (0x0110, model)):
+        if value is not None:
+            exif[tag] = value
+    assert exif_camera(exif) == camera
+
+
+@pytest.mark.parametrize("file_format", [FileFormat.JPEG, FileFormat.PNG, FileFormat.WEBP])
+def test_a_photograph_names_its_camera(file_format):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = "Canon", "Canon EOS 90D"
+    sink = io.BytesIO()
+    Image.fromarray(PIXELS).save(sink, file_format.value, exif=exif.tobytes())
+    content = FileContent("a", sink.getvalue(), "0" * 64, file_format, ReadingRules())
+    (result,) = raster_frames(content)
+    found = result.record.manufacturer, result.record.manufacturer_model_name
+    assert found == ("Canon", "EOS 90D")

@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 from batch.archive.reader import read_image
 from batch.core.rules import QualityBounds
 from batch.demo.lesions import lesion_image
+from batch.evaluation.stress_changes import blurred, exposed
 from batch.images.preprocess import preprocess
 from batch.images.quality import (
     BLURRY,
@@ -27,7 +28,6 @@ from batch.images.quality import (
     quality_flags,
 )
 from batch.images.uniform import NEARLY_UNIFORM
-from tests.tools.quality import blurred, exposed
 
 SOUND = Quality(1.0, 1.0, 200.0, 0.0, 0.0, 0.0)
 BOUNDS = QualityBounds()

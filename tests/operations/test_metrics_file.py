@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from batch.core.errors import FailureReason, PendingReason, UsageError
 from batch.operations.metrics_file import write_metrics
+from batch.review.monitoring.flag_counts import FlagCounts, GroupCounts
 from tests.operations import ledger, night, point_latest
 
 FINISHED = 1795230123.0  # 2026-11-21T03:02:03Z
@@ -163,3 +164,22 @@ def test_an_unusual_night_is_a_gauge_and_one_that_was_not_compared_is_none(
     tmp_path, review, expected
 ):
     assert written(tmp_path, ledger(review=review)).get(("unusual",)) == expected
+
+
+def test_shares_of_flags_are_told_by_device_and_small_groups_are_not(tmp_path):
+    counts = FlagCounts(
+        {"Maker A": GroupCounts(40, {"blurry": 10}), "Maker B": GroupCounts(9, {"blurry": 9})},
+        {"Back": GroupCounts(49, {"blurry": 19})},
+    )
+    found = written(tmp_path, ledger(review={"flags": counts.to_json()}))
+    assert found["flag_rate", "blurry"] == 19 / 49 and found["flag_rate", "overexposed"] == 0
+    by_device = {key[1:]: v for key, v in found.items() if key[0] == "flag_rate_by_device"}
+    assert by_device["Maker A", "blurry"] == 0.25
+    assert {key[0] for key in by_device} == {"Maker A"}
+    assert found["flag_rate_by_site", "blurry", "Back"] == 19 / 49
+
+
+@pytest.mark.parametrize("review", [None, {}, {"flags": None}, {"flags": {"devices": 3}}])
+def test_without_counts_no_share_is_told(tmp_path, review):
+    found = written(tmp_path, ledger(review=review))
+    assert not [key for key in found if key[0].startswith("flag_rate")]

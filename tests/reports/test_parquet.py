@@ -28,6 +28,7 @@ SAMPLES = {
         ),
         FACTS,
     ),
+    "silent_predictions": lambda: rows.silent_row(prediction(0.7), FACTS),
     "current": lambda: rows.prediction_row(prediction(0.7), FACTS),
     "review_worklist": lambda: _lesion(),
 }

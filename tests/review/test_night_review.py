@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,8 @@ from batch.core.records import Canary
 from batch.reports.local import LocalReports
 from batch.review.inputs import earlier_nights, is_earlier
 from batch.review.make_review import measured, review_night
+from batch.review.monitoring.own_bounds import OwnBounds
+from batch.review.page import content
 from tests.support.stored_nights import at, facts, image, published
 
 COUNT = 60
@@ -44,8 +47,6 @@ def publish(root, number: int, brightness: float = 150.0, review: bool = True, s
 
 
 def _bright(found, value: float):
-    from dataclasses import replace
-
     (one,) = found.predictions
     record = replace(one.record, mean_red=value, mean_green=value, mean_blue=value)
     return replace(found, predictions=(replace(one, record=record),))
@@ -59,6 +60,62 @@ def test_three_nights_one_of_them_dark(tmp_path):
     assert [d.name for d in third.drift if d.unusual] == ["brightness"]
     assert [report.earlier_nights for report in (first, second, third)] == [0, 1, 2]
     assert "mean 63, there 153" in next(d.sentence for d in third.drift if d.unusual)
+
+
+def planted(root, number: int, blurry: int, count: int = 60):
+    """A night of one device with so many blurred pictures, and of another that is sound."""
+    made_with, results = facts(number), []
+    for which in range(2 * count):
+        found = image(at(f"{number}/{which}.jpg"), 0.2)
+        (one,) = found.predictions
+        is_blurry = which < blurry
+        record = replace(
+            one.record,
+            manufacturer="Failing" if which < count else "Sound",
+            flags=("blurry",) if is_blurry else (),
+            is_reliable=not is_blurry,
+            sharpness=-2.0 if is_blurry else 1.0,
+            anatomic_region="Back" if which % 2 else None,
+        )
+        results.append(replace(found, predictions=(replace(one, record=record),)))
+    run = {
+        "run_id": made_with.run_id,
+        "started_at": made_with.started_at.isoformat(),
+        "quality_bounds": OwnBounds(devices={"Failing": -0.5}).to_json(),
+    }
+    folder = published(root, results, made_with, **run)
+    written = json.loads((folder / "run.json").read_text())
+    report = review_night(LocalReports(root), folder, written)
+    written["review"] = report.to_json()
+    (folder / "run.json").write_text(json.dumps(written))
+    return report
+
+
+def test_a_device_that_gets_blurry_is_told_and_no_other(tmp_path):
+    reports = [planted(tmp_path, night, blurry) for night, blurry in enumerate((1, 2, 1, 12), 1)]
+    told = [[d.name for d in report.drift if d.unusual] for report in reports]
+    assert told == [[], [], [], ["blurry", "blurry of Failing", "unreliable",
+                                 "unreliable of Failing"]]  # fmt: skip
+    last = reports[-1]
+    assert last.unusual and any(
+        text.startswith("Flag blurry of Failing: 12 of 60 (20.0%), in the last nights 4 of 180")
+        for text in last.sentences
+    )
+    assert {name: group.images for name, group in last.flags.sites.items()} == {
+        "Back": 60, "site not recorded": 60,
+    }  # fmt: skip
+
+
+def test_the_page_shows_shares_by_device_and_the_bound_that_held(tmp_path):
+    shown = content.night(planted(tmp_path, 1, 12))
+    (_, devices), (_, sites) = shown["flag_tables"]
+    (failing,) = [row for row in devices if row["name"] == "Failing"]
+    assert dict(zip(shown["flag_names"], failing["shares"], strict=True)) == {
+        "blurry": "20.0%", "nearly_uniform": "0.0%", "overexposed": "0.0%", "underexposed": "0.0%",
+        "unreliable": "20.0%",
+    }  # fmt: skip
+    assert {row["name"]: row["bound"] for row in devices} == {"Failing": -0.5, "Sound": -1.0}
+    assert {row["name"] for row in sites} == {"Back", "site not recorded"}
 
 
 def test_a_published_night_needs_no_table_to_be_told_again(tmp_path):

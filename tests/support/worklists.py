@@ -161,6 +161,7 @@ def _lesion(number: int, of: int, random: np.random.Generator) -> dict:
         "max_score": score,
         "mean_score": None if score is None else score - 0.01,
         "threshold": None if score is None else 0.5,
+        "score_spread": None if score is None or number % 5 else 0.12,
         "margin": None if score is None else score - 0.5,
         "previous_score": previous,
         "score_change": None if previous is None else round(score - previous, 4),

@@ -20,31 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter
 
 from batch.core.rules import Limits, QualityBounds
+from batch.evaluation.stress_changes import blurred, exposed
 from batch.images import raster
 from batch.images.formats import FileFormat
 from batch.images.preprocess import DECODE_AT_LEAST, preprocess
-from batch.images.quality import LONGEST_SIDE, Quality, measure_quality, quality_flags
+from batch.images.quality import Quality, measure_quality, quality_flags
 
 CHANGES = {"as it is": 0, "blur 2": 2, "blur 4": 4, "blur 8": 8, "-2 stops": -2, "-1 stop": -1,
            "+1 stop": 1, "+2 stops": 2}  # fmt: skip
-
-
-def blurred(pixels: np.ndarray, radius: float) -> np.ndarray:
-    """(h, w, 3) uint8, blurred by a radius at a longest side of 512."""
-    scale = max(pixels.shape[:2]) / LONGEST_SIDE
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius * scale)))
-
-
-def exposed(pixels: np.ndarray, stops: float) -> np.ndarray:
-    """(h, w, 3) uint8 sRGB with two to the stops times the light, cut off at white."""
-    level = np.arange(256) / 255
-    linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
-    lit = np.clip(linear * 2.0**stops, 0, 1)
-    coded = np.where(lit <= 0.0031308, lit * 12.92, 1.055 * lit ** (1 / 2.4) - 0.055)
-    return np.rint(255 * coded).astype(np.uint8)[pixels]
 
 
 def qualities(path: Path) -> Iterator[Quality]:

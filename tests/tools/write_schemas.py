@@ -10,8 +10,9 @@ HEAD = f"""# Columns of the reports
 
 Schema version {SCHEMA_VERSION}; it rises with every change of a column, and CHANGELOG.md says what
 changed. `python -m tests.tools.write_schemas` writes this page from `batch/reports/schema.py`, and
-a test keeps both equal. Types are Arrow's. `predictions`, `current`, `unscored` and `files` are
-folders of Parquet parts, `alerts` and `review_worklist` are one file each. Compression is zstd.
+a test keeps both equal. Types are Arrow's. `predictions`, `current`, `unscored`, `files` and
+`silent_predictions` are folders of Parquet parts, `alerts` and `review_worklist` are one file each.
+Compression is zstd.
 
 `path` is the file's name. A name that is not UTF-8, or that holds `\\x` and two lower-case
 hexadecimal digits itself, is escaped: a backslash is doubled, and a byte that is not UTF-8 is

@@ -26,6 +26,8 @@ from batch.review.monitoring.figures import (
     combine,
     empty_histogram,
 )
+from batch.review.monitoring.flag_changes import DOUBLED, FlagChange, flag_changes
+from batch.review.monitoring.flag_counts import add_up
 from batch.review.monitoring.history import NightRecord
 from batch.review.monitoring.reference import Reference
 
@@ -101,6 +103,7 @@ def all_drifts(
             )
     drifts.append(_of_categories(DEVICE, DEVICE_LABEL, figures.devices, before.devices))
     drifts += _shares(tonight, earlier)
+    drifts += _flags(tonight, earlier)
     return _without_reference_where_judged(drifts)
 
 
@@ -173,6 +176,34 @@ def _shares(tonight: NightRecord, earlier: Sequence[NightRecord]) -> Iterator[Dr
         for counts in map(count_images, nights):
             before.update(counts)
         yield _of_categories(name, label, count_images(tonight), before, name)
+
+
+def _flags(tonight: NightRecord, earlier: Sequence[NightRecord]) -> Iterator[Drift]:
+    """Flags that can be judged, of the archive, and those of single devices that have doubled."""
+    if tonight.flags is None:
+        return
+    before = add_up(night.flags for night in earlier if night.flags is not None)
+    for change in flag_changes(tonight.flags, before):
+        if change.ratio is not None:
+            yield _of_flag(change)
+
+
+def _of_flag(change: FlagChange) -> Drift:
+    whose = "" if change.device is None else f" of {change.device}"
+    return Drift(
+        name=f"{change.flag}{whose}",
+        label=f"share {change.flag}{whose}",
+        against=LAST_NIGHTS,
+        value=change.ratio,
+        by_chance=None,
+        level=Level.UNUSUAL if change.is_told else Level.STABLE,
+        unusual=change.is_told,
+        tonight=change.tonight.images,
+        reference=change.before.images,
+        sentence=change.sentence,
+        statistic="ratio of shares",
+        threshold=DOUBLED,
+    )
 
 
 def _alerts(night: NightRecord) -> dict[str, int]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from batch.core.records import MAX_DEVICE_NAME, device_name
+
 GRID_VERSION = 1
 
 
@@ -77,7 +79,7 @@ DEVICE, DEVICE_LABEL = "device", "device"
 OTHER_DEVICES = "other devices"
 
 
-MAX_DEVICES, MAX_DEVICE_NAME = 20, 64
+MAX_DEVICES = 20
 
 
 def quantities_of(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -103,15 +105,6 @@ def quantities_of(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         "megapixels": rows * width / 1e6,
         "aspect_ratio": width / np.where(rows > 0, rows, np.nan),
     }
-
-
-def device(manufacturer: str | None, model: str | None, file_format: str) -> str:
-    """A name of the device that took an image; if it is unknown, the kind of the file."""
-    named = " ".join(part.strip() for part in (manufacturer, model) if part and part.strip())
-    if not named:
-        return "DICOM without a device" if file_format == "dicom" else f"{file_format} file"
-    printable = "".join(letter if letter.isprintable() else "?" for letter in named)
-    return printable[:MAX_DEVICE_NAME]
 
 
 _MAX_COUNT = 1 << 53
@@ -174,7 +167,7 @@ def figures_of(columns: Mapping[str, np.ndarray]) -> NightFigures:
     devices = Counter(zip(*words, strict=True))
     by_name: Counter[str] = Counter()
     for identity, count in devices.items():
-        by_name[device(*identity)] += count
+        by_name[device_name(*identity)] += count
     numbers = quantities_of(columns)
     return NightFigures(
         {quantity.name: histogram_of(numbers[quantity.name], quantity) for quantity in QUANTITIES},

@@ -8,6 +8,8 @@ from typing import Any
 
 from batch.reports.run_record import record_of
 from batch.review.monitoring.figures import NightFigures, figures_from_json
+from batch.review.monitoring.flag_counts import FlagCounts, flag_counts_from_json
+from batch.review.monitoring.own_bounds import OwnBounds, bounds_from_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +20,8 @@ class NightRecord:
     scored, new_unscored, alerts: numbers of images read in it.
     scoring: fingerprint of the model; scores are compared only if it is equal.
     threshold: of the operating point; alerts are compared only if it is equal.
-    figures: None also for another version of the grid.
+    figures, flags: None also for another version of their form.
+    bounds: from where on a picture was flagged.
     """
 
     run_id: str
@@ -29,6 +32,8 @@ class NightRecord:
     scoring: str | None
     threshold: float | None
     figures: NightFigures | None
+    flags: FlagCounts | None = None
+    bounds: OwnBounds | None = None
 
 
 def night_record(run: Mapping[str, Any]) -> NightRecord | None:
@@ -50,4 +55,6 @@ def night_record(run: Mapping[str, Any]) -> NightRecord | None:
         scoring=record.model.fingerprints.scoring,
         threshold=record.model.operating_point.threshold,
         figures=figures_from_json(record.review.figures if record.review else None),
+        flags=flag_counts_from_json(record.review.flags if record.review else None),
+        bounds=bounds_from_json(record.quality_bounds),
     )

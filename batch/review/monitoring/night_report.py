@@ -7,7 +7,7 @@ night that is not unusual was compared in these figures only; this says nothing 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from batch.core.records import Canary
@@ -15,7 +15,9 @@ from batch.reports.run_record import CanaryRecord, RunRecord, record_of
 from batch.review.monitoring.charts import draw
 from batch.review.monitoring.comparisons import Drift, all_drifts
 from batch.review.monitoring.figures import NightFigures
+from batch.review.monitoring.flag_counts import FlagCounts
 from batch.review.monitoring.history import NightRecord
+from batch.review.monitoring.own_bounds import OwnBounds
 from batch.review.monitoring.reference import Reference
 
 REPORT_VERSION = 1
@@ -38,7 +40,7 @@ class NightReport:
     unusual: whether a comparison makes the night unusual.
     sentences: for a person, the most important first.
     earlier_nights: number of nights in "the last nights".
-    figures: of tonight.
+    figures, flags: of tonight. bounds: from where on a picture is flagged; None if unknown.
     reference: of the model.
     """
 
@@ -57,6 +59,8 @@ class NightReport:
     earlier_nights: int
     figures: NightFigures
     reference: Reference
+    flags: FlagCounts = field(default_factory=FlagCounts)
+    bounds: OwnBounds | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The form in run.json, under `review`; charts can be drawn again from it."""
@@ -71,6 +75,7 @@ class NightReport:
             "canary": None if self.canary is None else vars(self.canary),
             "earlier_nights": self.earlier_nights,
             "figures": self.figures.to_json(),
+            "flags": self.flags.to_json(),
             "reference": self.reference.to_json(),
         }
 
@@ -118,6 +123,8 @@ def build_report(
         earlier_nights=len(earlier),
         figures=tonight.figures or NightFigures(),
         reference=reference,
+        flags=tonight.flags or FlagCounts(),
+        bounds=tonight.bounds,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from batch.core.times import local, minute, offset_minutes, zero_offset, zone
 from batch.review.monitoring.charts import checked_svg
+from batch.review.monitoring.flag_counts import FLAGS, shown_groups
 from batch.review.worklist.contract import MARK_COLUMNS, ReviewWorklist, Status, Tier
 from batch.review.worklist.status import RISE
 
@@ -148,6 +149,7 @@ def _lesion(
         "score": row["max_score"],
         "mean": _rounded(row["mean_score"]),
         "threshold": _rounded(row["threshold"]),
+        "spread": _rounded(row["score_spread"]),
         "margin": _rounded(row["margin"]),
         "previous": _rounded(row["previous_score"]),
         "change": _rounded(row["score_change"]),
@@ -305,14 +307,31 @@ def night(report: NightReport | None) -> dict[str, Any]:
         ValueError: a chart with other content than drawings.
     """
     if report is None:
-        return {"report": None, "charts": (), "rates": (), "durations": (), "unusual": ""}
+        return {
+            "report": None, "charts": (), "rates": (), "durations": (), "unusual": "",
+            "flag_names": (), "flag_tables": (),
+        }  # fmt: skip
     return {
         "report": report,
         "unusual": _unusual(report) if report.unusual else "",
         "charts": [Markup(checked_svg(chart)) for chart in report.charts.values()],
         "rates": [(name, _rate(name, value)) for name, value in report.rates.items()],
         "durations": [(name, f"{seconds:,.1f}") for name, seconds in report.durations.items()],
+        "flag_names": FLAGS,
+        "flag_tables": list(_flag_tables(report)),
     }
+
+
+def _flag_tables(report: NightReport) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Heading and rows: name, images, shares by flag, and the least sharpness of a device."""
+    for heading, groups in (("Device", report.flags.devices), ("Site", report.flags.sites)):
+        found = []
+        for name, group in shown_groups(groups):
+            bound = report.bounds.of_device(name) if report.bounds and heading == "Device" else None
+            shares = [f"{group.share(flag) or 0:.1%}" for flag in FLAGS]
+            found.append({"name": name, "images": group.images, "shares": shares, "bound": bound})
+        if found:
+            yield heading, found
 
 
 def _unusual(report: NightReport) -> str:

@@ -47,6 +47,7 @@ LESION_COLUMNS = (
     "max_score",  # float 0..1, highest of its images; NaN when none can be read
     "mean_score",  # float; NaN likewise
     "threshold",  # float, of the operating point applied to the deciding image; NaN likewise
+    "score_spread",  # float, largest change of max_score by a harmless change; NaN: not measured
     "margin",  # float, score - threshold of the deciding image; negative below; NaN likewise
     "previous_score",  # float, max_score in the last earlier night; NaN: unknown
     "score_change",  # float, max_score - previous_score; NaN likewise

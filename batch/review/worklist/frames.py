@@ -23,8 +23,8 @@ from batch.review.worklist.previous_list import LesionLinks, PreviousList, Row
 from batch.review.worklist.tiers import TIERS, in_order
 
 _NUMBERS = (
-    "max_score", "mean_score", "threshold", "margin", "previous_score", "score_change",
-    "reviewed_score",
+    "max_score", "mean_score", "threshold", "score_spread", "margin", "previous_score",
+    "score_change", "reviewed_score",
 )  # fmt: skip
 
 

@@ -10,12 +10,19 @@ from typing import Any
 from batch.core.times import day, minute
 from batch.images.quality import BLURRY, OVEREXPOSED, UNDEREXPOSED
 from batch.images.uniform import NEARLY_UNIFORM
+from batch.model.domain import NOT_DERMOSCOPY, OUTSIDE_DOMAIN
 from batch.review.worklist.contract import Status, Tier
 from batch.review.worklist.image_changes import ImageChanges, image_changes
 from batch.review.worklist.lesion_images import Lesion
 from batch.review.worklist.mark_assignment import MarkAssignment
 from batch.review.worklist.marks import Mark
-from batch.review.worklist.previous_list import LesionLinks, PreviousList, Row, state_of_row
+from batch.review.worklist.previous_list import (
+    LesionLinks,
+    PreviousList,
+    Row,
+    carried_spread,
+    state_of_row,
+)
 from batch.review.worklist.status import (
     LesionState,
     PreviousState,
@@ -127,6 +134,8 @@ QUALITY_WORDS = {
     OVEREXPOSED: "a picture is overexposed, photograph again with less light",
     UNDEREXPOSED: "a picture is too dark, photograph again with more light",
     NEARLY_UNIFORM: "a picture is nearly one colour, or filler over much of it",
+    NOT_DERMOSCOPY: "a picture is not dermoscopic, photograph with the dermatoscope",
+    OUTSIDE_DOMAIN: "a picture is unlike those that the model learned from, look at the lesion",
 }
 
 
@@ -254,6 +263,7 @@ def lesion_row(
     }
     why_unreadable = [row_of_image["reason"] for row_of_image in lesion.unreadable]
     row["reason"] = reason(row, state, why_unreadable, changed, len(copies))
+    row["score_spread"] = carried_spread(row, links.by_key.get(lesion.key))
     return row
 
 

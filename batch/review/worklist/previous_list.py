@@ -107,6 +107,22 @@ def link_lesions(
     return LesionLinks(by_key, linked, tuple(departed), tuple(gone))
 
 
+def same_score(before: Row, now: Mapping[str, Any]) -> bool:
+    """Whether two rows of a lesion have one score, by one model and of one image."""
+    if before["model_version"] != now["model_version"] or before["max_score"] != now["max_score"]:
+        return False
+    scores = dict(now["image_scores"])
+    known = dict(before["image_scores"])
+    return any(known.get(i) == now["max_score"] == score for i, score in scores.items())
+
+
+def carried_spread(row: Row, before: Row | None) -> float:
+    """The `score_spread` of an earlier night, if it was measured of the same score; else NaN."""
+    if before is None or not same_score(before, row):
+        return math.nan
+    return float(before["score_spread"])
+
+
 def state_of_row(row: Row) -> PreviousState:
     """The state of a lesion from its row of the last list."""
     return PreviousState(

@@ -9,15 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch.core.records import MAX_DEVICE_NAME, device_name
 from batch.review.monitoring.figures import (
     DEVICE,
-    MAX_DEVICE_NAME,
     MAX_DEVICES,
     OTHER_DEVICES,
     QUANTITIES,
     NightFigures,
     combine,
-    device,
     figures_from_json,
     figures_of,
     histogram_of,
@@ -174,7 +173,7 @@ def test_damaged_figures_are_none(damaged):
     ],
 )
 def test_devices_have_one_printable_name(manufacturer, model, file_format, name):
-    assert device(manufacturer, model, file_format) == name
+    assert device_name(manufacturer, model, file_format) == name
 
 
 def test_rare_devices_are_added_up():

@@ -295,6 +295,13 @@ def test_pictures_and_explanations_are_made_anew_from_the_archive(after, story):
     assert linked(page) == set()
 
 
+def test_a_model_that_is_not_there_makes_no_list_anew(after, capsys):
+    before = (after.reports / "worklist").exists()
+    assert after.rebuild("--explain", "1", "--model", "nope") == ExitCode.USAGE
+    assert "nope" in capsys.readouterr().err
+    assert (after.reports / "worklist").exists() == before
+
+
 def test_a_list_within_the_reports_links_and_one_outside_holds_its_pictures(
     after, tmp_path, capsys
 ):

@@ -42,6 +42,7 @@ function engineerBlock(lesion) {
       ["reason", shown(lesion.reason)],
       ["score", scored ? `${t("meanOf", decimals(lesion.score, 4), decimals(lesion.mean, 4))} (${t("rankNote")})` : ""],
       ["threshold", lesion.threshold === null ? "" : t("alertFrom", decimals(lesion.threshold, 4), away)],
+      ["spread", lesion.spread === null ? "" : `±${decimals(lesion.spread, 4)}`],
       ["model", shown(lesion.model)], ["before", nightBefore(lesion)], ["listed", instant(lesion.first_listed_at)], ["alerted", instant(lesion.first_alerted_at)],
       ["patientId", [lesion.patient_id, lesion.issuer].filter(Boolean).map(shown).join(", ")],
       ["within", lesion.rank_in_patient ? t("ordinalOf", lesion.rank_in_patient, lesion.lesions_of_patient) : ""],

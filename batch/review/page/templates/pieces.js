@@ -125,7 +125,10 @@ function markStrip(lesion) {
 }
 
 // Flags of a picture that cannot be judged, whatever its score.
-const DOUBTS = ["blurry", "overexposed", "underexposed", "nearly_uniform"];
+const DOUBTS = ["blurry", "overexposed", "underexposed", "nearly_uniform", "not_dermoscopy", "outside_training_domain"];
+
+// From here on a change of the score by turning the picture is told, also where it crosses no line.
+const LEAST_SPREAD = 0.2;
 
 // Why it stands here, in plain sentences of the reader's language.
 function why(lesion) {
@@ -143,6 +146,9 @@ function why(lesion) {
   else if (dated.length === count && best === dated.at(-1)) told.push(t("whyNewest", count));
   else if (dated.length === count && best) told.push(t("whyOlder", day(best.taken), value(lesion, dated.at(-1))));
   else told.push(t("whySome", count));
+  if (lesion.spread !== null && (lesion.spread >= LEAST_SPREAD || lesion.spread >= Math.abs(lesion.margin ?? 1))) {
+    told.push(t(lesion.spread >= Math.abs(lesion.margin ?? 1) ? "whySpreadOver" : "whySpread", decimals(lesion.spread, 2)));
+  }
   DOUBTS.forEach((flag) => { if (lesion.flags.includes(flag)) told.push(t(`doubt_${flag}`)); });
   const moved = movement(lesion);
   if (moved && Math.abs(moved.by) >= LEAST_CHANGE) told.push(t(moved.by > 0 ? "whyRisen" : "whyFallen", moved.since, signed(moved.before), signed(moved.now)));

@@ -1,0 +1,1 @@
+"""Results for the hospital's systems: DICOM SR for the PACS, FHIR for the EHR."""
