@@ -12,6 +12,7 @@ from batch.core.records import Canary
 from batch.reports.local import LocalReports
 from batch.review.inputs import earlier_nights, is_earlier
 from batch.review.make_review import measured, review_night
+from batch.review.monitoring.flag_counts import FLAGS
 from batch.review.monitoring.own_bounds import OwnBounds
 from batch.review.page import content
 from tests.support.stored_nights import at, facts, image, published
@@ -111,8 +112,7 @@ def test_the_page_shows_shares_by_device_and_the_bound_that_held(tmp_path):
     (_, devices), (_, sites) = shown["flag_tables"]
     (failing,) = [row for row in devices if row["name"] == "Failing"]
     assert dict(zip(shown["flag_names"], failing["shares"], strict=True)) == {
-        "blurry": "20.0%", "nearly_uniform": "0.0%", "overexposed": "0.0%", "underexposed": "0.0%",
-        "unreliable": "20.0%",
+        **dict.fromkeys(FLAGS, "0.0%"), "blurry": "20.0%", "unreliable": "20.0%",
     }  # fmt: skip
     assert {row["name"]: row["bound"] for row in devices} == {"Failing": -0.5, "Sound": -1.0}
     assert {row["name"] for row in sites} == {"Back", "site not recorded"}

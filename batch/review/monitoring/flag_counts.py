@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 
 from batch.core.records import MAX_DEVICE_NAME, device_name
 from batch.images.quality import UNRELIABLE_FLAGS
+from batch.model.domain import NOT_DERMOSCOPY, OUTSIDE_DOMAIN
 
 UNRELIABLE = "unreliable"
 """Not a flag itself: `is_reliable` is false, because of at least one flag."""
-FLAGS = (*sorted(UNRELIABLE_FLAGS), UNRELIABLE)
+FLAGS = (*sorted(UNRELIABLE_FLAGS), NOT_DERMOSCOPY, OUTSIDE_DOMAIN, UNRELIABLE)
 FLAG_COLUMNS = (
     "flags", "is_reliable", "sharpness", "anatomic_region", "file_format", "manufacturer",
     "manufacturer_model_name",
