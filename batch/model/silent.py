@@ -81,3 +81,7 @@ class _NotOpened:
             RuntimeError: always.
         """
         raise RuntimeError(self._why)
+
+    def scores_and_domain(self, pixels: np.ndarray) -> tuple[np.ndarray, None]:
+        """As `scores`."""
+        return self.scores(pixels), None

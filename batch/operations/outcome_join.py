@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -164,19 +165,20 @@ def _subgroups(lesions: pd.DataFrame, rows: pd.DataFrame, records: NightRecords)
     models = zip(
         image["model_id"], image["model_version"], image["model_sha256"].str[:8], strict=True
     )
+    subgroups: dict[str, Any] = {
+        "device": told["device"],
+        "site": _first_stated(told["site"], outcome["site"]),
+        "laterality": told["laterality"],
+        "sex": _first_stated(outcome["sex"].str.casefold(), told["sex"]),
+        "age": _first_stated([age_band(age) for age in outcome["age"]], told["age"]),
+        "skin type": told["skin type"],
+    }
     return lesions.reset_index(drop=True).assign(
         place=outcome["place"],
         is_mark=outcome["is_mark"].astype(bool),
         patient=image["patient"],
         model=[" ".join(words) for words in models],
-        **{
-            "device": told["device"],
-            "site": _first_stated(told["site"], outcome["site"]),
-            "laterality": told["laterality"],
-            "sex": _first_stated(outcome["sex"].str.casefold(), told["sex"]),
-            "age": _first_stated([age_band(age) for age in outcome["age"]], told["age"]),
-            "skin type": told["skin type"],
-        },
+        **subgroups,
     )
 
 

@@ -24,7 +24,7 @@ from batch.core.errors import ArtifactRefused, BatchError
 from batch.core.records import Fingerprints, RunFacts
 from batch.images.preprocess import PREPROCESSING_VERSION
 from batch.model.artifact import ModelArtifact, check_files, find_artifact, self_test
-from batch.model.manifest import MODEL_FILE, scoring_fingerprint
+from batch.model.manifest import scoring_fingerprint
 from batch.reports import parquet
 from batch.reports.local import RUN_FILE, SUCCESS_FILE, Staging, is_intact
 from batch.reports.schema import READABLE_VERSIONS, SILENT
@@ -32,13 +32,15 @@ from batch.run.memory import Memory, keys_of
 from batch.run.silent_match import IMAGE, matched
 from batch.runtime.logs import traceback_lines
 from batch.storage.files import read_json
+from batch.storage.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
     from batch.pipeline.pipelines import SilentJob
     from batch.run.backfill import Backfilled
 
 logger = logging.getLogger(__name__)
-_SHARED_MODEL = f"silent-{MODEL_FILE}"
+_SHARED = "silent-"
+"""Begins the names of the silent model's files in the folder that is shared with workers."""
 
 
 class SilentRun:
@@ -78,11 +80,12 @@ class SilentRun:
 
             artifact, batch_size = self._artifact, self._config.batch_size
             self_test(artifact, batch_size)
-            read = artifact.read_model
+            read = artifact.read_file
             if is_remote:
                 shared = staging.shared()
-                shared.write(_SHARED_MODEL, artifact.read_model())
-                read = partial(shared.read, _SHARED_MODEL)
+                for name in artifact.manifest.model_files:
+                    shared.write(_SHARED + name, artifact.read_file(name))
+                read = partial(_read_shared, shared)
             load = partial(shared_classifier, read, artifact.manifest, batch_size)
             self.job = SilentJob(SilentModel(load, artifact.manifest.output), self._facts)
         return self.job
@@ -157,6 +160,10 @@ def silent_lines(run: dict[str, Any]) -> list[str]:
         f"Silent     {silent['scored']:>8} of {silent['images']} images also scored by {name}, "
         f"{silent['scored_tonight']} of them tonight; it raises nothing (`compare` shows it)"
     ]
+
+
+def _read_shared(shared: SharedFolder, name: str) -> bytes:
+    return shared.read(_SHARED + name)
 
 
 def _resolved(id_or_folder: str, ours: RunFacts) -> tuple[ModelArtifact, RunFacts]:

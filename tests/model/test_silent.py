@@ -11,12 +11,12 @@ from batch.model.silent import SilentModel
 from tests.support.archives import OUTPUT, BrightnessClassifier, model_input
 
 
-class Broken:
+class Broken(BrightnessClassifier):
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         raise MemoryError
 
 
-class NotFinite:
+class NotFinite(BrightnessClassifier):
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         return np.full((len(pixels), 2), np.nan)
 

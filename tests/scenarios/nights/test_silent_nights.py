@@ -141,7 +141,7 @@ def test_a_model_that_fails_on_every_image_is_told_by_reason(world, monkeypatch)
     from batch.model.silent import SilentScorer
 
     class Failing:
-        def scores(self, pixels):
+        def scores_and_domain(self, pixels):
             raise ValueError("no")
 
     def failing(self):
