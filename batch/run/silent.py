@@ -26,11 +26,12 @@ from batch.images.preprocess import PREPROCESSING_VERSION
 from batch.model.artifact import ModelArtifact, check_files, find_artifact, self_test
 from batch.model.manifest import scoring_fingerprint
 from batch.reports import parquet
-from batch.reports.local import Staging
-from batch.reports.schema import SILENT
+from batch.reports.local import RUN_FILE, SUCCESS_FILE, Staging, is_intact
+from batch.reports.schema import READABLE_VERSIONS, SILENT
 from batch.run.memory import Memory, keys_of
 from batch.run.silent_match import IMAGE, matched
 from batch.runtime.logs import traceback_lines
+from batch.storage.files import read_json
 from batch.storage.shared_folder import SharedFolder
 
 if TYPE_CHECKING:
@@ -190,8 +191,30 @@ def _folders(staging: Staging, memory: Memory) -> Iterator[Path]:
     """Folders that may hold silent scores, the newest first."""
     yield from reversed(staging.segments())
     yield from (segment.folder for segment in memory.segments)
-    if memory.folder is not None:
-        yield memory.folder
+    night = last_with_scores(memory.folder) if memory.folder is not None else None
+    if night is not None:
+        yield night
+
+
+def last_with_scores(newest: Path) -> Path | None:
+    """The newest night with an intact table of silent scores, up to and with this one.
+
+    A night without a silent model has none, nor has one that refused it: a model that was away for
+    a night loses no score of the nights before.
+
+    Args:
+        newest: folder of the night that is remembered.
+    """
+    nights = (folder for folder in newest.parent.iterdir() if folder.name <= newest.name)
+    for night in sorted(nights, reverse=True):
+        if not (night / SUCCESS_FILE).exists() or not (night / SILENT).is_dir():
+            continue
+        run = read_json(night / RUN_FILE) or {}
+        is_readable = run.get("schema_version") in READABLE_VERSIONS
+        if is_readable and is_intact(night, run.get("parts"), (SILENT,)):
+            return night
+        logger.warning("night %s: its silent scores are damaged and are not used", night.name)
+    return None
 
 
 def _scores(folders: list[Path], fingerprint: str) -> pa.Table:

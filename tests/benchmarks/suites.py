@@ -16,6 +16,7 @@ from tests.benchmarks.objects import objects
 from tests.benchmarks.pictures import pictures
 from tests.benchmarks.processes import any_file, in_turn, medians, ratio, rounds_of, run, score
 from tests.benchmarks.scale import cores, processes, scaling, settings
+from tests.benchmarks.silent import silent
 from tests.benchmarks.wishes import Table, Wish, archive_of, score_rates
 
 CONTENDERS = ("keras", "runinference", "limit")
@@ -172,4 +173,5 @@ SUITES: dict[str, Callable[[Wish], Table]] = {
     "processes": processes,
     "objects": objects,
     "pictures": pictures,
+    "silent": silent,
 }

@@ -205,3 +205,16 @@ def test_compare_says_who_would_move_and_shows_outcomes(world, capsys):
     assert page.count('<img src="pictures/') > 0
     links = [part.split('"')[0] for part in page.split('src="')[1:]]
     assert all((world.reports / link).is_file() for link in links)
+
+
+def test_a_night_without_it_or_that_refused_it_loses_no_silent_score(world, tmp_path):
+    assert world.score("--silent-model", OTHER, "--backfill") == 0
+    before = silent_of(world)
+    assert world.score() == 0
+    assert not (world.latest / SILENT).exists()
+    assert world.score("--silent-model", str(tmp_path / "away")) == 0
+    assert world.run["silent"]["problem"] is not None
+    assert world.score("--silent-model", OTHER) == 0
+    account = world.run["silent"]
+    assert (account["scored"], account["scored_tonight"]) == (len(before), 0)
+    pd.testing.assert_frame_equal(silent_of(world), before)
