@@ -27,7 +27,7 @@ from batch.images.preprocess import PREPROCESSING_VERSION
 from batch.model.artifact import ModelArtifact, find_artifact, open_model, verify_artifact
 from batch.model.classifier import KerasClassifier, feature_layers
 from batch.model.domain import DOMAIN_FILE, MOST_BYTES, DomainReference, written
-from batch.model.manifest import DomainContract, read_manifest, write_manifest
+from batch.model.manifest import DomainContract, read_manifest, scoring_fingerprint, write_manifest
 from batch.training.answers import answer
 from batch.training.descriptions import described
 from batch.training.domain_reference import FeatureSet, fit_reference
@@ -100,8 +100,11 @@ def store(
     manifest = read_manifest(folder)
     contract = DomainContract(tuple(layers), reference.width, hashlib.sha256(data).hexdigest())
     (folder / DOMAIN_FILE).write_bytes(data)
+    fresh = dataclasses.replace(manifest, domain=contract)
     provenance = {**manifest.provenance, "domain": facts}
-    write_manifest(dataclasses.replace(manifest, domain=contract, provenance=provenance), folder)
+    if isinstance(told := provenance.get("reference"), dict):  # scores stay, so its figures do
+        provenance["reference"] = {**told, "scoring_fingerprint": scoring_fingerprint(fresh)}
+    write_manifest(dataclasses.replace(fresh, provenance=provenance), folder)
     verify_artifact(ModelArtifact(folder, read_manifest(folder)))
 
 

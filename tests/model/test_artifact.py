@@ -16,7 +16,12 @@ from batch.model.artifact import (
     self_test,
     verify_artifact,
 )
-from batch.model.manifest import check_manifest, read_manifest, write_manifest
+from batch.model.manifest import (
+    check_manifest,
+    read_manifest,
+    scoring_fingerprint,
+    write_manifest,
+)
 
 
 def change(folder: Path, path: str, value: object) -> None:
@@ -317,3 +322,10 @@ def test_a_graph_that_does_not_fit_is_refused(artifact_copy):
     swap_model(artifact_copy, keras.Model(image, keras.layers.Flatten()(x)[:, :9]))
     with pytest.raises(ArtifactRefused):
         verify(artifact_copy)
+
+
+@pytest.mark.parametrize("model_id", bundled_model_ids())
+def test_nights_of_a_bundled_model_are_compared_with_its_own_reference(model_id):
+    manifest = find_artifact(model_id).manifest
+    told = manifest.provenance["reference"]["scoring_fingerprint"]
+    assert told == scoring_fingerprint(manifest)

@@ -186,6 +186,8 @@ def test_an_artifact_with_a_reference_gives_the_same_scores(artifact_copy):
     assert len(domains) == 3
     assert scoring_fingerprint(before.manifest) != scoring_fingerprint(after.manifest)
     assert after.manifest.model_files == ("model.keras", DOMAIN_FILE)
+    told = after.manifest.provenance["reference"]["scoring_fingerprint"]
+    assert told == scoring_fingerprint(after.manifest)  # nights are still compared with it
     assert classifier.scores_and_domain(pixels[:0])[1] == []
 
 
