@@ -67,7 +67,12 @@ _CHUNK = 20_000
 
 
 class Action(IntEnum):
-    """What happens to a listed file tonight."""
+    """What happens to a listed file tonight.
+
+    KEEP: its remembered rows stay. READ: it is in the queue. TAKE_UP: a run that died has read it.
+    LEAVE_YOUNG: it may still be written (`--settle`). LEAVE_UNLISTED: it is remembered, and its
+    folder could not be listed.
+    """
 
     KEEP = 0
     READ = 1
@@ -77,7 +82,11 @@ class Action(IntEnum):
 
 
 class Cause(IntEnum):
-    """Why a file is read."""
+    """Why a file is read.
+
+    NONE: it is not. NEW: unknown. CHANGED: another size or time. PENDING: it waited. MODEL, RULES:
+    the model, or the rules of reading, are others than then. AGAIN: an image in it has no score.
+    """
 
     NONE = 0
     NEW = 1
