@@ -324,7 +324,7 @@ def test_an_alert_whose_image_left_the_archive_keeps_its_task(tmp_path, folder, 
 
 
 def test_reports_in_an_object_store_keep_the_memory_there(reports, tmp_path, capsys, monkeypatch):
-    url = ObjectUrl("s3", BUCKET, "reports")
+    url = ObjectUrl(BUCKET, "reports")
     (tmp_path / "s3").mkdir()
     with s3_server(tmp_path / "s3") as address, environment(address):
         make_bucket()
